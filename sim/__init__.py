@@ -1,0 +1,1 @@
+"""What a cheap learner does: bandit, tree and log-linear policies in JAX."""

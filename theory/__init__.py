@@ -1,0 +1,1 @@
+"""What the mathematics says: arrays in, arrays out; no files, no randomness it is not given."""

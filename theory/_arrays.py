@@ -1,4 +1,4 @@
-"""One array namespace for NumPy, JAX and torch, and the checks every public function starts with."""
+"""One array namespace for NumPy, JAX and torch, and the checks public functions start with."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _lens(
     used = log_confidence if counted is None else xp.where(counted, log_confidence, 0 * rewards)
     check_interval("log_confidence", used, low=-math.inf, high=0.0)
     parts, alpha = scheme.options["parts"], scheme.options["alpha"]
-    ddof, eps = scheme.options["ddof"], scheme.options["eps"]
+    ddof, eps = float(scheme.options["ddof"] or 0), float(scheme.options["eps"] or 0)
     calibrated = lens.calibrated_rewards(rewards, log_confidence, counted)
     weight = xp.ones_like(rewards) if counted is None else xp.astype(counted, rewards.dtype)
     mixed_rewards = rewards if parts == "negative" else calibrated

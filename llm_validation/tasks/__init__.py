@@ -1,0 +1,80 @@
+"""Tasks by name: what a language model is asked, and how its answers are scored."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from llm_validation.outcomes import Outcome
+from llm_validation.tasks.task import Example, Prompt, Report, Scorer, Task
+
+__all__ = ["TASKS", "Example", "Outcome", "Prompt", "Report", "Scorer", "Task", "load_task"]
+
+TASKS = {
+    "math": "competition mathematics in LaTeX, levels 1-5 (MATH; MATH-500 as a test file)",
+    "gsm8k": "grade-school word problems with a number as the answer",
+    "countdown": "reach a target from given numbers with + - * /",
+    "arithmetic": "two-digit strings for a tiny character model: a rule to find or sums to learn",
+    "reasoning_gym": "any reasoning-gym dataset, as reasoning_gym:NAME",
+}
+"""Known tasks and what they ask; each is the module ``llm_validation.tasks.<name>``."""
+
+
+def load_task(
+    name: str,
+    *,
+    train_path: str | Path | None = None,
+    test_path: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Task:
+    """Load a task.
+
+    Args:
+        name: A name in ``TASKS``; ``"reasoning_gym:chain_sum"`` picks a reasoning-gym dataset.
+        train_path: Training rows, a local ``.jsonl`` or ``.parquet`` file, or a dataset on the
+            hub as ``hub:owner/name[:config][@split]``. Generated tasks take no paths.
+        test_path: Held-out rows, likewise.
+        limit: Keep at most so many examples of each split, drawn with ``seed``.
+        seed: Seed of everything random: generated prompts and the draw of ``limit``.
+        **options: The task's own options (see its module's ``load``).
+
+    Returns:
+        The task; close it, or use it as a context manager, when it is no longer needed.
+
+    Raises:
+        ValueError: An unknown task or option (the message lists the known ones), or bad rows.
+        FileNotFoundError: A file that is not there.
+
+    >>> task = load_task("arithmetic", seed=1, limit=2)
+    >>> len(task.train), [str(o) for o in task.score([task.train[0].gold], ["no idea"])]
+    (2, ['wrong'])
+    """
+    name, _, variant = name.partition(":")
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(TASKS)}")
+    if limit is not None and (isinstance(limit, bool) or int(limit) != limit or limit < 1):
+        raise ValueError(f"limit must be a whole number of at least 1; got {limit!r}")
+    load = importlib.import_module(f"llm_validation.tasks.{name}").load
+    parameters = inspect.signature(load).parameters
+    if variant:
+        if "dataset" not in parameters:
+            raise ValueError(f"{name} has no variants; got {name}:{variant}")
+        options["dataset"] = variant
+    paths = {"train_path": train_path, "test_path": test_path}
+    if "train_path" not in parameters:
+        given = [path for path, value in paths.items() if value is not None]
+        if given:
+            raise ValueError(f"{name} generates its prompts and takes no {given[0]}")
+        paths = {}
+    known = [p for p in parameters if p not in ("train_path", "test_path", "limit", "seed")]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(
+            f"task {name} has no option {unknown[0]!r}; its options are: {', '.join(known)}"
+        )
+    task: Task = load(**paths, limit=limit, seed=seed, **options)
+    return task

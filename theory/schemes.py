@@ -238,12 +238,9 @@ def _check_option(scheme: str, option: str, value: Option) -> None:
 
 def _divide(xp: Any, numerator: Array, denominator: Array) -> Array:
     """Quotient with x/0 = ∞ and 0/0 = 0, without warnings."""
-    zero = denominator == 0
-    safe = xp.where(zero, xp.ones_like(denominator), denominator)
-    at_zero = xp.where(
-        numerator == 0, xp.zeros_like(denominator), xp.full_like(denominator, math.inf)
-    )
-    return xp.where(zero, at_zero, numerator / safe)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = numerator / denominator
+    return xp.where(numerator == 0, xp.zeros_like(quotient), quotient)
 
 
 def _drop_zero_success(xp: Any, mean: Array, negative: Array, zero_success: Option) -> Array:
@@ -481,7 +478,8 @@ def resolve(scheme: str | Scheme, **options: Option) -> Scheme:
         if not equals:
             raise ValueError(f"options are written option=value, separated by commas; got {item!r}")
         written[option.strip()] = _parse_value(value.strip())
-    return SCHEMES[name].bind(**{**written, **options})
+    changed = {**written, **options}
+    return SCHEMES[name].bind(**changed) if changed else SCHEMES[name]
 
 
 def _parse_value(text: str) -> Option:

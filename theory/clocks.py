@@ -1,0 +1,171 @@
+"""Clocks: what a unit of training time costs at success probability ρ.
+
+The flow dρ/dt = ω(ρ)v(ρ) is written in updates. A clock charges c(ρ) for each of them, so that
+reaching a target costs T[ω] = ∫ c/(ωv) dρ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from theory._arrays import Array, as_floating, check_interval, namespace
+from theory._options import Option, split_reference
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """A cost model c(ρ).
+
+    Attributes:
+        name: Registry name, or ``"custom"``.
+        formula: c(ρ).
+        summary: One sentence on what is counted.
+        options: Option values in force.
+    """
+
+    name: str
+    formula: str
+    summary: str
+    options: Mapping[str, Option]
+    _cost: Callable[..., Array] = dataclasses.field(repr=False)
+
+    def cost(self, success: Array) -> Array:
+        """Cost c(ρ) of one update; ∞ where an update never comes.
+
+        Args:
+            success: Success probability ρ, any shape, in [0, 1].
+
+        Raises:
+            ValueError: ``success`` outside [0, 1].
+
+        Source: arXiv 2602.11128, regular and effective time; the rest as in the registry.
+
+        >>> float(CLOCKS["effective"].cost(0.25))
+        4.0
+        """
+        success = as_floating(success)
+        check_interval("success", success)
+        return self._cost(namespace(success), success, **self.options)
+
+
+CLOCKS: dict[str, Clock] = {}
+"""Every named clock with its default options."""
+
+
+def _register(name: str, formula: str) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    def add(function: Callable[..., Array]) -> Callable[..., Array]:
+        parameters = inspect.signature(function).parameters.values()
+        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        CLOCKS[name] = Clock(name, formula, inspect.getdoc(function) or "", options, function)
+        return function
+
+    return add
+
+
+@_register("regular", "1")
+def _regular(xp: Any, success: Array) -> Array:
+    """Counts updates."""
+    return xp.ones_like(success)
+
+
+@_register("effective", "1/ρ")
+def _effective(xp: Any, success: Array) -> Array:
+    """Counts responses when each update waits for one correct response."""
+    return _reciprocal(xp, success)
+
+
+@_register("affine", "α + β/ρ")
+def _affine(xp: Any, success: Array, *, update: float = 1.0, response: float = 1.0) -> Array:
+    """Charges α (option ``update``) for an update and β (option ``response``) for a response."""
+    if response == 0:
+        return xp.full_like(success, update)
+    return update + response * _reciprocal(xp, success)
+
+
+@_register("any_success", "1/(1 − (1−ρ)^M)")
+def _any_success(xp: Any, success: Array, *, group_size: int = 16) -> Array:
+    """Counts groups of M responses until one holds a correct response."""
+    return _reciprocal(xp, -xp.expm1(group_size * _log1p(xp, -success)))
+
+
+@_register("mixed_group", "1/(1 − ρ^M − (1−ρ)^M)")
+def _mixed_group(xp: Any, success: Array, *, group_size: int = 16) -> Array:
+    """Counts groups of M responses until one is mixed: DAPO's resampling."""
+    rare = xp.where(success < 0.5, success, 1 - success)
+    mixed = -xp.expm1(group_size * _log1p(xp, -rare)) - rare**group_size
+    return _reciprocal(xp, mixed)
+
+
+def _reciprocal(xp: Any, values: Array) -> Array:
+    zero = values == 0
+    return xp.where(zero, xp.full_like(values, math.inf), 1 / xp.where(zero, 1.0 + values, values))
+
+
+def _log1p(xp: Any, values: Array) -> Array:
+    """ln(1 + x) with −∞ at x = −1, without warnings."""
+    end = values == -1
+    return xp.where(
+        end, xp.full_like(values, -math.inf), xp.log1p(xp.where(end, 0 * values, values))
+    )
+
+
+def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Option) -> Clock:
+    """Return the clock a caller means, with options bound.
+
+    Args:
+        clock: A :class:`Clock`, a name in ``CLOCKS`` (options may follow a colon, as in
+            ``"affine:update=1,response=0.1"``), or a function from ρ to the cost c(ρ) > 0.
+        **options: Further options; they win over those in the string.
+
+    Raises:
+        ValueError: An unknown clock (the message lists the known ones) or option, a negative
+            cost, or a group size the clock is not defined for.
+
+    Source: arXiv 2602.11128, regular and effective time.
+
+    >>> float(resolve_clock("affine:update=1,response=0.5").cost(0.5))
+    2.0
+    """
+    if callable(clock) and not isinstance(clock, Clock):
+        clock = Clock("custom", "user function", "A cost given by the caller.", {}, _custom(clock))
+    elif isinstance(clock, str):
+        name, written = split_reference(clock)
+        if name not in CLOCKS:
+            raise ValueError(f"unknown clock {name!r}; known clocks: {', '.join(CLOCKS)}")
+        clock, options = CLOCKS[name], {**written, **options}
+    unknown = sorted(set(options) - set(clock.options))
+    if unknown:
+        allowed = ", ".join(clock.options) or "none"
+        raise ValueError(f"clock {clock.name} has no option {unknown[0]!r}; it has: {allowed}")
+    bound = {**clock.options, **options}
+    _check_options(clock.name, bound)
+    return dataclasses.replace(clock, options=bound)
+
+
+def _check_options(name: str, options: Mapping[str, Option]) -> None:
+    if name == "affine":
+        costs = [options["update"], options["response"]]
+        if not all(isinstance(c, int | float) and 0 <= c < math.inf for c in costs) or not any(
+            costs
+        ):
+            raise ValueError(
+                "affine needs costs update and response of at least 0, one of them positive; "
+                f"got update={options['update']}, response={options['response']}"
+            )
+    least = {"any_success": 1, "mixed_group": 2}.get(name)
+    size = options.get("group_size")
+    if least is not None and (not isinstance(size, int) or size < least):
+        raise ValueError(
+            f"group_size of {name} must be a whole number of at least {least}; got {size}"
+        )
+
+
+def _custom(function: Callable[[Array], Array]) -> Callable[..., Array]:
+    def cost(xp: Any, success: Array) -> Array:
+        return xp.asarray(function(success)) + 0 * success
+
+    return cost

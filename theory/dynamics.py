@@ -1,0 +1,315 @@
+"""Dynamics: how fast the success probability moves, and when it reaches a target.
+
+A scheme of weight ω moves ρ by dρ/dt = ω(ρ) v(ρ), where the velocity v belongs to the update rule.
+The mirror (natural-gradient) flow has v = ρ(1−ρ), that is d logit ρ/dt = ω(ρ).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy import integrate
+from scipy.special import expit, logit
+
+from theory._arrays import Array, as_floating, check_interval, namespace
+from theory._quadrature import Floats, integrate_success
+from theory.clocks import Clock, resolve_clock
+from theory.schemes import Scheme, resolve
+
+Weight = str | Scheme | Callable[[Array], Array]
+"""A scheme, its name, or a function from ρ to ω(ρ)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dynamics:
+    """An update rule in the population limit.
+
+    Attributes:
+        name: Registry name, or ``"custom"``.
+        formula: v(ρ).
+        summary: One sentence on the update rule.
+    """
+
+    name: str
+    formula: str
+    summary: str
+    _velocity: Callable[[Array], Array] = dataclasses.field(repr=False)
+
+    def velocity(self, success: Array) -> Array:
+        """Velocity v(ρ), the change of ρ per unit of weight and time.
+
+        Args:
+            success: Success probability ρ, any shape, in [0, 1].
+
+        Raises:
+            ValueError: ``success`` outside [0, 1].
+
+        Source: arXiv 2602.11128 (mirror flow); the policy gradient of a softmax over two arms.
+
+        >>> float(DYNAMICS["mirror"].velocity(0.5))
+        0.25
+        """
+        success = as_floating(success)
+        check_interval("success", success)
+        return self._velocity(success)
+
+
+DYNAMICS: dict[str, Dynamics] = {
+    "mirror": Dynamics(
+        "mirror",
+        "ρ(1−ρ)",
+        "KL-proximal (mirror-descent, natural-gradient) step: logit ρ grows by ηω(ρ).",
+        lambda success: success * (1 - success),
+    ),
+    "softmax_gradient": Dynamics(
+        "softmax_gradient",
+        "2ρ²(1−ρ)²",
+        "Policy gradient on the logits of two arms, one of them correct.",
+        lambda success: 2 * (success * (1 - success)) ** 2,
+    ),
+}
+"""Every named update rule."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeToTarget:
+    """Time a scheme needs.
+
+    Attributes:
+        value: The time on the clock asked for; ∞ if the target is never reached.
+        error: Estimated absolute error of the quadrature.
+        converged: The time is finite and its relative error at most 1e-9.
+        message: What went wrong, empty if nothing did.
+    """
+
+    value: float
+    error: float
+    converged: bool
+    message: str
+
+
+def resolve_dynamics(dynamics: str | Dynamics | Callable[[Array], Array]) -> Dynamics:
+    """Return the dynamics a caller means.
+
+    Args:
+        dynamics: A :class:`Dynamics`, a name in ``DYNAMICS``, or a function from ρ to v(ρ) ≥ 0.
+
+    Raises:
+        ValueError: An unknown name; the message lists the known ones.
+
+    Source: arXiv 2602.11128.
+
+    >>> resolve_dynamics("mirror").formula
+    'ρ(1−ρ)'
+    """
+    if isinstance(dynamics, Dynamics):
+        return dynamics
+    if callable(dynamics):
+        return Dynamics("custom", "user function", "Given by the caller.", dynamics)
+    if dynamics not in DYNAMICS:
+        raise ValueError(f"unknown dynamics {dynamics!r}; known dynamics: {', '.join(DYNAMICS)}")
+    return DYNAMICS[dynamics]
+
+
+def weight_function(scheme: Weight, *, group_size: int | None = None) -> Callable[[Array], Array]:
+    """Return ω(ρ), or ω_M(ρ) if a group size is given, as a function.
+
+    Args:
+        scheme: A scheme, its name, or the function itself.
+        group_size: M; ``None`` for the population limit.
+
+    Raises:
+        ValueError: An unknown scheme, one without a table, or a group size together with a
+            function, whose table is not known.
+
+    Source: arXiv 2602.11128; finite groups as in ``theory.finite_group``.
+
+    >>> float(weight_function("linear_r", group_size=2)(0.5))  # (1 − (1−ρ)²)/ρ
+    1.5
+    """
+    if callable(scheme) and not isinstance(scheme, Scheme):
+        if group_size is not None:
+            raise ValueError("a weight function has no finite-group table; give a scheme instead")
+        return scheme
+    bound = resolve(scheme)
+    if group_size is None:
+
+        def population(success: Array) -> Array:
+            # Scheme.weight without its check of the argument, which a solver need not repeat.
+            positive, negative = bound.coefficients(success, success * (1 - success), math.inf)
+            return positive + negative
+
+        return population
+    from theory.finite_group import expected_weight
+
+    bound.table(group_size)  # an unsuitable scheme or size is refused here, not inside a solver
+    return lambda success: expected_weight(bound, group_size, success)
+
+
+def kinks(scheme: Weight) -> tuple[float, ...]:
+    """Points where a scheme's population weight is continuous but not smooth.
+
+    Source: theory.md section 1, Plateau-R.
+
+    >>> kinks("plateau_r:threshold=0.3")
+    (0.3,)
+    """
+    if callable(scheme) and not isinstance(scheme, Scheme):
+        return ()
+    threshold = resolve(scheme).options.get("threshold")
+    return (float(threshold),) if isinstance(threshold, int | float) else ()
+
+
+def time_to_target(
+    scheme: Weight,
+    start: float,
+    target: float,
+    *,
+    clock: str | Clock | Callable[[Array], Array] = "regular",
+    dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
+    group_size: int | None = None,
+) -> TimeToTarget:
+    """Time to raise the success probability from ``start`` to ``target``: T = ∫ c/(ωv) dρ.
+
+    Args:
+        scheme: A scheme, its name, or a function from ρ to ω(ρ) ≥ 0.
+        start: ρ₀ in [0, 1).
+        target: Above ``start``, at most 1.
+        clock: What is counted; see ``theory.clocks``.
+        dynamics: The update rule.
+        group_size: M for the finite-group weight ω_M; ``None`` for the population limit.
+
+    Returns:
+        The time with its error; a divergent integral is reported, not raised.
+
+    Raises:
+        ValueError: ``start`` and ``target`` not in [0, 1] or not increasing; unknown names.
+
+    Source: arXiv 2602.11128, section on continuous-time dynamics.
+
+    >>> round(time_to_target("rloo", 0.1, 0.9).value, 6)  # logit 0.9 − logit 0.1
+    4.394449
+    """
+    check_range(start, target)
+    clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
+    weight = weight_function(scheme, group_size=group_size)
+
+    def integrand(success: Floats) -> Floats:
+        speed = np.asarray(weight(success)) * np.asarray(dynamics.velocity(success))
+        with np.errstate(divide="ignore"):
+            return np.asarray(clock.cost(success) / speed)[None, :]
+
+    result = integrate_success(integrand, start, target, kinks(scheme))
+    return TimeToTarget(
+        float(result.values[0]), float(result.errors[0]), result.converged, result.message
+    )
+
+
+def trajectory(
+    scheme: Weight,
+    start: float,
+    times: Array,
+    *,
+    clock: str | Clock | Callable[[Array], Array] = "regular",
+    dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
+    group_size: int | None = None,
+) -> Floats:
+    """Success probability ρ at given times of the flow dρ/dt = ωv/c.
+
+    Args:
+        scheme: A scheme, its name, or a function from ρ to ω(ρ).
+        start: ρ at time 0, in (0, 1).
+        times: Times on the clock, increasing, at least 0, shape (n,).
+        clock: What is counted; see ``theory.clocks``.
+        dynamics: The update rule.
+        group_size: M for the finite-group weight ω_M; ``None`` for the population limit.
+
+    Returns:
+        ρ at each time, shape (n,).
+
+    Raises:
+        ValueError: ``start`` outside (0, 1), times that decrease or are negative, or a flow too
+            stiff for the solver.
+
+    Source: arXiv 2602.11128, section on continuous-time dynamics.
+
+    >>> trajectory("rloo", 0.5, [0.0, 2.0]).round(6).tolist()  # logit ρ = t
+    [0.5, 0.880797]
+    """
+    points = np.asarray(times, dtype=np.float64)
+    check_interval("start", np.asarray(start, dtype=np.float64), open_ends=True)
+    if points.ndim != 1 or not np.all(np.isfinite(points)):
+        raise ValueError(f"times must be a list of finite numbers; got shape {points.shape}")
+    if points.size == 0:
+        return points
+    if points[0] < 0 or np.any(np.diff(points) < 0):
+        raise ValueError("times must start at 0 or later and increase")
+    clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
+    weight = weight_function(scheme, group_size=group_size)
+
+    def slope(_: float, x: Floats) -> Floats:
+        # Beyond |logit ρ| = 36 a float64 ρ cannot move any more.
+        success = expit(np.clip(x, -36.0, 36.0))
+        speed = np.asarray(weight(success)) * np.asarray(dynamics.velocity(success))
+        rate: Floats = speed / (clock.cost(success) * success * (1 - success))
+        return rate
+
+    if points[-1] == 0:
+        return np.full(points.shape, float(start))
+    solution = integrate.solve_ivp(
+        slope, (0.0, points[-1]), [float(logit(start))], t_eval=points, method="LSODA",
+        rtol=1e-10, atol=1e-12,
+    )  # fmt: skip
+    if not solution.success:
+        raise ValueError(f"the flow could not be followed: {solution.message}")
+    return np.asarray(expit(solution.y[0]))
+
+
+def mirror_step(success: Array, weight: Array, step_size: float) -> Array:
+    """Exact mirror-descent step: logit ρ′ = logit ρ + ηω.
+
+    Args:
+        success: ρ, any shape, in [0, 1]; 0 and 1 stay where they are.
+        weight: ω(ρ), same shape.
+        step_size: η.
+
+    Returns:
+        ρ after the step.
+
+    Raises:
+        ValueError: ``success`` outside [0, 1].
+
+    Source: arXiv 2602.11128; π′ ∝ π exp(ηA).
+
+    >>> float(mirror_step(0.5, 1.0, 0.0))
+    0.5
+    """
+    success = as_floating(success)
+    check_interval("success", success)
+    xp = namespace(success)
+    inside = (success > 0) & (success < 1)
+    kept = xp.where(inside, success, 0.5 + 0 * success)
+    growth = step_size * xp.where(inside, weight, 0 * success)
+    # The factor that is at most 1, so that neither exponential can overflow.
+    up = xp.exp(-xp.abs(growth))
+    moved = xp.where(
+        growth >= 0, kept / (kept + (1 - kept) * up), kept * up / (kept * up + 1 - kept)
+    )
+    return xp.where(inside, moved, success)
+
+
+def check_range(start: float, target: float) -> None:
+    """Raise a ``ValueError`` unless 0 ≤ start < target ≤ 1.
+
+    Source: the domain of a success probability.
+
+    >>> check_range(0.1, 0.9)
+    """
+    for name, value in (("start", start), ("target", target)):
+        if not math.isfinite(value) or not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in [0, 1]; got {value:g}")
+    if not start < target:
+        raise ValueError(f"target must lie above start; got start {start:g} and target {target:g}")

@@ -3,31 +3,41 @@
 A run folder holds ``config.json`` (enough to run it again), ``environment.json`` and
 ``metrics.parquet`` (one row per measurement, the same columns for every arm). Long runs write
 their metrics in parts and their state in checkpoints, so that a killed run goes on where it was.
-Every file is written under another name first and renamed, so a file that exists is whole.
+Every file is written under another name first and renamed, so a file that exists is whole. While a
+process has a run open it holds a lock on the folder, which the system releases if it is killed.
 """
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import re
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from apw.environment import describe_environment as describe_environment
+from apw.files import Replacing
+from apw.files import write_json as write_json
+from apw.files import write_table as write_table
+from apw.files import write_text as write_text
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no such locks; runs there are not guarded
+    fcntl = None  # type: ignore[assignment]
+
 METRIC_COLUMNS = ("run", "arm", "scheme", "seed", "step", "metric", "value")
 """Columns of ``metrics.parquet``: one measurement per row, for every arm."""
 
-_PACKAGES = ("apw", "numpy", "scipy", "jax", "pandas", "torch", "transformers", "trl", "vllm")
+_LOCK_FILE = ".lock"
+_LOCKS: dict[Path, tuple[int, int]] = {}
+"""Locks of this process: folder → (process, file descriptor)."""
 
 
 class RunExistsError(FileExistsError):
@@ -39,14 +49,17 @@ class Run:
 
     Attributes:
         path: The folder.
+        name: The last part of the folder's path.
         arm: ``"theory"``, ``"sim"`` or ``"llm"``.
         resumed: The folder held an unfinished run with this very configuration.
     """
 
     def __init__(self, path: Path, arm: str, resumed: bool) -> None:
         self.path = path
+        self.name = path.resolve().name
         self.arm = arm
         self.resumed = resumed
+        self._tables: list[pd.DataFrame] = []
         self._rows: list[dict[str, Any]] = []
 
     @classmethod
@@ -59,54 +72,48 @@ class Run:
             path: The run folder; its last part is the run's name.
             config: Complete configuration, of JSON types.
             arm: ``"theory"``, ``"sim"`` or ``"llm"``.
-            overwrite: Delete whatever run the folder holds.
+            overwrite: Delete whatever run the folder holds; never anything but a run.
 
         Raises:
             RunExistsError: The folder holds a finished run, an unfinished one with another
-                configuration, or files that are no run.
+                configuration, one that another process has open, or files that are no run.
         """
         path = Path(path)
-        config = json.loads(json.dumps(config))
-        resumed = False
         if path.exists() and not path.is_dir():
             raise RunExistsError(f"{path} is a file; name a folder for the run")
-        if path.exists() and any(path.iterdir()):
-            if not (path / "config.json").exists():
-                raise RunExistsError(f"{path} holds files that are no run; name another folder")
-            if overwrite:
-                shutil.rmtree(path)
-            elif is_finished(path):
-                raise RunExistsError(
-                    f"{path} holds a finished run; choose another name or pass --overwrite"
-                )
-            elif read_config(path) != config:
-                raise RunExistsError(
-                    f"{path} holds an unfinished run with another configuration; "
-                    "choose another name or pass --overwrite"
-                )
-            else:
-                resumed = True
         path.mkdir(parents=True, exist_ok=True)
-        if not resumed:
-            write_json(path / "environment.json", describe_environment())
-            write_json(path / "config.json", config)
+        _lock(path)
+        try:
+            resumed = _may_begin(path, config, overwrite)
+            if not resumed:
+                _clear(path)
+                # The configuration comes last: without one, a run has not begun.
+                write_json(path / "environment.json", describe_environment())
+                write_json(path / "config.json", config)
+        except BaseException:
+            _unlock(path)
+            raise
+        for stale in _temporary_files(path):
+            stale.unlink(missing_ok=True)
         return cls(path, arm, resumed)
 
     def log(self, *, scheme: str, seed: int, step: int, **metrics: float) -> None:
         """Add one row per metric to the part being written."""
         for metric, value in metrics.items():
-            row = (self.path.name, self.arm, scheme, int(seed), int(step), metric, float(value))
+            row = (self.name, self.arm, scheme, int(seed), int(step), metric, float(value))
             self._rows.append(dict(zip(METRIC_COLUMNS, row, strict=True)))
 
     def log_table(self, table: pd.DataFrame) -> None:
         """Add rows from a table with the columns scheme, seed, step, metric, value."""
-        table = table.assign(run=self.path.name, arm=self.arm)
-        self._rows.extend(table[list(METRIC_COLUMNS)].to_dict("records"))  # type: ignore[arg-type]
+        table = table.assign(run=self.name, arm=self.arm)
+        self._tables = [*self._unwritten(), _metric_types(table[list(METRIC_COLUMNS)])]
+        self._rows = []
 
     def write_part(self, key: str) -> None:
         """Write the rows logged since the last part as part ``key``, replacing an older one."""
-        write_table(self.path / "parts" / f"{_file_name(key)}.parquet", _metric_frame(self._rows))
-        self._rows = []
+        target = self.path / "parts" / f"{_file_name(key)}.parquet"
+        write_table(target, _join(self._unwritten()))
+        self._tables, self._rows = [], []
 
     def has_part(self, key: str) -> bool:
         """Tell whether part ``key`` was written, in this process or before a restart."""
@@ -115,7 +122,7 @@ class Run:
     def save_checkpoint(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write named arrays as checkpoint ``key``, replacing an older one."""
         target = self.path / "checkpoints" / f"{_file_name(key)}.npz"
-        with _Replacing(target) as temporary, open(temporary, "wb") as file:
+        with Replacing(target) as temporary, open(temporary, "wb") as file:
             np.savez(file, **dict(arrays))  # type: ignore[arg-type]
 
     def load_checkpoint(self, key: str) -> dict[str, np.ndarray] | None:
@@ -123,20 +130,35 @@ class Run:
         target = self.path / "checkpoints" / f"{_file_name(key)}.npz"
         if not target.exists():
             return None
-        with np.load(target, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        try:
+            with open(target, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{target} is not a whole checkpoint: {error}") from error
 
     def finish(self) -> pd.DataFrame:
         """Join the parts and the remaining rows into ``metrics.parquet`` and return it."""
         parts = sorted((self.path / "parts").glob("*.parquet"))
-        tables = [pd.read_parquet(part) for part in parts]
-        if self._rows:
-            tables.append(_metric_frame(self._rows))
-        metrics = pd.concat(tables, ignore_index=True) if tables else _metric_frame([])
+        metrics = _join([*(pd.read_parquet(part) for part in parts), *self._unwritten()])
         write_table(self.path / "metrics.parquet", metrics)
         shutil.rmtree(self.path / "parts", ignore_errors=True)
-        self._rows = []
+        self._tables, self._rows = [], []
+        self.close()
         return metrics
+
+    def close(self) -> None:
+        """Let other processes open the folder; an unfinished run can be resumed."""
+        _unlock(self.path)
+
+    def _unwritten(self) -> list[pd.DataFrame]:
+        """Tables of what was logged since the last part, in order."""
+        rows = pd.DataFrame(self._rows, columns=list(METRIC_COLUMNS))
+        return [*self._tables, _metric_types(rows)] if self._rows else self._tables
+
+
+def is_run(path: Path | str) -> bool:
+    """Tell whether the folder holds a run, finished or not."""
+    return all((Path(path) / name).exists() for name in ("environment.json", "config.json"))
 
 
 def is_finished(path: Path | str) -> bool:
@@ -168,111 +190,120 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
-        ValueError: The table lacks a column.
+        ValueError: The table is broken or lacks a column.
     """
     file = Path(path) / "metrics.parquet"
     if not file.exists():
         raise FileNotFoundError(f"{path} holds no finished run: metrics.parquet is missing")
-    metrics = pd.read_parquet(file)
+    try:
+        metrics = pd.read_parquet(file)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{file} is not a readable Parquet table: {error}") from error
     missing = [column for column in METRIC_COLUMNS if column not in metrics]
     if missing:
         raise ValueError(f"{file} lacks the column {missing[0]!r}")
     return metrics
 
 
-def describe_environment() -> dict[str, Any]:
-    """Versions, commit and hardware this process runs with."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "packages": versions,
-        "commit": _commit(),
-    }
+def _contents(path: Path) -> list[Path]:
+    """What the folder holds that is not ours to delete before a run has begun."""
+    if not path.is_dir():
+        return []
+    ours = {_LOCK_FILE, "environment.json"}
+    temporary = set(_temporary_files(path))
+    return [item for item in path.iterdir() if item.name not in ours and item not in temporary]
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def _temporary_files(path: Path) -> list[Path]:
+    """Temporary files a killed process left in a run folder."""
+    names = ("environment.json", "config.json", "metrics.parquet")
+    left = [item for name in names for item in path.glob(f".{name}.*")]
+    for folder, ending in (("parts", "parquet"), ("checkpoints", "npz")):
+        left.extend((path / folder).glob(f".*.{ending}.*"))
+    return left
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, atomically."""
-    with _Replacing(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a Parquet file, atomically."""
-    with _Replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)
-
-
-class _Replacing:
-    """Context of a temporary name that becomes ``path`` if the block ends well."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-
-    def __enter__(self) -> str:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self.temporary = tempfile.mkstemp(
-            dir=self.path.parent, prefix=f".{self.path.name}."
+def _may_begin(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
+    """Tell whether the folder's run goes on (else it begins afresh); raise if neither may be."""
+    if not is_run(path):
+        if _contents(path):
+            raise RunExistsError(f"{path} holds files that are no run; name another folder")
+        return False
+    if overwrite:
+        return False
+    if is_finished(path):
+        raise RunExistsError(
+            f"{path} holds a finished run; choose another name or pass --overwrite"
         )
-        os.close(handle)
-        os.chmod(self.temporary, 0o644)
-        return self.temporary
+    if _canonical(read_config(path)) != _canonical(config):
+        raise RunExistsError(
+            f"{path} holds an unfinished run with another configuration; "
+            "choose another name or pass --overwrite"
+        )
+    return True
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            os.replace(self.temporary, self.path)
+
+def _canonical(config: Mapping[str, Any]) -> str:
+    """One text per configuration; unlike values, texts compare NaN equal to NaN."""
+    return json.dumps(config, sort_keys=True)
+
+
+def _clear(path: Path) -> None:
+    """Empty the folder; what makes it a run goes last, so a killed clearing can be repeated."""
+    last = ("metrics.parquet", "config.json", "environment.json")
+    items = [item for item in path.iterdir() if item.name not in (*last, _LOCK_FILE)]
+    for item in (*items, *(path / name for name in last)):
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item)
         else:
-            os.unlink(self.temporary)
+            item.unlink(missing_ok=True)
 
 
-def _metric_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def _lock(path: Path) -> None:
+    """Take the folder for this process; a killed process loses its locks."""
+    key, file = path.resolve(), path / _LOCK_FILE
+    owner, held = _LOCKS.get(key, (None, -1))
+    if fcntl is None or (owner == os.getpid() and _is_open_as(held, file)):
+        return
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            # Record locks, unlike flock's, are not inherited by workers that outlive us.
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise RunExistsError(
+                f"{path} is open in another process; wait for it or name another folder"
+            ) from error
+        # The former owner may have deleted the file between our opening and locking it.
+        if _is_open_as(descriptor, file):
+            _LOCKS[key] = (os.getpid(), descriptor)
+            return
+        os.close(descriptor)
+
+
+def _is_open_as(descriptor: int, file: Path) -> bool:
+    return file.exists() and os.path.samestat(os.fstat(descriptor), file.stat())
+
+
+def _unlock(path: Path) -> None:
+    owner, descriptor = _LOCKS.pop(path.resolve(), (None, -1))
+    if owner == os.getpid():
+        (path / _LOCK_FILE).unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    empty = _metric_types(pd.DataFrame(columns=list(METRIC_COLUMNS)))
+    return pd.concat(tables, ignore_index=True) if tables else empty
+
+
+def _metric_types(table: pd.DataFrame) -> pd.DataFrame:
     types = {"seed": "int64", "step": "int64", "value": "float64"}
-    return pd.DataFrame(list(rows), columns=list(METRIC_COLUMNS)).astype(
-        {c: types.get(c, "str") for c in METRIC_COLUMNS}
-    )
+    return table.astype({column: types.get(column, "str") for column in METRIC_COLUMNS})
 
 
 def _file_name(key: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]*", key):
         raise ValueError(f"a part or checkpoint is named by letters, digits and ._=-; got {key!r}")
     return key
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _commit() -> str | None:
-    """Commit of the source tree, marked if it has changes; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ("git", "-C", str(root), *words), capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit + (" with changes" if changes else "")

@@ -1,10 +1,15 @@
 """Strict numerics for every test: float64 in JAX, no silent broadcasting between ranks."""
 
+import hypothesis
 import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The same examples on every machine, and no limit that a busy machine could break.
+hypothesis.settings.register_profile("apw", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("apw")
 
 
 @pytest.fixture

@@ -137,6 +137,8 @@ def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Opti
         if name not in CLOCKS:
             raise ValueError(f"unknown clock {name!r}; known clocks: {', '.join(CLOCKS)}")
         clock, options = CLOCKS[name], {**written, **options}
+    if not isinstance(clock, Clock):
+        raise ValueError(f"a clock is a Clock, a name or a function; got {clock!r}")
     unknown = sorted(set(options) - set(clock.options))
     if unknown:
         allowed = ", ".join(clock.options) or "none"

@@ -260,7 +260,7 @@ def trajectory(
     if points[-1] == 0:
         return np.full(points.shape, float(start))
     solution = integrate.solve_ivp(
-        slope, (0.0, points[-1]), [float(logit(start))], t_eval=points, method="LSODA",
+        slope, (0.0, points[-1]), [float(logit(start))], t_eval=points, method="DOP853",
         rtol=1e-10, atol=1e-12,
     )  # fmt: skip
     if not solution.success:

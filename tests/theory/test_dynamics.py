@@ -1,0 +1,172 @@
+"""Dynamics against autodiff of real policies, plain quadrature and step-by-step simulation."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate
+from scipy.special import expit, logit
+
+from theory.clocks import CLOCKS, resolve_clock
+from theory.dynamics import (
+    DYNAMICS,
+    mirror_step,
+    resolve_dynamics,
+    time_to_target,
+    trajectory,
+    weight_function,
+)
+from theory.schemes import SCHEMES
+
+RANGES = [(0.001, 0.9), (0.01, 0.5), (0.38, 0.95)]
+
+
+@given(x=st.floats(-6, 6))
+def test_softmax_gradient_velocity_is_the_flow_of_two_logits(x):
+    """dρ/dt = ∇ρ·∇ρ along the gradient of the success probability in both logits."""
+    logits = jnp.array([x, 0.0])
+    gradient = jax.grad(lambda z: jax.nn.softmax(z)[0])(logits)
+    success = float(jax.nn.softmax(logits)[0])
+    expected = float(gradient @ gradient)
+    assert float(DYNAMICS["softmax_gradient"].velocity(success)) == pytest.approx(
+        expected, rel=1e-9
+    )
+
+
+@given(x=st.floats(-6, 6))
+def test_mirror_velocity_is_the_derivative_of_the_logistic_function(x):
+    expected = float(jax.grad(jax.nn.sigmoid)(x))
+    assert float(DYNAMICS["mirror"].velocity(expit(x))) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("dynamics", DYNAMICS)
+@pytest.mark.parametrize("scheme", ["rloo", "grpo", "sqrt_r", "uniform_r", "plateau_r"])
+def test_time_agrees_with_plain_quadrature(scheme, dynamics, clock):
+    for start, target in RANGES:
+
+        def integrand(success, scheme=scheme):
+            speed = SCHEMES[scheme].weight(success) * DYNAMICS[dynamics].velocity(success)
+            return float(CLOCKS[clock].cost(success) / speed)
+
+        expected, _ = integrate.quad(
+            integrand, start, target, points=[0.5] if start < 0.5 < target else None,
+            epsrel=1e-11, epsabs=0, limit=500,
+        )  # fmt: skip
+        result = time_to_target(scheme, start, target, clock=clock, dynamics=dynamics)
+        assert result.converged
+        assert result.value == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["rloo", "grpo", "linear_r", "sqrt_r", "uniform_r", "plateau_r"])
+@pytest.mark.parametrize("clock", ["regular", "effective"])
+def test_trajectory_reaches_the_target_at_the_time_to_target(scheme, clock):
+    times = [time_to_target(scheme, 0.01, target, clock=clock).value for target in (0.02, 0.3, 0.9)]
+    np.testing.assert_allclose(
+        trajectory(scheme, 0.01, times, clock=clock), [0.02, 0.3, 0.9], rtol=1e-7
+    )
+
+
+def test_mirror_steps_converge_to_the_flow_with_order_one():
+    """Explicit mirror steps are Euler steps in logit ρ: the error is proportional to the step."""
+    exact = trajectory("grpo", 0.01, [1.0])[0]
+    sizes = np.array([1 / 64, 1 / 128, 1 / 256, 1 / 512])
+    errors = []
+    for size in sizes:
+        success = np.asarray(0.01)
+        for _ in range(round(1 / size)):
+            success = mirror_step(success, SCHEMES["grpo"].weight(success), size)
+        errors.append(abs(float(success) - exact))
+    order = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+    assert order == pytest.approx(1.0, abs=0.05)
+
+
+@given(x=st.floats(-30, 30), growth=st.floats(-700, 700))
+def test_mirror_step_adds_to_the_logit(x, growth):
+    moved = mirror_step(expit(x), 1.0, growth)
+    # In logit space, where float64 still resolves ρ; 1 − ρ is known to 1e-16.
+    if abs(x + growth) < 15:
+        assert logit(moved) == pytest.approx(x + growth, abs=1e-8)
+    assert 0 <= moved <= 1
+
+
+def test_mirror_step_is_the_exponentiated_advantage():
+    """π′ ∝ π exp(ηA) on a whole policy moves ρ by the formula in ρ alone."""
+    policy, correct = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1, 1, 0, 0])
+    success = policy @ correct
+    weight = float(SCHEMES["sqrt_r"].weight(success))
+    tilted = policy * np.exp(0.7 * weight * (correct - success))
+    expected = (tilted / tilted.sum()) @ correct
+    assert mirror_step(success, weight, 0.7) == pytest.approx(expected, rel=1e-14)
+
+
+def test_mirror_step_keeps_the_ends():
+    assert mirror_step(np.array([0.0, 1.0]), np.array([math.inf, math.inf]), 0.1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "start", "target", "clock"),
+    [
+        ("rloo", 0.0, 0.5, "regular"),  # ∫ dρ/ρ
+        ("rloo", 0.5, 1.0, "regular"),
+        ("sqrt_r", 0.0, 0.5, "effective"),
+        ("linear_r", 0.5, 1.0, "regular"),
+    ],
+)
+def test_divergent_times_are_reported_not_raised(scheme, start, target, clock):
+    result = time_to_target(scheme, start, target, clock=clock)
+    assert result.value == math.inf
+    assert not result.converged
+    assert "diverges at success" in result.message
+
+
+def test_integrable_ends_are_resolved():
+    """GRPO from 0 to 1 on the regular clock takes π: ∫ dρ/√(ρ(1−ρ))."""
+    result = time_to_target("grpo", 0.0, 1.0)
+    assert result.converged
+    assert result.value == pytest.approx(math.pi, rel=1e-9)
+    # e = 1: the time is the length of the interval.
+    assert time_to_target("uniform_r", 0.0, 1.0).value == pytest.approx(1.0, rel=1e-9)
+
+
+def test_a_weight_that_vanishes_never_arrives():
+    result = time_to_target(lambda success: np.where(success < 0.5, 1.0, 0.0), 0.1, 0.9)
+    assert result.value == math.inf
+    assert not result.converged
+
+
+def test_weight_function_of_a_finite_group_is_below_the_limit():
+    limit = weight_function("sqrt_r")(np.array([0.01]))
+    assert weight_function("sqrt_r", group_size=16)(np.array([0.01])) < limit
+
+
+def test_empty_and_zero_times():
+    assert trajectory("grpo", 0.3, []).shape == (0,)
+    assert trajectory("grpo", 0.3, [0.0]).tolist() == [0.3]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: time_to_target("grpo", 0.5, 0.5), "target must lie above start"),
+        (lambda: time_to_target("grpo", -0.1, 0.5), r"start must lie in \[0, 1\]; got -0.1"),
+        (lambda: time_to_target("grpo", 0.1, math.nan), r"target must lie in \[0, 1\]"),
+        (lambda: time_to_target("gppo", 0.1, 0.5), "unknown scheme 'gppo'; known schemes: rloo"),
+        (lambda: time_to_target("lens", 0.1, 0.5), "depend on the responses' confidences"),
+        (lambda: time_to_target("rloo", 0.1, 0.5, group_size=1), "group_size of at least 2"),
+        (lambda: resolve_dynamics("adam"), "unknown dynamics 'adam'; known dynamics: mirror"),
+        (lambda: weight_function(np.sqrt, group_size=4), "has no finite-group table"),
+        (lambda: trajectory("grpo", 0.0, [1.0]), r"start must lie in \(0, 1\)"),
+        (lambda: trajectory("grpo", 0.5, [2.0, 1.0]), "start at 0 or later and increase"),
+        (lambda: trajectory("grpo", 0.5, [math.inf]), "finite numbers"),
+        (lambda: resolve_clock(3), "a clock is a Clock, a name or a function; got 3"),
+        (lambda: mirror_step(1.5, 1.0, 0.1), r"success must lie in \[0, 1\]; got 1.5"),
+    ],
+)
+def test_bad_input_says_what_is_allowed(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()

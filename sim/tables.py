@@ -1,0 +1,70 @@
+"""Schemes as arrays: what lets one compiled program run every scheme that has a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln, xlogy
+
+from theory.schemes import resolve
+
+Array = jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Advantages of a group with K correct responses: a⁺_K of a correct, −a⁻_K of a wrong one.
+
+    Attributes:
+        positive: a⁺, shape (M + 1,).
+        negative: a⁻, shape (M + 1,).
+    """
+
+    positive: Array
+    negative: Array
+
+
+def scheme_table(scheme: str, group_size: int, dtype: str) -> Table:
+    """Table of a scheme as arrays of ``dtype``.
+
+    >>> scheme_table("psr", 2, "float32").positive.tolist()
+    [0.0, 1.0, 1.0]
+    """
+    positive, negative = resolve(scheme).table(group_size)
+    return Table(np.asarray(positive, dtype), np.asarray(negative, dtype))  # type: ignore[arg-type]
+
+
+def stack(tables: list[Table]) -> Table:
+    """Tables of several schemes as one, with a leading axis."""
+    return Table(jnp.stack([t.positive for t in tables]), jnp.stack([t.negative for t in tables]))
+
+
+def expected_weight(table: Table, success: Array, failure: Array) -> Array:
+    """Weight ω_M(ρ) = Σ_{J<M} Bin(J; M−1, ρ) (a⁺_{J+1} + a⁻_J) that sampled groups realise.
+
+    Args:
+        table: Table of length M + 1.
+        success: ρ, shape (prompts,).
+        failure: 1 − ρ, given apart because it may be too small to be seen in ρ.
+
+    Returns:
+        ω_M, shape (prompts,).
+
+    Source: finite groups; the traced counterpart of theory.finite_group.expected_weight.
+
+    >>> table = scheme_table("linear_r", 4, "float32")
+    >>> round(float(expected_weight(table, jnp.array([0.5]), jnp.array([0.5]))[0]), 6)
+    1.875
+    """
+    size = table.positive.shape[-1] - 1
+    coefficients = table.positive[1:] + table.negative[:-1]
+    hits = jnp.arange(size, dtype=success.dtype)[:, None]
+    rest = size - 1 - hits
+    choose = math.lgamma(size) - gammaln(hits + 1) - gammaln(rest + 1)
+    log_probability = choose + xlogy(hits, success[None]) + xlogy(rest, failure[None])
+    return (coefficients[:, None] * jnp.exp(log_probability)).sum(axis=0)

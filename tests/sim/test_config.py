@@ -1,0 +1,54 @@
+"""Configurations: read back what was written, refuse what is not allowed in one sentence."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sim.config import SimulationConfig, from_dict, to_dict
+
+
+def test_round_trip_through_json():
+    config = SimulationConfig(
+        schemes=("grpo", "plateau_r:threshold=0.3"), start="beta:1,9", learning_rates={"grpo": 0.2}
+    )
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schemes": ["grop"]}, "unknown scheme 'grop'; known schemes: "),
+        ({"schemes": []}, "at least one scheme"),
+        ({"schemes": ["grpo", "grpo"]}, "must differ"),
+        ({"schemes": ["grpo"], "group_size": 1}, "group_size of at least 2; got 1"),
+        ({"prompts": 0}, "prompts must be a whole number of at least 1; got 0"),
+        ({"prompts": 2.5}, "prompts must be of type int"),
+        ({"correct_answers": 16}, "correct_answers must be below answers"),
+        ({"steps": 7, "measure_every": 2}, "measure_every must divide steps"),
+        ({"start": 1.2}, r"start must be a number in \(0, 1\)"),
+        ({"start": "beta:1"}, "start must be a number"),
+        ({"start": "loguniform:0.5,0.1"}, "0 < low < high < 1"),
+        ({"start": "file:nowhere.csv"}, "nowhere.csv does not exist"),
+        ({"target": 1.0}, r"target must lie in \(0, 1\)"),
+        ({"learner": "sgd"}, "learner must be one of mirror, natural, softmax"),
+        ({"learner": "softmax", "group_size": None}, "only mirror has a population limit"),
+        ({"schemes": ["lens"], "learner": "mirror"}, "use a sampling learner"),
+        ({"learning_rate": 0.0}, "a learning rate must be positive and finite"),
+        ({"learning_rates": {"psr": 1.0}}, "not among schemes"),
+        ({"pass_k": []}, "pass_k"),
+        ({"prior_spread": -1.0}, "prior_spread must be at least 0"),
+        ({"lerning_rate": 0.1}, "unknown field 'lerning_rate'"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(values, message):
+    with pytest.raises(ValueError, match=message) as error:
+        from_dict(values)
+    assert "\n" not in str(error.value)
+
+
+def test_configuration_is_read_without_jax_or_torch():
+    code = "import sys, sim.config; sys.exit(any(m in sys.modules for m in ('jax', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

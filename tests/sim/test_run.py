@@ -1,0 +1,109 @@
+"""Run folders of the simulator: resume to the bit, same seed same bits, tidy metrics."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apw.runs import METRIC_COLUMNS, Run, RunExistsError
+from sim.config import SimulationConfig
+from sim.run import plan, simulate
+
+SMALL = SimulationConfig(
+    schemes=("grpo", "sqrt_r"), seeds=2, prompts=8, answers=4, correct_answers=1, start=0.1,
+    group_size=4, learning_rate=1.0, steps=24, measure_every=4, checkpoint_every=2, pass_k=(1, 4),
+)  # fmt: skip
+
+
+class Killed(BaseException):
+    """Stands for a signal no handler sees."""
+
+
+def kill_after(monkeypatch, checkpoints):
+    """Die in the middle of writing checkpoint number ``checkpoints``, as kill -9 may."""
+    original, count = Run.save_checkpoint, 0
+
+    def save(self, key, arrays):
+        nonlocal count
+        count += 1
+        if count == checkpoints:
+            raise Killed
+        original(self, key, arrays)
+
+    monkeypatch.setattr(Run, "save_checkpoint", save)
+
+
+@pytest.mark.parametrize("checkpoints", [1, 2, 3])
+def test_killed_run_resumes_to_the_same_bits(tmp_path, monkeypatch, checkpoints):
+    whole = simulate(SMALL, tmp_path / "whole", progress=False)
+    with monkeypatch.context() as patched:
+        kill_after(patched, checkpoints)
+        with pytest.raises(Killed):
+            simulate(SMALL, tmp_path / "killed", progress=False)
+    resumed = simulate(SMALL, tmp_path / "killed", progress=False)
+    pd.testing.assert_frame_equal(
+        whole.drop(columns="run"), resumed.drop(columns="run"), check_exact=True
+    )
+
+
+def test_same_seed_same_bits_other_seed_other_draws(tmp_path):
+    first = simulate(SMALL, tmp_path / "a", progress=False)
+    again = simulate(SMALL, tmp_path / "b", progress=False)
+    np.testing.assert_array_equal(first["value"], again["value"])
+    final = first[(first["metric"] == "success") & (first["step"] == SMALL.steps)]
+    assert final["value"].nunique() == len(final)
+
+
+def test_metrics_are_tidy_and_complete(tmp_path):
+    metrics = simulate(SMALL, tmp_path / "run", progress=False)
+    assert tuple(metrics.columns) == METRIC_COLUMNS
+    counts = metrics.groupby(["scheme", "seed", "metric"]).size()
+    per_step = counts.drop(index="learning_rate", level="metric")
+    assert (per_step == SMALL.steps // SMALL.measure_every + 1).all()
+    assert not metrics.duplicated(["scheme", "seed", "step", "metric"]).any()
+    responses = metrics.query("metric == 'responses' and step == 24")["value"]
+    assert (responses == 24 * 4 * 8).all()
+
+
+def test_finished_run_is_read_and_another_one_refused(tmp_path):
+    first = simulate(SMALL, tmp_path / "run", progress=False)
+    stamp = (tmp_path / "run" / "metrics.parquet").stat().st_mtime_ns
+    second = simulate(SMALL, tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "metrics.parquet").stat().st_mtime_ns == stamp
+    pd.testing.assert_frame_equal(first, second)
+    other = dataclasses.replace(SMALL, seeds=1)
+    with pytest.raises(RunExistsError, match="finished run"):
+        simulate(other, tmp_path / "run", progress=False)
+    assert len(simulate(other, tmp_path / "run", overwrite=True, progress=False)) < len(first)
+
+
+def test_batches_hold_every_cell_once_and_split_large_ones():
+    config = dataclasses.replace(SMALL, schemes=("grpo", "lens", "psr"), prompts=100_000, seeds=3)
+    batches = plan(config)
+    cells = [cell for batch in batches for cell in batch.cells]
+    assert sorted(cells) == sorted((s, n) for s in config.schemes for n in range(3))
+    assert max(len(batch.cells) for batch in batches) == 2
+    assert all(batch.scheme == "lens" for batch in batches for s, _ in batch.cells if s == "lens")
+
+
+def test_splitting_into_batches_does_not_change_a_number(tmp_path, monkeypatch):
+    whole = simulate(SMALL, tmp_path / "whole", progress=False)
+    monkeypatch.setattr("sim.run._CELL_ELEMENTS", 1)
+    split = simulate(SMALL, tmp_path / "split", progress=False)
+    keys = ["scheme", "seed", "step", "metric"]
+    # Reductions may be ordered differently for another batch size: a few float32 roundings.
+    np.testing.assert_allclose(
+        split.sort_values(keys)["value"], whole.sort_values(keys)["value"], rtol=2e-4, atol=1e-5
+    )
+
+
+def test_precisions_and_generators_run(tmp_path):
+    for field, value in (("precision", "float64"), ("generator", "threefry")):
+        config = dataclasses.replace(SMALL, schemes=("grpo",), seeds=1, **{field: value})
+        metrics = simulate(config, tmp_path / value, progress=False)
+        success = metrics.query("metric == 'success'")["value"]
+        assert success.iloc[-1] > success.iloc[0]
+        recorded = json.loads((tmp_path / value / "config.json").read_text())
+        assert recorded[field] == value

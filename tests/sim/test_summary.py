@@ -1,0 +1,78 @@
+"""Time to target: crossings, pairing, intervals, and seeds that never arrive."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sim.summary import bootstrap_interval, crossing, paired_ratio, time_to_target
+
+
+def table(paths):
+    rows = []
+    for (scheme, seed), values in paths.items():
+        for step, value in enumerate(values):
+            rows += [
+                (scheme, seed, step, "success", value),
+                (scheme, seed, step, "updates", float(step)),
+                (scheme, seed, step, "responses", 32.0 * step),
+            ]
+    return pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
+
+
+def test_crossing_at_the_start_between_points_and_never():
+    clock = np.array([0.0, 2.0, 4.0])
+    assert crossing(clock, np.array([0.9, 0.1, 0.2]), 0.5) == 0.0
+    assert crossing(clock, np.array([0.0, 1.0, 1.0]), 0.5) == 1.0
+    assert crossing(clock, np.array([0.0, 0.1, 0.2]), 0.5) == np.inf
+
+
+def test_ratios_are_paired_by_seed():
+    # Seeds differ by a factor of two in both schemes; the paired ratio does not see it.
+    paths = {
+        ("grpo", 0): [0, 0.25, 0.5, 0.75, 1], ("grpo", 1): [0, 0.125, 0.25, 0.375, 0.5],
+        ("sqrt_r", 0): [0, 0.5, 1, 1, 1], ("sqrt_r", 1): [0, 0.25, 0.5, 0.75, 1],
+    }  # fmt: skip
+    result = time_to_target(table(paths), 0.5).set_index(["scheme", "clock"])
+    row = result.loc[("sqrt_r", "updates")]
+    assert (row["ratio"], row["ratio_low"], row["ratio_high"]) == (0.5, 0.5, 0.5)
+    assert row["mean"] == 1.5
+    assert (row["low"], row["high"]) == (1.0, 2.0)
+    assert result.loc[("grpo", "responses"), "mean"] == 32 * 3.0
+
+
+def test_a_seed_that_never_arrives_makes_the_mean_infinite():
+    paths = {("grpo", 0): [0, 1.0], ("grpo", 1): [0, 0.1]}
+    row = time_to_target(table(paths), 0.5).iloc[0]
+    assert row["mean"] == np.inf
+    assert (row["reached"], row["seeds"]) == (1, 2)
+    assert row["low"] == 0.5
+    assert np.isnan(time_to_target(table(paths), 0.5, reference="rloo").iloc[0]["ratio"])
+
+
+def test_ratio_with_one_side_missing_is_infinite_or_zero_not_nan():
+    assert paired_ratio(np.array([np.inf, np.inf]), np.array([1.0, 2.0]))[0] == np.inf
+    assert paired_ratio(np.array([1.0]), np.array([np.inf]))[0] == 0.0
+    assert np.isnan(paired_ratio(np.array([np.inf]), np.array([np.inf]))[0])
+
+
+def test_bootstrap_interval_covers_the_mean_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        low, high = bootstrap_interval(generator.standard_normal(20))
+        covered += low <= 0 <= high
+    # Nominal 190 of 200; the percentile bootstrap of 20 values undercovers a little.
+    assert 175 <= covered <= 199
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": 1.0}, r"target must lie in \(0, 1\)"),
+        ({"target": 0.5, "level": 95.0}, "level must lie"),
+        ({"target": 0.5, "metric": "reward"}, "'reward' was not measured; measured are: responses"),
+    ],
+)
+def test_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        time_to_target(table({("grpo", 0): [0, 1.0]}), **options)

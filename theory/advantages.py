@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 
 from theory import lens
-from theory._arrays import Array, as_array, as_floating, check_interval, is_traced, namespace
+from theory._arrays import (
+    Array,
+    as_array,
+    as_floating,
+    check_interval,
+    is_traced,
+    namespace,
+    widened,
+)
+from theory._definitions import sample_deviation
 from theory.schemes import Option, Scheme, finite_coefficients, resolve
 
 
@@ -14,13 +23,16 @@ def group_advantages(
     scheme: str | Scheme,
     *,
     log_confidence: Array | None = None,
+    log_probability: Array | None = None,
+    baseline: Array | None = None,
     valid: Array | None = None,
     **options: Option,
 ) -> Array:
     """Advantages of the responses of each group under a scheme.
 
     A_i = r_i a⁺(ρ̂) − (1 − r_i) a⁻(ρ̂), which for centred schemes is ω(ρ̂)(r_i − ρ̂). Works on
-    NumPy, JAX (also under ``jit``) and torch, keeps device and floating dtype.
+    NumPy, JAX (also under ``jit``) and torch, keeps device and floating dtype; 16-bit floats are
+    computed in float32.
 
     Args:
         rewards: Rewards, shape (..., group), in [0, 1]; schemes that are not ``graded`` take only
@@ -28,9 +40,14 @@ def group_advantages(
         scheme: Name in ``SCHEMES`` (options may follow a colon) or a :class:`Scheme`.
         log_confidence: Length-normalised log-probability of each response under the policy that
             sampled it, same shape as ``rewards``; needed by LENS alone.
+        log_probability: Log-probability of each whole response, same shape; needed by LENS with
+            ``importance="full"`` alone.
+        baseline: A critic's value V(x) of each prompt, shape (..., 1), or one per response;
+            needed by PPO alone.
         valid: Boolean, same shape; False marks a response that could not be scored. It gets
-            advantage 0 and does not enter its group's baseline.
-        **options: Options of the scheme, such as ``zero_success="drop"``.
+            advantage 0 and does not enter its group's baseline. A group with a single valid
+            response has nothing to compare it with and gets 0, unless ``singleton="raw"``.
+        **options: Options of the scheme, such as ``zero_success="drop"`` or ``engine="trl"``.
 
     Returns:
         Advantages of the same shape.
@@ -46,28 +63,40 @@ def group_advantages(
     [[3.0, -1.0, -1.0, -1.0], [-1.0, -1.0, -1.0, -1.0]]
     """
     bound = resolve(scheme, **options)
-    rewards = as_floating(rewards)
-    if len(rewards.shape) < 1:
-        raise ValueError("rewards must have shape (..., group); got a single number")
-    bound.check_group_size(rewards.shape[-1])
+    given = as_floating(rewards)
+    if len(given.shape) < 1 or given.shape[-1] < 1:
+        raise ValueError(f"rewards must have shape (..., group); got {tuple(given.shape)}")
+    bound.check_group_size(given.shape[-1])
+    rewards = widened(given)
     xp = namespace(rewards)
     counted = None
     if valid is not None:
-        valid = as_array(valid)
-        if tuple(valid.shape) != tuple(rewards.shape):
-            raise ValueError(
-                f"valid must have the shape of rewards, {tuple(rewards.shape)}; "
-                f"got {tuple(valid.shape)}"
-            )
-        counted = valid != 0
+        counted = _like_rewards("valid", as_array(valid), rewards) != 0
         rewards = xp.where(counted, rewards, xp.zeros_like(rewards))
     _check_rewards(rewards, bound)
+    if baseline is not None and not bound.needs_baseline:
+        raise ValueError(f"baseline is for ppo alone; {bound.name} makes its own from the group")
     if bound.needs_confidence:
-        return _lens(rewards, log_confidence, counted, bound)
-    mean, variance, size = _moments(rewards, counted)
-    positive, negative = finite_coefficients(*bound.coefficients(mean, variance, size))
-    advantages = rewards * positive - (1 - rewards) * negative
-    return advantages if counted is None else xp.where(counted, advantages, 0 * advantages)
+        advantages = _lens(rewards, log_confidence, log_probability, counted, bound)
+    elif bound.needs_baseline:
+        advantages = rewards - _baseline(baseline, rewards)
+    else:
+        mean, variance, size = _moments(rewards, counted)
+        positive, negative = finite_coefficients(*bound.coefficients(mean, variance, size))
+        advantages = rewards * positive - (1 - rewards) * negative
+    if counted is not None:
+        advantages = xp.where(counted, advantages, xp.zeros_like(advantages))
+    return xp.astype(advantages, given.dtype, copy=False)
+
+
+def _like_rewards(name: str, values: Array, rewards: Array) -> Array:
+    namespace(rewards, values)
+    if tuple(values.shape) != tuple(rewards.shape):
+        raise ValueError(
+            f"{name} must have the shape of rewards, {tuple(rewards.shape)}; "
+            f"got {tuple(values.shape)}"
+        )
+    return values
 
 
 def _check_rewards(rewards: Array, scheme: Scheme) -> None:
@@ -82,63 +111,84 @@ def _check_rewards(rewards: Array, scheme: Scheme) -> None:
         )
 
 
+def _baseline(baseline: Array | None, rewards: Array) -> Array:
+    if baseline is None:
+        raise ValueError(
+            "ppo needs baseline: a critic's value of each prompt, of shape (..., 1), "
+            "or of each response, of the shape of rewards"
+        )
+    xp = namespace(rewards)
+    values = as_floating(baseline)
+    namespace(rewards, values)
+    per_prompt = (*tuple(rewards.shape)[:-1], 1)
+    if tuple(values.shape) not in (per_prompt, tuple(rewards.shape)):
+        raise ValueError(
+            f"baseline must have shape {per_prompt} or {tuple(rewards.shape)}; "
+            f"got {tuple(values.shape)}"
+        )
+    check_interval("baseline", values, low=-math.inf, high=math.inf)
+    return xp.astype(values, rewards.dtype, copy=False)
+
+
 def _moments(rewards: Array, counted: Array | None) -> tuple[Array, Array, Array | float]:
     """Mean, population variance and size of each group, with a kept last axis."""
     xp = namespace(rewards)
     size: Array | float
     if counted is None:
         size = float(rewards.shape[-1])
+        counted = xp.ones_like(rewards) > 0
         weight = xp.ones_like(rewards)
-        mean = xp.sum(rewards, axis=-1, keepdims=True) / size
     else:
         weight = xp.astype(counted, rewards.dtype)
         size = xp.sum(weight, axis=-1, keepdims=True)
         size = xp.where(size > 0, size, xp.ones_like(size))
-        mean = xp.sum(rewards, axis=-1, keepdims=True) / size
+    mean = xp.sum(rewards, axis=-1, keepdims=True) / size
     variance = xp.sum(weight * (rewards - mean) ** 2, axis=-1, keepdims=True) / size
     # Equal rewards have variance 0 exactly, whatever rounding does to their mean.
-    highest = xp.max(
-        xp.where(weight > 0, rewards, xp.full_like(rewards, -math.inf)), axis=-1, keepdims=True
-    )
-    lowest = xp.min(
-        xp.where(weight > 0, rewards, xp.full_like(rewards, math.inf)), axis=-1, keepdims=True
-    )
+    highest = xp.max(xp.where(counted, rewards, -xp.ones_like(rewards)), axis=-1, keepdims=True)
+    lowest = xp.min(xp.where(counted, rewards, 2 * xp.ones_like(rewards)), axis=-1, keepdims=True)
+    mean = xp.where(highest == lowest, highest, mean)
     return mean, xp.where(highest > lowest, variance, xp.zeros_like(variance)), size
 
 
 def _lens(
-    rewards: Array, log_confidence: Array | None, counted: Array | None, scheme: Scheme
+    rewards: Array,
+    log_confidence: Array | None,
+    log_probability: Array | None,
+    counted: Array | None,
+    scheme: Scheme,
 ) -> Array:
+    """LENS: GRPO on calibrated rewards in mixed groups, α times centred ones in all-wrong groups.
+
+    All-right groups get nothing; ``parts`` switches either half off.
+    """
     if log_confidence is None:
         raise ValueError(
             "lens needs log_confidence: the length-normalised log-probability of each response "
             "under the sampling policy, of the same shape as rewards"
         )
-    log_confidence = as_floating(log_confidence)
-    xp = namespace(rewards, log_confidence)
-    if tuple(log_confidence.shape) != tuple(rewards.shape):
-        raise ValueError(
-            f"log_confidence must have the shape of rewards, {tuple(rewards.shape)}; "
-            f"got {tuple(log_confidence.shape)}"
-        )
-    used = log_confidence if counted is None else xp.where(counted, log_confidence, 0 * rewards)
-    check_interval("log_confidence", used, low=-math.inf, high=0.0)
-    parts, alpha = scheme.options["parts"], scheme.options["alpha"]
-    ddof, eps = float(scheme.options["ddof"] or 0), float(scheme.options["eps"] or 0)
-    calibrated = lens.calibrated_rewards(rewards, log_confidence, counted)
-    weight = xp.ones_like(rewards) if counted is None else xp.astype(counted, rewards.dtype)
-    mixed_rewards = rewards if parts == "negative" else calibrated
-    mean, variance, size = _moments(mixed_rewards, counted)
-    deviation = xp.sqrt(variance * size / (size - ddof) if ddof else variance) + eps
-    safe = xp.where(deviation > 0, deviation, xp.ones_like(deviation))
-    mixed = weight * (mixed_rewards - mean) / safe
-    negative_mean, _, _ = _moments(calibrated, counted)
-    negative = weight * alpha * (calibrated - negative_mean)
-    if parts == "mixed":
-        negative = 0 * negative
-    any_correct = xp.max(rewards, axis=-1, keepdims=True) > 0
-    all_right = (
-        xp.min(xp.where(weight > 0, rewards, xp.ones_like(rewards)), axis=-1, keepdims=True) == 1
+    options = scheme.options
+    calibrated = lens.calibrated_rewards(
+        rewards,
+        log_confidence,
+        counted,
+        scale=str(options["scale"]),
+        importance=str(options["importance"]),
+        log_probability=log_probability,
     )
+    xp = namespace(rewards, calibrated)
+    plain_mixed = options["parts"] == "negative"
+    mixed_rewards = rewards if plain_mixed else calibrated
+    mean, variance, size = _moments(mixed_rewards, counted)
+    ddof, eps = float(options["ddof"] or 0), float(options["eps"] or 0)
+    deviation = sample_deviation(xp, variance, size, ddof, eps)
+    safe = xp.where(deviation > 0, deviation, xp.ones_like(deviation))
+    mixed = (mixed_rewards - mean) / safe
+    negative = options["alpha"] * (calibrated - _moments(calibrated, counted)[0])
+    if options["parts"] == "mixed":
+        negative = xp.zeros_like(negative)
+    any_correct = xp.max(rewards, axis=-1, keepdims=True) > 0
+    considered = rewards if counted is None else xp.where(counted, rewards, xp.ones_like(rewards))
+    all_right = xp.min(considered, axis=-1, keepdims=True) == 1
     advantages = xp.where(any_correct, mixed, negative)
-    return xp.where(all_right, 0 * advantages, advantages)
+    return xp.where(all_right, xp.zeros_like(advantages), advantages)

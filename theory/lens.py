@@ -1,48 +1,316 @@
-"""LENS: wrong responses penalised by how confident the policy was in them (arXiv 2510.08696)."""
+"""LENS: wrong responses penalised by how confident the policy was in them (arXiv 2510.08696).
+
+Let p*(o) be the probability that answer o to a question is correct. With D = 1/Σ_o p*(o) the
+policy π* = D p* is a distribution, and p = π/D a model of correctness. Maximum likelihood of that
+model is policy gradient on a reward that is 1 for a correct answer and, for a wrong one, a
+penalty growing with π/D. The first half of this module is that theory, on answers whose
+probabilities are known; the second is the practical reward of a group of sampled responses.
+"""
 
 from __future__ import annotations
 
-from theory._arrays import Array, namespace
+import math
+
+import numpy as np
+
+from theory._arrays import Array, as_floating, check_interval, is_traced, namespace, widened
+
+_SERIES_BELOW = 0.1
+_SERIES_TERMS = 18  # z^18/20 is 1e-19 of z/2 at z = 0.1
+
+SCALES = ("practical", "importance", "largest")
+"""Estimators of D in a group: the larger of the other two, from the correct, from the largest."""
 
 
-def calibrated_rewards(rewards: Array, log_confidence: Array, valid: Array | None = None) -> Array:
-    """Calibrated rewards r̃_i = r_i − (1−r_i)·(1/G)·π̄_i/(D − π̄_i) of each group.
+def penalty_weight(ratio: Array) -> Array:
+    """Penalty w(z) = (1/z) ln(1/(1−z)) − 1 on a wrong answer of confidence ratio z = π/D.
 
-    With the length-normalised confidence π̄_i = π_old(o_i|q)^{1/|o_i|}, D is 2 max_j π̄_j in a
-    group without a correct response, else the larger of that and the importance estimate
-    [(1/G) Σ_j r_j/π̄_j]⁻¹. Every penalty lies in [0, 1/G].
+    It satisfies w(z) + z w′(z) = z/(1−z); w ≈ z/2 near 0 and w → ∞ as z → 1.
 
     Args:
-        rewards: Rewards in [0, 1], shape (..., group).
+        ratio: z in [0, 1], any shape.
+
+    Returns:
+        w(z), same shape, to within a few units of rounding everywhere.
+
+    Raises:
+        ValueError: A ratio outside [0, 1].
+
+    Source: arXiv 2510.08696, Theorem 2.
+
+    >>> import numpy as np
+    >>> [round(float(w), 6) for w in penalty_weight(np.array([0.0, 0.5, 1.0]))]
+    [0.0, 0.386294, inf]
+    """
+    ratio = as_floating(ratio)
+    check_interval("ratio", ratio)
+    xp = namespace(ratio)
+    small = ratio < _SERIES_BELOW
+    one = ratio >= 1
+    series_at = xp.where(small, ratio, xp.zeros_like(ratio))
+    series = xp.zeros_like(ratio)
+    for power in range(_SERIES_TERMS, 0, -1):  # Σ z^k/(k+1)
+        series = series_at * (1 / (power + 1) + series)
+    closed_at = xp.where(small | one, xp.full_like(ratio, 0.5), ratio)
+    closed = -xp.log1p(-closed_at) / closed_at - 1
+    closed = xp.where(one, xp.full_like(ratio, math.inf), closed)
+    return xp.where(small, series, closed)
+
+
+def exact_scale(correctness: Array) -> Array:
+    """Scale D = (Σ_o p*(o))⁻¹ of a question whose answers can be enumerated.
+
+    Args:
+        correctness: p*(o) in [0, 1], shape (..., answers), some answer possible in every row.
+
+    Returns:
+        D, shape (...,); in (0, 1] if at least one answer is certainly correct.
+
+    Raises:
+        ValueError: A probability outside [0, 1], or a row of zeros, which has no D.
+
+    Source: arXiv 2510.08696, section 2 (definition of D).
+
+    >>> float(exact_scale([1.0, 1.0, 0.0]))
+    0.5
+    """
+    correctness = as_floating(correctness)
+    check_interval("correctness", correctness)
+    xp = namespace(correctness)
+    total = xp.sum(correctness, axis=-1)
+    if not is_traced(total) and not bool(xp.all(total > 0)):
+        raise ValueError("correctness must be positive for some answer of every question")
+    return 1 / total
+
+
+def likelihood_loss(
+    log_probability: Array, outcome: Array, scale: Array, *, preference: Array | None = None
+) -> Array:
+    """Loss L = −(1/n) Σ { r ln π + (1−r) ln(1 − π/D) } of the model p = π/D.
+
+    The preference-aware model is p = π/(D ρ(q,o)) instead; ρ = 1 is the plain one.
+
+    Args:
+        log_probability: ln π of the n sampled answers, shape (..., n).
+        outcome: r in [0, 1], same shape; a fraction is a probability of being correct.
+        scale: D > π (or π/ρ) of every answer that may be wrong, broadcasting.
+        preference: ρ(q,o) > 0, same shape as the samples; default 1.
+
+    Returns:
+        The loss, shape (...,).
+
+    Raises:
+        ValueError: Outcomes outside [0, 1], or a wrong answer with a model probability of 1.
+
+    Source: arXiv 2510.08696, section 2; the constant r ln D is left out, as in the paper.
+
+    >>> import numpy as np
+    >>> round(float(likelihood_loss(np.log([0.5, 0.25]), np.array([1, 0]), 1.0)), 6)
+    0.490415
+    """
+    log_probability, outcome, model = _model(log_probability, outcome, scale, preference)
+    xp = namespace(log_probability)
+    terms = outcome * log_probability + (1 - outcome) * xp.log1p(-model)
+    return -xp.mean(terms, axis=-1)
+
+
+def gradient_coefficient(
+    log_probability: Array, outcome: Array, scale: Array, *, preference: Array | None = None
+) -> Array:
+    """Coefficient r − (1−r) π/(D−π) of ∇ln π in −∇L: what an answer is worth.
+
+    Preference-aware it is r − (1−r) π/(Dρ−π). With the policy itself as preference, ρ = π held
+    fixed, every wrong answer weighs the same, 1/(D−1): uniform weights are a special case.
+
+    Args:
+        log_probability: ln π of the sampled answers, shape (..., n).
+        outcome: r in [0, 1], same shape.
+        scale: D, as for :func:`likelihood_loss`.
+        preference: ρ(q,o) > 0, same shape as the samples; default 1.
+
+    Returns:
+        The coefficients, shape (..., n).
+
+    Raises:
+        ValueError: As :func:`likelihood_loss`.
+
+    Source: arXiv 2510.08696, Theorem 1 and the preference-aware form.
+
+    >>> import numpy as np
+    >>> gradient_coefficient(np.log([0.5, 0.25]), np.array([1, 0]), 0.5).tolist()
+    [1.0, -1.0]
+    """
+    _, outcome, model = _model(log_probability, outcome, scale, preference)
+    return outcome - (1 - outcome) * model / (1 - model)
+
+
+def _model(
+    log_probability: Array, outcome: Array, scale: Array, preference: Array | None
+) -> tuple[Array, Array, Array]:
+    """Checked log-probabilities and outcomes, and the model probability p = π/(Dρ)."""
+    log_probability, outcome = as_floating(log_probability), as_floating(outcome)
+    xp = namespace(log_probability, outcome)
+    check_interval("log_probability", log_probability, low=-math.inf, high=0.0)
+    check_interval("outcome", outcome)
+    outcome = xp.astype(outcome, log_probability.dtype, copy=False)
+    model = xp.exp(log_probability) / scale
+    if preference is not None:
+        model = model / preference
+    # A certainly correct answer has no term in 1 − p, and p = 1 is right for it.
+    model = xp.where(outcome < 1, model, xp.zeros_like(model))
+    if not is_traced(model) and not bool(xp.all((model >= 0) & (model < 1))):
+        raise ValueError(
+            "scale must exceed the probability (over its preference) of every answer that may be "
+            "wrong, so that π/D is below 1"
+        )
+    return log_probability, outcome, model
+
+
+def objective(probability: Array, correctness: Array, scale: Array) -> Array:
+    """Objective J = E_π[r*] − E_π[w(π/D)(1−r*)] over answers that can be enumerated.
+
+    Its gradient is the on-policy gradient of −L (Theorem 2), and vanishes at π = D p*.
+
+    Args:
+        probability: π(o), shape (..., answers).
+        correctness: r* = p*(o) in [0, 1], same shape.
+        scale: D > max π, broadcasting against the answers.
+
+    Returns:
+        J, shape (...,).
+
+    Raises:
+        ValueError: Probabilities outside [0, 1] or above D.
+
+    Source: arXiv 2510.08696, Theorem 2.
+
+    >>> import numpy as np
+    >>> round(float(objective(np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0)), 6)
+    0.306853
+    """
+    probability, correctness = as_floating(probability), as_floating(correctness)
+    xp = namespace(probability, correctness)
+    check_interval("probability", probability)
+    check_interval("correctness", correctness)
+    penalty = penalty_weight(probability / scale)
+    certain = correctness == 1  # w may be infinite there, and is multiplied by zero
+    penalty = xp.where(certain, xp.zeros_like(penalty), penalty)
+    return xp.sum(probability * (correctness - penalty * (1 - correctness)), axis=-1)
+
+
+def calibrated_rewards(
+    rewards: Array,
+    log_confidence: Array,
+    valid: Array | None = None,
+    *,
+    scale: str = "practical",
+    importance: str = "normalised",
+    log_probability: Array | None = None,
+) -> Array:
+    """Calibrated rewards r̃_i = r_i − (1−r_i)·(1/G)·π̄_i/(D − π̄_i) of each group.
+
+    With the length-normalised confidence π̄_i = π_old(o_i|q)^{1/|o_i|}, D is by default the larger
+    of 2 max_j π̄_j and the importance estimate [(1/G) Σ_j r_j/π_j]⁻¹, and 2 max_j π̄_j in a group
+    without a correct response, which has no importance estimate. Every penalty then lies in
+    [0, 1/G].
+
+    Args:
+        rewards: Rewards in [0, 1], shape (..., group); a fraction is a probability p* of being
+            correct.
         log_confidence: ln π̄_i ≤ 0, same shape.
         valid: False where a response counts for nothing; default all true.
+        scale: Estimator of D: ``"practical"`` (the larger of the two), ``"importance"`` alone
+            (2 max π̄ where no response is correct), or ``"largest"`` alone (2 max π̄).
+        importance: Probability inside the importance estimate. The paper writes π_old there and
+            π̄ elsewhere; ``"normalised"`` is π̄ everywhere, ``"full"`` the whole response's π_old.
+        log_probability: ln π_old(o_i|q) of whole responses, same shape; for ``"full"`` alone.
 
     Returns:
         Calibrated rewards, shape (..., group).
 
-    Source: arXiv 2510.08696, section 3; π̄ also inside the importance estimate.
+    Raises:
+        ValueError: Rewards outside [0, 1], positive or infinite log-confidences, shapes that
+            differ, or an importance estimate of D below a wrong response's confidence.
+
+    Source: arXiv 2510.08696, section 3.
 
     >>> import numpy as np
     >>> calibrated_rewards(np.array([1.0, 0.0]), np.log([0.5, 0.5])).tolist()
     [1.0, -0.5]
     """
-    xp = namespace(rewards, log_confidence)
-    counted = xp.ones_like(rewards) if valid is None else xp.astype(valid, rewards.dtype)
-    size = xp.sum(counted, axis=-1, keepdims=True)
-    # Ratios of confidences to the group's largest are all the formula needs, and cannot underflow.
-    floor = xp.full_like(log_confidence, -xp.inf)
-    largest = xp.max(xp.where(counted > 0, log_confidence, floor), axis=-1, keepdims=True)
+    rewards = widened(as_floating(rewards))
+    xp = namespace(rewards)
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
+    counted = xp.ones_like(rewards) > 0 if valid is None else valid != 0
+    check_interval("rewards", xp.where(counted, rewards, xp.zeros_like(rewards)))
+    log_confidence = _logs("log_confidence", log_confidence, rewards, counted)
+    if importance == "full":
+        if log_probability is None:
+            raise ValueError(
+                "importance='full' needs log_probability: the log-probability of each whole "
+                "response, of the same shape as rewards"
+            )
+        inside = _logs("log_probability", log_probability, rewards, counted)
+    elif importance == "normalised":
+        inside = log_confidence
+    else:
+        raise ValueError(f"importance must be normalised or full; got {importance!r}")
+    size = xp.sum(xp.astype(counted, rewards.dtype), axis=-1, keepdims=True)
+    size = xp.where(size > 0, size, xp.ones_like(size))
+    # D and π̄ enter as ratios to the group's largest π̄, which neither overflow nor underflow.
+    floor = xp.full_like(rewards, -math.inf)
+    largest = xp.max(xp.where(counted, log_confidence, floor), axis=-1, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
-    relative = counted * xp.exp(xp.where(counted > 0, log_confidence - largest, floor))
-    correct = rewards * counted
-    inverse = xp.where(
-        correct > 0,
-        xp.exp(xp.where(correct > 0, largest - log_confidence, 0.0 * rewards)),
-        0.0 * rewards,
-    )
-    total = xp.sum(correct * inverse, axis=-1, keepdims=True)
-    importance = size / xp.where(total > 0, total, xp.ones_like(total))
-    two = xp.full_like(total, 2.0)
-    scale = xp.where((total > 0) & (importance > two), importance, two)
-    penalty = relative / (scale - relative) / xp.where(size > 0, size, xp.ones_like(size))
-    return counted * (rewards - (1 - rewards) * penalty)
+    relative = xp.where(counted, xp.exp(xp.where(counted, log_confidence - largest, floor)), 0.0)
+    ratio = _relative_scale(rewards, inside, counted, size, largest, scale)
+    wrong = counted & (rewards < 1)
+    positive = relative < ratio
+    if scale == "importance" and not is_traced(rewards) and not bool(xp.all(positive | ~wrong)):
+        raise ValueError(
+            "the importance estimate of D does not exceed the confidence of a wrong response, so "
+            "its penalty is undefined; use scale='practical', which takes the larger of two"
+        )
+    gap = xp.where(positive, ratio - relative, xp.ones_like(relative))
+    penalty = xp.where(positive, relative / gap, xp.full_like(relative, math.inf)) / size
+    penalty = xp.where(wrong, penalty, xp.zeros_like(penalty))
+    return xp.where(counted, rewards - (1 - rewards) * penalty, xp.zeros_like(rewards))
+
+
+def _logs(name: str, values: Array, rewards: Array, counted: Array) -> Array:
+    """Log-probabilities checked and in the dtype of the rewards, 0 where nothing counts."""
+    values = as_floating(values)
+    xp = namespace(rewards, values)
+    if tuple(values.shape) != tuple(rewards.shape):
+        raise ValueError(
+            f"{name} must have the shape of rewards, {tuple(rewards.shape)}; "
+            f"got {tuple(values.shape)}"
+        )
+    values = xp.where(counted, values, xp.zeros_like(values))
+    check_interval(name, values, low=-math.inf, high=0.0)
+    return xp.astype(values, rewards.dtype, copy=False)
+
+
+def _relative_scale(
+    rewards: Array, log_inside: Array, counted: Array, size: Array, largest: Array, scale: str
+) -> Array:
+    """D over the largest confidence of each group, at least 2 unless by importance alone."""
+    xp = namespace(rewards)
+    two = xp.full_like(largest, 2.0)
+    if scale == "largest":
+        return two
+    correct = counted & (rewards > 0)
+    one = xp.ones_like(rewards)
+    # ln Σ r_j/π_j by its largest term; D is the only quantity here that may under- or overflow.
+    terms = xp.where(correct, xp.log(xp.where(correct, rewards, one)) - log_inside, -math.inf * one)
+    top = xp.max(terms, axis=-1, keepdims=True)
+    any_correct = xp.isfinite(top)
+    top = xp.where(any_correct, top, xp.zeros_like(top))
+    total = xp.sum(xp.exp(terms - top), axis=-1, keepdims=True)
+    total = xp.where(any_correct, total, xp.ones_like(total))
+    log_ratio = xp.log(size) - top - xp.log(total) - largest
+    cap = 0.99 * math.log(float(np.finfo(np.float32).max))
+    estimate = xp.exp(xp.where(log_ratio < cap, log_ratio, xp.full_like(log_ratio, cap)))
+    if scale == "practical":
+        estimate = xp.where(estimate > two, estimate, two)
+    return xp.where(any_correct, estimate, two)

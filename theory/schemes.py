@@ -8,28 +8,26 @@ a binary reward is a pair of coefficients, a⁺ for a correct response and −a�
 *Centred* methods have one weight ω, with a⁺ = ω(1−ρ̂) and a⁻ = ωρ̂, so that A_i = ω(r_i − ρ̂).
 In the population limit M → ∞ the method ascends E[F(ρ)] with F′ = ω = a⁺ + a⁻.
 
-Each scheme is written once, as a function of ρ̂, the variance of the group's rewards and M, in the
-array namespace it is called with; tables, weights and advantages all derive from that function.
+Each scheme is written once (in ``theory._definitions``), as a function of ρ̂, the variance of the
+group's rewards and M, in the array namespace it is called with; tables, weights and advantages
+all derive from that function. Options and the values they allow are in ``theory._scheme_options``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from scipy import integrate
 
-from theory._arrays import Array, as_floating, check_interval, namespace
+from theory._arrays import Array, as_floating, check_interval, is_traced, namespace
+from theory._definitions import DEFINITIONS
+from theory._options import Option, split_reference
+from theory._scheme_options import ZERO_SUCCESS, checked_options
 
-Option = float | int | str | None
-Coefficients = Callable[..., tuple[Array, Array]]
-
-ZERO_SUCCESS = ("keep", "drop")
-"""What a group without a correct response does: penalise every response, or nothing."""
+__all__ = ["SCHEMES", "ZERO_SUCCESS", "Option", "Scheme", "finite_coefficients", "resolve"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +44,13 @@ class Scheme:
         centred: Advantages of a mixed group sum to zero.
         graded: Defined for rewards anywhere in [0, 1], not only for 0 and 1.
         needs_confidence: Advantages depend on the responses' probabilities (LENS).
+        needs_baseline: Advantages depend on a critic's value (PPO).
         minimum_group: Smallest group the scheme is defined for.
+
+    Source: one notation for arXiv 2602.11128, 2506.01347, 2510.08696 and their relatives.
+
+    >>> SCHEMES["sqrt_r"].title, SCHEMES["sqrt_r"].formula, SCHEMES["sqrt_r"].source
+    ('Sqrt-R', '1/(ρ√(1−ρ))', 'apw')
     """
 
     name: str
@@ -58,12 +62,19 @@ class Scheme:
     centred: bool
     graded: bool
     needs_confidence: bool
+    needs_baseline: bool
     minimum_group: int
-    _coefficients: Coefficients | None = dataclasses.field(repr=False)
-    _surrogate: Callable[..., Array] | None = dataclasses.field(repr=False)
+    _coefficients: Callable[..., tuple[Array, Array]] | None = dataclasses.field(repr=False)
+    _surrogate: Callable[..., Array | None] | None = dataclasses.field(repr=False)
+
+    def __hash__(self) -> int:
+        # Options are a dictionary, which has no hash; static arguments of jit need one.
+        return hash((self.name, tuple(self.options.items())))
 
     def bind(self, **options: Option) -> Scheme:
         """Return the scheme with some options changed.
+
+        ``engine="trl"`` stands for that training library's values (see ``theory.engines``).
 
         Raises:
             ValueError: An option this scheme does not have, or a value it does not allow.
@@ -71,15 +82,8 @@ class Scheme:
         >>> SCHEMES["plateau_r"].bind(threshold=0.3).options["threshold"]
         0.3
         """
-        unknown = sorted(set(options) - set(self.options))
-        if unknown:
-            allowed = ", ".join(self.options) or "none"
-            raise ValueError(
-                f"{self.name} has no option {unknown[0]!r}; its options are: {allowed}"
-            )
-        for option, value in options.items():
-            _check_option(self.name, option, value)
-        return dataclasses.replace(self, options={**self.options, **options})
+        bound = checked_options(self.name, self.options, options)
+        return dataclasses.replace(self, options=bound)
 
     @property
     def label(self) -> str:
@@ -87,6 +91,11 @@ class Scheme:
         defaults = SCHEMES[self.name].options if self.name in SCHEMES else {}
         changed = [f"{k}={v}" for k, v in self.options.items() if defaults.get(k) != v]
         return f"{self.title} ({', '.join(changed)})" if changed else self.title
+
+    @property
+    def has_table(self) -> bool:
+        """Tell whether advantages are a table over K, and need rewards alone."""
+        return self._coefficients is not None and not self.needs_baseline
 
     def coefficients(
         self, mean: Array, variance: Array, group_size: Array | float
@@ -101,7 +110,7 @@ class Scheme:
             group_size: M, a number or one per group; ``math.inf`` for the population limit.
 
         Raises:
-            ValueError: The scheme needs confidences and hence has no such coefficients.
+            ValueError: The scheme has no table (LENS, and PPO for a finite group).
         """
         if self._coefficients is None:
             raise ValueError(
@@ -120,9 +129,7 @@ class Scheme:
             Two float64 arrays of length M + 1.
 
         Raises:
-            ValueError: M below the smallest group the scheme is defined for.
-
-        Source: theory of finite groups; a± as in arXiv 2602.11128, section 2.
+            ValueError: M below the smallest group the scheme is defined for, or no table.
 
         >>> positive, negative = SCHEMES["linear_r"].table(4)
         >>> positive.tolist(), negative.tolist()
@@ -140,11 +147,18 @@ class Scheme:
         """Raise a ``ValueError`` unless the scheme is defined for groups of ``group_size``."""
         if int(group_size) != group_size or group_size < 1:
             raise ValueError(f"group_size must be a whole number of at least 1; got {group_size}")
-        if group_size < self.minimum_group:
+        if group_size < self.minimum_group and self.options.get("singleton") != "raw":
             raise ValueError(
                 f"{self.name} compares the responses of a group and needs group_size of at least "
                 f"{self.minimum_group}; got {group_size}"
             )
+        for option in ("order", "k"):
+            largest = self.options.get(option)
+            if isinstance(largest, int) and group_size < largest:
+                raise ValueError(
+                    f"{option} of {self.name} must be at most the group size, {group_size}; "
+                    f"got {largest}"
+                )
 
     def weight(self, success: Array) -> Array:
         """Population weight ω(ρ) = a⁺(ρ) + a⁻(ρ); its limit (possibly ∞) at 0 and 1.
@@ -152,9 +166,7 @@ class Scheme:
         >>> float(SCHEMES["grpo"].weight(0.5)), float(SCHEMES["linear_r"].weight(0.0))
         (2.0, inf)
         """
-        success = as_floating(success)
-        check_interval("success", success)
-        positive, negative = self.coefficients(success, success * (1 - success), math.inf)
+        success, positive, negative = self._population(success)
         return positive + negative
 
     def effective_weight(self, success: Array) -> Array:
@@ -163,40 +175,73 @@ class Scheme:
         >>> float(SCHEMES["sqrt_r"].effective_weight(0.0))
         1.0
         """
+        success, positive, negative = self._population(success)
+        if not self.centred:
+            return success * (1 - success) * (positive + negative)
+        # e = (1−ρ)a⁻ = ρa⁺, and each coefficient is finite at the end where the other is not.
+        xp = namespace(success)
+        low, zero = success < 0.5, xp.zeros_like(success)
+        return xp.where(
+            low,
+            (1 - success) * xp.where(low, negative, zero),
+            success * xp.where(low, zero, positive),
+        )
+
+    def _population(self, success: Array) -> tuple[Array, Array, Array]:
         success = as_floating(success)
         check_interval("success", success)
-        positive, negative = self.coefficients(success, success * (1 - success), math.inf)
-        xp = namespace(success)
-        # Each coefficient is finite at one end; for the other the product is a 0·∞.
-        low = success < 0.5
-        if self.centred:
-            finite_positive = xp.where(low, 0.0, positive)
-            finite_negative = xp.where(low, negative, 0.0)
-            return xp.where(low, (1 - success) * finite_negative, success * finite_positive)
-        return success * (1 - success) * (positive + negative)
+        return success, *self.coefficients(success, success * (1 - success), math.inf)
 
     def surrogate(self, success: Array) -> Array:
         """Surrogate objective F(ρ) with F′ = ω, in the constant of integration of the papers.
 
-        Schemes whose options leave no closed form are integrated from ρ = 1/2.
+        The few options that leave no closed form (ε of 0.5 and more) are integrated numerically,
+        with F(1/2) = 0.
 
         >>> round(float(SCHEMES["grpo"].surrogate(0.5)), 6)  # 2 arcsin √ρ = π/2
         1.570796
         """
         success = as_floating(success)
         check_interval("success", success)
+        xp = namespace(success)
         closed = None
         if self._surrogate is not None:
             with np.errstate(divide="ignore"):
-                closed = self._surrogate(namespace(success), success, **self.options)
+                closed = self._surrogate(xp, success, **self.options)
         if closed is not None:
             return closed
-        points = np.asarray(success, dtype=float)
+        if self._coefficients is None:
+            raise ValueError(f"{self.name} has no surrogate objective of the success probability")
+        if is_traced(success):
+            raise ValueError(f"{self.label} has no closed-form surrogate to trace under jit")
+        points = [float(point) for point in xp.reshape(success, (-1,))]
         values = [
             integrate.quad(lambda t: float(self.weight(t)), 0.5, point, limit=200)[0]
-            for point in np.ravel(points)
+            for point in points
         ]
-        return np.reshape(np.asarray(values), points.shape)
+        flat = xp.asarray(values, dtype=success.dtype)
+        return xp.reshape(flat, tuple(success.shape))
+
+
+SCHEMES: dict[str, Scheme] = {
+    name: Scheme(
+        name=name,
+        title=definition.title,
+        formula=definition.formula,
+        source=definition.source,
+        summary=definition.summary,
+        options=definition.options,
+        centred=definition.centred,
+        graded=definition.graded,
+        needs_confidence=definition.needs_confidence,
+        needs_baseline=definition.needs_baseline,
+        minimum_group=definition.minimum_group,
+        _coefficients=definition.coefficients,
+        _surrogate=definition.surrogate,
+    )
+    for name, definition in DEFINITIONS.items()
+}
+"""Every scheme by name, with its default options."""
 
 
 def finite_coefficients(positive: Array, negative: Array) -> tuple[Array, Array]:
@@ -204,6 +249,12 @@ def finite_coefficients(positive: Array, negative: Array) -> tuple[Array, Array]
 
     A coefficient of a group is infinite only if no response uses it (a⁺ at K = 0) or if all
     rewards are equal, where every centred advantage vanishes.
+
+    Source: arXiv 2602.11128, where a group without reward variance has no centred advantage.
+
+    >>> import numpy as np
+    >>> finite_coefficients(np.array([np.inf, 2.0]), np.array([1.0, np.inf]))
+    (array([0., 2.]), array([1., 0.]))
     """
     xp = namespace(positive, negative)
     zero = xp.zeros_like(positive)
@@ -211,246 +262,6 @@ def finite_coefficients(positive: Array, negative: Array) -> tuple[Array, Array]
         xp.where(xp.isfinite(positive), positive, zero),
         xp.where(xp.isfinite(negative), negative, zero),
     )
-
-
-def _check_option(scheme: str, option: str, value: Option) -> None:
-    choices: dict[str, tuple[str, ...]] = {
-        "zero_success": ZERO_SUCCESS,
-    }
-    ranges: dict[str, tuple[float, float]] = {
-        "threshold": (0.0, 1.0),
-        "eps": (0.0, math.inf),
-        "penalty": (0.0, math.inf),
-        "reward": (0.0, math.inf),
-        "alpha": (0.0, math.inf),
-    }
-    if option in choices and value not in choices[option]:
-        raise ValueError(
-            f"{option} of {scheme} must be one of {', '.join(choices[option])}; got {value!r}"
-        )
-    if option in ranges:
-        low, high = ranges[option]
-        if not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"{option} of {scheme} must lie in [{low:g}, {high:g}]; got {value!r}")
-    if option == "ddof" and value not in (0, 1):
-        raise ValueError(f"ddof of {scheme} must be 0 or 1; got {value!r}")
-
-
-def _divide(xp: Any, numerator: Array, denominator: Array) -> Array:
-    """Quotient with x/0 = ∞ and 0/0 = 0, without warnings."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        quotient = numerator / denominator
-    return xp.where(numerator == 0, xp.zeros_like(quotient), quotient)
-
-
-def _drop_zero_success(xp: Any, mean: Array, negative: Array, zero_success: Option) -> Array:
-    return (
-        xp.where(mean > 0, negative, xp.zeros_like(negative))
-        if zero_success == "drop"
-        else negative
-    )
-
-
-def _no_gain_when_all_right(xp: Any, mean: Array, positive: Array) -> Array:
-    return xp.where(mean < 1, positive, xp.zeros_like(positive))
-
-
-SCHEMES: dict[str, Scheme] = {}
-"""Every scheme by name, with its default options."""
-
-
-def _register(
-    name: str,
-    title: str,
-    formula: str,
-    source: str,
-    *,
-    centred: bool,
-    graded: bool,
-    minimum_group: int = 1,
-    surrogate: Callable[..., Array | None] | None = None,
-) -> Callable[[Coefficients], Coefficients]:
-    def add(function: Coefficients) -> Coefficients:
-        parameters = inspect.signature(function).parameters.values()
-        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        SCHEMES[name] = Scheme(
-            name=name,
-            title=title,
-            formula=formula,
-            source=source,
-            summary=(inspect.getdoc(function) or "").split("\n\n")[0],
-            options=options,
-            centred=centred,
-            graded=graded,
-            needs_confidence=False,
-            minimum_group=minimum_group,
-            _coefficients=function,
-            _surrogate=surrogate,
-        )
-        return function
-
-    return add
-
-
-@_register("rloo", "RLOO", "1", "rloo", centred=True, graded=True, minimum_group=2,
-           surrogate=lambda xp, p: p)  # fmt: skip
-def _rloo(xp: Any, mean: Array, variance: Array, group_size: float) -> tuple[Array, Array]:
-    """REINFORCE with the mean of the other responses as baseline."""
-    others = 1.0 if group_size is math.inf else group_size / (group_size - 1)
-    return (1 - mean) * others, mean * others
-
-
-@_register("reinforce", "REINFORCE", "a⁺ = 1, a⁻ = 1", "reinforce", centred=False, graded=True,
-           surrogate=lambda xp, p: 2 * p)  # fmt: skip
-def _reinforce(xp: Any, mean: Array, variance: Array, group_size: float) -> tuple[Array, Array]:
-    """Rewards +1 and −1 without a baseline."""
-    return xp.ones_like(mean), xp.ones_like(mean)
-
-
-def _grpo_surrogate(
-    xp: Any, success: Array, *, ddof: Option, eps: Option, **_: Option
-) -> Array | None:
-    return 2 * xp.asin(xp.sqrt(success)) if eps == 0 else None
-
-
-def _standardised(
-    xp: Any, mean: Array, variance: Array, group_size: float, ddof: float, eps: float
-) -> tuple[Array, Array]:
-    if ddof and group_size is not math.inf:
-        variance = variance * group_size / (group_size - ddof)
-    deviation = xp.sqrt(variance) + eps
-    return _divide(xp, 1 - mean, deviation), _divide(xp, mean, deviation)
-
-
-@_register("grpo", "GRPO", "1/√(ρ(1−ρ))", "grpo", centred=True, graded=True, minimum_group=2,
-           surrogate=_grpo_surrogate)  # fmt: skip
-def _grpo(
-    xp: Any, mean: Array, variance: Array, group_size: float, *, ddof: float = 0, eps: float = 0.0
-) -> tuple[Array, Array]:
-    """Rewards standardised by the group's mean and standard deviation."""
-    return _standardised(xp, mean, variance, group_size, ddof, eps)
-
-
-@_register("dr_grpo", "Dr. GRPO", "1", "dr_grpo", centred=True, graded=True, minimum_group=2,
-           surrogate=lambda xp, p: p)  # fmt: skip
-def _dr_grpo(xp: Any, mean: Array, variance: Array, group_size: float) -> tuple[Array, Array]:
-    """Rewards minus the group's mean, without the standard deviation."""
-    return 1 - mean, mean
-
-
-@_register("dapo", "DAPO", "1/√(ρ(1−ρ)), mixed groups only", "dapo", centred=True, graded=True,
-           minimum_group=2, surrogate=_grpo_surrogate)  # fmt: skip
-def _dapo(
-    xp: Any, mean: Array, variance: Array, group_size: float, *, ddof: float = 0, eps: float = 0.0
-) -> tuple[Array, Array]:
-    """GRPO's advantages; groups without variation are sampled again (the mixed-group clock)."""
-    return _standardised(xp, mean, variance, group_size, ddof, eps)
-
-
-@_register("linear_r", "Linear-R", "1/ρ", "apw", centred=True, graded=True,
-           surrogate=lambda xp, p, **_: xp.log(p))  # fmt: skip
-def _linear_r(
-    xp: Any, mean: Array, variance: Array, group_size: float, *, zero_success: str = "keep"
-) -> tuple[Array, Array]:
-    """Effective weight 1 − ρ, falling linearly from the hardest prompts to the easiest."""
-    positive = _divide(xp, 1 - mean, mean)
-    return positive, _drop_zero_success(xp, mean, xp.ones_like(mean), zero_success)
-
-
-@_register("sqrt_r", "Sqrt-R", "1/(ρ√(1−ρ))", "apw", centred=True, graded=True,
-           surrogate=lambda xp, p, **_: -2 * xp.atanh(xp.sqrt(1 - p)))  # fmt: skip
-def _sqrt_r(
-    xp: Any, mean: Array, variance: Array, group_size: float, *, zero_success: str = "keep"
-) -> tuple[Array, Array]:
-    """Effective weight √(1−ρ): time-optimal when responses are what costs."""
-    root = xp.sqrt(1 - mean)
-    negative = _divide(xp, xp.ones_like(mean), root)
-    return _divide(xp, root, mean), _drop_zero_success(xp, mean, negative, zero_success)
-
-
-def _plateau_surrogate(xp: Any, success: Array, *, threshold: float, **_: Option) -> Array:
-    below = xp.log(success) - xp.log1p(-xp.where(success < threshold, success, 0.0 * success))
-    if threshold == 1.0:
-        return xp.log(success) - xp.log1p(-success)
-    if threshold == 0.0:
-        return xp.log(success)
-    above = math.log(threshold / (1 - threshold)) + xp.log(
-        xp.where(success < threshold, 0 * success + threshold, success) / threshold
-    ) / (1 - threshold)
-    return xp.where(success < threshold, below, above)
-
-
-@_register("plateau_r", "Plateau-R", "min(1, (1−ρ)/(1−τ)) / (ρ(1−ρ))", "apw", centred=True,
-           graded=True, surrogate=_plateau_surrogate)  # fmt: skip
-def _plateau_r(
-    xp: Any,
-    mean: Array,
-    variance: Array,
-    group_size: float,
-    *,
-    threshold: float = 0.5,
-    zero_success: str = "keep",
-) -> tuple[Array, Array]:
-    """Effective weight 1 up to a threshold τ, then falling to 0 at ρ = 1.
-
-    The paper names the shape; the threshold τ is a parameter of this package. τ = 0 is Linear-R
-    and τ = 1 is Uniform-R.
-    """
-    inverse = _divide(xp, xp.ones_like(mean), 1 - mean)
-    if threshold < 1:
-        ceiling = xp.full_like(mean, 1 / (1 - threshold))
-        inverse = xp.where(inverse < ceiling, inverse, ceiling)
-    # e/ρ with e = (1−ρ)·inverse; at ρ = 1 and τ = 1 the product is the 0·∞ that means 1.
-    effective = xp.where(xp.isfinite(inverse), (1 - mean), xp.ones_like(mean)) * xp.where(
-        xp.isfinite(inverse), inverse, xp.ones_like(mean)
-    )
-    positive = _divide(xp, effective, mean)
-    if group_size is not math.inf:
-        positive = _no_gain_when_all_right(xp, mean, positive)
-    return positive, _drop_zero_success(xp, mean, inverse, zero_success)
-
-
-@_register("uniform_r", "Uniform-R", "1/(ρ(1−ρ))", "apw", centred=True, graded=True,
-           surrogate=lambda xp, p, **_: xp.log(p) - xp.log1p(-p))  # fmt: skip
-def _uniform_r(
-    xp: Any, mean: Array, variance: Array, group_size: float, *, zero_success: str = "keep"
-) -> tuple[Array, Array]:
-    """Effective weight 1 on every prompt."""
-    one = xp.ones_like(mean)
-    positive = _divide(xp, one, mean)
-    if group_size is not math.inf:
-        positive = _no_gain_when_all_right(xp, mean, positive)
-    return positive, _drop_zero_success(xp, mean, _divide(xp, one, 1 - mean), zero_success)
-
-
-@_register("psr", "PSR", "a⁺ = 1, a⁻ = 0", "nsr", centred=False, graded=False,
-           surrogate=lambda xp, p: p)  # fmt: skip
-def _psr(xp: Any, mean: Array, variance: Array, group_size: float) -> tuple[Array, Array]:
-    """Positive reinforcement alone: correct responses are rewarded, wrong ones ignored."""
-    return xp.ones_like(mean), xp.zeros_like(mean)
-
-
-@_register("nsr", "NSR", "a⁺ = 0, a⁻ = 1", "nsr", centred=False, graded=False,
-           surrogate=lambda xp, p: p)  # fmt: skip
-def _nsr(xp: Any, mean: Array, variance: Array, group_size: float) -> tuple[Array, Array]:
-    """Negative reinforcement alone: wrong responses are penalised, correct ones ignored."""
-    return xp.zeros_like(mean), xp.ones_like(mean)
-
-
-@_register("w_reinforce", "W-REINFORCE", "a⁺ = λ, a⁻ = 1", "nsr", centred=False, graded=False,
-           surrogate=lambda xp, p, *, reward: (1 + reward) * p)  # fmt: skip
-def _w_reinforce(
-    xp: Any, mean: Array, variance: Array, group_size: float, *, reward: float = 0.1
-) -> tuple[Array, Array]:
-    """NSR plus λ times PSR; the option ``reward`` is λ, and λ = 1 is REINFORCE."""
-    return xp.full_like(mean, reward), xp.ones_like(mean)
-
-
-@_register("maxrl", "MaxRL", "1/ρ, but 0 for K = 0", "maxrl", centred=True, graded=False,
-           surrogate=lambda xp, p: xp.log(p))  # fmt: skip
-def _maxrl(xp: Any, mean: Array, variance: Array, group_size: float) -> tuple[Array, Array]:
-    """Truncated maximum likelihood: rewards centred and divided by the pass rate, 0 if K = 0."""
-    return _divide(xp, 1 - mean, mean), xp.where(mean > 0, xp.ones_like(mean), xp.zeros_like(mean))
 
 
 def resolve(scheme: str | Scheme, **options: Option) -> Scheme:
@@ -464,44 +275,16 @@ def resolve(scheme: str | Scheme, **options: Option) -> Scheme:
     Raises:
         ValueError: An unknown scheme (the message lists the known ones) or option.
 
-    >>> resolve("w_reinforce:reward=0.2").label
-    'W-REINFORCE (reward=0.2)'
+    Source: the names of the papers, in lower case.
+
+    >>> resolve("w_reinforce:lam=0.2").label
+    'W-REINFORCE (lam=0.2)'
+    >>> resolve("grpo", engine="trl").label
+    'GRPO (ddof=1, eps=0.0001)'
     """
     if isinstance(scheme, Scheme):
         return scheme.bind(**options) if options else scheme
-    name, _, text = scheme.partition(":")
+    name, written = split_reference(scheme)
     if name not in SCHEMES:
         raise ValueError(f"unknown scheme {name!r}; known schemes: {', '.join(SCHEMES)}")
-    written: dict[str, Option] = {}
-    for item in filter(None, text.split(",")):
-        option, equals, value = item.partition("=")
-        if not equals:
-            raise ValueError(f"options are written option=value, separated by commas; got {item!r}")
-        written[option.strip()] = _parse_value(value.strip())
-    changed = {**written, **options}
-    return SCHEMES[name].bind(**changed) if changed else SCHEMES[name]
-
-
-def _parse_value(text: str) -> Option:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None if text == "none" else text
-
-
-SCHEMES["lens"] = Scheme(
-    name="lens",
-    title="LENS",
-    formula="a⁻ grows with the confidence of the wrong response",
-    source="lens",
-    summary="Wrong responses are penalised by their confidence; all-wrong groups teach too.",
-    options={"parts": "full", "alpha": 0.25, "ddof": 0, "eps": 0.0},
-    centred=True,
-    graded=True,
-    needs_confidence=True,
-    minimum_group=2,
-    _coefficients=None,
-    _surrogate=None,
-)
+    return SCHEMES[name].bind(**{**written, **options})

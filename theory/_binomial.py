@@ -1,0 +1,127 @@
+"""Binomial probabilities and expectations, in log space, for NumPy, JAX and torch."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import array_api_compat
+import numpy as np
+
+from theory._arrays import Array, as_floating, check_interval, namespace
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+_CHUNK = 2**20  # binomial probabilities held at a time: 8 MiB in float64
+
+
+def binomial_probabilities(trials: int, success: Array) -> Array:
+    """Probabilities Bin(k; n, ρ) for k = 0..n, in log space.
+
+    Args:
+        trials: n, at least 0.
+        success: ρ, any shape, in [0, 1]; NumPy, JAX or torch.
+
+    Returns:
+        Array of shape (*success.shape, n + 1).
+
+    Raises:
+        ValueError: A negative number of trials, ``success`` outside [0, 1].
+
+    Source: the binomial distribution.
+
+    >>> binomial_probabilities(2, 0.5).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    if int(trials) != trials or trials < 0:
+        raise ValueError(f"trials must be a whole number of at least 0; got {trials}")
+    success = as_floating(success)
+    check_interval("success", success)
+    xp = namespace(success)
+    shape = tuple(success.shape)
+    rho = xp.reshape(success, (-1, 1))
+    counts = np.arange(trials + 1, dtype=np.float64)[None, :]
+    log_choose = _like(_log_choose(trials)[None, :], success)
+    hits, misses = _like(counts, success), _like(trials - counts, success)
+    never, always = rho == 0, rho == 1
+    inside = xp.where(never | always, 0 * rho + 0.5, rho)
+    logs = log_choose + hits * xp.log(inside) + misses * xp.log1p(-inside)
+    probabilities = xp.exp(logs)
+    # At the ends the one possible outcome is certain, and 0·ln 0 never has to be taken.
+    none, all_of_them = (
+        _like(1.0 * (counts == 0), success),
+        _like(1.0 * (counts == trials), success),
+    )
+    ends = xp.where(never, none, all_of_them)
+    return xp.reshape(xp.where(never | always, ends, probabilities), (*shape, trials + 1))
+
+
+def binomial_expectation(values: Floats, success: Array) -> Array:
+    """Expectations E[f(k)] = Σ_k Bin(k; n, ρ) f(k) of several functions at once.
+
+    Args:
+        values: f(k), shape (n + 1, functions).
+        success: ρ, any shape, in [0, 1]; NumPy, JAX or torch.
+
+    Returns:
+        Array of shape (*success.shape, functions). Memory is O(points × functions) beyond a
+        matrix of bounded size.
+
+    Raises:
+        ValueError: ``success`` outside [0, 1].
+
+    Source: the binomial distribution.
+
+    >>> binomial_expectation(np.array([[0.0], [1.0], [2.0]]), 0.25).tolist()  # E[k] = nρ
+    [0.5]
+    """
+    success = as_floating(success)
+    check_interval("success", success)
+    xp = namespace(success)
+    flat = xp.reshape(success, (-1,))
+    trials = values.shape[0] - 1
+    table = _like(values, success)
+    rows = max(1, _CHUNK // (trials + 1))
+    parts = [
+        xp.matmul(binomial_probabilities(trials, flat[first : first + rows]), table)
+        for first in range(0, max(1, flat.shape[0]), rows)
+    ]
+    joined = parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
+    return xp.reshape(joined, (*success.shape, values.shape[1]))
+
+
+def binomial_expectation_of(
+    function: Callable[[Floats, Floats, Floats], Floats],
+    trials: int,
+    success: Floats,
+    *centres: Floats,
+) -> Floats:
+    """Expectations of functions of k that depend on ρ, given per chunk as (points, n + 1, m)."""
+    flat = [np.reshape(a, (-1, 1)) for a in (success, *centres)]
+    rows = max(1, _CHUNK // (trials + 1))
+    parts = []
+    for first in range(0, max(1, flat[0].shape[0]), rows):
+        rho, *means = (a[first : first + rows] for a in flat)
+        probabilities = binomial_probabilities(trials, rho[:, 0])
+        parts.append(np.einsum("pk,pkm->pm", probabilities, function(rho, *means)))
+    joined = np.concatenate(parts)
+    return joined.reshape(*success.shape, joined.shape[-1])
+
+
+@functools.lru_cache(maxsize=64)
+def _log_choose(trials: int) -> Floats:
+    """Logarithms of C(n, k) from exact integers: log-gammas lose digits at n of hundreds."""
+    half = [math.log(math.comb(trials, k)) for k in range(trials // 2 + 1)]
+    logs = np.array(half + half[: (trials + 1) // 2][::-1])
+    logs.setflags(write=False)
+    return logs
+
+
+def _like(values: Floats, reference: Array) -> Array:
+    """Constants as an array of the kind, dtype and device of ``reference``."""
+    if array_api_compat.is_torch_array(reference):
+        return namespace(reference).asarray(
+            np.array(values), dtype=reference.dtype, device=reference.device
+        )
+    return namespace(reference).asarray(values, dtype=reference.dtype)

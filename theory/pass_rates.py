@@ -1,0 +1,147 @@
+"""Distributions of the success probability over prompts: nodes and weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit, logit, roots_jacobi
+
+from theory._arrays import Array, check_interval
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+@dataclasses.dataclass(frozen=True)
+class PassRates:
+    """Success probabilities of a set of prompts, or quadrature nodes of a density.
+
+    Attributes:
+        success: ρ of each prompt or node, shape (n,), in [0, 1].
+        share: Share of prompts at each, shape (n,), summing to 1.
+    """
+
+    success: Floats
+    share: Floats
+
+    def __post_init__(self) -> None:
+        """Check the numbers and make the shares sum to 1."""
+        success = np.atleast_1d(np.array(self.success, dtype=np.float64))
+        share = np.atleast_1d(np.array(self.share, dtype=np.float64))
+        if success.ndim != 1 or success.shape != share.shape or success.size == 0:
+            raise ValueError(
+                f"success and share must be lists of one length; got {success.shape} and "
+                f"{share.shape}"
+            )
+        check_interval("success", success)
+        if not np.all(np.isfinite(share)) or np.any(share < 0) or share.sum() <= 0:
+            raise ValueError("share must hold finite numbers of at least 0, one of them positive")
+        object.__setattr__(self, "success", success)
+        object.__setattr__(self, "share", share / share.sum())
+
+    @classmethod
+    def beta(cls, a: float, b: float, nodes: int = 64) -> PassRates:
+        """Gauss-Jacobi nodes of ρ ~ Beta(a, b).
+
+        Polynomials in ρ of degree below 2·``nodes`` are averaged exactly, hence every
+        finite-group expectation with M < 2·``nodes``.
+
+        Args:
+            a: First parameter, positive; successes seen before.
+            b: Second parameter, positive; failures seen before.
+            nodes: Number of nodes.
+
+        Raises:
+            ValueError: Parameters that are not positive.
+
+        Source: Gauss-Jacobi quadrature.
+
+        >>> rates = PassRates.beta(1.0, 3.0)
+        >>> round(rates.mean(), 12)
+        0.25
+        """
+        if not (a > 0 and b > 0 and np.isfinite(a) and np.isfinite(b)):
+            raise ValueError(f"a and b of a Beta distribution must be positive; got {a} and {b}")
+        if nodes < 1:
+            raise ValueError(f"nodes must be at least 1; got {nodes}")
+        points, weights = roots_jacobi(nodes, b - 1, a - 1)
+        return cls((1 + points) / 2, weights)
+
+    @classmethod
+    def uniform(cls, low: float = 0.0, high: float = 1.0, nodes: int = 256) -> PassRates:
+        """Gauss-Legendre nodes of the uniform distribution on [low, high].
+
+        Args:
+            low: Lower end, in [0, 1).
+            high: Upper end, above ``low``, at most 1.
+            nodes: Number of nodes.
+
+        Raises:
+            ValueError: Ends outside [0, 1] or not increasing.
+
+        Source: Gauss-Legendre quadrature.
+
+        >>> round(PassRates.uniform(0.2, 0.6).mean(), 12)
+        0.4
+        """
+        if not 0 <= low < high <= 1:
+            raise ValueError(f"low and high must satisfy 0 <= low < high <= 1; got {low}, {high}")
+        points, weights = np.polynomial.legendre.leggauss(nodes)
+        return cls(low + (high - low) * (1 + points) / 2, weights)
+
+    @classmethod
+    def log_normal_odds(cls, centre: float, spread: float, nodes: int = 64) -> PassRates:
+        """Gauss-Hermite nodes of prompts whose log-odds are normal.
+
+        Args:
+            centre: Median of ρ, in (0, 1).
+            spread: Standard deviation of logit ρ, at least 0; 0 puts every prompt at ``centre``.
+            nodes: Number of nodes.
+
+        Raises:
+            ValueError: ``centre`` outside (0, 1) or a negative spread.
+
+        Source: the logit-normal distribution; Gauss-Hermite quadrature.
+
+        >>> PassRates.log_normal_odds(0.1, 0.0).success.tolist()
+        [0.1]
+        """
+        check_interval("centre", np.asarray(centre, dtype=np.float64), open_ends=True)
+        if not (np.isfinite(spread) and spread >= 0):
+            raise ValueError(f"spread must be a number of at least 0; got {spread}")
+        if spread == 0:
+            return cls(np.array([centre]), np.array([1.0]))
+        points, weights = np.polynomial.hermite_e.hermegauss(nodes)
+        return cls(expit(logit(centre) + spread * points), weights)
+
+    def mean(self, function: Callable[[Floats], Floats] | None = None) -> float:
+        """Average of a function of ρ over the prompts; of ρ itself by default.
+
+        Args:
+            function: Maps ρ of shape (n,) to values of that shape.
+
+        Source: definition.
+
+        >>> PassRates(np.array([0.0, 1.0]), np.array([1.0, 3.0])).mean()
+        0.75
+        """
+        values = self.success if function is None else np.asarray(function(self.success))
+        return float(self.share @ values)
+
+
+def as_pass_rates(rates: PassRates | Array) -> PassRates:
+    """Return pass rates from a number, a list of one per prompt, or a :class:`PassRates`.
+
+    Raises:
+        ValueError: Numbers outside [0, 1].
+
+    Source: definition.
+
+    >>> as_pass_rates([0.1, 0.3]).share.tolist()
+    [0.5, 0.5]
+    """
+    if isinstance(rates, PassRates):
+        return rates
+    success = np.atleast_1d(np.asarray(rates, dtype=np.float64))
+    return PassRates(success, np.ones_like(success))

@@ -80,7 +80,7 @@ def load(
     rng = np.random.default_rng((seed, KINDS.index(kind)))
     codes = [f"{code:04d}" for code in rng.permutation(_PROMPTS)[: train_size + test_size]]
     if kind == "rule":
-        golds = [a + b for _, a, _, b in codes]
+        golds = [code[1] + code[3] for code in codes]
     else:
         golds = [f"{answer:02d}" for answer in rng.integers(0, 100, size=len(codes))]
     examples = [

@@ -1,0 +1,312 @@
+"""Scoring hostile answers: a pool of worker processes with hard limits on time and memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import weakref
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from llm_validation._verifier_process import Item, Process, end_all, wait
+from llm_validation.boxed import last_boxed
+from llm_validation.outcomes import Outcome
+
+__all__ = ["Outcome", "Verifier", "VerifierError"]
+
+_LOG = logging.getLogger(__name__)
+_INTEGER = re.compile(r"[-+]?[0-9]{1,15}")
+_BATCH = 16
+"""Answers sent to a worker at once: enough to hide the pipe, few enough to lose none for long."""
+_START_FAILURES = 3
+_REMEMBERED = 200_000
+"""Scored (gold, answer) pairs kept: the responses of a group often agree."""
+
+
+class VerifierError(RuntimeError):
+    """The worker processes cannot be started."""
+
+
+class Verifier:
+    r"""Compares responses with reference answers, by math-verify in processes that may be killed.
+
+    The answer of a response is its last ``\boxed{...}``; without one, what math-verify finds in
+    the end of the response. Identical strings and plain integers are decided on the spot, all else
+    goes to worker processes, each of which is ended by a kernel timer when an answer overruns its
+    time, and limited in memory. Workers start with the first answer that needs them, are shared by
+    threads, and leave with the context.
+
+    Args:
+        workers: Worker processes; default all processors this process may use, at most 8.
+        timeout: Wall-clock seconds for one answer.
+        memory: Address space of a worker, in MiB. SymPy with math-verify itself takes about 100.
+        max_answer: Longest answer, in characters, that is looked at; a longer one is unparsable.
+        require_box: Whether a response without a box is unparsable.
+        recycle_after: Answers after which a worker is replaced, so that none grows for ever.
+        judge: ``"math"``, or ``"reasoning_gym"`` with the options ``dataset`` and ``threshold``;
+            the latter takes whole responses.
+        judge_options: Options of the judge.
+
+    Attributes:
+        counts: Responses by outcome since the start.
+        restarts: Workers replaced because an answer ended them.
+        bad_golds: Reference answers that cannot be read, with the reason.
+
+    Raises:
+        ValueError: A limit that is not positive, or an unknown judge.
+
+    >>> with Verifier(workers=1) as verifier:
+    ...     [str(o) for o in verifier.score(["1/2", "7"], [r"\boxed{\frac{2}{4}}", r"\boxed{8}"])]
+    ['correct', 'wrong']
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        timeout: float = 5.0,
+        memory: int = 1024,
+        max_answer: int = 2000,
+        require_box: bool = False,
+        recycle_after: int = 20_000,
+        judge: str = "math",
+        judge_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        limits = {
+            "workers": workers,
+            "timeout": timeout,
+            "memory": memory,
+            "max_answer": max_answer,
+            "recycle_after": recycle_after,
+        }
+        for name, value in limits.items():
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive; got {value}")
+        if judge not in ("math", "reasoning_gym"):
+            raise ValueError(f"judge must be math or reasoning_gym; got {judge!r}")
+        self.workers = workers or min(8, _processors())
+        self.timeout = float(timeout)
+        self.max_answer = max_answer
+        self.require_box = require_box
+        self.recycle_after = recycle_after
+        self.counts: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
+        self.restarts = 0
+        self.bad_golds: dict[str, str] = {}
+        self._math = judge == "math"
+        self._order = {
+            "judge": judge,
+            "options": dict(judge_options or {}),
+            "timeout": self.timeout,
+            "memory": int(memory) << 20,
+        }
+        self._pool: list[Process] = []
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[tuple[str, str], Outcome] = OrderedDict()
+        self._start_failures = 0
+        self._closed = False
+        self._owner = os.getpid()
+        self._finalizer = weakref.finalize(self, end_all, self._pool, self._owner)
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes; the verifier cannot be used again."""
+        with self._lock:
+            self._closed = True
+            self._finalizer()
+
+    def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
+        """Outcomes of responses, in order.
+
+        Threads may call this at once; their calls are served one after the other.
+
+        Args:
+            golds: Reference answers in LaTeX, one per response; if one holds a box, its content.
+            responses: What the model wrote, hostile or not.
+
+        Raises:
+            ValueError: Different numbers of golds and responses, or an item that is no string.
+            VerifierError: The worker processes do not start (math-verify is not installed, say).
+            RuntimeError: The verifier was closed.
+        """
+        _check(golds, responses)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the verifier was closed; make another one")
+            if os.getpid() != self._owner:
+                raise RuntimeError("a verifier cannot be used after a fork; make one per process")
+            outcomes: list[Outcome | None] = []
+            waiting: dict[tuple[str, str], list[int]] = {}
+            for place, (gold, response) in enumerate(zip(golds, responses, strict=True)):
+                gold = self._gold(gold)
+                answer = self._answer(response)
+                outcome = self._at_once(gold, answer)
+                outcomes.append(outcome)
+                if outcome is None:
+                    assert answer is not None
+                    waiting.setdefault((gold, answer), []).append(place)
+            if waiting:
+                for pair, outcome in self._ask(list(waiting)).items():
+                    for place in waiting[pair]:
+                        outcomes[place] = outcome
+            done = [outcome for outcome in outcomes if outcome is not None]
+            assert len(done) == len(responses)
+            self.counts.update(done)
+            return done
+
+    def _gold(self, gold: str) -> str:
+        if not self._math:
+            return gold
+        content = last_boxed(gold) if "box" in gold else None
+        return (gold if content is None else content).strip()
+
+    def _answer(self, response: str) -> str | None:
+        """What of a response is judged; None if there is nothing."""
+        if not self._math:
+            return response if 0 < len(response) <= self.max_answer else None
+        content = last_boxed(response, longest=self.max_answer)
+        if content is not None:
+            return f"\\boxed{{{content}}}" if content else None
+        if self.require_box or "\\boxed" in response[-self.max_answer :]:
+            return None  # an open box: the answer was cut off or is too long
+        return response[-self.max_answer :].strip() or None
+
+    def _at_once(self, gold: str, answer: str | None) -> Outcome | None:
+        """The outcome if no worker is needed to tell it."""
+        if not gold:
+            self._report_bad_gold(gold, "it is empty")
+        if gold in self.bad_golds:
+            return Outcome.ERROR
+        if answer is None:
+            return Outcome.UNPARSABLE
+        known = self._remembered.get((gold, answer))
+        if known is not None:
+            return known
+        if self._math and answer.startswith("\\boxed{"):
+            content = answer[7:-1]
+            if content == gold:
+                return Outcome.CORRECT
+            if _INTEGER.fullmatch(content) and _INTEGER.fullmatch(gold):
+                return Outcome.CORRECT if int(content) == int(gold) else Outcome.WRONG
+        return None
+
+    def _report_bad_gold(self, gold: str, why: str) -> None:
+        if gold not in self.bad_golds:
+            self.bad_golds[gold] = why
+            _LOG.warning("reference answer %.80r cannot be read: %s", gold, why)
+
+    def _remember(self, item: Item, outcome: Outcome) -> None:
+        # Limits of time and memory depend on the machine's load: those outcomes are not kept.
+        if outcome in (Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSABLE):
+            self._remembered[item.gold, item.answer] = outcome
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+
+    def _ask(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
+        """Outcomes of distinct (gold, answer) pairs, by the workers."""
+        items = deque(Item(str(i), gold, answer) for i, (gold, answer) in enumerate(pairs))
+        total = len(items)
+        outcomes: dict[tuple[str, str], Outcome] = {}
+
+        def settle(item: Item, outcome: Outcome) -> None:
+            outcomes[item.gold, item.answer] = outcome
+            self._remember(item, outcome)
+
+        try:
+            while len(outcomes) < total:
+                self._fill_pool(len(items))
+                for process in self._pool:
+                    if process.idle and items:
+                        fair = -(-len(items) // (2 * len(self._pool)))
+                        process.send([items.popleft() for _ in range(min(_BATCH, fair))])
+                for process in wait(self._pool):
+                    for item, outcome, why in process.read():
+                        if outcome == "error":
+                            self._report_bad_gold(item.gold, why)
+                            settle(item, Outcome.ERROR)
+                        elif outcome == "memory":
+                            process.out_of_memory = item
+                        else:
+                            settle(item, Outcome(outcome))
+                    if process.ended:
+                        self._bury(process, items, settle)
+                    elif process.idle and process.served >= self.recycle_after:
+                        process.end()
+                        self._pool.remove(process)
+        except BaseException:
+            # Whatever is in flight belongs to no later call.
+            end_all(self._pool, self._owner)
+            raise
+        return outcomes
+
+    def _fill_pool(self, waiting: int) -> None:
+        open_items = waiting + sum(len(process.sent) for process in self._pool)
+        for _ in range(min(self.workers, -(-open_items // 4)) - len(self._pool)):
+            self._pool.append(Process(self._order))
+
+    def _bury(self, process: Process, items: deque[Item], settle: Any) -> None:
+        """Account for a worker that ended: blame an answer, or the reference answer, or nobody."""
+        self._pool.remove(process)
+        process.end()
+        if not process.ready:
+            self._start_failures += 1
+            if self._start_failures >= _START_FAILURES:
+                raise VerifierError(
+                    f"verifier workers do not start: {process.complaint}; "
+                    "is the extra installed (pip install 'apw[llm]')?"
+                )
+            items.extendleft(reversed(process.sent))
+            return
+        self._start_failures = 0
+        self.restarts += 1
+        unfinished = list(process.sent)
+        culprit = process.out_of_memory or (unfinished.pop(0) if unfinished else None)
+        items.extendleft(reversed(unfinished))
+        if culprit is None:  # it was idle: ended from outside
+            return
+        late = process.timed_out
+        # A worker that had scored others before may have run out of memory, or died, through them.
+        if not late and culprit.attempts == 0 and process.served > 0:
+            culprit.attempts += 1
+            items.appendleft(culprit)
+        elif process.reading_gold:
+            self._report_bad_gold(culprit.gold, "reading it overran the limit of time or memory")
+            settle(culprit, Outcome.ERROR)
+            for item in [item for item in items if item.gold == culprit.gold]:
+                items.remove(item)
+                settle(item, Outcome.ERROR)
+        elif late or process.out_of_memory is not None:
+            settle(culprit, Outcome.TIMEOUT)
+        else:
+            settle(culprit, Outcome.ERROR)
+
+
+def _check(golds: Sequence[str], responses: Sequence[str]) -> None:
+    if len(golds) != len(responses):
+        raise ValueError(
+            f"golds and responses must be as many; got {len(golds)} and {len(responses)}"
+        )
+    for name, texts in (("golds", golds), ("responses", responses)):
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise ValueError(
+                    f"{name} must be strings; got a {type(text).__name__} at index {place}"
+                )
+
+
+def _processors() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import integrate
@@ -149,12 +149,12 @@ def weight_function(scheme: Weight, *, group_size: int | None = None) -> Callabl
     return lambda success: expected_weight(bound, group_size, success)
 
 
-def kinks(scheme: Weight) -> tuple[float, ...]:
+def scheme_kinks(scheme: Weight) -> tuple[float, ...]:
     """Points where a scheme's population weight is continuous but not smooth.
 
     Source: theory.md section 1, Plateau-R.
 
-    >>> kinks("plateau_r:threshold=0.3")
+    >>> scheme_kinks("plateau_r:threshold=0.3")
     (0.3,)
     """
     if callable(scheme) and not isinstance(scheme, Scheme):
@@ -171,6 +171,7 @@ def time_to_target(
     clock: str | Clock | Callable[[Array], Array] = "regular",
     dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
     group_size: int | None = None,
+    kinks: Sequence[float] = (),
 ) -> TimeToTarget:
     """Time to raise the success probability from ``start`` to ``target``: T = ∫ c/(ωv) dρ.
 
@@ -181,6 +182,7 @@ def time_to_target(
         clock: What is counted; see ``theory.clocks``.
         dynamics: The update rule.
         group_size: M for the finite-group weight ω_M; ``None`` for the population limit.
+        kinks: Points where a function you gave is not smooth, for a quadrature exact there too.
 
     Returns:
         The time with its error; a divergent integral is reported, not raised.
@@ -202,7 +204,7 @@ def time_to_target(
         with np.errstate(divide="ignore"):
             return np.asarray(clock.cost(success) / speed)[None, :]
 
-    result = integrate_success(integrand, start, target, kinks(scheme))
+    result = integrate_success(integrand, start, target, (*kinks, *scheme_kinks(scheme)))
     return TimeToTarget(
         float(result.values[0]), float(result.errors[0]), result.converged, result.message
     )

@@ -23,11 +23,11 @@ from theory.dynamics import (
     Dynamics,
     Weight,
     check_range,
-    kinks,
     resolve_dynamics,
+    scheme_kinks,
     weight_function,
 )
-from theory.schemes import SCHEMES
+from theory.schemes import SCHEMES, resolve
 
 BudgetDensity = str | Callable[[Array], Array]
 BUDGETS = ("unit", "advantage_variance")
@@ -59,6 +59,7 @@ class OptimalWeight:
     message: str
     _density: Callable[[Array], Array] = dataclasses.field(repr=False)
     _norm: float = dataclasses.field(repr=False)
+    _kinks: tuple[float, ...] = dataclasses.field(repr=False)
 
     def weight(self, success: Array) -> Array:
         """Optimal weight ω*(ρ); its limit (possibly ∞) at 0 and 1.
@@ -107,7 +108,7 @@ class OptimalWeight:
         1.555
         """
         weight = weight_function(scheme, group_size=group_size)
-        return self._excess([weight], kinks(scheme))[0]
+        return self._excess([weight], scheme_kinks(scheme))[0]
 
     def excess_of_all(
         self, schemes: Iterable[str] | None = None, group_size: int | None = None
@@ -130,9 +131,10 @@ class OptimalWeight:
         1.066
         """
         names = list(schemes) if schemes is not None else weighted_schemes()
+        bound = [resolve(name) for name in names]
         values = self._excess(
-            [weight_function(name, group_size=group_size) for name in names],
-            sorted({kink for name in names for kink in kinks(name)}),
+            [weight_function(scheme, group_size=group_size) for scheme in bound],
+            [kink for scheme in bound for kink in scheme_kinks(scheme)],
         )
         return dict(zip(names, values, strict=True))
 
@@ -149,7 +151,9 @@ class OptimalWeight:
             with np.errstate(divide="ignore"):
                 return np.concatenate([cost / (omega * velocity), omega * density])
 
-        values = integrate_success(integrand, self.start, self.target, kinks).values
+        values = integrate_success(
+            integrand, self.start, self.target, (*self._kinks, *kinks)
+        ).values
         times, budgets = np.split(values, 2)
         return [float(r) for r in times * budgets / self._norm**2]
 
@@ -166,6 +170,7 @@ def optimal_weight(
     dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
     budget_density: BudgetDensity = "unit",
     budget: float = 1.0,
+    kinks: Sequence[float] = (),
 ) -> OptimalWeight:
     """Find the weight that reaches ``target`` soonest under a fixed update budget.
 
@@ -179,6 +184,7 @@ def optimal_weight(
         dynamics: The update rule: a name, a :class:`Dynamics` or a function v(ρ) > 0.
         budget_density: b: ``"unit"``, ``"advantage_variance"`` or a function b(ρ) > 0.
         budget: B > 0.
+        kinks: Points where a function you gave is not smooth, for a quadrature exact there too.
 
     Returns:
         The optimum; if the time diverges, ``converged`` is false and ``message`` says where.
@@ -205,7 +211,17 @@ def optimal_weight(
         # Differences of nearly equal antiderivatives lose digits that quadrature keeps.
         if math.isfinite(norm) and norm > 1e-3 * abs(closed(target)):
             return OptimalWeight(
-                start, target, clock, dynamics, budget, norm**2 / budget, True, "", density, norm
+                start,
+                target,
+                clock,
+                dynamics,
+                budget,
+                norm**2 / budget,
+                True,
+                "",
+                density,
+                norm,
+                tuple(kinks),
             )
 
     def integrand(success: Floats) -> Floats:
@@ -213,11 +229,11 @@ def optimal_weight(
         with np.errstate(divide="ignore"):
             return np.asarray(np.sqrt(cost * density(success) / velocity))[None, :]
 
-    result: Integrals = integrate_success(integrand, start, target)
+    result: Integrals = integrate_success(integrand, start, target, kinks)
     norm = float(result.values[0])
     return OptimalWeight(
         start, target, clock, dynamics, budget, norm**2 / budget, result.converged,
-        result.message, density, norm,
+        result.message, density, norm, tuple(kinks),
     )  # fmt: skip
 
 

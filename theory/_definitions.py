@@ -103,13 +103,15 @@ def _with_singletons(
 def _with_zero_success(
     xp: Any, mean: Array, group_size: Array | float, negative: Array, zero_success: Factor
 ) -> Array:
-    """Scale the penalty of groups without a success; in the population limit there are none."""
+    """Penalty with the share that groups without a success keep of theirs, which is 1.
+
+    In the population limit there are no such groups, and nothing to drop.
+    """
     if in_population(group_size):
         return negative
-    share = {"keep": 1.0, "drop": 0.0}[zero_success] if isinstance(zero_success, str) else (
-        zero_success
-    )  # fmt: skip
-    return xp.where(mean > 0, negative, share * negative)
+    words = {"keep": 1.0, "drop": 0.0}
+    share = words[zero_success] if isinstance(zero_success, str) else zero_success
+    return xp.where(mean > 0, negative, share * xp.ones_like(mean))
 
 
 def _unless_all_right(xp: Any, mean: Array, group_size: Array | float, positive: Array) -> Array:

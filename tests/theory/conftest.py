@@ -1,0 +1,35 @@
+"""The three array libraries that one definition serves, as a fixture."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    name: str
+    kind: type
+    array: Callable[..., Any]
+
+    def numpy(self, values: Any) -> np.ndarray:
+        assert isinstance(values, self.kind)
+        return np.asarray(values)
+
+
+BACKENDS = {
+    "numpy": Backend("numpy", np.ndarray, lambda values: np.asarray(values)),
+    "jax": Backend("jax", jax.Array, lambda values: jnp.asarray(np.asarray(values))),
+    "torch": Backend("torch", torch.Tensor, lambda values: torch.asarray(np.asarray(values))),
+}
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Make arrays of one library, and NumPy arrays of what comes back."""
+    return BACKENDS[request.param]

@@ -1,0 +1,75 @@
+"""A run's configuration in TRL's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from accelerate import PartialState
+from trl import GRPOConfig
+
+from llm_validation.config import TrainConfig
+
+
+def training_arguments(config: TrainConfig, seed: int, folder: Path) -> GRPOConfig:
+    """Arguments for TRL's trainer, for as many processes as there are.
+
+    Args:
+        config: The run.
+        seed: The seed of this training.
+        folder: Where checkpoints go.
+
+    Raises:
+        ValueError: A step's responses cannot be divided among the processes.
+    """
+    processes = PartialState().num_processes
+    local, rest = divmod(config.responses_per_step, processes)
+    if rest:
+        raise ValueError(
+            f"prompts_per_step × group_size = {config.responses_per_step} must be divisible by the "
+            f"number of processes; got {processes}"
+        )
+    micro = min(config.micro_batch or local, local)
+    if local % micro:
+        raise ValueError(
+            f"micro_batch must divide the {local} responses of a process; got {config.micro_batch}"
+        )
+    accumulation = local // micro
+    return GRPOConfig(
+        output_dir=str(folder),
+        seed=seed,
+        data_seed=seed,
+        max_steps=config.steps,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulation,
+        steps_per_generation=accumulation * config.updates_per_generation,
+        num_generations=config.group_size,
+        shuffle_dataset=False,  # the dataset is laid out in the order of training
+        max_completion_length=config.max_response_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.learning_rate_schedule,
+        warmup_steps=config.learning_rate_warmup,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        loss_type=config.loss,
+        epsilon=config.clip,
+        epsilon_high=config.clip_high,
+        beta=config.kl,
+        scale_rewards="none",  # the scheme scales
+        mask_truncated_completions=config.mask_truncated,
+        use_vllm=config.engine == "vllm",
+        vllm_mode=config.vllm_mode,
+        vllm_gpu_memory_utilization=config.vllm_memory,
+        bf16=False,  # no autocast: the weights have the type the configuration names
+        gradient_checkpointing=config.gradient_checkpointing,
+        use_cpu=config.cpu,
+        dataloader_pin_memory=not config.cpu,
+        save_strategy="steps" if config.checkpoint_steps else "no",
+        save_steps=config.checkpoint_steps or config.steps,
+        save_total_limit=2,  # the older one stands while the newer is being written
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to="none",
+    )

@@ -1,0 +1,50 @@
+"""The reward a trainer gives: a task's outcomes as numbers, with every outcome counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llm_validation.outcomes import Outcome
+from llm_validation.tasks.task import Task
+
+
+class TaskReward:
+    """Reward function for ``trl.GRPOTrainer``: 1 for a correct response, 0 for another.
+
+    A response that cannot be scored gets None: it earns no advantage and leaves the baseline.
+
+    Args:
+        task: Scores the responses; the training rows must have its ``gold`` as a column.
+    """
+
+    __name__ = "task_reward"
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(
+        self,
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        gold: Sequence[str],
+        log_metric: Callable[[str, float], None] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        """Rewards of the completions, in order; the share of each outcome is logged."""
+        outcomes = self.task.score(list(gold), [response_text(c) for c in completions])
+        if log_metric is not None:
+            counts = Counter(outcomes)
+            for outcome in Outcome:
+                log_metric(f"outcome_{outcome}", counts[outcome] / len(outcomes))
+        return [outcome.reward for outcome in outcomes]
+
+
+def response_text(completion: Any) -> str:
+    """Text of a completion, which TRL gives as a string or as chat messages.
+
+    >>> response_text([{"role": "assistant", "content": "42"}])
+    '42'
+    """
+    return completion if isinstance(completion, str) else str(completion[-1]["content"])

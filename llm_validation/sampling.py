@@ -1,0 +1,83 @@
+"""Sampling whose random numbers belong to a response, not to the order things happen in.
+
+Each response of a run has its own row of uniform numbers, fixed by (seed, step, row). The batch it
+is generated in, the number of processes and a restart make no difference to it, and runs of
+different schemes with the same seed share them (common random numbers).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+
+def uniform_rows(seed: int, step: int, first: int, rows: int, length: int) -> np.ndarray:
+    """Uniform numbers of responses ``first`` to ``first + rows`` of a step, (rows, length).
+
+    >>> whole = uniform_rows(0, 3, 0, 4, 5)
+    >>> bool((uniform_rows(0, 3, 2, 2, 5) == whole[2:]).all())
+    True
+    """
+    # PCG64 takes one 64-bit draw per number, so rows before ours are skipped without drawing them.
+    bits = np.random.PCG64(np.random.SeedSequence((seed, step))).advance(first * length)
+    return np.random.Generator(bits).random((rows, length))
+
+
+class SeededChoice(LogitsProcessor):
+    """Choose each row's next token by inverting the distribution function at a given number.
+
+    The chosen token keeps the score 0 and every other gets −∞, so whatever samples afterwards
+    takes it.
+
+    Args:
+        uniforms: Numbers in [0, 1), shape (rows, tokens); one column is used per call.
+        temperature: Sampling temperature.
+        top_p: Nucleus of sampling.
+    """
+
+    def __init__(self, uniforms: torch.Tensor, temperature: float, top_p: float) -> None:
+        self.uniforms = uniforms
+        self.position = 0
+        self.warpers = LogitsProcessorList()
+        if temperature != 1:
+            self.warpers.append(TemperatureLogitsWarper(temperature))
+        if top_p < 1:
+            self.warpers.append(TopPLogitsWarper(top_p))
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
+        """Replace scores, shape (rows, vocabulary), by those of the chosen tokens."""
+        scores = self.warpers(input_ids, scores)
+        cumulative = scores.softmax(-1).cumsum(-1, dtype=torch.float64)
+        # Scaled by the total, which rounding leaves a little off 1: a token is always found.
+        target = self.uniforms[:, self.position, None] * cumulative[:, -1:]
+        self.position += 1
+        chosen = torch.searchsorted(cumulative, target, right=True)
+        return torch.full_like(scores, -torch.inf).scatter_(-1, chosen, 0.0)
+
+
+@contextlib.contextmanager
+def seeded_generation(
+    model: PreTrainedModel, uniforms: np.ndarray, *, temperature: float, top_p: float
+) -> Iterator[None]:
+    """Let ``model.generate`` sample with the given numbers, one row per response, in this block."""
+    device = next(model.parameters()).device
+    choice = SeededChoice(torch.from_numpy(uniforms).to(device), temperature, top_p)
+    # On the instance, since the caller of generate gives no way to pass a processor through.
+    model.generate = functools.partial(  # type: ignore[method-assign]
+        type(model).generate, model, logits_processor=LogitsProcessorList([choice])
+    )
+    try:
+        yield
+    finally:
+        del model.generate

@@ -1,0 +1,252 @@
+"""Train every scheme under every seed and write one run folder."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from apw.runs import Run, is_finished, read_config, read_metrics
+from llm_validation.config import TrainConfig
+from llm_validation.extras import require_llm
+
+if TYPE_CHECKING:
+    from llm_validation.tasks.task import Task
+
+
+def train(
+    config: TrainConfig, path: Path | str, *, overwrite: bool = False, progress: bool = True
+) -> pd.DataFrame:
+    """Train every scheme of a configuration under every seed.
+
+    The run folder gets ``config.json``, ``environment.json`` and ``metrics.parquet``, whose metrics
+    are those of :class:`llm_validation.trainer.WeightedGRPOTrainer` and, for the tiny model, the
+    exact ``success`` probability on the held-out prompts (and on the training prompts, as
+    ``success_train``, if a task has both). A row of step t holds the state after t updates, and
+    ``responses`` and ``tokens`` what it took to get there. ``models/`` holds the trained models if
+    the configuration asks for them.
+
+    Args:
+        config: What to run.
+        path: The run folder. An unfinished run of the same configuration is continued from its
+            last checkpoint; a finished one is returned as it is.
+        overwrite: Delete whatever run the folder holds.
+        progress: Show a progress bar on a terminal, else a line a minute.
+
+    Returns:
+        The metrics table.
+
+    Raises:
+        MissingExtraError: The packages of the extra ``llm`` are not installed.
+        RunExistsError: The folder holds a run of another configuration.
+        KeyboardInterrupt: Interrupted; the last step is in a checkpoint, and the same call goes on.
+    """
+    require_llm()
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    described = config.to_dict()
+    path = Path(path)
+    if not overwrite and is_finished(path) and read_config(path) == described:
+        return read_metrics(path)
+    state = PartialState(cpu=config.cpu)
+    run = None
+    if state.is_main_process:
+        run = Run.open(path, described, arm="llm", overwrite=overwrite)
+    state.wait_for_everyone()
+    try:
+        with (
+            _quiet(),
+            _load_task(config) as task,
+            _bar(config, path, progress and run is not None) as bar,
+        ):
+            for seed in config.seed_range():
+                for scheme in config.schemes:
+                    key = run_key(scheme, seed)
+                    done = [run is not None and run.has_part(key)]
+                    broadcast_object_list(done)
+                    if done[0]:
+                        bar.update(config.steps)
+                        continue
+                    record = _train_one(config, task, scheme, seed, path, bar)
+                    if run is not None:
+                        _write(run, key, scheme, seed, record)
+                        shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
+                    state.wait_for_everyone()
+        if run is not None:
+            run.finish()
+        state.wait_for_everyone()
+    finally:
+        if run is not None:
+            run.close()
+    return read_metrics(path)
+
+
+def run_key(scheme: str, seed: int) -> str:
+    """Name of a scheme's run under a seed, fit for a file.
+
+    >>> run_key("w_reinforce:lam=0.1", 3)
+    'w_reinforce.lam=0.1.seed=3'
+    """
+    return f"{re.sub(r'[^A-Za-z0-9._=-]+', '.', scheme)}.seed={seed}"
+
+
+def prompt_order(examples: int, needed: int, seed: int) -> np.ndarray:
+    """Indices of the prompts of a run in order: one shuffle of all of them after another.
+
+    The order is laid out in advance, so a restart finds its place by counting, and no prompt is
+    skipped or repeated, at the ends of epochs included.
+
+    >>> prompt_order(3, 7, seed=0).tolist()
+    [2, 0, 1, 1, 2, 0, 0]
+    """
+    epochs = range(-(-needed // examples))
+    shuffles = [np.random.default_rng((seed, 2, epoch)).permutation(examples) for epoch in epochs]
+    return np.concatenate(shuffles)[:needed]
+
+
+def _load_task(config: TrainConfig) -> Task:
+    from llm_validation.tasks import load_task
+
+    task = load_task(
+        config.task,
+        train_path=config.train_path,
+        test_path=config.test_path,
+        limit=config.task_limit,
+        seed=config.task_seed,
+        **config.task_options,
+    )
+    if not task.train:
+        task.close()
+        raise ValueError(
+            f"task {config.task} has no training prompts; set train_path to a file or hub id"
+        )
+    return task
+
+
+def _train_one(
+    config: TrainConfig, task: Task, scheme: str, seed: int, path: Path, bar: tqdm[Any]
+) -> list[tuple[int, str, float]]:
+    """Train one scheme under one seed; the recorded (step, metric, value) rows."""
+    import torch
+    from accelerate import PartialState
+
+    from llm_validation import initial_model
+    from llm_validation.arguments import training_arguments
+    from llm_validation.callbacks import Interrupt, Measure, Progress
+    from llm_validation.reward import TaskReward
+    from llm_validation.trainer import WeightedGRPOTrainer, last_checkpoint
+
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    with PartialState().main_process_first():
+        source = initial_model.prepare(config, task, seed, path / "initial")
+    model, tokenizer = initial_model.load(source, config)
+    folder = path / "checkpoints" / run_key(scheme, seed)
+    checkpoint = last_checkpoint(folder)
+    callbacks = [Progress(bar)]
+    if initial_model.is_tiny(config):
+        callbacks.append(Measure(config.measure_every, task, tokenizer))
+    with _interruptible() as interrupted:
+        callbacks.append(Interrupt(interrupted, config.updates_per_generation))
+        trainer = WeightedGRPOTrainer(
+            scheme=scheme,
+            schedules=config.schedules_of(scheme),
+            model=model,
+            processing_class=tokenizer,
+            reward_funcs=TaskReward(task),
+            train_dataset=_dataset(config, task, seed),
+            args=training_arguments(config, seed, folder),
+            callbacks=callbacks,
+        )
+        for callback in callbacks:
+            callback.attach(trainer)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if interrupted():
+            raise KeyboardInterrupt(
+                f"stopped at step {trainer.state.global_step} of {scheme}, seed {seed}; "
+                "the same command goes on from there"
+            )
+    if config.save_models:
+        trainer.save_trained(path / "models" / run_key(scheme, seed))
+    return trainer.record
+
+
+def _dataset(config: TrainConfig, task: Task, seed: int) -> Any:
+    from datasets import Dataset
+
+    needed = config.generations * config.prompts_per_step * config.updates_per_generation
+    order = prompt_order(len(task.train), needed, seed)
+    rows = [{"prompt": example.prompt, "gold": example.gold} for example in task.train]
+    return Dataset.from_list(rows).select(order)
+
+
+def _write(
+    run: Run, key: str, scheme: str, seed: int, record: list[tuple[int, str, float]]
+) -> None:
+    table = pd.DataFrame(record, columns=["step", "metric", "value"])
+    run.log_table(table.assign(scheme=scheme, seed=seed))
+    run.write_part(key)
+
+
+@contextmanager
+def _bar(config: TrainConfig, path: Path, show: bool) -> Iterator[tqdm[Any]]:
+    """Progress in optimizer steps: a bar on a terminal, a line a minute elsewhere."""
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=config.steps * config.seeds * len(config.schemes), desc=path.name, unit=" steps",
+        mininterval=0.1 if terminal else 60.0, maxinterval=10.0 if terminal else 60.0,
+        disable=not show, file=sys.stderr,
+    ) as bar:  # fmt: skip
+        yield bar
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the progress bars of loading and saving, which would break ours."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request to stop after the step; a second one stops at once.
+
+    Only in the main thread of a single process: several must agree on the step they stop at.
+    """
+    from accelerate import PartialState
+
+    seen: list[int] = []
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or PartialState().num_processes > 1
+    ):
+        yield lambda: False
+        return
+
+    def note(number: int, frame: object) -> None:
+        seen.append(number)
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,260 @@
+"""TRL's GRPO trainer with the advantages of any scheme."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from trl import GRPOTrainer
+
+from llm_validation.group_metrics import GROUP_METRICS, group_metrics
+from llm_validation.sampling import seeded_generation, uniform_rows
+from theory.advantages import group_advantages
+from theory.schedules import ByEntropy, Schedule, scheme_at
+from theory.schemes import Scheme, resolve
+
+STATE_FILE = "apw_state.json"
+"""Written last into a checkpoint: its presence says that the checkpoint is whole."""
+
+_RECORDED = {
+    "loss": "loss",
+    "reward": "reward",
+    "entropy": "entropy",
+    "kl": "kl",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "step_time": "step_time",
+    "completions/mean_length": "response_length",
+    "completions/clipped_ratio": "truncated",
+    "clip_ratio/region_mean": "clipped",
+    "sampling/sampling_logp_difference/mean": "sampler_gap_mean",
+    "sampling/sampling_logp_difference/max": "sampler_gap_max",
+}
+"""What TRL logs and a run records, with the name it is recorded by."""
+
+
+class WeightedGRPOTrainer(GRPOTrainer):
+    """``GRPOTrainer`` whose advantages come from ``theory.advantages.group_advantages``.
+
+    A_i = r_i a⁺(ρ̂) − (1 − r_i) a⁻(ρ̂) over the responses of each prompt. Everything else, from
+    generation to the loss, is TRL's. With ``"grpo:ddof=1,eps=1e-4"`` the advantages are TRL's own.
+
+    Responses without a reward (None from every reward function) get advantage 0 and do not enter
+    their group's baseline. Sampling is a function of (seed, step, row), see
+    ``llm_validation.sampling``; with vLLM it is the engine's.
+
+    Args:
+        scheme: Name in ``SCHEMES`` or a :class:`Scheme`.
+        schedules: Options of the scheme that change with the optimizer step.
+        seeded: Sample with numbers fixed by (seed, step, row) rather than torch's global state.
+        **arguments: Arguments of ``trl.GRPOTrainer``.
+
+    Attributes:
+        record: What was logged, as (step, metric, value); the metrics of
+            :func:`llm_validation.group_metrics.group_metrics`, those of TRL that matter under
+            short names, and ``responses`` and ``tokens`` generated so far. A row of step t
+            describes the batch that update t was made on.
+
+    Raises:
+        ValueError: An unknown scheme, a group size it is not defined for, or one that needs a
+            critic.
+    """
+
+    def __init__(
+        self,
+        *,
+        scheme: str | Scheme,
+        schedules: Mapping[str, Schedule] | None = None,
+        seeded: bool = True,
+        **arguments: Any,
+    ) -> None:
+        self.scheme = resolve(scheme)
+        self.schedules = dict(schedules or {})
+        self._follows_entropy = any(isinstance(s, ByEntropy) for s in self.schedules.values())
+        if self.scheme.needs_baseline:
+            raise ValueError(
+                f"{self.scheme.name} needs a critic, which this trainer does not have; "
+                "rloo is the group method with the same population weight"
+            )
+        scheme_at(self.scheme, self.schedules, 0, entropy=0.0)
+        super().__init__(**arguments)
+        self.scheme.check_group_size(self.num_generations)
+        self.seeded = seeded and not self.use_vllm
+        self.record: list[tuple[int, str, float]] = []
+        self._responses = 0
+        self._tokens = 0
+        self._rewards: torch.Tensor | None = None
+        self._lengths: list[int] = []
+
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> torch.Tensor:
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        self._rewards = rewards
+        self._lengths = [len(ids) for ids in completion_ids_list]
+        return rewards
+
+    def _generate_single_turn(
+        self, prompt_ids: Any, images: Any, fields: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        if not (self.seeded and self.model.training):
+            return super()._generate_single_turn(prompt_ids, images, fields, *arguments, **options)
+        rows = len(prompt_ids)
+        uniforms = uniform_rows(
+            self.args.seed,
+            self.state.global_step,
+            self.accelerator.process_index * rows,
+            rows,
+            self.max_completion_length,
+        )
+        model = self.accelerator.unwrap_model(self.model_wrapped)
+        with seeded_generation(model, uniforms, temperature=self.temperature, top_p=self.top_p):
+            return super()._generate_single_turn(prompt_ids, images, fields, *arguments, **options)
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        if not self.model.training:
+            return output
+        entropy = self._mean_entropy(output) if self._follows_entropy else None
+        scheme = scheme_at(self.scheme, self.schedules, self.state.global_step, entropy=entropy)
+        group = (-1, self.num_generations)
+        assert self._rewards is not None
+        unscorable = self._rewards.isnan().all(dim=1)
+        weights = self.reward_weights.to(self._rewards.device)
+        rewards = (self._rewards * weights).nansum(dim=1).view(group)
+        valid = ~unscorable.view(group)
+        confidence = None
+        if scheme.needs_confidence:
+            confidence = self.accelerator.gather(self._log_confidence(output)).view(group)
+        advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=valid)
+        rows = output["advantages"].shape[0]
+        first = self.accelerator.process_index * rows
+        output["advantages"] = advantages.flatten()[first : first + rows]
+        self._correct_logs(rewards, advantages, valid)
+        if self.seeded:
+            # What TRL draws next, the order of rows within the batch, is then fixed as well.
+            torch.manual_seed(_mix(self.args.seed, self.state.global_step, first))
+        return output
+
+    @torch.no_grad()
+    def _log_confidence(self, output: dict[str, Any]) -> torch.Tensor:
+        """Length-normalised log-probability of this process's responses under the sampler."""
+        log_probs = output.get("sampling_per_token_logps")
+        if log_probs is None and not self.mask_truncated_completions:
+            log_probs = output.get("old_per_token_logps")
+        if log_probs is None:
+            log_probs, _ = self._score(output)
+        used = self._sampled_tokens(output) & ~log_probs.isnan()
+        total = torch.where(used, log_probs, 0.0).sum(dim=1)
+        # A log-probability of 1e-8 above 0 is rounding, not a probability above 1.
+        return (total / used.sum(dim=1).clamp(min=1)).clamp(max=0.0)
+
+    @torch.no_grad()
+    def _mean_entropy(self, output: dict[str, Any]) -> float:
+        """Mean entropy of the policy over the tokens of all responses, in nats."""
+        _, entropies = self._score(output, compute_entropy=True)
+        used = self._sampled_tokens(output)
+        sums = torch.stack([torch.where(used, entropies, 0.0).sum(), used.sum().float()])
+        total, count = self.accelerator.reduce(sums, reduction="sum").tolist()
+        return total / max(count, 1.0)
+
+    def _score(self, output: dict[str, Any], **options: Any) -> tuple[torch.Tensor, Any]:
+        """Log-probabilities and entropies of the sampled tokens under the present policy."""
+        real = self._real_tokens(output).to(output["prompt_mask"].dtype)
+        log_probs, entropies, _ = self._get_per_token_logps_and_entropies(
+            self.model,
+            torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1),
+            torch.cat([output["prompt_mask"], real], dim=1),
+            output["completion_ids"].shape[1],
+            batch_size=self.args.per_device_train_batch_size,
+            **options,
+        )
+        return log_probs, entropies
+
+    def _real_tokens(self, output: dict[str, Any]) -> torch.Tensor:
+        """Tokens that are no padding, shape (rows, tokens).
+
+        Not completion_mask, which TRL zeroes where a truncated response is left out of the loss.
+        """
+        ids = output["completion_ids"]
+        lengths = torch.tensor(self._lengths, device=ids.device)
+        return torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+
+    def _sampled_tokens(self, output: dict[str, Any]) -> torch.Tensor:
+        """Tokens the policy sampled: real ones that no tool has put there."""
+        real = self._real_tokens(output)
+        return real & output["tool_mask"].bool() if "tool_mask" in output else real
+
+    def _correct_logs(
+        self, rewards: torch.Tensor, advantages: torch.Tensor, valid: torch.Tensor
+    ) -> None:
+        """Put the true advantages where TRL logged its own, and add what they say."""
+        logged = self._logs["advantages"]
+        for _ in range(min(len(logged), advantages.numel())):
+            logged.pop()
+        logged.extend(advantages.flatten().tolist())
+        self._responses += advantages.numel()
+        lengths = torch.tensor(self._lengths, device=rewards.device)
+        self._tokens += int(self.accelerator.gather(lengths).sum())
+        metrics = self._metrics["train"]
+        for name, value in group_metrics(rewards, advantages, valid).items():
+            metrics[name].append(value)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log as TRL does, and record what a run keeps."""
+        super().log(logs, start_time)
+        if not self.model.training or "loss" not in logs:
+            return
+        step = self.state.global_step
+        values = {
+            _RECORDED.get(name, name): value
+            for name, value in logs.items()
+            if value is not None
+            and (name in _RECORDED or name in GROUP_METRICS or name.startswith("outcome_"))
+        }
+        values |= {"updates": step, "responses": self._responses, "tokens": self._tokens}
+        self.record.extend((step, name, float(value)) for name, value in values.items())
+
+    def create_model_card(self, *arguments: Any, **options: Any) -> None:
+        """Write none: checkpoints of a run are its own, not for publication."""
+
+    def save_trained(self, folder: Path) -> None:
+        """Write the present model and its tokenizer, whole or not at all."""
+        unfinished = folder.parent / f".{folder.name}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self.save_model(str(unfinished))
+        if self.accelerator.is_main_process:
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            temporary = folder / f".{STATE_FILE}"
+            state = {"responses": self._responses, "tokens": self._tokens, "record": self.record}
+            temporary.write_text(json.dumps(state), encoding="utf-8")
+            temporary.replace(folder / STATE_FILE)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            state = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
+            self._responses, self._tokens = state["responses"], state["tokens"]
+            self.record = [tuple(row) for row in state["record"]]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Newest whole checkpoint in a trainer's output folder; None if there is none."""
+    whole = [path.parent for path in folder.glob(f"checkpoint-*/{STATE_FILE}")]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _mix(*numbers: int) -> int:
+    """One 63-bit seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

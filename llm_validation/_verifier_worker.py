@@ -97,22 +97,18 @@ class ReasoningGymJudge:
     Some of those scorers evaluate the answer as Python: hence the audit hook of this process.
     """
 
-    def __init__(self, dataset: str, threshold: float) -> None:
-        from reasoning_gym.factory import DATASETS
+    def __init__(self, dataset: str, config: dict[str, Any], threshold: float) -> None:
+        import reasoning_gym
 
-        dataset_class, config_class = DATASETS[dataset]
-        self._dataset = dataset_class(config_class())
+        self._dataset = reasoning_gym.create_dataset(dataset, **config)
         self._threshold = threshold
 
     def read_gold(self, gold: str) -> Any:
-        """The reasoning-gym entry, from JSON."""
+        """The entry a reference answer names by its number: it is made again from the seed."""
         try:
-            entry = json.loads(gold)
-        except ValueError as error:
-            raise BadGoldError("it is no JSON entry") from error
-        if not isinstance(entry, dict) or not {"answer", "metadata"} <= entry.keys():
-            raise BadGoldError("it must be an entry with the keys answer and metadata")
-        return entry
+            return self._dataset[int(json.loads(gold)["entry"])]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise BadGoldError("it names no entry of the dataset") from error
 
     def judge(self, gold: Any, answer: str) -> tuple[str, str]:
         """Correct if the dataset's own score reaches the threshold."""

@@ -201,17 +201,16 @@ sys.path.insert(0, {folder!r})
 import _verifier_worker as worker
 
 class Frail:
-    fresh = True
+    judged = 0
 
     def suffer(self, text):
-        was_fresh, self.fresh = self.fresh, False
         if "hang" in text:
             while True: pass
         if "memory" in text:
             return bytearray(1 << 40)
         if "swallow" in text:
             return sys.stdout.write("done 0 correct") and 1
-        if "crash" in text or ("fragile" in text and not was_fresh):
+        if "crash" in text or ("fragile" in text and self.judged > 1):
             os.abort()
         if "raise" in text:
             raise RuntimeError(text)
@@ -223,6 +222,7 @@ class Frail:
         return gold
 
     def judge(self, gold, answer):
+        self.judged += 1
         self.suffer(answer)
         return ("correct" if gold in answer else "wrong"), ""
 

@@ -1,0 +1,120 @@
+"""Any reasoning-gym dataset by name: ``reasoning_gym:chain_sum`` (arXiv 2505.24760).
+
+Entries are made from a seed; a response is scored by the dataset's own function, in a worker
+process, since some of these functions evaluate the response as Python.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from llm_validation.tasks._prompts import make_prompt
+from llm_validation.tasks._select import select
+from llm_validation.tasks.tagged import TaggedAnswer
+from llm_validation.tasks.task import Example, Report, Task
+from llm_validation.verifier import Verifier
+
+INSTRUCTION = (
+    "Work it out, then give the final answer, and nothing else, inside <answer> </answer> tags."
+)
+
+
+def load(
+    *,
+    limit: int | None,
+    seed: int,
+    dataset: str = "chain_sum",
+    train_size: int = 2000,
+    test_size: int = 200,
+    config: Mapping[str, Any] | None = None,
+    threshold: float = 1.0,
+    style: str = "chat",
+    instruction: str = INSTRUCTION,
+    workers: int | None = None,
+    timeout: float = 5.0,
+) -> Task:
+    """Make the entries.
+
+    Args:
+        limit: At most so many examples of each split.
+        seed: Seed of the entries; the test split is the entries that follow the training ones.
+        dataset: Name of a reasoning-gym dataset.
+        train_size: Training entries to make.
+        test_size: Held-out entries to make; a question of the training split is left out.
+        config: Options of the dataset, such as ``{"min_terms": 2}``.
+        threshold: Least score, in (0, 1], that counts as correct.
+        style: ``"chat"`` or ``"plain"``.
+        instruction: What follows the question.
+        workers: Worker processes; None for one per processor.
+        timeout: Seconds for one answer.
+
+    Raises:
+        ImportError: reasoning-gym is not installed.
+        ValueError: An unknown dataset (the message lists the nearest), a bad option or size.
+    """
+    if train_size < 1 or test_size < 0:
+        raise ValueError(
+            f"train_size must be at least 1 and test_size at least 0; got {train_size}, {test_size}"
+        )
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold must lie in (0, 1]; got {threshold}")
+    made = {"size": train_size + test_size, "seed": seed, **(config or {})}
+    entries = _entries(dataset, made)
+    examples = [
+        Example(
+            prompt=make_prompt(entry["question"], instruction, style),
+            gold=json.dumps({"entry": i, "answer": entry["answer"]}),
+            id=f"{dataset}/{seed}/{i}",
+            metadata={"dataset": dataset},
+        )
+        for i, entry in enumerate(entries)
+    ]
+    asked = {entry["question"] for entry in entries[:train_size]}
+    held_out = [
+        (example, entry["question"] in asked)
+        for example, entry in zip(examples[train_size:], entries[train_size:], strict=True)
+    ]
+    train = select(examples[:train_size], limit, seed)
+    test = select([example for example, repeated in held_out if not repeated], limit, seed)
+    verifier = Verifier(
+        workers=workers,
+        timeout=timeout,
+        max_answer=20_000,
+        judge="reasoning_gym",
+        judge_options={"dataset": dataset, "config": made, "threshold": threshold},
+    )
+    repeats = tuple(example.id for example, repeated in held_out if repeated)
+    return Task(
+        name=f"reasoning_gym:{dataset}",
+        train=train,
+        test=test,
+        licence="Apache-2.0 (reasoning-gym); generated",
+        size=f"{len(train):,} training and {len(test):,} test entries of {dataset}",
+        scorer=TaggedAnswer(verifier),
+        report=Report(
+            read={"train": train_size, "test": test_size},
+            dropped_ids={"test: leaked": repeats} if repeats else {},
+        ),
+    )
+
+
+def _entries(dataset: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    try:
+        import reasoning_gym
+        from reasoning_gym.factory import DATASETS
+    except ImportError as error:
+        raise ImportError("this task needs reasoning-gym: pip install 'apw[llm]'") from error
+    if dataset not in DATASETS:
+        near = difflib.get_close_matches(dataset, DATASETS, n=5, cutoff=0.4) or sorted(DATASETS)[:5]
+        raise ValueError(
+            f"unknown reasoning-gym dataset {dataset!r}; of the {len(DATASETS)} known ones the "
+            f"nearest are: {', '.join(near)}"
+        )
+    try:
+        made = reasoning_gym.create_dataset(dataset, **config)
+    except (TypeError, AssertionError) as error:
+        raise ValueError(f"reasoning-gym refuses the options of {dataset}: {error}") from error
+    return [made[place] for place in range(config["size"])]

@@ -1,0 +1,36 @@
+"""Answers inside ``<answer>`` tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llm_validation.outcomes import Outcome
+from llm_validation.tasks.task import Scorer
+
+_OPEN, _CLOSE = "<answer>", "</answer>"
+
+
+def last_tagged(response: str) -> str | None:
+    """Content of the last closed ``<answer>`` tag, or None.
+
+    >>> last_tagged("<answer>1</answer> no: <answer> 2 </answer> bye"), last_tagged("2")
+    ('2', None)
+    """
+    end = response.rfind(_CLOSE)
+    start = response.rfind(_OPEN, 0, end) if end >= 0 else -1
+    return response[start + len(_OPEN) : end].strip() if start >= 0 else None
+
+
+class TaggedAnswer:
+    """Hands what stands in the last tag to another scorer; without a tag there is no answer."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
+        """Outcomes in order; ``unparsable`` without a tag."""
+        return self.scorer.score(golds, [last_tagged(response) or "" for response in responses])
+
+    def close(self) -> None:
+        """Close the other scorer."""
+        self.scorer.close()

@@ -1,0 +1,139 @@
+"""What the commands share: options from dataclasses, errors in a sentence, answers as data."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+Options = TypeVar("Options")
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a command has to say.
+
+    Attributes:
+        data: For ``--json``; JSON types and NumPy arrays.
+        text: For people.
+    """
+
+    data: Mapping[str, Any]
+    text: str
+
+    def as_json(self) -> str:
+        """One JSON object on one line; numbers that JSON cannot write (∞, NaN) become null.
+
+        >>> Answer({"time": math.inf, "weight": [1.5]}, "").as_json()
+        '{"time": null, "weight": [1.5]}'
+        """
+        return json.dumps(_plain(self.data), ensure_ascii=False, allow_nan=False)
+
+
+def parse(
+    kind: type[Options],
+    arguments: Sequence[str],
+    *,
+    command: str,
+    default: Options | None = None,
+) -> Options:
+    """Read a command's options.
+
+    Args:
+        kind: Dataclass whose fields are the options.
+        arguments: Words after the command's name.
+        command: The command's name.
+        default: Where options that are not given come from.
+
+    Raises:
+        ValueError: Options that cannot be read, in one sentence.
+    """
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaints):
+            options = tyro.cli(
+                kind,
+                args=list(arguments),
+                prog=f"apw {command}",
+                config=(tyro.conf.FlagCreatePairsOff,),
+                default=tyro.MISSING_NONPROP if default is None else default,
+            )
+    except SystemExit as error:
+        if error.code in (0, None):
+            raise
+        raise ValueError(_complaint(complaints.getvalue(), command)) from None
+    return options
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> str:
+    """A table in plain text; columns whose letter in ``right`` is ``r`` are aligned to the right.
+
+    >>> print(table(["scheme", "time"], [["GRPO", "1.5"], ["Sqrt-R", "12"]], right="lr"))
+    scheme  time
+    ------  ----
+    GRPO     1.5
+    Sqrt-R    12
+    """
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
+    right = right.ljust(len(header), "l")
+    lines = [
+        "  ".join(
+            _pad(cell, width, way) for cell, width, way in zip(row, widths, right, strict=True)
+        )
+        for row in (cells[0], ["-" * width for width in widths], *cells[1:])
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Words as a list in a sentence.
+
+    >>> listed(["RLOO", "GRPO", "LENS"])
+    'RLOO, GRPO and LENS'
+    """
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def _width(text: str) -> int:
+    return sum(not unicodedata.combining(character) for character in text)
+
+
+def _pad(text: str, width: int, way: str) -> str:
+    space = " " * (width - _width(text))
+    return space + text if way == "r" else text + space
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _complaint(box: str, command: str) -> str:
+    """The sentence inside the box that tyro draws around its complaints."""
+    lines = [line.strip("│ \t") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    parts = re.split(r"─{3,}", "\n".join(lines))
+    sentence = " ".join(parts[0].split()).rstrip(".") or "the options cannot be read"
+    suggested = []
+    for part in parts[1:]:
+        if part.strip().lower().startswith("perhaps you meant"):
+            suggested = re.findall(r"^\s*(--[a-z0-9-]+)", part, flags=re.MULTILINE)
+    advice = f"; perhaps you meant {listed(suggested, 'or')}" if suggested else ""
+    return f"{sentence[0].lower()}{sentence[1:]}{advice} (see apw {command} --help)"

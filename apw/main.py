@@ -1,0 +1,132 @@
+"""The command ``apw``: finds the command asked for, and turns its errors into sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from apw.command_line import Answer
+
+COMMANDS = {
+    "weights": "optimal prompt weights between two success probabilities, and what others lose",
+    "simulate": "train schemes on a bandit of prompts and answers, with intervals",
+    "train": "train a language model with any scheme, through TRL's GRPOTrainer",
+    "evaluate": "pass@k of a model on a task, unbiased, with intervals",
+    "figures": "draw the figures of theory and of run folders",
+    "demo": "theory, simulation and a small language model in one report",
+}
+"""Every command with its one-line summary; each is a module of ``apw.commands``."""
+
+_EXTRAS = {
+    "torch": "llm", "transformers": "llm", "trl": "llm", "datasets": "llm", "accelerate": "llm",
+    "math_verify": "llm", "gguf": "llm", "reasoning_gym": "llm", "safetensors": "llm",
+    "tokenizers": "llm", "vllm": "vllm", "verl": "verl", "ray": "verl",
+}  # fmt: skip
+"""Module → the extra that installs it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status: 0, 2 for bad input, 130 if interrupted.
+
+    With ``--json`` standard output gets one JSON object and standard error everything else.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if words[0] == "--version":
+        import apw
+
+        print(f"apw {apw.__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        return _fail("", f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
+    as_json = "--json" in rest
+    try:
+        with _json_only(as_json) as output:
+            answer: Answer = importlib.import_module(f"apw.commands.{name}").main(rest)
+            print(answer.as_json() if as_json else answer.text, file=output)
+    except KeyboardInterrupt:
+        _fail(name, "interrupted; a run goes on where it was with the same command")
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has gone: nothing is left to say, not even at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("APW_TRACEBACK"):
+            raise
+        return _fail(name, _sentence(error))
+    return 0
+
+
+def usage() -> str:
+    """What ``apw --help`` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: apw COMMAND [OPTIONS]",
+            "",
+            "Prompt weighting in reinforcement learning with verifiable rewards.",
+            "",
+            *lines,
+            "",
+            "apw COMMAND --help lists a command's options; every command takes --json.",
+        ]
+    )
+
+
+def _fail(command: str, sentence: str) -> int:
+    print(f"apw {command}: {sentence}" if command else f"apw: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        if package in _EXTRAS:
+            return f"this needs {package}: pip install 'apw[{_EXTRAS[package]}]'"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror.lower()}"
+    if isinstance(error, json.JSONDecodeError) and not str(error):
+        return "not valid JSON"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _json_only(wanted: bool) -> Iterator[TextIO]:
+    """Yield where the answer goes; with ``wanted``, send every other print to standard error.
+
+    Libraries and worker processes that write to file descriptor 1 are sent there too.
+    """
+    if not wanted:
+        yield sys.stdout
+        return
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # standard output is no file, as under a test's capture
+        output = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            yield output
+        return
+    sys.stdout.flush()
+    with open(os.dup(descriptor), "w", encoding="utf-8") as output:
+        os.dup2(sys.stderr.fileno(), descriptor)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield output
+        finally:
+            output.flush()
+            os.dup2(output.fileno(), descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""A picture: what is drawn, the data it is drawn from, and the sentence it is to prove."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from apw.files import Replacing, write_text
+from figures.style import Theme, house_style
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure with its data and caption.
+
+    Attributes:
+        name: File name without ending.
+        title: A few words.
+        caption: What is shown and what is claimed.
+        alternative: What a reader who cannot see it is told.
+        data: Tidy table of everything that is drawn.
+        draw: Function from a theme to the Matplotlib figure.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alternative: str
+    data: pd.DataFrame
+    draw: Callable[[Theme], Figure]
+
+    def render(self, kind: str, theme: Theme = "light") -> bytes:
+        """The picture as ``png`` or ``svg``; the same bytes for the same data."""
+        buffer = io.BytesIO()
+        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+        with house_style(theme):
+            self.draw(theme).savefig(buffer, format=kind, metadata=metadata)
+        return buffer.getvalue()
+
+    def save(self, folder: Path | str, *, kinds: tuple[str, ...] = ("png", "svg")) -> list[Path]:
+        """Write the picture, its data as CSV and its caption as text into a folder.
+
+        Returns:
+            The files written.
+        """
+        folder = Path(folder)
+        written = []
+        for kind in kinds:
+            written.append(folder / f"{self.name}.{kind}")
+            write_bytes(written[-1], self.render(kind))
+        written += [folder / f"{self.name}.csv", folder / f"{self.name}.txt"]
+        write_text(written[-2], self.data.to_csv(index=False, float_format="%.10g"))
+        write_text(written[-1], f"{self.title}\n\n{self.caption}\n")
+        return written
+
+    def save_as(self, path: Path) -> None:
+        """Write the picture as one file, of the kind its ending says, and its data beside it.
+
+        Raises:
+            ValueError: An ending other than .png and .svg.
+        """
+        kind = path.suffix.removeprefix(".").lower()
+        if kind not in ("png", "svg"):
+            raise ValueError(f"a figure's name must end in .png or .svg; got {path.name}")
+        write_bytes(path, self.render(kind))
+        write_text(path.with_suffix(".csv"), self.data.to_csv(index=False, float_format="%.10g"))
+
+    def data_address(self, theme: Theme = "light") -> str:
+        """The picture as a ``data:`` address, for pages that load nothing."""
+        encoded = base64.b64encode(self.render("svg", theme)).decode("ascii")
+        return f"data:image/svg+xml;base64,{encoded}"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, atomically."""
+    with Replacing(path) as temporary:
+        Path(temporary).write_bytes(content)

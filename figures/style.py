@@ -1,0 +1,232 @@
+"""The look of every figure: one colour, dash and marker per scheme, legible at column width.
+
+Colours are those of Okabe and Ito, which readers with any common colour deficiency can tell apart;
+dashes and markers repeat what the colours say, so that a grey print loses nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from theory.schemes import SCHEMES, resolve
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
+
+COLUMN = 3.4
+"""Width in inches of a column of a two-column paper."""
+
+WIDE = 7.0
+"""Width in inches of such a page."""
+
+_BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+_YELLOW, _BLUE, _RED, _PURPLE, _GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
+
+Dash = str | tuple[float, tuple[float, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """How a scheme is drawn.
+
+    Attributes:
+        color: Line and fill colour, as #rrggbb.
+        dash: Matplotlib line style.
+        marker: Matplotlib marker.
+    """
+
+    color: str
+    dash: Dash
+    marker: str
+
+    def line(self) -> dict[str, Any]:
+        """Keyword arguments of ``Axes.plot`` for a curve without markers."""
+        return {"color": self.color, "linestyle": self.dash}
+
+
+_DOT: Dash = (0.0, (1.0, 1.2))
+_DASH: Dash = (0.0, (4.5, 1.6))
+_SHORT: Dash = (0.0, (2.4, 1.2))
+_DASH_DOT: Dash = (0.0, (5.0, 1.4, 1.0, 1.4))
+_DASH_DOT_DOT: Dash = (0.0, (5.0, 1.2, 1.0, 1.2, 1.0, 1.2))
+
+_LOOKS: dict[str, Look] = {
+    "rloo": Look(_GREY, _DASH, "o"),
+    "reinforce": Look(_GREY, "-", "P"),
+    "dr_grpo": Look(_GREY, _DOT, "X"),
+    "grpo": Look(_RED, _SHORT, "s"),
+    "dapo": Look(_RED, _DOT, "p"),
+    "linear_r": Look(_SKY, _DASH_DOT, "^"),
+    "sqrt_r": Look(_BLUE, "-", "D"),
+    "plateau_r": Look(_PURPLE, _DASH_DOT_DOT, "h"),
+    "uniform_r": Look(_GREEN, _DOT, "v"),
+    "psr": Look(_ORANGE, _DASH, "<"),
+    "nsr": Look(_PURPLE, "-", ">"),
+    "w_reinforce": Look(_PURPLE, _DASH, "*"),
+    "maxrl": Look(_BLACK, _DASH, "d"),
+    "lens": Look(_ORANGE, "-", "8"),
+}
+
+OPTIMUM = Look(_BLACK, "-", "")
+"""How an optimum or a bound is drawn."""
+
+
+def look(scheme: str, theme: Theme = "light") -> Look:
+    """How a scheme is drawn; the same in every figure.
+
+    Args:
+        scheme: Name in ``SCHEMES``, with options after a colon or not.
+        theme: ``"dark"`` turns black into white.
+
+    Raises:
+        ValueError: An unknown scheme.
+
+    >>> look("grpo").color, look("plateau_r:threshold=0.3").marker
+    ('#D55E00', 'h')
+    """
+    found = _LOOKS.get(resolve(scheme).name, Look(_BLACK, _DOT, "."))
+    return _lit(found, theme)
+
+
+def optimum(theme: Theme = "light") -> Look:
+    """How the optimum is drawn."""
+    return _lit(OPTIMUM, theme)
+
+
+def _lit(found: Look, theme: Theme) -> Look:
+    if theme == "dark" and found.color == _BLACK:
+        return dataclasses.replace(found, color="#FFFFFF")
+    return found
+
+
+def title(scheme: str) -> str:
+    """Name of a scheme as it is printed, with options that differ from the defaults.
+
+    >>> title("sqrt_r")
+    'Sqrt-R'
+    """
+    return resolve(scheme).label
+
+
+def in_order(schemes: Any) -> list[str]:
+    """Schemes in the registry's order, so that legends agree from figure to figure.
+
+    >>> in_order(["sqrt_r", "grpo"])
+    ['grpo', 'sqrt_r']
+    """
+    names = list(SCHEMES)
+    return sorted(dict.fromkeys(schemes), key=lambda s: (names.index(resolve(s).name), s))
+
+
+def settings(theme: Theme = "light") -> Any:
+    """Matplotlib settings of the house style."""
+    ink, paper, faint = (
+        ("#1a1a1a", "#ffffff", "#d9d9d9") if theme == "light" else ("#e8e8e8", "#17191c", "#3c4046")
+    )
+    return {
+        "font.family": ["DejaVu Sans"],
+        "font.size": 7.5,
+        "mathtext.fontset": "dejavusans",
+        "axes.titlesize": 8.0,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": 7.5,
+        "axes.linewidth": 0.6,
+        "axes.edgecolor": ink,
+        "axes.labelcolor": ink,
+        "axes.titlecolor": ink,
+        "axes.facecolor": paper,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.unicode_minus": True,
+        "grid.color": faint,
+        "grid.linewidth": 0.4,
+        "xtick.labelsize": 7.0,
+        "ytick.labelsize": 7.0,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.minor.width": 0.4,
+        "ytick.minor.width": 0.4,
+        "legend.fontsize": 7.0,
+        "legend.frameon": False,
+        "legend.handlelength": 2.6,
+        "legend.labelcolor": ink,
+        "lines.linewidth": 1.3,
+        "lines.markersize": 3.5,
+        "text.color": ink,
+        "figure.facecolor": paper,
+        "figure.constrained_layout.use": True,
+        "savefig.facecolor": paper,
+        "savefig.dpi": 200,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "apw",
+        "path.simplify": True,
+    }
+
+
+@contextlib.contextmanager
+def house_style(theme: Theme = "light") -> Iterator[None]:
+    """Draw in the house style inside the block, whatever the user's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings(theme))
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, to be drawn on inside :func:`house_style`, without global state."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def legend_below(figure: Figure, schemes: list[str], *, columns: int, theme: Theme) -> None:
+    """One legend under all panels, with the dashes of the schemes."""
+    handles = [
+        Line2D([], [], **look(scheme, theme).line(), label=title(scheme)) for scheme in schemes
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def probability_axis(axes: Axes) -> None:
+    """A vertical axis of probabilities, 0 to 1."""
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+
+
+def accent(number: int, theme: Theme = "light") -> Look:
+    """Looks for curves that are no schemes, in a fixed order.
+
+    >>> accent(0).color
+    '#D55E00'
+    """
+    colors, dashes = (_RED, _GREEN, _PURPLE, _BLUE, _ORANGE, _BLACK), (_SHORT, _DASH_DOT, _DOT, "-")
+    found = Look(colors[number % len(colors)], dashes[number % len(dashes)], "o")
+    return _lit(found, theme)
+
+
+def success_axis(axes: Axes, scale: str = "log") -> None:
+    """A horizontal axis of success probabilities with plain numbers for ticks.
+
+    Args:
+        axes: The panel, its data already drawn.
+        scale: ``log``, or ``logit`` to show both ends.
+    """
+    axes.set_xscale(scale)
+    low, high = axes.get_xlim()
+    ticks = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999]
+    if scale == "log":
+        ticks = [0.0001, 0.001, 0.01, 0.1, 1.0]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    axes.set_xticks([], minor=True)

@@ -27,7 +27,7 @@ from theory.dynamics import (
     scheme_kinks,
     weight_function,
 )
-from theory.schemes import SCHEMES, resolve
+from theory.schemes import SCHEMES, Scheme, resolve
 
 BudgetDensity = str | Callable[[Array], Array]
 BUDGETS = ("unit", "advantage_variance")
@@ -130,7 +130,7 @@ class OptimalWeight:
         >>> round(optimal_weight(0.38, 0.9).excess_of_all()["linear_r"], 3)
         1.066
         """
-        names = list(schemes) if schemes is not None else weighted_schemes()
+        names = list(schemes) if schemes is not None else weighted_schemes(group_size)
         bound = [resolve(name) for name in names]
         values = self._excess(
             [weight_function(scheme, group_size=group_size) for scheme in bound],
@@ -155,7 +155,9 @@ class OptimalWeight:
             integrand, self.start, self.target, (*self._kinks, *kinks)
         ).values
         times, budgets = np.split(values, 2)
-        return [float(r) for r in times * budgets / self._norm**2]
+        arrives = np.isfinite(times)  # a weight of zero spends nothing and never arrives
+        ratios = np.where(arrives, np.where(arrives, times, 0.0) * budgets / self._norm**2, np.inf)
+        return [float(ratio) for ratio in ratios]
 
     def _require_finite(self) -> None:
         if not math.isfinite(self.time):
@@ -237,15 +239,29 @@ def optimal_weight(
     )  # fmt: skip
 
 
-def weighted_schemes() -> list[str]:
+def weighted_schemes(group_size: int | None = None) -> list[str]:
     """Names of the schemes that have a weight ω(ρ), in the registry's order.
+
+    Args:
+        group_size: M, to name those with a weight ω_M; ``None`` for the population limit, where
+            PPO's perfect critic has one too.
 
     Source: theory.md section 1.
 
-    >>> "lens" in weighted_schemes()
-    False
+    >>> "ppo" in weighted_schemes(), "ppo" in weighted_schemes(16), "lens" in weighted_schemes()
+    (True, False, False)
     """
-    return [name for name, scheme in SCHEMES.items() if not scheme.needs_confidence]
+    if group_size is None:
+        return [name for name, scheme in SCHEMES.items() if not scheme.needs_confidence]
+    return [name for name, scheme in SCHEMES.items() if _has_table_for(scheme, group_size)]
+
+
+def _has_table_for(scheme: Scheme, group_size: int) -> bool:
+    try:
+        scheme.check_group_size(group_size)
+    except ValueError:
+        return False
+    return scheme.has_table
 
 
 def _resolve_density(budget_density: BudgetDensity, dynamics: Dynamics) -> Callable[[Array], Array]:

@@ -171,6 +171,16 @@ def test_every_scheme_with_a_weight_is_compared():
     assert all(math.isfinite(value) for value in excess.values())
 
 
+@pytest.mark.parametrize("group_size", [1, 2, 16])
+def test_every_scheme_with_a_table_is_compared_at_a_group_size(group_size):
+    best = optimal_weight(0.1, 0.9)
+    excess = best.excess_of_all(group_size=group_size)
+    assert list(excess) == weighted_schemes(group_size)
+    for scheme, value in excess.items():
+        assert value == pytest.approx(best.excess(scheme, group_size=group_size), rel=1e-9)
+        assert value >= 1 - 1e-9
+
+
 def test_custom_functions_are_problems_too():
     best = optimal_weight(
         0.1, 0.9, clock=lambda p: 1 / p, dynamics=lambda p: p * (1 - p), budget_density=np.ones_like

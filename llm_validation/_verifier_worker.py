@@ -104,11 +104,14 @@ class ReasoningGymJudge:
         self._threshold = threshold
 
     def read_gold(self, gold: str) -> Any:
-        """The entry a reference answer names by its number: it is made again from the seed."""
+        """The reasoning-gym entry, from the JSON that ``tasks.reasoning_gym`` writes."""
         try:
-            return self._dataset[int(json.loads(gold)["entry"])]
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise BadGoldError("it names no entry of the dataset") from error
+            entry = json.loads(gold, object_hook=untagged)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadGoldError("it is no JSON of an entry") from error
+        if not isinstance(entry, dict) or not {"answer", "metadata"} <= entry.keys():
+            raise BadGoldError("it must be an entry with the keys answer and metadata")
+        return entry
 
     def judge(self, gold: Any, answer: str) -> tuple[str, str]:
         """Correct if the dataset's own score reaches the threshold."""
@@ -121,6 +124,19 @@ class ReasoningGymJudge:
         except Exception as error:
             return "unparsable", f"the dataset's scorer raised {type(error).__name__}"
         return ("correct" if score >= self._threshold else "wrong"), f"score {score:.3g}"
+
+
+def untagged(value: dict[str, Any]) -> Any:
+    """Tuples and dictionaries from the tags that stand for them in JSON.
+
+    >>> json.loads('{"tuple!": [1, {"items!": [[2, "b"]]}]}', object_hook=untagged)
+    (1, {2: 'b'})
+    """
+    if value.keys() == {"tuple!"}:
+        return tuple(value["tuple!"])
+    if value.keys() == {"items!"}:
+        return {key: item for key, item in value["items!"]}  # noqa: C416
+    return value
 
 
 JUDGES: dict[str, Any] = {"math": MathJudge, "reasoning_gym": ReasoningGymJudge}

@@ -66,7 +66,7 @@ def load(
     examples = [
         Example(
             prompt=make_prompt(entry["question"], instruction, style),
-            gold=json.dumps({"entry": i, "answer": entry["answer"]}),
+            gold=json.dumps(_tagged({key: entry[key] for key in ("answer", "metadata")})),
             id=f"{dataset}/{seed}/{i}",
             metadata={"dataset": dataset},
         )
@@ -99,6 +99,22 @@ def load(
             dropped_ids={"test: leaked": repeats} if repeats else {},
         ),
     )
+
+
+def _tagged(value: Any) -> Any:
+    """An entry's data in JSON types: tuples, and keys that are no strings, get a tag.
+
+    Making the entry again in the worker would not do: some datasets depend on the hash seed.
+    """
+    if isinstance(value, tuple):
+        return {"tuple!": [_tagged(item) for item in value]}
+    if isinstance(value, list):
+        return [_tagged(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if all(isinstance(key, str) for key in value):
+        return {key: _tagged(item) for key, item in value.items()}
+    return {"items!": [[_tagged(key), _tagged(item)] for key, item in value.items()]}
 
 
 def _entries(dataset: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,8 +8,10 @@ import io
 import json
 import math
 import re
+import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -131,9 +133,40 @@ def _complaint(box: str, command: str) -> str:
     lines = [line.strip("│ \t") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
     parts = re.split(r"─{3,}", "\n".join(lines))
     sentence = " ".join(parts[0].split()).rstrip(".") or "the options cannot be read"
+    # The dataclass that refused a value is not an option, and its message says enough.
+    sentence = sentence.removeprefix("Error parsing config: ")
     suggested = []
     for part in parts[1:]:
         if part.strip().lower().startswith("perhaps you meant"):
             suggested = re.findall(r"^\s*(--[a-z0-9-]+)", part, flags=re.MULTILINE)
     advice = f"; perhaps you meant {listed(suggested, 'or')}" if suggested else ""
     return f"{sentence[0].lower()}{sentence[1:]}{advice} (see apw {command} --help)"
+
+
+def split_option(arguments: Sequence[str], name: str) -> str | None:
+    """Value of an option that others' defaults come from, read before the rest is parsed.
+
+    >>> split_option(["--steps", "3", "--recipe=tiny"], "--recipe")
+    'tiny'
+    """
+    for position, word in enumerate(arguments):
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+        if word == name and position + 1 < len(arguments):
+            return arguments[position + 1]
+    return None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not TOML.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid TOML: {error}") from error

@@ -166,6 +166,18 @@ def is_finished(path: Path | str) -> bool:
     return (Path(path) / "metrics.parquet").exists()
 
 
+def refuse_finished(path: Path | str, *, overwrite: bool = False) -> None:
+    """Raise if the folder holds a finished run that is not to be overwritten.
+
+    Raises:
+        RunExistsError: It does.
+    """
+    if is_finished(path) and not overwrite:
+        raise RunExistsError(
+            f"{path} holds a finished run; choose another name or pass --overwrite"
+        )
+
+
 def read_config(path: Path | str) -> dict[str, Any]:
     """Read the configuration of a run folder.
 
@@ -231,10 +243,7 @@ def _may_begin(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
         return False
     if overwrite:
         return False
-    if is_finished(path):
-        raise RunExistsError(
-            f"{path} holds a finished run; choose another name or pass --overwrite"
-        )
+    refuse_finished(path)
     if _canonical(read_config(path)) != _canonical(config):
         raise RunExistsError(
             f"{path} holds an unfinished run with another configuration; "

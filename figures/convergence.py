@@ -1,0 +1,72 @@
+"""Convergence of a simulation: mean success over updates and over responses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures.curves import band_in_words, curves_table, draw_curves
+from figures.picture import Picture
+from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis
+
+CLOCKS = {
+    "updates": "updates",
+    "clock/effective": "responses per prompt, one correct per update",
+}
+"""Clock metric of a simulation → what it counts, in words."""
+
+
+def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Picture:
+    """Picture of a simulation's convergence.
+
+    Args:
+        metrics: Metrics of a simulation.
+        target: Level that is marked.
+
+    Raises:
+        ValueError: Success or a clock was not measured.
+
+    Source: arXiv 2602.11128, whose two clocks these are.
+    """
+    table = pd.concat(
+        [curves_table(metrics, "success", clock=clock) for clock in CLOCKS], ignore_index=True
+    )
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(WIDE, 2.7)
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, (clock, label) in zip(panels, CLOCKS.items(), strict=True):
+            part = table[table["clock"] == clock]
+            draw_curves(axes, part, theme)
+            axes.axhline(target, linewidth=0.7, linestyle=(0, (1, 2)), color="0.5")
+            axes.set_xlim(0, _end(part, target))
+            axes.set_xlabel(label)
+            probability_axis(axes)
+        panels[0].set_ylabel("mean success probability")
+        names = [str(name) for name in table["scheme"].unique()]
+        legend_below(figure, names, columns=len(names), theme=theme)
+        return figure
+
+    seeds = int(table["seeds"].max())
+    return Picture(
+        "convergence",
+        "Simulated convergence",
+        "Mean success probability of the simulated prompts, over updates (left) and over responses "
+        "when every update waits for one correct response (right); the dotted line is the target, "
+        f"{band_in_words(seeds)}.",
+        "Two panels of rising success curves, one per scheme.",
+        table,
+        draw,
+    )
+
+
+def _end(part: pd.DataFrame, target: float) -> float:
+    """Where the slowest scheme that arrives has arrived, and a fifth more."""
+    arrivals = [
+        float(curve.loc[curve["mean"] >= target, "reading"].min())
+        for _, curve in part.groupby("scheme")
+    ]
+    latest = np.nanmax([*arrivals, 0.0])
+    end = float(part["reading"].max())
+    return min(end, 1.2 * float(latest)) if latest > 0 else end

@@ -1,0 +1,129 @@
+"""From metrics to curves with intervals, the same way for the simulator and language models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from figures.style import Theme, in_order, look
+
+_RESAMPLES = 1000
+FEWEST_FOR_BOOTSTRAP = 5
+"""With fewer seeds the band is the range of the seeds: a bootstrap of them would be too narrow."""
+
+
+def curves_table(
+    metrics: pd.DataFrame, metric: str, *, clock: str = "step", points: int = 120
+) -> pd.DataFrame:
+    """Mean of a metric over seeds along a clock, with 95 % bootstrap intervals over seeds.
+
+    Seeds are interpolated onto common clock readings, as far as every seed got.
+
+    Args:
+        metrics: Metrics of a run folder.
+        metric: What is drawn.
+        clock: ``step``, or a metric that counts, such as ``responses`` or ``clock/effective``.
+        points: At most so many readings per scheme.
+
+    Returns:
+        Columns scheme, metric, clock, reading, mean, low, high, seeds.
+
+    Raises:
+        ValueError: A metric or clock that was not measured.
+
+    >>> rows = [("grpo", seed, step, "success", 0.1 * step) for seed in (0, 1) for step in (0, 1)]
+    >>> table = pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
+    >>> curves_table(table, "success")[["reading", "mean"]].values.tolist()
+    [[0.0, 0.0], [1.0, 0.1]]
+    """
+    wide = readings(metrics, metric, clock=clock)
+    tables = []
+    for scheme in in_order(wide["scheme"].unique()):
+        runs = [run for _, run in wide[wide["scheme"] == scheme].groupby("seed")]
+        runs = [run[np.isfinite(run["reading"])].sort_values("reading") for run in runs]
+        grid = _common_grid([run["reading"].to_numpy() for run in runs], points)
+        values = np.stack([np.interp(grid, run["reading"], run["value"]) for run in runs])
+        low, high = intervals(values)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "scheme": scheme, "metric": metric, "clock": clock, "reading": grid,
+                    "mean": values.mean(axis=0), "low": low, "high": high, "seeds": len(runs),
+                }
+            )
+        )  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def readings(metrics: pd.DataFrame, metric: str, *, clock: str = "step") -> pd.DataFrame:
+    """A metric beside the reading of a clock at which it was measured.
+
+    A counting clock that was not logged at the first step stood at 0 there.
+
+    Returns:
+        Columns scheme, seed, step, reading, value.
+
+    Raises:
+        ValueError: A metric or clock that was not measured.
+    """
+    measured = set(metrics["metric"])
+    for name in (metric, *(() if clock == "step" else (clock,))):
+        if name not in measured:
+            raise ValueError(f"{name} was not measured; measured: {', '.join(sorted(measured))}")
+    keys = ["scheme", "seed", "step"]
+    value = metrics.loc[metrics["metric"] == metric, [*keys, "value"]]
+    if clock == "step":
+        return value.assign(reading=value["step"].astype(float))
+    counted = metrics.loc[metrics["metric"] == clock, [*keys, "value"]]
+    joined = value.merge(counted.rename(columns={"value": "reading"}), on=keys, how="left")
+    joined.loc[joined["reading"].isna() & (joined["step"] == 0), "reading"] = 0.0
+    return joined
+
+
+def intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the band around the mean over seeds of each point.
+
+    The 95 % percentile bootstrap for five seeds or more, the range of the seeds below.
+
+    Args:
+        values: Shape (seeds, points).
+    """
+    seeds = len(values)
+    if seeds < FEWEST_FOR_BOOTSTRAP:
+        return values.min(axis=0), values.max(axis=0)
+    picks = np.random.default_rng(20260211).integers(seeds, size=(_RESAMPLES, seeds))
+    means = values[picks].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    return low, high
+
+
+def band_in_words(seeds: int) -> str:
+    """What the band of :func:`intervals` is.
+
+    >>> band_in_words(3)
+    'bands are the range of 3 seeds'
+    """
+    if seeds == 1:
+        return "one seed, hence no band"
+    if seeds < FEWEST_FOR_BOOTSTRAP:
+        return f"bands are the range of {seeds} seeds"
+    return f"bands are 95 % bootstrap intervals over {seeds} seeds"
+
+
+def draw_curves(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
+    """Draw every scheme's mean and band."""
+    for name, part in table.groupby("scheme", sort=False):
+        style = look(str(name), theme)
+        axes.plot(part["reading"], part["mean"], **style.line())
+        axes.fill_between(
+            part["reading"], part["low"], part["high"], color=style.color, alpha=0.18, linewidth=0
+        )
+
+
+def _common_grid(clocks: list[np.ndarray], points: int) -> np.ndarray:
+    end = min(float(clock[-1]) for clock in clocks)
+    grid = np.unique(np.concatenate([clock[clock <= end] for clock in clocks]))
+    if len(grid) > points:
+        grid = grid[np.unique(np.linspace(0, len(grid) - 1, points).round().astype(int))]
+    return np.asarray(grid)

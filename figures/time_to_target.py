@@ -1,0 +1,173 @@
+"""Time to the target relative to one scheme: measured with intervals, and predicted by theory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures.picture import Picture
+from figures.style import WIDE, Theme, in_order, look, new_figure, optimum, title
+from theory.optimal import optimal_weight
+from theory.schemes import resolve
+
+THEORY_CLOCKS = {"updates": "regular", "effective": "effective"}
+"""Clock of a simulation → clock of the theory."""
+
+TITLES = {"updates": "updates counted", "effective": "responses counted"}
+
+
+def predicted_ratios(
+    config: Mapping[str, Any], clock: str, *, reference: str = "grpo"
+) -> dict[str, float]:
+    """Predicted times to the target relative to a scheme, for a simulation's configuration.
+
+    The prediction is T·B/T*B* of theory.md, sections 3 and 4, with the weights of finite groups;
+    it holds for one success probability at the start, the mirror or natural learner, small steps
+    and equal budgets.
+
+    Args:
+        config: Configuration of a simulation, as in its ``config.json``.
+        clock: ``updates`` or ``effective``.
+        reference: Scheme that the others are compared with.
+
+    Returns:
+        Ratio by scheme; empty where the theory makes no prediction.
+
+    Raises:
+        ValueError: An unknown scheme.
+
+    Source: theory.md, sections 3 and 4.
+
+    >>> config = {"schemes": ["grpo", "sqrt_r"], "start": 0.01, "target": 0.9, "group_size": None,
+    ...           "learner": "mirror", "comparison": "same_budget"}
+    >>> round(predicted_ratios(config, "effective")["sqrt_r"], 3)
+    0.643
+    """
+    predicts = (
+        isinstance(config["start"], int | float)
+        and config["learner"] in ("mirror", "natural")
+        and config["comparison"] == "same_budget"
+        and reference in config["schemes"]
+    )
+    if not predicts:
+        return {}
+    best = optimal_weight(config["start"], config["target"], clock=THEORY_CLOCKS[clock])
+    schemes = [name for name in config["schemes"] if resolve(name).has_table]
+    excess = best.excess_of_all(schemes, group_size=config["group_size"])
+    return {name: excess[name] / excess[reference] for name in schemes}
+
+
+def time_to_target_table(
+    metrics: pd.DataFrame,
+    config: Mapping[str, Any],
+    *,
+    clocks: Sequence[str] = ("effective", "updates"),
+    reference: str = "grpo",
+) -> pd.DataFrame:
+    """Times to the target of a simulation, with the theory's prediction where there is one.
+
+    Args:
+        metrics: Metrics of a simulation.
+        config: Its configuration.
+        clocks: Clocks to keep.
+        reference: Scheme that the others are compared with.
+
+    Returns:
+        The columns of ``sim.summary.time_to_target`` and ``predicted``, the predicted ratio.
+
+    Raises:
+        ValueError: Success was not measured.
+
+    Source: theory.md, sections 3 and 4.
+    """
+    from sim.summary import time_to_target
+
+    times = time_to_target(metrics, config["target"], reference=reference)
+    times = times[times["clock"].isin(clocks)].reset_index(drop=True)
+    predictions = {c: predicted_ratios(config, c, reference=reference) for c in clocks}
+    times["predicted"] = [
+        predictions[clock].get(scheme, math.nan)
+        for clock, scheme in zip(times["clock"], times["scheme"], strict=True)
+    ]
+    return times
+
+
+def time_to_target_picture(
+    metrics: pd.DataFrame, config: Mapping[str, Any], *, reference: str = "grpo"
+) -> Picture:
+    """Picture of the times to the target relative to one scheme.
+
+    Args:
+        metrics: Metrics of a simulation.
+        config: Its configuration.
+        reference: Scheme that the others are compared with.
+
+    Raises:
+        ValueError: Success was not measured.
+
+    Source: theory.md, sections 3 and 4.
+    """
+    table = time_to_target_table(metrics, config, reference=reference)
+    names = in_order(table["scheme"].unique())
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(WIDE, 0.9 + 0.26 * len(names))
+        clocks = [clock for clock in TITLES if clock in set(table["clock"])][::-1]
+        panels = np.atleast_1d(figure.subplots(1, len(clocks), sharey=True))
+        places = {name: -i for i, name in enumerate(names)}
+        for axes, clock in zip(panels, clocks, strict=True):
+            part = table[table["clock"] == clock]
+            _bars(axes, part, places, theme)
+            axes.axvline(1, color=optimum(theme).color, linewidth=0.8)
+            axes.set_title(TITLES[clock])
+            axes.set_xlabel(f"time to {config['target']:g} relative to {title(reference)}")
+            axes.grid(visible=False, axis="y")
+        panels[0].set_yticks(list(places.values()), [title(name) for name in places])
+        if table["predicted"].notna().any():
+            handle = panels[-1].plot([], [], "d", markerfacecolor="none", color="0.4")[0]
+            panels[-1].legend([handle], ["theory"], loc="lower right")
+        return figure
+
+    seeds = int(table["seeds"].max())
+    predicted = (
+        "; diamonds are what the theory predicts for groups of this size"
+        if table["predicted"].notna().any()
+        else ""
+    )
+    return Picture(
+        "time_to_target",
+        "Time to target",
+        f"Time until the mean success probability is {config['target']:g}, as a multiple of "
+        f"{title(reference)}'s: geometric mean over {seeds} seeds paired by prompts and draws "
+        f"with 95 % bootstrap intervals{predicted}. Left of the line is sooner.",
+        "Two panels of horizontal bars of relative times, one bar per scheme.",
+        table,
+        draw,
+    )
+
+
+def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme) -> None:
+    ink = optimum(theme).color
+    finite = [r for r in (*part["ratio_high"], *part["predicted"]) if math.isfinite(r)]
+    end = 1.3 * max([1.0, *finite])
+    for row in part.itertuples():
+        name, place = str(row.scheme), places[str(row.scheme)]
+        ratio, low, high = float(row.ratio), float(row.ratio_low), float(row.ratio_high)  # type: ignore[arg-type]
+        if not math.isfinite(ratio):
+            axes.text(0.02 * end, place, f"reached by {row.reached} of {row.seeds} seeds",
+                      va="center", fontsize=6.5)  # fmt: skip
+            continue
+        axes.barh(place, ratio, height=0.55, color=look(name, theme).color, alpha=0.85)
+        if high > low:
+            axes.plot([low, high], [place, place], color=ink, linewidth=1.2, solid_capstyle="butt")
+        predicted = float(row.predicted)  # type: ignore[arg-type]
+        if math.isfinite(predicted):
+            axes.plot(predicted, place, "d", markersize=4.5, markerfacecolor="none", color=ink)
+        edge = max(high, predicted if math.isfinite(predicted) else 0.0)
+        axes.text(edge, place, f"  {ratio:.2f}", va="center", fontsize=6.5)
+    axes.set_xlim(0, end)

@@ -61,13 +61,13 @@ _PREPRINTS: dict[str, tuple[str, str, str, int]] = {
     "rl2ml": (
         "{RL2ML}: Finite-Rollout Surrogate Objectives from Reinforcement Learning to "
         "Maximum Likelihood",
-        "{The authors of arXiv 2605.30154}",
+        "Zheng, Yifu",
         "2605.30154",
         2026,
     ),
     "curverl": (
         "{CurveRL}: Principled Distribution-Aware Context Reweighting for {LLM} Reasoning",
-        "Sun, Ke and others",
+        "Sun, Ke and Zhao, Yizhou and Xin, Jiayi and Long, Qi and Su, Weijie",
         "2605.24331",
         2026,
     ),
@@ -127,6 +127,12 @@ _PREPRINTS: dict[str, tuple[str, str, str, int]] = {
         "and Klimov, Oleg",
         "1707.06347",
         2017,
+    ),
+    "large_batch": (
+        "An Empirical Model of Large-Batch Training",
+        "McCandlish, Sam and Kaplan, Jared and Amodei, Dario and {OpenAI Dota Team}",
+        "1812.06162",
+        2018,
     ),
     "pass_at_k": (
         "Evaluating Large Language Models Trained on Code",

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from theory._arrays import Array, as_floating, check_interval, is_traced, namespace, widened
 
 _SERIES_BELOW = 0.1
@@ -309,7 +307,7 @@ def _relative_scale(
     total = xp.sum(xp.exp(terms - top), axis=-1, keepdims=True)
     total = xp.where(any_correct, total, xp.ones_like(total))
     log_ratio = xp.log(size) - top - xp.log(total) - largest
-    cap = 0.99 * math.log(float(np.finfo(np.float32).max))
+    cap = 0.99 * math.log(float(xp.finfo(rewards.dtype).max))
     estimate = xp.exp(xp.where(log_ratio < cap, log_ratio, xp.full_like(log_ratio, cap)))
     if scale == "practical":
         estimate = xp.where(estimate > two, estimate, two)

@@ -25,7 +25,7 @@ class Backend:
 BACKENDS = {
     "numpy": Backend("numpy", np.ndarray, np.asarray),
     "jax": Backend("jax", jax.Array, lambda values: jnp.asarray(np.asarray(values))),
-    "torch": Backend("torch", torch.Tensor, lambda values: torch.asarray(np.asarray(values))),
+    "torch": Backend("torch", torch.Tensor, lambda values: torch.asarray(np.array(values))),
 }
 
 

@@ -1,0 +1,133 @@
+"""Logit updates and entropy gradients against automatic differentiation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from theory import logit_gradients as lg
+
+LOGITS = np.random.default_rng(0).normal(size=(3, 4, 7)) * 3
+TOKEN = np.random.default_rng(1).integers(0, 7, (3, 4))
+
+
+def test_updates_are_the_gradients_of_the_two_objectives():
+    """∇π(y) and ∇ln π(y), with the sign of the reward."""
+
+    def probability(z, y):
+        return jax.nn.softmax(z)[y]
+
+    def log_probability(z, y):
+        return jax.nn.log_softmax(z)[y]
+
+    flat, token = jnp.asarray(LOGITS.reshape(-1, 7)), jnp.asarray(TOKEN.ravel())
+    for name, objective in (("probability", probability), ("log_probability", log_probability)):
+        exact = np.asarray(jax.vmap(jax.grad(objective))(flat, token)).reshape(LOGITS.shape)
+        raised = lg.psr_logit_update(LOGITS, TOKEN, estimator=name)
+        np.testing.assert_allclose(raised, exact, rtol=1e-10, atol=1e-15)
+        np.testing.assert_array_equal(lg.nsr_logit_update(LOGITS, TOKEN, estimator=name), -raised)
+
+
+def test_entropy_and_its_gradient_are_those_of_autodiff():
+    def entropy(z):
+        log_policy = jax.nn.log_softmax(z)
+        return -jnp.sum(jnp.exp(log_policy) * log_policy)
+
+    flat = jnp.asarray(LOGITS.reshape(-1, 7))
+    np.testing.assert_allclose(lg.entropy(LOGITS).ravel(), jax.vmap(entropy)(flat), rtol=1e-12)
+    exact = np.asarray(jax.vmap(jax.grad(entropy))(flat)).reshape(LOGITS.shape)
+    np.testing.assert_allclose(lg.entropy_gradient(LOGITS), exact, rtol=1e-9, atol=1e-15)
+
+
+def test_entropy_change_is_the_slope_along_the_update():
+    update = lg.psr_logit_update(LOGITS, TOKEN)
+    step = 1e-5
+    difference = lg.entropy(LOGITS + step * update) - lg.entropy(LOGITS - step * update)
+    # Central differences: error step² for derivatives of order one.
+    np.testing.assert_allclose(
+        lg.entropy_change(LOGITS, update), difference / (2 * step), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_reinforcing_the_likeliest_token_narrows_and_penalising_it_widens():
+    likeliest = LOGITS.argmax(axis=-1)
+    assert np.all(lg.entropy_change(LOGITS, lg.psr_logit_update(LOGITS, likeliest)) < 0)
+    assert np.all(lg.entropy_change(LOGITS, lg.nsr_logit_update(LOGITS, likeliest)) > 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float64, (6,), elements=st.floats(-30, 30)), st.integers(0, 5))
+def test_negative_reinforcement_redistributes_by_the_prior(logits, token):
+    shares = lg.redistribution(logits, token)
+    assert shares[token] == 0
+    assert shares.sum() == pytest.approx(1, rel=1e-12)
+    for estimator in lg.ESTIMATORS:
+        update = lg.nsr_logit_update(logits, token, estimator=estimator)
+        assert update[token] <= 0
+        assert abs(update.sum()) <= 1e-15
+        np.testing.assert_allclose(update, -update[token] * np.where(
+            np.arange(6) == token, -1, shares), rtol=1e-9, atol=1e-30)  # fmt: skip
+
+
+def test_a_confident_token_barely_moves_and_what_it_moves_is_exact():
+    """1 − π_y = 1e-20 would be 0 if it were subtracted."""
+    logits = np.array([0.0, np.log(1e-20)])
+    assert lg.psr_logit_update(logits, 0).tolist() == pytest.approx([1e-20, -1e-20], rel=1e-12)
+    shares = lg.redistribution(np.array([50.0, 0.0, 0.0]), 0)
+    np.testing.assert_allclose(shares, [0, 0.5, 0.5], rtol=1e-14)
+
+
+def test_the_estimators_differ_by_the_probability_of_the_token(backend):
+    logits, token = backend.array(LOGITS), backend.array(TOKEN)
+    by_probability = backend.numpy(lg.psr_logit_update(logits, token))
+    by_log = backend.numpy(lg.psr_logit_update(logits, token, estimator="log_probability"))
+    policy = np.exp(LOGITS - np.log(np.exp(LOGITS).sum(-1, keepdims=True)))
+    chosen = np.take_along_axis(policy, TOKEN[..., None], axis=-1)
+    np.testing.assert_allclose(by_probability, chosen * by_log, rtol=1e-12)
+
+
+def test_three_array_libraries_agree_and_jax_traces(backend):
+    logits, token = backend.array(LOGITS), backend.array(TOKEN)
+    update = lg.psr_logit_update(LOGITS, TOKEN)
+    for function, exact in (
+        (lg.psr_logit_update, update),
+        (lg.redistribution, lg.redistribution(LOGITS, TOKEN)),
+        (lambda z, y: lg.entropy(z), lg.entropy(LOGITS)),
+        (lambda z, y: lg.entropy_change(z, lg.psr_logit_update(z, y)),
+         lg.entropy_change(LOGITS, update)),
+    ):  # fmt: skip
+        np.testing.assert_allclose(
+            backend.numpy(function(logits, token)), exact, rtol=1e-12, atol=1e-15
+        )
+        if backend.name == "jax":
+            np.testing.assert_allclose(jax.jit(function)(logits, token), exact, rtol=1e-12,
+                                       atol=1e-15)  # fmt: skip
+
+
+def test_single_precision_stays_single():
+    update = lg.psr_logit_update(torch.tensor([0.0, 1.0]), torch.tensor(1))
+    assert update.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: lg.psr_logit_update(np.zeros(3), 3), r"token must lie in \[0, 2\]"),
+        (lambda: lg.psr_logit_update(np.zeros(3), -1), r"token must lie in \[0, 2\]"),
+        (lambda: lg.psr_logit_update(np.zeros(3), 1.0), "token must be integers of shape"),
+        (lambda: lg.psr_logit_update(np.zeros((2, 3)), 1), r"integers of shape \(2,\)"),
+        (lambda: lg.psr_logit_update(np.zeros(3), 0, estimator="pi"), "estimator must be one of"),
+        (lambda: lg.entropy(np.array([0.0, np.nan])), "logits must be finite"),
+        (lambda: lg.entropy(np.array([0.0, -np.inf])), "logits must be finite"),
+        (lambda: lg.entropy(1.0), "vocabulary on their last axis"),
+        (lambda: lg.redistribution(np.zeros(1), 0), "at least two tokens"),
+        (lambda: lg.entropy_change(np.zeros(3), np.zeros(2)), "update must have the shape"),
+    ],
+)
+def test_bad_input_is_refused_with_a_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -98,13 +98,15 @@ def success_probability(
     Raises:
         ValueError: No examples, or prompts or answers that differ in length.
     """
+    if not examples:
+        raise ValueError("examples must be at least one; got none")
     prompts = tokenizer([str(example.prompt) for example in examples])["input_ids"]
     answers = tokenizer([example.gold for example in examples])["input_ids"]
     lengths = {(len(p), len(a)) for p, a in zip(prompts, answers, strict=True)}
     if len(lengths) != 1:
         raise ValueError(
-            "examples must be at least one, with prompts of equal length and answers of equal "
-            f"length; got {len(lengths)} combinations of lengths"
+            "examples must have prompts of equal length and answers of equal length; "
+            f"got {len(lengths)} combinations of lengths"
         )
     answers = [[*answer, tokenizer.eos_token_id] for answer in answers]
     start = len(prompts[0])

@@ -1,0 +1,86 @@
+"""The configuration of a run: recipes, overrides, and sentences for what is wrong."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from llm_validation.config import TrainConfig, list_recipes, load_recipe
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_is_a_valid_configuration_with_a_description(name):
+    config = load_recipe(name)
+    assert config.description.endswith(".")
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_importing_the_configuration_imports_neither_torch_nor_jax():
+    code = (
+        "import sys; import llm_validation.config as c; c.load_recipe('tiny-from-scratch');"
+        "print(sorted({'torch', 'jax', 'trl', 'transformers'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_every_field_is_documented():
+    for field in dataclasses.fields(TrainConfig):
+        assert f"\n        {field.name}: " in TrainConfig.__doc__, field.name
+
+
+def test_overrides_win_over_the_file_and_none_leaves_it_alone(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('steps = 7\nlearning_rate = 1\nschemes = ["rloo"]\n')
+    config = load_recipe(file, steps=9, seeds=None)
+    assert (config.steps, config.seeds, config.schemes) == (9, TrainConfig.seeds, ("rloo",))
+    assert isinstance(config.learning_rate, float)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"step": 3}, "has no field 'step'; did you mean 'steps'"),
+        ({"steps": "many"}, "steps in configuration must be of type int; got 'many'"),
+        ({"steps": True}, "must be of type int"),
+        ({"schemes": "grpo"}, "must be of type"),
+        ({"schemes": []}, "at least one scheme"),
+        ({"schemes": ["grpo", "grpo"]}, "must differ"),
+        ({"schemes": ["gpro"]}, "unknown scheme 'gpro'; known schemes: "),
+        ({"group_size": 1}, "group_size must be a whole number of at least 2; got 1"),
+        ({"steps": 0}, "steps must be a whole number of at least 1; got 0"),
+        ({"learning_rate": 0.0}, r"learning_rate must lie in \(0, ∞\); got 0.0"),
+        ({"top_p": 1.5}, r"top_p must lie in \(0, 1\]; got 1.5"),
+        ({"initial_success": 1.0}, r"initial_success must lie in \(0, 1\); got 1.0"),
+        ({"hidden_size": 48}, "hidden_size must be a multiple of 32; got 48"),
+        ({"loss": "mean"}, "loss must be one of dapo, grpo"),
+        ({"micro_batch": 7}, "micro_batch must divide prompts_per_step × group_size = 256; got 7"),
+        ({"schedules": {"zero_success": "warm_up:steps=-1"}}, "steps must be a whole number"),
+        ({"schedules": {"lam": "linear"}}, "no scheme of this run has the scheduled option 'lam'"),
+    ],
+)
+def test_bad_values_are_refused_in_a_sentence(values, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig.from_dict(values)
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(FileNotFoundError, match=r"the recipes are .*tiny-from-scratch"):
+        load_recipe("tiny")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.toml is not a file"):
+        load_recipe("nowhere.toml")
+
+
+def test_broken_toml_is_named(tmp_path):
+    file = tmp_path / "broken.toml"
+    file.write_text("steps = = 3")
+    with pytest.raises(ValueError, match=r"broken\.toml is not valid TOML"):
+        load_recipe(file)
+
+
+def test_checkpoints_never_cut_a_batch_of_responses():
+    config = TrainConfig(updates_per_generation=4, checkpoint_every=10, steps=30)
+    assert config.checkpoint_steps == 12
+    assert config.generations == 8

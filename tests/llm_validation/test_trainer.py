@@ -1,0 +1,236 @@
+"""The trainer: TRL's own advantages where the formula is TRL's, the scheme's everywhere else."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
+
+from llm_validation.config import TrainConfig
+from llm_validation.group_metrics import GROUP_METRICS
+from llm_validation.initial_model import load
+from llm_validation.tasks import load_task
+from llm_validation.trainer import WeightedGRPOTrainer
+from theory.advantages import group_advantages
+from theory.schedules import ByEntropy, Linear, WarmUp
+
+GROUP, PROMPTS = 8, 6
+TRL_GRPO = "grpo:ddof=1,eps=1e-4"
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def right(completions, gold, **_):
+    return [float(c == g) for c, g in zip(completions, gold, strict=True)]
+
+
+def first_digit(completions, gold, **_):
+    """Right more often than never, and unscorable where the second digit is 9."""
+    return [
+        None if c[1:2] == "9" else float(c[:1] == g[0])
+        for c, g in zip(completions, gold, strict=True)
+    ]
+
+
+def make(folder, tmp_path, kind=WeightedGRPOTrainer, reward=first_digit, config=None, **arguments):
+    model, tokenizer = load(str(folder), TrainConfig())
+    rows = [{"prompt": e.prompt, "gold": e.gold} for e in load_task("arithmetic").train[:60]]
+    settings = {
+        "max_steps": 1, "per_device_train_batch_size": GROUP * PROMPTS, "num_generations": GROUP,
+        "max_completion_length": 3, "learning_rate": 1e-3, "use_cpu": True, "bf16": False,
+        "gradient_checkpointing": False, "report_to": "none", "disable_tqdm": True,
+        "save_strategy": "no", "logging_steps": 1, "shuffle_dataset": False,
+        "dataloader_pin_memory": False,
+    } | (config or {})  # fmt: skip
+    return kind(
+        model=model,
+        processing_class=tokenizer,
+        reward_funcs=reward,
+        train_dataset=Dataset.from_list(rows),
+        args=GRPOConfig(output_dir=str(tmp_path), **settings),
+        **arguments,
+    )
+
+
+def watched(trainer, monkeypatch):
+    """Train; return, per generation, TRL's own advantages, ours, and what they are made from."""
+    seen = []
+    inner = GRPOTrainer._generate_and_score_completions
+    outer = type(trainer)._generate_and_score_completions
+
+    def stock(self, inputs):
+        output = inner(self, inputs)
+        seen.append({"trl": output["advantages"].clone()})
+        return output
+
+    def whole(self, inputs):
+        output = outer(self, inputs)
+        logged = torch.tensor(list(self._logs["advantages"]))
+        lengths = list(self._lengths)
+        seen[-1] |= {"ours": output["advantages"], "output": output, "rewards": self._rewards,
+                     "logged": logged, "lengths": lengths}  # fmt: skip
+        return output
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", stock)
+    monkeypatch.setattr(type(trainer), "_generate_and_score_completions", whole)
+    trainer.train()
+    return seen
+
+
+def test_with_grpos_formula_the_advantages_are_trls_own(tiny_folder, tmp_path, monkeypatch):
+    trainer = make(tiny_folder, tmp_path, scheme=TRL_GRPO, config={"max_steps": 3})
+    for batch in watched(trainer, monkeypatch):
+        assert batch["rewards"].isnan().any()  # unscorable responses are among them
+        assert batch["ours"].abs().max() > 0.5
+        torch.testing.assert_close(batch["ours"], batch["trl"], rtol=0, atol=1e-6)
+
+
+def test_training_with_grpos_formula_is_training_with_trl(tiny_folder, tmp_path):
+    settings = {"max_steps": 4, "steps_per_generation": 2, "gradient_accumulation_steps": 1,
+                "per_device_train_batch_size": GROUP * PROMPTS // 2}  # fmt: skip
+    ours = make(tiny_folder, tmp_path, scheme=TRL_GRPO, seeded=False, config=settings)
+    ours.train()
+    stock = make(tiny_folder, tmp_path, kind=GRPOTrainer, config=settings)
+    stock.train()
+    start = load(str(tiny_folder), TrainConfig())[0].state_dict()
+    for (name, mine), theirs in zip(
+        ours.model.named_parameters(), stock.model.parameters(), strict=True
+    ):
+        # A hundredth of one step: Adam moves entries by about the learning rate each time.
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5, msg=name)
+        assert not torch.equal(mine, start[name])
+
+
+@pytest.mark.parametrize("scheme", ["sqrt_r", "uniform_r", "maxrl", "nsr", "w_reinforce"])
+def test_advantages_are_the_schemes(tiny_folder, tmp_path, monkeypatch, scheme):
+    trainer = make(tiny_folder, tmp_path, scheme=scheme)
+    (batch,) = watched(trainer, monkeypatch)
+    rewards = batch["rewards"][:, 0].view(-1, GROUP)
+    expected = group_advantages(
+        np.nan_to_num(rewards.numpy().astype(float)), scheme, valid=~rewards.isnan().numpy()
+    )
+    # Weights reach M = 8, in float32.
+    np.testing.assert_allclose(batch["ours"].view(-1, GROUP), expected, atol=1e-5)
+    np.testing.assert_array_equal(batch["ours"][batch["rewards"][:, 0].isnan()], 0)
+
+
+def test_true_advantages_stand_in_the_logs(tiny_folder, tmp_path, monkeypatch):
+    trainer = make(tiny_folder, tmp_path, scheme="linear_r", reward=right)
+    (batch,) = watched(trainer, monkeypatch)
+    torch.testing.assert_close(batch["logged"], batch["ours"], rtol=0, atol=1e-6)
+    assert not torch.allclose(batch["trl"], batch["ours"])
+    recorded = {name: value for step, name, value in trainer.record if step == 1}
+    assert set(GROUP_METRICS) <= set(recorded)
+    assert recorded["advantage_mean"] == pytest.approx(batch["ours"].mean().item(), abs=1e-6)
+    wrong = (batch["rewards"].view(-1, GROUP) == 0).all(1).float().mean().item()
+    assert recorded["groups_all_wrong"] == pytest.approx(wrong)
+    assert recorded["responses"] == GROUP * PROMPTS
+    assert recorded["tokens"] == sum(batch["lengths"])
+
+
+def confidence(trainer, batch):
+    """Length-normalised log-probability of each response, one row at a time, from the logits."""
+    model, _ = load(trainer.folder, TrainConfig())
+    output, values = batch["output"], []
+    for row in range(len(batch["lengths"])):
+        prompt = output["prompt_ids"][row][output["prompt_mask"][row].bool()]
+        response = output["completion_ids"][row][: batch["lengths"][row]]
+        with torch.no_grad():
+            logits = model(input_ids=torch.cat([prompt, response])[None]).logits[0].double()
+        log_probs = (logits / trainer.temperature).log_softmax(-1)[len(prompt) - 1 : -1]
+        values.append(log_probs.gather(1, response[:, None]).mean().item())
+    return np.array(values)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"temperature": 0.7},
+        # Truncated responses, whose mask TRL zeroes: their confidence must not read as 1.
+        {"max_completion_length": 2, "mask_truncated_completions": True},
+        # Samples used for two updates: TRL has their log-probabilities itself.
+        {"steps_per_generation": 2, "per_device_train_batch_size": GROUP * PROMPTS // 2},
+    ],
+)
+def test_lens_uses_the_samplers_length_normalised_confidence(
+    tiny_folder, tmp_path, monkeypatch, config
+):
+    trainer = make(tiny_folder, tmp_path, scheme="lens", config=config)
+    trainer.folder = str(tiny_folder)
+    (batch, *_) = watched(trainer, monkeypatch)
+    if "mask_truncated_completions" in config:
+        assert (batch["output"]["completion_mask"].sum(1) == 0).any()
+    rewards = batch["rewards"][:, 0].view(-1, GROUP)
+    expected = group_advantages(
+        np.nan_to_num(rewards.numpy().astype(float)),
+        "lens",
+        log_confidence=confidence(trainer, batch).reshape(-1, GROUP),
+        valid=~rewards.isnan().numpy(),
+    )
+    np.testing.assert_allclose(batch["ours"].view(-1, GROUP), expected, atol=2e-5)
+
+
+def test_confidences_are_paid_for_by_lens_alone(tiny_folder, tmp_path, monkeypatch):
+    calls = []
+    inner = GRPOTrainer._get_per_token_logps_and_entropies
+
+    def counted(self, *arguments, **options):
+        calls.append(torch.is_grad_enabled())
+        return inner(self, *arguments, **options)
+
+    monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", counted)
+    make(tiny_folder, tmp_path, scheme="sqrt_r").train()
+    assert calls == [True]
+    calls.clear()
+    make(tiny_folder, tmp_path, scheme="lens").train()
+    assert calls == [False, True]
+
+
+def test_all_wrong_groups_count_once_their_warm_up_is_over(tiny_folder, tmp_path, monkeypatch):
+    def never(completions, **_):
+        return [0.0] * len(completions)
+
+    trainer = make(
+        tiny_folder, tmp_path, scheme="linear_r", reward=never,
+        schedules={"zero_success": WarmUp(2)}, config={"max_steps": 4},
+    )  # fmt: skip
+    means = [batch["ours"].mean().item() for batch in watched(trainer, monkeypatch)]
+    assert means == [0, 0, -1, -1]
+
+
+def test_lambda_follows_its_schedule(tiny_folder, tmp_path, monkeypatch):
+    def always(completions, **_):
+        return [1.0] * len(completions)
+
+    trainer = make(
+        tiny_folder, tmp_path, scheme="w_reinforce", reward=always,
+        schedules={"lam": Linear(start=1.0, end=0.0, steps=2)}, config={"max_steps": 3},
+    )  # fmt: skip
+    means = [batch["ours"].mean().item() for batch in watched(trainer, monkeypatch)]
+    assert means == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_lambda_can_follow_the_entropy(tiny_folder, tmp_path, monkeypatch):
+    def always(completions, **_):
+        return [1.0] * len(completions)
+
+    schedule = ByEntropy(low=0.0, high=math.log(14), entropy_low=0.0, entropy_high=math.log(14))
+    trainer = make(
+        tiny_folder, tmp_path, scheme="w_reinforce", reward=always, schedules={"lam": schedule},
+    )  # fmt: skip
+    (batch,) = watched(trainer, monkeypatch)
+    entropy = next(value for _, name, value in trainer.record if name == "entropy")
+    # λ = H by this schedule, and the policy of the first update is the one TRL measures.
+    assert batch["ours"].mean().item() == pytest.approx(entropy, rel=1e-5)
+
+
+def test_what_cannot_be_trained_is_refused(tiny_folder, tmp_path):
+    with pytest.raises(ValueError, match="ppo needs a critic"):
+        make(tiny_folder, tmp_path, scheme="ppo")
+    with pytest.raises(ValueError, match="unknown scheme 'gpro'; known schemes"):
+        make(tiny_folder, tmp_path, scheme="gpro")
+    with pytest.raises(ValueError, match="has no option 'lam'"):
+        make(tiny_folder, tmp_path, scheme="grpo", schedules={"lam": Linear()})

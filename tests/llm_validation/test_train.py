@@ -1,0 +1,222 @@
+"""Whole runs: what they write, that they go on where they were killed, and what they refuse."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+
+from apw.runs import METRIC_COLUMNS, RunExistsError, read_metrics
+from llm_validation.config import TrainConfig
+from llm_validation.extras import MissingExtraError
+from llm_validation.train import prompt_order, run_key, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = {
+    "schemes": ("grpo", "sqrt_r"), "seeds": 1, "steps": 6, "warm_up_steps": 10,
+    "initial_success": 0.3, "prompts_per_step": 4, "group_size": 4, "measure_every": 2,
+    "checkpoint_every": 2, "threads": 1, "cpu": True, "save_models": True,
+    "learning_rate": 1e-3,
+}  # fmt: skip
+CLOCK = ("step_time",)
+
+
+def small(**changes):
+    return TrainConfig(**{**SMALL, **changes})
+
+
+def values(metrics):
+    """Metrics without those that measure the clock on the wall, sorted."""
+    kept = metrics[~metrics["metric"].isin(CLOCK)].drop(columns="run")
+    return kept.sort_values(["scheme", "seed", "step", "metric"]).reset_index(drop=True)
+
+
+def weights(path, scheme, seed=0):
+    return load_file(path / "models" / run_key(scheme, seed) / "model.safetensors")
+
+
+def assert_same_run(first, second, schemes):
+    pd.testing.assert_frame_equal(values(read_metrics(first)), values(read_metrics(second)))
+    for scheme in schemes:
+        one, two = weights(first, scheme), weights(second, scheme)
+        assert one.keys() == two.keys()
+        for name in one:
+            assert np.array_equal(one[name], two[name]), name
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reference") / "run"
+    train(small(), path, progress=False)
+    return path
+
+
+def test_a_run_writes_tidy_metrics_of_every_scheme(reference):
+    metrics = read_metrics(reference)
+    assert tuple(metrics.columns) == METRIC_COLUMNS
+    assert set(metrics["scheme"]) == {"grpo", "sqrt_r"}
+    table = metrics.pivot(index=["scheme", "step"], columns="metric", values="value")
+    for scheme in ("grpo", "sqrt_r"):
+        rows = table.loc[scheme]
+        assert rows.index.tolist() == list(range(7))
+        np.testing.assert_array_equal(rows["responses"], 16 * np.arange(7))
+        np.testing.assert_array_equal(rows["updates"], np.arange(7))
+        assert rows["success"].dropna().index.tolist() == [0, 2, 4, 6]
+        outcomes = rows.filter(like="outcome_").iloc[1:].sum(axis=1)
+        np.testing.assert_allclose(outcomes, 1)
+        groups = rows.filter(like="groups_").iloc[1:].sum(axis=1)
+        np.testing.assert_allclose(groups, 1)
+        np.testing.assert_allclose(rows["reward"].iloc[1:], rows["outcome_correct"].iloc[1:])
+    assert not (reference / "checkpoints").exists() or not any(
+        (reference / "checkpoints").iterdir()
+    )
+
+
+def test_schemes_of_a_seed_start_from_the_same_model_and_the_same_responses(reference):
+    metrics = read_metrics(reference)
+    start = metrics[(metrics["step"] == 0) & (metrics["metric"] == "success")]
+    assert start["value"].nunique() == 1
+    first = metrics[(metrics["step"] == 1) & metrics["metric"].isin(["reward", "entropy"])]
+    assert (first.groupby("metric")["value"].nunique() == 1).all()
+
+
+def test_a_finished_run_is_returned_and_another_one_refused(reference):
+    before = read_metrics(reference)
+    pd.testing.assert_frame_equal(train(small(), reference, progress=False), before)
+    with pytest.raises(RunExistsError, match="holds a finished run"):
+        train(small(steps=7), reference, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", [("grpo", 3), ("sqrt_r", 5)])
+def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
+    # Killed from inside, right after a step, so that the place is exact: -9 leaves no last words.
+    path = tmp_path / "run"
+    code = f"""
+        import os, signal, json, sys
+        from llm_validation import callbacks
+        from llm_validation.config import TrainConfig
+        from llm_validation.train import train
+        scheme, step = {kill_at!r}
+        inner = callbacks.Progress.on_step_end
+        def deadly(self, args, state, control, **more):
+            inner(self, args, state, control, **more)
+            if scheme in args.output_dir and state.global_step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+        callbacks.Progress.on_step_end = deadly
+        train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(small().to_dict()),
+               str(path)]  # fmt: skip
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (path / "metrics.parquet").exists()
+    train(small(), path, progress=False)
+    assert_same_run(reference, path, SMALL["schemes"])
+
+
+def test_an_unfinished_checkpoint_is_not_resumed_from(tmp_path):
+    from llm_validation.trainer import STATE_FILE, last_checkpoint
+
+    assert last_checkpoint(tmp_path) is None
+    for step, whole in ((2, True), (10, True), (12, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if whole:
+            (folder / STATE_FILE).write_text("{}")
+    assert last_checkpoint(tmp_path).name == "checkpoint-10"
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_stops_in_good_order_and_goes_on(reference, tmp_path):
+    path = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-c",
+         "import json, sys; from llm_validation.config import TrainConfig;"
+         "from llm_validation.train import train;"
+         "train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)",
+         json.dumps(small(steps=2000, checkpoint_every=0).to_dict()), str(path)],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    # The optimizer's first step has been made once the initial model is there and a second passed.
+    while not (path / "initial" / "seed=0").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(5)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert "the same command goes on from there" in errors
+    (checkpoint,) = (path / "checkpoints").glob("*/checkpoint-*/apw_state.json")
+    state = json.loads(checkpoint.read_text())
+    step = int(checkpoint.parent.name.rpartition("-")[2])
+    assert state["responses"] == 16 * step > 0
+
+
+@pytest.mark.slow
+def test_a_batch_of_responses_used_for_several_updates_resumes_too(tmp_path):
+    # The checkpoint falls between batches, whatever checkpoint_every says.
+    config = small(schemes=("lens",), updates_per_generation=2, checkpoint_every=3, micro_batch=8)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(config, whole, progress=False)
+    code = f"""
+        import json, sys
+        from llm_validation import callbacks
+        from llm_validation.config import TrainConfig
+        from llm_validation.train import train
+        def stop(self, args, state, control, **more):
+            if state.global_step == 5:
+                raise SystemExit(3)
+        callbacks.Progress.on_step_end = stop
+        train(TrainConfig.from_dict(json.loads(sys.argv[1])), {str(parts)!r}, progress=False)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(config.to_dict())]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 3
+    (folder,) = (parts / "checkpoints").iterdir()
+    assert [p.name for p in folder.iterdir()] == ["checkpoint-4"]
+    train(config, parts, progress=False)
+    assert_same_run(whole, parts, config.schemes)
+
+
+def test_prompts_come_in_whole_shuffles_without_gaps():
+    order = prompt_order(5, 23, seed=3)
+    assert len(order) == 23
+    for epoch in range(4):
+        assert sorted(order[5 * epoch : 5 * epoch + 5]) == [0, 1, 2, 3, 4]
+    assert not np.array_equal(order[:5], order[5:10])
+    np.testing.assert_array_equal(prompt_order(5, 9, seed=3), order[:9])
+
+
+def test_run_keys_are_file_names():
+    assert run_key("plateau_r:threshold=0.3,zero_success=drop", 2) == (
+        "plateau_r.threshold=0.3.zero_success=drop.seed=2"
+    )
+
+
+def test_a_missing_extra_is_named(monkeypatch, tmp_path):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *more: None if name == "trl" else real(name, *more),
+    )
+    with pytest.raises(MissingExtraError, match=r"trl is not installed; pip install 'apw\[llm\]'"):
+        train(small(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_task_without_training_prompts_is_refused(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"problem": "1+1?", "answer": "2", "level": 1, "subject": "Algebra"}\n')
+    config = small(task="math", model="nowhere", test_path=str(rows))
+    with pytest.raises(ValueError, match="task math has no training prompts"):
+        train(config, tmp_path / "run", progress=False)

@@ -34,9 +34,17 @@ class Picture:
     alternative: str
     data: pd.DataFrame
     draw: Callable[[Theme], Figure]
+    _rendered: dict[tuple[str, Theme], bytes] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def render(self, kind: str, theme: Theme = "light") -> bytes:
         """The picture as ``png`` or ``svg``; the same bytes for the same data."""
+        if (kind, theme) not in self._rendered:
+            self._rendered[kind, theme] = self._render(kind, theme)
+        return self._rendered[kind, theme]
+
+    def _render(self, kind: str, theme: Theme) -> bytes:
         buffer = io.BytesIO()
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         with house_style(theme):

@@ -1,0 +1,81 @@
+"""``apw evaluate``: pass@k of a model on a task, unbiased, with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from apw.command_line import Answer, parse, table
+from apw.runs import refuse_finished
+from llm_validation.evaluate_config import EvaluateConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Sample responses to a task's problems and report pass@k, unbiased, with intervals.
+
+    Writes a run folder that keeps every response; a killed evaluation goes on with the same
+    command, and --samples-path summarises responses sampled before.
+    """
+
+    config: tyro.conf.OmitArgPrefixes[EvaluateConfig]
+
+    data: Path | None = None
+    """JSONL or Parquet file with the problems; the same as --test-path."""
+
+    out: Path = Path("results/evaluate")
+    """Run folder to write."""
+
+    overwrite: bool = False
+    """Replace a run that the folder holds."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(arguments: Sequence[str]) -> Answer:
+    """Run ``apw evaluate``."""
+    options = parse(Options, arguments, command="evaluate")
+    config = options.config
+    if options.data is not None:
+        if not options.data.exists():
+            raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
+        changed: dict[str, Any] = {f"{config.split}_path": str(options.data)}
+        config = dataclasses.replace(config, **changed)
+    refuse_finished(options.out, overwrite=options.overwrite)
+
+    from llm_validation.evaluate import evaluate
+
+    evaluation = evaluate(config, options.out, overwrite=options.overwrite)
+    rows: list[dict[str, Any]] = evaluation.summary.to_dict("records")  # type: ignore[assignment]
+    return Answer({"run": str(options.out), **evaluation.to_dict()}, _describe(options, rows))
+
+
+def _describe(options: Options, rows: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        [
+            str(row["group"]),
+            f"pass@{row['k']}" if row["metric"] == "pass" else str(row["metric"]),
+            _number(row["estimate"]),
+            "" if math.isnan(row["low"]) else f"{_number(row['low'])} – {_number(row['high'])}",
+            str(row["problems"]),
+        ]
+        for row in rows
+    ]
+    header = ["problems", "measure", "estimate", f"{options.config.level:.0%} interval", "number"]
+    return "\n".join(
+        [
+            table(header, lines, right="llrrr"),
+            "",
+            f"Run folder: {options.out}   (figures: apw figures {options.out})",
+        ]
+    )
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4g}"

@@ -1,0 +1,56 @@
+"""``apw figures``: draw the figures of the theory and of run folders."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+from tqdm import tqdm
+
+from apw.command_line import Answer, parse
+
+if TYPE_CHECKING:
+    from figures.picture import Picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Draw figures as PNG and SVG, each with its data as CSV and its caption as text."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Run folders to draw; the figures of the theory if there are none."""
+
+    out: Path | None = None
+    """Folder for the figures; figures/ in the run folder, or results/figures."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(arguments: Sequence[str]) -> Answer:
+    """Run ``apw figures``."""
+    options = parse(Options, arguments, command="figures")
+    from figures.catalogue import THEORY, run_pictures
+
+    found: list[tuple[Path, Picture]] = []
+    if not options.runs:
+        folder = options.out or Path("results/figures")
+        found = [(folder, make()) for make in THEORY.values()]
+    for run in options.runs:
+        folder = options.out / run.name if options.out else run / "figures"
+        found += [(folder, picture) for picture in run_pictures(run)]
+    written = []
+    for folder, picture in tqdm(found, desc="figures", unit=" figure", disable=len(found) < 2):
+        written.append(
+            {
+                "name": picture.name,
+                "title": picture.title,
+                "caption": picture.caption,
+                "files": [str(file) for file in picture.save(folder)],
+            }
+        )
+    lines = [f"{item['files'][0]}\n    {item['caption']}" for item in written]
+    return Answer({"figures": written}, "\n".join(lines))

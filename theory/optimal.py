@@ -155,8 +155,10 @@ class OptimalWeight:
             integrand, self.start, self.target, (*self._kinks, *kinks)
         ).values
         times, budgets = np.split(values, 2)
-        arrives = np.isfinite(times)  # a weight of zero spends nothing and never arrives
-        ratios = np.where(arrives, np.where(arrives, times, 0.0) * budgets / self._norm**2, np.inf)
+        # A weight of zero spends nothing and never arrives: 0 · ∞ is ∞ here.
+        arrives = np.isfinite(times) & np.isfinite(budgets)
+        ratios = np.full_like(times, np.inf)
+        ratios[arrives] = times[arrives] * budgets[arrives] / self._norm**2
         return [float(ratio) for ratio in ratios]
 
     def _require_finite(self) -> None:

@@ -1,0 +1,202 @@
+"""Learning times: limits with closed forms, an independent integrator, and the crossover."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, optimize
+from scipy.special import expit, logit
+
+from theory.crossover import crossover, predicted_speedup
+from theory.finite_group import moments
+from theory.learning_time import Setting, learning_time
+from theory.pass_rates import PassRates
+from theory.tables import table_scheme
+
+
+def rates_of(scheme, odds, share, setting):
+    """Drift and harm per prompt under the mirror flow, from the equations of the module."""
+    rho = expit(odds)
+    exact = moments(scheme, setting.group_size, rho)
+    variance = rho * (1 - rho)
+    length = exact.weight * np.sqrt(variance)
+    s, noise = setting.sharing, setting.score_variance / setting.group_size
+    drift = ((1 - s) * length + s * share @ length) / np.sqrt(variance)
+    own = length**2 + noise * exact.second_moment
+    shared = (share @ length) ** 2 + noise * (share @ exact.second_moment) / setting.prompts
+    return drift, setting.curvature * ((1 - s) * own + s * shared)
+
+
+@pytest.mark.parametrize("scheme", ["rloo", "grpo", "sqrt_r"])
+@pytest.mark.parametrize("score_variance", [0.0, 30.0])
+def test_one_prompt_takes_the_least_of_a_quadrature_over_learning_rates(scheme, score_variance):
+    setting = Setting(group_size=8, score_variance=score_variance, clock="effective")
+    share = np.ones(1)
+
+    def time(log_rate):
+        eta = math.exp(log_rate)
+
+        def pace(odds):
+            drift, harm = rates_of(scheme, np.array([odds]), share, setting)
+            speed = eta * drift[0] - eta**2 / 2 * harm[0]
+            return 1 / (expit(odds) * speed) if speed > 0 else 1e12
+
+        return integrate.quad(pace, logit(0.05), logit(0.8), limit=200, epsrel=1e-9)[0]
+
+    ours = learning_time(scheme, 0.05, 0.8, setting)
+    centre = math.log(ours.learning_rate)
+    found = optimize.minimize_scalar(time, bounds=(centre - 1, centre + 1), method="bounded")
+    # Linear interpolation of the moments errs by 4e-6, and the minimum is flat.
+    assert ours.time == pytest.approx(found.fun, rel=2e-5)
+    assert ours.converged
+
+
+@pytest.mark.parametrize("sharing", [0.0, 0.5, 1.0])
+def test_spread_prompts_follow_an_independent_integrator(sharing):
+    rates = PassRates(np.array([0.03, 0.3, 0.6]), np.array([0.5, 0.3, 0.2]))
+    setting = Setting(group_size=8, prompts=16, sharing=sharing, score_variance=20.0)
+    ours = learning_time("sqrt_r", rates, 0.45, setting)
+    eta = ours.learning_rate
+
+    def slope(_, odds):
+        drift, harm = rates_of("sqrt_r", odds, rates.share, setting)
+        return eta * drift - eta**2 / 2 * harm
+
+    def arrives(_, odds):
+        return rates.share @ expit(odds) - 0.45
+
+    arrives.terminal = True
+    path = integrate.solve_ivp(
+        slope, (0, 1.1 * ours.updates), logit(rates.success), events=arrives, rtol=1e-10, atol=1e-10
+    )
+    assert path.t_events[0][0] == pytest.approx(ours.updates, rel=3e-5)
+
+
+def test_equal_prompts_are_one_prompt_and_the_two_integrators_agree():
+    setting = Setting(score_variance=50.0)
+    one = learning_time("sqrt_r", 0.01, 0.9, setting)
+    many = learning_time("sqrt_r", [0.01, 0.01, 0.01], 0.9, setting)
+    nearly = learning_time("sqrt_r", [0.01, 0.01 * (1 + 1e-6)], 0.9, setting)
+    assert many.time == pytest.approx(one.time, rel=1e-12)
+    assert nearly.time == pytest.approx(one.time, rel=1e-5)
+
+
+def test_noise_of_equal_prompts_depends_on_d_over_b_m_alone():
+    # The shared part averages over B prompts, so s = 1, B = 8 is D/8 without sharing.
+    shared = learning_time("grpo", 0.05, 0.8, Setting(sharing=1, prompts=8, score_variance=80.0))
+    alone = learning_time("grpo", 0.05, 0.8, Setting(score_variance=10.0))
+    assert shared.time == pytest.approx(alone.time, rel=1e-10)
+
+
+def test_curvature_and_the_scale_of_a_weight_cancel():
+    reference = learning_time("psr", 0.05, 0.8, Setting(score_variance=3.0))
+    doubled = learning_time("reinforce", 0.05, 0.8, Setting(score_variance=0.0))
+    single = learning_time("psr", 0.05, 0.8, Setting(score_variance=0.0))
+    assert doubled.time == pytest.approx(single.time, rel=1e-9)
+    assert doubled.learning_rate == pytest.approx(single.learning_rate / 2, rel=1e-2)
+    curved = learning_time("psr", 0.05, 0.8, Setting(score_variance=3.0, curvature=5.0))
+    assert curved.time == pytest.approx(5 * reference.time, rel=1e-9)
+    assert curved.noise_share == pytest.approx(reference.noise_share, rel=1e-6)
+
+
+def test_noise_share_runs_from_none_to_all():
+    shares = [
+        learning_time("grpo", 0.05, 0.8, Setting(score_variance=d)).noise_share
+        for d in (0.0, 1.0, 100.0, 1e6)
+    ]
+    assert shares[0] == 0
+    assert np.all(np.diff(shares) > 0)
+    assert shares[-1] == pytest.approx(1, abs=1e-3)
+
+
+def test_time_grows_with_noise_and_falls_with_prompts():
+    times = [
+        learning_time("linear_r", 0.05, 0.8, Setting(score_variance=d)).time for d in (0, 1, 10)
+    ]
+    assert np.all(np.diff(times) > 0)
+    batch = [
+        learning_time("linear_r", 0.05, 0.8, Setting(prompts=b, sharing=0.5)).time
+        for b in (1, 4, 64)
+    ]
+    assert np.all(np.diff(batch) < 0)
+
+
+def test_asymmetry_pays_from_scratch_less_with_noise_and_not_after_fine_tuning():
+    scratch = [
+        predicted_speedup("linear_r", "grpo", start=0.01, target=0.9, score_variance=d)
+        for d in (0.0, 10.0, 1e4)
+    ]
+    assert scratch[0] > 1.25
+    assert np.all(np.diff(scratch) < 0)
+    for noise in (0.0, 1e4):
+        tuned = predicted_speedup("linear_r", "grpo", start=0.4, target=0.9, score_variance=noise)
+        assert tuned < 1
+
+
+def test_a_crossover_is_where_the_speed_up_is_one():
+    common = {"target": 0.9, "group_size": 16, "clock": "regular"}
+    found = crossover(
+        "sqrt_r", "grpo", over="score_variance", low=1e-2, high=1e5, start=0.003, **common
+    )
+    assert found.converged
+    assert found.speedup_low > 1 > found.speedup_high
+    at = predicted_speedup("sqrt_r", "grpo", start=0.003, score_variance=found.value, **common)
+    assert at == pytest.approx(1, abs=2e-3)
+    # More prompts whose noise is shared move the crossover to proportionally more noise.
+    shared = crossover(
+        "sqrt_r", "grpo", over="score_variance", low=1e-2, high=1e6, start=0.003, prompts=10,
+        sharing=1.0, **common,
+    )  # fmt: skip
+    assert shared.value == pytest.approx(10 * found.value, rel=0.02)
+
+
+def test_crossovers_in_group_size_and_sharing_bracket_one():
+    common = {"start": 0.003, "target": 0.9, "clock": "regular", "score_variance": 100.0}
+    found = crossover("sqrt_r", "grpo", over="group_size", low=2, high=64, **common)
+    assert found.converged
+    below, above = (
+        predicted_speedup("sqrt_r", "grpo", group_size=int(m), **common)
+        for m in (found.value - 1, found.value)
+    )
+    assert (below - 1) * (above - 1) <= 0
+    shared = crossover("sqrt_r", "grpo", over="sharing", low=0, high=1, prompts=64, **common)
+    assert shared.converged
+    assert 0 < shared.value < 1
+
+
+def test_a_range_without_a_crossover_is_reported():
+    found = crossover("sqrt_r", "rloo", over="start", low=1e-3, high=2e-3)
+    assert not found.converged
+    assert math.isnan(found.value)
+    assert "sooner" in found.message
+
+
+def test_a_scheme_whose_drift_has_the_wrong_sign_never_arrives():
+    backwards = table_scheme([0, -1.0, -1.0], [0.0, 0.0, 0.0])
+    setting = Setting(group_size=2)
+    result = learning_time(backwards, 0.1, 0.9, setting)
+    assert not result.converged
+    assert math.isinf(result.time)
+    assert "falls" in result.message
+    keywords = {"start": 0.1, "target": 0.9, "group_size": 2}
+    assert predicted_speedup(backwards, "grpo", **keywords) == 0
+    assert predicted_speedup("grpo", backwards, **keywords) == math.inf
+    assert math.isnan(predicted_speedup(backwards, backwards, **keywords))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Setting(sharing=2), "sharing"),
+        (lambda: Setting(prompts=0), "prompts"),
+        (lambda: Setting(score_variance=-1), "score_variance"),
+        (lambda: Setting(curvature=0), "curvature"),
+        (lambda: learning_time("grpo", [0.0, 0.5], 0.9), "start"),
+        (lambda: learning_time("grpo", 0.5, 0.4), "target"),
+        (lambda: crossover("grpo", "rloo", over="beta", low=0, high=1), "over"),
+        (lambda: crossover("grpo", "rloo", over="sharing", low=1, high=0), "low"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

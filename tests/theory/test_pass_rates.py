@@ -1,0 +1,55 @@
+"""Distributions of pass rates: exact moments and named refusals."""
+
+import numpy as np
+import pytest
+
+from theory.pass_rates import PassRates, as_pass_rates
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (0.3, 3.0), (2.5, 0.4)])
+def test_beta_nodes_have_the_moments_of_the_beta_distribution(a, b):
+    rates = PassRates.beta(a, b, nodes=16)
+    exact = 1.0
+    for power in range(1, 31):
+        exact *= (a + power - 1) / (a + b + power - 1)
+        assert rates.mean(lambda rho, n=power: rho**n) == pytest.approx(exact, rel=1e-10)
+
+
+def test_uniform_nodes_integrate_polynomials():
+    rates = PassRates.uniform(0.2, 0.9, nodes=8)
+    for power in range(15):
+        exact = (0.9 ** (power + 1) - 0.2 ** (power + 1)) / ((power + 1) * 0.7)
+        assert rates.mean(lambda rho, n=power: rho**n) == pytest.approx(exact, rel=1e-13)
+
+
+def test_log_odds_are_normal():
+    rates = PassRates.log_normal_odds(0.1, 1.5)
+    odds = np.log(rates.success) - np.log1p(-rates.success)
+    centre = np.log(0.1 / 0.9)
+    assert rates.share @ odds == pytest.approx(centre, rel=1e-12)
+    assert rates.share @ (odds - centre) ** 2 == pytest.approx(1.5**2, rel=1e-10)
+
+
+def test_numbers_lists_and_pass_rates_are_taken():
+    assert as_pass_rates(0.3).success.tolist() == [0.3]
+    rates = PassRates(np.array([0.1, 0.4]), np.array([2.0, 6.0]))
+    assert as_pass_rates(rates) is rates
+    assert rates.share.tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: as_pass_rates([0.1, 1.5]), r"success must lie in \[0, 1\]"),
+        (lambda: PassRates(np.array([0.1]), np.array([0.5, 0.5])), "one length"),
+        (lambda: PassRates(np.array([0.1]), np.array([-1.0])), "at least 0"),
+        (lambda: PassRates.beta(0.0, 1.0), "must be positive"),
+        (lambda: PassRates.beta(1.0, 1.0, nodes=0), "at least 1"),
+        (lambda: PassRates.uniform(0.5, 0.5), "low < high"),
+        (lambda: PassRates.log_normal_odds(0.0, 1.0), "centre"),
+        (lambda: PassRates.log_normal_odds(0.5, -1.0), "spread"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from sim.starts import check_start
+from theory.schedules import parse_schedule
 from theory.schemes import resolve
 
 
@@ -36,11 +37,46 @@ class SimulationConfig:
     prompts: int = 256
     """Number of training prompts."""
 
+    held_out_prompts: int = 0
+    """Number of prompts that are measured but never trained on; needs shared parameters."""
+
+    policy: Literal["bandit", "tree", "log_linear"] = "bandit"
+    """``bandit``: independent logits per prompt and answer; ``tree``: answers of several tokens,
+    independent logits per prompt and prefix; ``log_linear``: logits linear in features that
+    prompts share."""
+
     answers: int = 16
-    """Number of possible answers to each prompt."""
+    """Number of possible answers to each prompt; the tree counts its own."""
 
     correct_answers: int = 2
     """How many of the answers are correct."""
+
+    decoys: int = 0
+    """Wrong answers in which the initial policy is confident."""
+
+    decoy_mass: float = 0.8
+    """Share of the wrong mass that the decoys have together."""
+
+    symbols: int = 4
+    """Tree: number of tokens V, the end token included."""
+
+    length: int = 3
+    """Tree: largest number of tokens L of an answer."""
+
+    end_token: bool = True
+    """Tree: whether the last symbol ends an answer, so that lengths differ."""
+
+    features: int = 16
+    """Log-linear: number of features φ; fewer features make prompts share more."""
+
+    rule: float = 1.0
+    """Log-linear: fraction of prompts whose correct answers follow from their features; the
+    others can only be memorised."""
+
+    sharing: float | None = None
+    """Log-linear: if given, features and rule are replaced by a table in which a share s of what
+    a prompt learns comes from the average of the batch and 1 − s from its own responses, and the
+    same answers are correct everywhere: the setting of theory.learning_time."""
 
     prior_spread: float = 1.0
     """Standard deviation of the initial log-probabilities among the correct answers, and among
@@ -57,12 +93,42 @@ class SimulationConfig:
     """Responses per prompt and update, M; none is the population limit M → ∞, which only the
     exact mirror learner knows."""
 
-    learner: Literal["mirror", "natural", "softmax"] = "softmax"
+    learner: Literal["mirror", "natural", "softmax", "ppo"] = "softmax"
     """``mirror``: exact KL-proximal step with expected advantages; ``natural``: natural gradient
-    from sampled groups, whose expectation is the mirror step; ``softmax``: sampled policy
-    gradient on the logits."""
+    from sampled groups, whose expectation is the mirror step; ``softmax``: REINFORCE, the sampled
+    policy gradient on the parameters; ``ppo``: several epochs of the clipped surrogate on each
+    batch of responses."""
 
-    learning_rate: float = 0.1
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """What softmax and ppo do with their gradient."""
+
+    batch: int | None = None
+    """Prompts per update, drawn anew each time; none is all of them. Needs shared parameters:
+    prompts that share nothing would only wait for their turn."""
+
+    epochs: int = 4
+    """ppo: gradient steps on each batch of responses."""
+
+    clip_low: float = 0.2
+    """ppo: ε of the lower clip 1 − ε."""
+
+    clip_high: float = 0.2
+    """ppo: ε of the upper clip 1 + ε; larger than clip_low is DAPO's clip-higher."""
+
+    entropy_bonus: float = 0.0
+    """Coefficient of the exact entropy in the objective of softmax and ppo."""
+
+    kl_penalty: float = 0.0
+    """Coefficient of the exact KL(π‖π₀) in the objective of softmax and ppo."""
+
+    dynamic_attempts: int = 10
+    """Scheme dapo: how often a group is sampled until it is mixed; 1 switches resampling off."""
+
+    schedules: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Schedules of scheme options, such as ``lam = "linear:start=1,end=0.1,steps=200"``; they
+    apply to the schemes that have the option, see theory.schedules."""
+
+    learning_rate: float = 1.0
     """Step size η of every scheme not named in ``learning_rates``."""
 
     learning_rates: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -125,8 +191,10 @@ def from_dict(values: Mapping[str, Any]) -> SimulationConfig:
 
 
 def _check(config: SimulationConfig) -> None:
-    at_least = {"seeds": 1, "seed": 0, "prompts": 1, "answers": 2, "correct_answers": 1,
-                "steps": 1, "measure_every": 1, "checkpoint_every": 1}  # fmt: skip
+    at_least = {"seeds": 1, "seed": 0, "prompts": 1, "held_out_prompts": 0, "answers": 2,
+                "correct_answers": 1, "decoys": 0, "symbols": 2, "length": 1, "features": 1,
+                "epochs": 1, "dynamic_attempts": 1, "steps": 1, "measure_every": 1,
+                "checkpoint_every": 1}  # fmt: skip
     for name, least in at_least.items():
         value = getattr(config, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -135,15 +203,12 @@ def _check(config: SimulationConfig) -> None:
         allowed = typing.get_args(typing.get_type_hints(SimulationConfig)[name])
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
-    if config.correct_answers >= config.answers:
-        raise ValueError(
-            f"correct_answers must be below answers, so that a wrong answer exists; got "
-            f"{config.correct_answers} of {config.answers}"
-        )
     if config.steps % config.measure_every:
         raise ValueError(
             f"measure_every must divide steps; got {config.measure_every} and {config.steps}"
         )
+    _check_learner(config)
+    _check_policy(config)
     if not 0 <= config.prior_spread < float("inf"):
         raise ValueError(f"prior_spread must be at least 0; got {config.prior_spread}")
     if not 0 < config.target < 1:
@@ -152,6 +217,78 @@ def _check(config: SimulationConfig) -> None:
         raise ValueError(f"pass_k must name whole numbers of at least 1; got {config.pass_k}")
     check_start(config.start)
     _check_schemes(config)
+
+
+def _check_policy(config: SimulationConfig) -> None:
+    answers = config.answers
+    if config.policy == "tree":
+        answers = tree_answers(config)
+        if answers > 65_536:
+            raise ValueError(
+                f"a tree may have at most 65,536 answers, to be enumerable; {config.symbols} "
+                f"symbols and length {config.length} give {answers}"
+            )
+    if config.correct_answers >= answers:
+        raise ValueError(
+            f"correct_answers must be below answers, so that a wrong answer exists; got "
+            f"{config.correct_answers} of {answers}"
+        )
+    wrong = answers - config.correct_answers
+    if config.decoys and config.decoys >= wrong:
+        raise ValueError(f"decoys must be below the {wrong} wrong answers; got {config.decoys}")
+    if not 0 < config.decoy_mass < 1:
+        raise ValueError(f"decoy_mass must lie in (0, 1); got {config.decoy_mass}")
+    if not 0 <= config.rule <= 1:
+        raise ValueError(f"rule must lie in [0, 1]; got {config.rule}")
+    if config.sharing is not None and not 0 <= config.sharing <= 1:
+        raise ValueError(f"sharing must lie in [0, 1]; got {config.sharing}")
+    if config.policy != "log_linear":
+        for name in ("held_out_prompts", "batch", "sharing"):
+            if getattr(config, name) not in (None, 0) or (name, config.sharing) == ("sharing", 0):
+                raise ValueError(
+                    f"{name} needs prompts that share parameters: set policy to log_linear"
+                )
+    elif config.batch is not None and not 1 <= config.batch <= config.prompts:
+        raise ValueError(
+            f"batch must be a whole number of at least 1 and at most prompts, {config.prompts}; "
+            f"got {config.batch}"
+        )
+    if config.sharing is not None and config.held_out_prompts:
+        raise ValueError("sharing gives every prompt a row of its own: there is nothing held out")
+
+
+def _check_learner(config: SimulationConfig) -> None:
+    exact = config.learner in ("mirror", "natural")
+    if exact and config.policy == "log_linear":
+        raise ValueError(
+            f"learner {config.learner} moves every prompt by itself, which shared parameters do "
+            "not allow: use softmax or ppo"
+        )
+    if exact and (config.optimizer != "sgd" or config.entropy_bonus or config.kl_penalty):
+        raise ValueError(
+            f"learner {config.learner} takes plain steps: optimizer, entropy_bonus and kl_penalty "
+            "belong to softmax and ppo"
+        )
+    for name in ("clip_low", "clip_high"):
+        if not 0 < getattr(config, name) < float("inf"):
+            raise ValueError(f"{name} must be positive; got {getattr(config, name)}")
+    if config.clip_low >= 1:
+        raise ValueError(f"clip_low must be below 1; got {config.clip_low}")
+    for name in ("entropy_bonus", "kl_penalty"):
+        if not 0 <= getattr(config, name) < float("inf"):
+            raise ValueError(f"{name} must be at least 0; got {getattr(config, name)}")
+    for option, text in config.schedules.items():
+        parse_schedule(text)
+        if not any(option in resolve(scheme).options for scheme in config.schemes):
+            raise ValueError(f"schedules names {option!r}, which no scheme of the run has")
+
+
+def tree_answers(config: SimulationConfig) -> int:
+    """Number of answers of the configuration's tree."""
+    if not config.end_token:
+        return int(config.symbols**config.length)
+    inner = config.symbols - 1
+    return int(sum(inner**n for n in range(config.length)) + inner**config.length)
 
 
 def _check_schemes(config: SimulationConfig) -> None:
@@ -168,9 +305,10 @@ def _check_schemes(config: SimulationConfig) -> None:
         bound = resolve(scheme)
         if config.group_size is not None:
             bound.check_group_size(config.group_size)
-        if bound.needs_confidence and config.learner == "mirror":
+        if config.learner == "mirror" and (bound.needs_confidence or bound.needs_baseline):
             raise ValueError(
-                f"{bound.name} has no expected advantage in closed form; use a sampling learner"
+                f"{bound.name} has no table of advantages, which the mirror learner needs; use a "
+                "sampling learner"
             )
     unknown = sorted(set(config.learning_rates) - set(config.schemes))
     if unknown:

@@ -20,13 +20,14 @@ from jax import lax
 
 Array = jax.Array
 Key = tuple[Array, Array]
+Generator = Literal["hash", "threefry"]
 
 _MULTIPLIERS = (0xED5AD4BB, 0xAC4C1B51, 0x31848BAB)
 _SHIFTS = (17, 11, 15, 14)
 _WEYL = 0x9E3779B9
 
 
-def key(seed: Array | int, step: Array | int, stream: int = 0) -> Key:
+def key(seed: Array | int, step: Array | int, stream: Array | int = 0) -> Key:
     """Key of all draws of one step under one seed.
 
     Args:
@@ -41,20 +42,33 @@ def key(seed: Array | int, step: Array | int, stream: int = 0) -> Key:
     False
     """
     seed, step = jnp.asarray(seed, jnp.uint32), jnp.asarray(step, jnp.uint32)
-    first = _hash(_hash(seed + _word(_WEYL)) ^ _hash(step + _word(2 * _WEYL)) + _word(stream))
+    stream = jnp.asarray(stream, jnp.uint32)
+    first = _hash(_hash(seed + _word(_WEYL)) ^ (_hash(step + _word(2 * _WEYL)) + stream))
     second = _hash(_hash(first ^ seed) + step)
     return first, second
 
 
-def uniforms(key: Key, rows: int, columns: int, *, dtype: jnp.dtype | None = None) -> Array:
+def uniforms(
+    key: Key,
+    rows: int,
+    columns: int,
+    *,
+    first: Array | int = 0,
+    stride: int | None = None,
+    dtype: jnp.dtype | None = None,
+) -> Array:
     """Independent uniform draws on [0, 1), shape (rows, columns).
 
-    u = 2⁻²⁴ ⌊h(row·columns + column)/2⁸⌋ in float32 and 2⁻³² h in float64, so 1 never occurs.
+    u = 2⁻²⁴ ⌊h(row·stride + first + column)/2⁸⌋ in float32 and 2⁻³² h in float64, so 1 never
+    occurs.
 
     Args:
         key: From :func:`key`.
         rows: First dimension.
-        columns: Second dimension; rows × columns must be below 2³².
+        columns: Second dimension; rows × stride must be below 2³².
+        first: Where these columns begin among all of them: a block of columns gets the draws it
+            would get within the whole.
+        stride: Number of all columns, if these are a block.
         dtype: float32 (default) or float64.
 
     Returns:
@@ -66,13 +80,14 @@ def uniforms(key: Key, rows: int, columns: int, *, dtype: jnp.dtype | None = Non
     >>> bool((uniforms(key(0, 0), 2, 3) < 1).all())
     True
     """
-    if rows * columns >= 2**32:
-        raise ValueError(f"one key gives fewer than 2**32 draws; got {rows} × {columns}")
+    stride = columns if stride is None else stride
+    if rows * stride >= 2**32:
+        raise ValueError(f"one key gives fewer than 2**32 draws; got {rows} × {stride}")
     dtype = jnp.dtype(jnp.float32) if dtype is None else jnp.dtype(dtype)
     shape = (rows, columns)
     row = lax.broadcasted_iota(jnp.uint32, shape, 0)
     column = lax.broadcasted_iota(jnp.uint32, shape, 1)
-    bits = _hash(row * _word(columns) + column + key[0], key[1])
+    bits = _hash(row * _word(stride) + column + (jnp.asarray(first, jnp.uint32) + key[0]), key[1])
     if dtype == jnp.float64:
         return bits.astype(dtype) * jnp.asarray(2.0**-32, dtype)
     # int32 conversion is one instruction; unsigned conversion is emulated on most processors.
@@ -81,20 +96,35 @@ def uniforms(key: Key, rows: int, columns: int, *, dtype: jnp.dtype | None = Non
 
 
 def draw(
-    generator: Literal["hash", "threefry"],
+    generator: Generator,
     seed: Array | int,
     step: Array | int,
     rows: int,
     columns: int,
     *,
-    stream: int = 0,
+    stream: Array | int = 0,
+    first: Array | int = 0,
+    stride: int | None = None,
     dtype: jnp.dtype | None = None,
 ) -> Array:
-    """Uniforms of one step from the chosen generator, shape (rows, columns)."""
+    """Uniforms of one step from the chosen generator, shape (rows, columns).
+
+    Args:
+        generator: ``"hash"`` or ``"threefry"``.
+        seed: Run seed.
+        step: Update number.
+        rows: First dimension.
+        columns: Second dimension.
+        stream: Which of several independent sets of draws of that step.
+        first: See :func:`uniforms`; for threefry merely another word of the key.
+        stride: See :func:`uniforms`.
+        dtype: float32 (default) or float64.
+    """
     if generator == "hash":
-        return uniforms(key(seed, step, stream), rows, columns, dtype=dtype)
+        words = key(seed, step, stream)
+        return uniforms(words, rows, columns, first=first, stride=stride, dtype=dtype)
     folded = jax.random.key(jnp.asarray(seed, jnp.uint32), impl="threefry2x32")
-    for word in (step, stream):
+    for word in (step, stream, first):
         folded = jax.random.fold_in(folded, jnp.asarray(word, jnp.uint32))
     return jax.random.uniform(folded, (rows, columns), dtype=dtype or jnp.float32)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import xlogy
 
+from sim._floats import tiny
+from sim.policies.base import Policy
 from sim.tables import Table, expected_weight
 
 Array = jax.Array
@@ -16,26 +16,9 @@ Array = jax.Array
 QUINTILES = 5
 
 
-def success_and_failure(masses: Array, correct: Array) -> tuple[Array, Array]:
-    """Success probability ρ and 1 − ρ of each prompt, each accurate where it is small.
-
-    Args:
-        masses: Unnormalised probabilities, shape (answers, prompts).
-        correct: Boolean, same shape.
-
-    >>> masses, correct = jnp.array([[1.0], [3.0]]), jnp.array([[True], [False]])
-    >>> [part.tolist() for part in success_and_failure(masses, correct)]
-    [[0.25], [0.75]]
-    """
-    right = jnp.where(correct, masses, 0).sum(axis=0)
-    wrong = jnp.where(correct, 0, masses).sum(axis=0)
-    return right / (right + wrong), wrong / (right + wrong)
-
-
 def measure(
-    masses: Array,
-    correct: Array,
-    *,
+    policy: Policy,
+    parameters: Array,
     group_size: int | None,
     pass_k: tuple[int, ...],
     table: Table | None,
@@ -46,11 +29,11 @@ def measure(
     among the correct ones, in nats; ``all_wrong``, ``all_right`` and ``mixed``, the probabilities
     that a group is so; ``effective_weight`` = ω_M(ρ)ρ(1−ρ) of the scheme. ``success/q1`` to
     ``q5`` and ``pass@k/q1`` to ``q5`` are means over quintiles of initial difficulty, q1 the
-    hardest; prompts must be ordered from hardest to easiest.
+    hardest.
 
     Args:
-        masses: Unnormalised probabilities, shape (answers, prompts).
-        correct: Boolean, same shape.
+        policy: The policy, on prompts ordered from hardest to easiest.
+        parameters: Its parameters.
         group_size: M, or none for the population limit.
         pass_k: The k of pass@k.
         table: Scheme table, if it has one.
@@ -58,21 +41,24 @@ def measure(
     Returns:
         Scalars by name.
     """
-    success, failure = success_and_failure(masses, correct)
-    probabilities = masses / masses.sum(axis=0, keepdims=True)
-    right = jnp.where(correct, probabilities, 0)
-    share = right / jnp.maximum(right.sum(axis=0, keepdims=True), _tiny(right))
+    masses = policy.masses(parameters)
+    success, failure = policy.success_of(masses)
+    probabilities = masses / masses.sum(axis=0)[None]
+    surprise = -xlogy(probabilities, probabilities)
+    # With shares π/ρ the entropy among correct answers is −Σ (π/ρ) ln π + ln ρ.
+    rho = jnp.maximum(success, tiny(success))
+    among_correct = policy.sum_correct(surprise) / rho + jnp.log(rho)
     values = {
-        "success": success.mean(),
-        "entropy": -xlogy(probabilities, probabilities).sum(axis=0).mean(),
-        "entropy_correct": -xlogy(share, share).sum(axis=0).mean(),
+        "entropy": surprise.sum(axis=0).mean(),
+        "entropy_correct": jnp.maximum(among_correct, 0).mean(),
     }
-    by_prompt = {"success": success}
-    log_failure = jnp.log(jnp.maximum(failure, _tiny(failure)))
-    for k in pass_k:
-        solved = -jnp.expm1(k * log_failure)
-        values[f"pass@{k}"] = solved.mean()
-        by_prompt[f"pass@{k}"] = solved
+    exponents = jnp.asarray(pass_k, success.dtype)[:, None]
+    solved = -jnp.expm1(exponents * jnp.log(jnp.maximum(failure, tiny(failure)))[None])
+    means = jnp.concatenate([success[None], solved]) @ _averages(success)
+    for row, name in enumerate(("success", *(f"pass@{k}" for k in pass_k))):
+        values[name] = means[row, 0]
+        for part in range(1, means.shape[1]):
+            values[f"{name}/q{part}"] = means[row, part]
     if group_size is not None:
         all_right = success**group_size
         all_wrong = failure**group_size
@@ -82,20 +68,18 @@ def measure(
     if table is not None:
         weight = expected_weight(table, success, failure)
         values["effective_weight"] = (weight * success * failure).mean()
-    for name, prompts in by_prompt.items():
-        for number, part in enumerate(_quintiles(prompts), 1):
-            values[f"{name}/q{number}"] = part.mean()
     return values
 
 
-def _tiny(values: Array) -> float:
-    return float(np.finfo(values.dtype).tiny)
+def _averages(like: Array) -> Array:
+    """Weights of the mean and of the five contiguous fifths, shape (prompts, 6) or (prompts, 1).
 
-
-def _quintiles(values: Array) -> list[Array]:
-    """Contiguous fifths, sizes differing by at most one; none where there are too few prompts."""
-    count = values.shape[0]
-    if count < QUINTILES:
-        return []
+    Sizes of the fifths differ by at most one; there are none of fewer than five prompts.
+    """
+    count = like.shape[0]
+    weights = np.full((count, 1 + (QUINTILES if count >= QUINTILES else 0)), 1 / count)
     edges = [round(count * i / QUINTILES) for i in range(QUINTILES + 1)]
-    return [values[a:b] for a, b in itertools.pairwise(edges)]
+    for part in range(1, weights.shape[1]):
+        weights[:, part] = 0
+        weights[edges[part - 1] : edges[part], part] = 1 / (edges[part] - edges[part - 1])
+    return jnp.asarray(weights, like.dtype)

@@ -1,7 +1,9 @@
 """The compiled part of a simulation: some updates, then one measurement, for a batch of cells.
 
 A cell is one scheme under one seed. Schemes with a table differ in numbers only, so all of them
-run in one program, vectorised over cells; it is compiled once per shape and kept.
+run in one program, vectorised over cells; it is compiled once per shape and kept. Independent
+prompts are processed in blocks whose random draws fit in the first-level cache; a prompt's draws
+do not depend on its block.
 """
 
 from __future__ import annotations
@@ -9,51 +11,28 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sim.bandit import Bandit
-from sim.counter import draw
-from sim.learners import (
-    confidence_weights,
-    mirror_step,
-    mirror_weight,
-    natural_step,
-    softmax_step,
-    table_weights,
-)
-from sim.measure import measure, success_and_failure
+from sim.measure import measure
+from sim.optimizers import Moments, initial_moments
+from sim.policies.bandit import Bandit
+from sim.problems import Problem
 from sim.tables import Table
-from theory.clocks import resolve_clock
+from sim.update import Rules, clock_metrics, update
 
 Array = jax.Array
 Metrics = dict[str, Array]
+State = tuple[Array, Moments]
 
+_BLOCK = 256
+"""Prompts per block: 16 draws for each fit in 16 KiB."""
 
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """Everything the compiled program depends on except numbers.
-
-    Attributes:
-        learner: ``"mirror"``, ``"natural"`` or ``"softmax"``.
-        group_size: M, or none for the population limit.
-        scheme: Name of a scheme that has to be compiled by itself (LENS, population limits); none
-            for schemes given as tables.
-        updates: Updates per call.
-        pass_k: The k of pass@k.
-        generator: Random bits, see :mod:`sim.counter`.
-        precision: Floating type.
-    """
-
-    learner: str
-    group_size: int | None
-    scheme: str | None
-    updates: int
-    pass_k: tuple[int, ...]
-    generator: str
-    precision: str
+_COMPILER = {"xla_cpu_prefer_vector_width": 512}
+"""Comparisons into mask registers run once a cycle whatever their width; wide ones do more."""
 
 
 @jax.tree_util.register_dataclass
@@ -62,96 +41,106 @@ class Cells:
     """A batch of cells; every array has a leading axis of cells.
 
     Attributes:
-        policy: The policies, with what is not learned.
+        problem: What is learned, with the initial parameters.
         table: Scheme tables, or none where the scheme is compiled in.
         rate: Step sizes.
         seed: Seeds, uint32.
     """
 
-    policy: Bandit
+    problem: Problem
     table: Table | None
     rate: Array
     seed: Array
 
 
-def clock_names(group_size: int | None) -> tuple[str, ...]:
-    """Clocks whose cost is summed along the run, as references for theory.clocks."""
-    if group_size is None or group_size < 2:
-        return ("effective",)
-    return (
-        "effective",
-        f"any_success:group_size={group_size}",
-        f"mixed_group:group_size={group_size}",
-    )
+def initial_state(rules: Rules, cells: Cells) -> State:
+    """Parameters and optimiser state before the first update."""
+    parameters = cells.problem.parameters
+    return parameters, initial_moments(rules.optimizer, parameters)
 
 
-def clock_metrics(group_size: int | None) -> tuple[str, ...]:
-    """Names of the metrics of those clocks."""
-    return tuple(f"clock/{name.partition(':')[0]}" for name in clock_names(group_size))
+Program = Callable[[Cells, State, Array, Array], tuple[State, Metrics]]
 
 
-@functools.lru_cache(maxsize=32)
-def compiled(shape: Shape) -> Callable[[Cells, Array, Array], tuple[Array, Metrics]]:
-    """Program (cells, parameters, first step) → (parameters, metrics) of one interval.
+@functools.lru_cache(maxsize=64)
+def compiled(rules: Rules, pass_k: tuple[int, ...]) -> Program:
+    """Program (cells, state, first, end) → (state, metrics) of the updates first..end − 1.
 
-    ``clock/<name>`` among the metrics is the cost of the interval's updates, mean over prompts.
+    The number of updates may be 0: then the state is only measured. Besides the measurements the
+    metrics hold ``responses`` and ``clock/<name>``, the cost of these updates.
     """
 
-    def one(cells: Cells, parameters: Array, first: Array) -> tuple[Array, Metrics]:
-        def step(parameters: Array, number: Array) -> tuple[Array, Metrics]:
-            return _update(shape, cells, parameters, number)
+    def one(cells: Cells, state: State, first: Array, end: Array) -> tuple[State, Metrics]:
+        state, costs = run_updates(rules, cells, state, first, end)
+        problem, parameters = cells.problem, state[0]
+        metrics = measure(problem.policy, parameters, rules.group_size, pass_k, cells.table)
+        if problem.held_out is not None:
+            unseen = measure(problem.held_out, parameters, rules.group_size, pass_k, None)
+            metrics.update({f"held_out/{name}": value for name, value in unseen.items()})
+        return state, {**metrics, **costs}
 
-        numbers = first + jnp.arange(shape.updates, dtype=jnp.uint32)
-        parameters, costs = lax.scan(step, parameters, numbers)
-        metrics = _measure(shape, cells, parameters)
-        metrics.update({name: values.sum(axis=0) for name, values in costs.items()})
-        return parameters, metrics
-
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None)), donate_argnums=1)
-
-
-@functools.lru_cache(maxsize=32)
-def compiled_measurement(shape: Shape) -> Callable[[Cells, Array], Metrics]:
-    """Program (cells, parameters) → metrics, for the state before the first update."""
-    return jax.jit(jax.vmap(functools.partial(_measure, shape)))
-
-
-def _measure(shape: Shape, cells: Cells, parameters: Array) -> Metrics:
-    return measure(
-        cells.policy.masses(parameters),
-        cells.policy.correct,
-        group_size=shape.group_size,
-        pass_k=shape.pass_k,
-        table=cells.table,
+    program: Program = jax.jit(
+        jax.vmap(one, in_axes=(0, 0, None, None)), donate_argnums=1, compiler_options=_compiler()
     )
+    return program
 
 
-def _update(shape: Shape, cells: Cells, parameters: Array, number: Array) -> tuple[Array, Metrics]:
-    policy, rate = cells.policy, cells.rate
-    masses = policy.masses(parameters)
-    success, failure = success_and_failure(masses, policy.correct)
-    costs = {
-        metric: resolve_clock(clock).cost(success).mean()
-        for metric, clock in zip(
-            clock_metrics(shape.group_size), clock_names(shape.group_size), strict=True
-        )
-    }
-    if shape.learner == "mirror":
-        weight = mirror_weight(shape.scheme, cells.table, success, failure)
-        return mirror_step(policy, parameters, weight, rate), costs
-    assert shape.group_size is not None  # the configuration sees to it
-    uniforms = draw(
-        shape.generator,  # type: ignore[arg-type]
-        cells.seed,
-        number,
-        shape.group_size,
-        masses.shape[1],
-        dtype=masses.dtype,
-    )
-    if cells.table is not None:
-        weights = table_weights(policy, masses, uniforms, cells.table)
-    else:
-        assert shape.scheme is not None
-        weights = confidence_weights(policy, masses, uniforms, shape.scheme)
-    learn = natural_step if shape.learner == "natural" else softmax_step
-    return learn(policy, parameters, masses, weights, rate), costs
+def run_updates(
+    rules: Rules, cells: Cells, state: State, first: Array, end: Array
+) -> tuple[State, Metrics]:
+    """Updates first..end − 1 of one cell, and what they cost in total."""
+    problem, blocks = cells.problem, _blocks(cells.problem)
+    prompts = problem.parameters.shape[-1]
+    width = prompts // blocks
+    initial = _split(problem.parameters, blocks)
+    starts = jnp.arange(blocks, dtype=jnp.uint32) * jnp.uint32(width)
+
+    def step(number: Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+        def block(parameters: Array, state: State, start: Array) -> tuple[State, Metrics]:
+            part = dataclasses.replace(problem, parameters=parameters)
+            return update(
+                rules, part, cells.table, cells.rate, cells.seed, state, number,
+                first=start, stride=prompts,
+            )  # fmt: skip
+
+        state, totals = carry
+        if blocks == 1:
+            state, costs = block(initial, state, jnp.uint32(0))
+        else:
+            state, by_block = jax.vmap(block)(initial, state, starts)
+            costs = {name: values.mean() for name, values in by_block.items()}
+            costs["responses"] = by_block["responses"].sum()
+        return state, {name: totals[name] + cost for name, cost in costs.items()}
+
+    zero = jnp.zeros((), problem.parameters.dtype)
+    totals = dict.fromkeys([*clock_metrics(rules.group_size), "responses"], zero)
+    split: State = jax.tree.map(lambda x: _split(x, blocks), state)
+    split, totals = lax.fori_loop(first, end, step, (split, totals))
+    return jax.tree.map(lambda x: _join(x, blocks), split), totals
+
+
+def _compiler() -> dict[str, Any] | None:
+    return dict(_COMPILER) if jax.default_backend() == "cpu" else None
+
+
+def _blocks(problem: Problem) -> int:
+    """Number of equal blocks the prompts fall into; 1 where they share anything."""
+    if not isinstance(problem.policy, Bandit):
+        return 1
+    prompts = problem.parameters.shape[1]
+    widths = [w for w in range(_BLOCK // 2, _BLOCK + 1) if prompts % w == 0]
+    return prompts // widths[-1] if widths else 1
+
+
+def _split(values: Array, blocks: int) -> Array:
+    if blocks == 1:
+        return values
+    rows, prompts = values.shape
+    return values.reshape(rows, blocks, prompts // blocks).transpose(1, 0, 2)
+
+
+def _join(values: Array, blocks: int) -> Array:
+    if blocks == 1:
+        return values
+    _, rows, width = values.shape
+    return values.transpose(1, 0, 2).reshape(rows, blocks * width)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, logit
 
-from sim.bandit import prior_logits
 from sim.config import SimulationConfig
+from sim.starts import initial_success
+from theory.finite_group import expected_weight
 from theory.schemes import resolve
 
 _POINTS = 4001  # trapezoid in logit ρ; relative error below 1e-6 for every scheme
@@ -45,22 +46,12 @@ def weight_budget(config: SimulationConfig, scheme: str) -> float:
 
 
 def initial_successes(config: SimulationConfig) -> np.ndarray:
-    """Initial success of the prompts under the first seed."""
-    logits = prior_logits(
-        prompts=config.prompts, answers=2, correct_answers=1, start=config.start,
-        prior_spread=0.0, seed=config.seed,
-    )  # fmt: skip
-    successes: np.ndarray = np.exp(logits[0])
-    return successes
+    """Initial success of the training prompts under the first seed."""
+    generator = np.random.default_rng((config.seed, 0x5EED, 0))
+    return initial_success(config.start, config.prompts, generator)
 
 
 def _weight(scheme: str, group_size: int | None, success: np.ndarray) -> np.ndarray:
-    bound = resolve(scheme)
     if group_size is None:
-        return np.asarray(bound.weight(success), dtype=float)
-    from scipy.stats import binom
-
-    positive, negative = bound.table(group_size)
-    hits = np.arange(group_size)[:, None]
-    probability = binom.pmf(hits, group_size - 1, success[None, :])
-    return np.asarray((positive[1:] + negative[:-1]) @ probability, dtype=float)
+        return np.asarray(resolve(scheme).weight(success), dtype=float)
+    return np.asarray(expected_weight(scheme, group_size, success), dtype=float)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from apw.runs import Run, is_finished, read_config, read_metrics
-from sim.bandit import Bandit, prior_logits
-from sim.config import SimulationConfig, to_dict
-from sim.program import Cells, Shape, clock_metrics, compiled, compiled_measurement
+from sim.config import SimulationConfig, to_dict, tree_answers
+from sim.problems import build
+from sim.program import Cells, compiled, initial_state
 from sim.rates import learning_rates
 from sim.tables import scheme_table, stack
+from sim.update import Rules, clock_metrics
 from theory.schemes import resolve
 
 _CELL_ELEMENTS = 1 << 20
@@ -33,12 +34,12 @@ class Batch:
 
     Attributes:
         name: Key of its parts and checkpoints.
-        scheme: Scheme compiled into the program, none for tables.
+        rules: What the program is compiled for.
         cells: (scheme, seed) of each cell.
     """
 
     name: str
-    scheme: str | None
+    rules: Rules
     cells: tuple[tuple[str, int], ...]
 
 
@@ -90,112 +91,121 @@ def simulate(
 def plan(config: SimulationConfig) -> list[Batch]:
     """Divide the cells among programs: tables together, other schemes each by itself."""
     seeds = range(config.seed, config.seed + config.seeds)
-    alone = [s for s in config.schemes if config.group_size is None or _by_itself(s)]
-    groups: list[tuple[str | None, list[str]]] = [
-        (None, [s for s in config.schemes if s not in alone]),
-        *((s, [s]) for s in alone),
-    ]
-    size = max(1, _CELL_ELEMENTS // (config.answers * config.prompts))
+    groups: dict[Rules, list[str]] = {}
+    for scheme in config.schemes:
+        groups.setdefault(rules_of(config, scheme), []).append(scheme)
+    answers = tree_answers(config) if config.policy == "tree" else config.answers
+    size = max(1, _CELL_ELEMENTS // (answers * config.prompts))
     batches: list[Batch] = []
-    for scheme, names in groups:
+    for rules, names in groups.items():
         cells = [(name, seed) for name in names for seed in seeds]
         for first in range(0, len(cells), size):
             name = f"batch-{len(batches):04d}"
-            batches.append(Batch(name, scheme, tuple(cells[first : first + size])))
+            batches.append(Batch(name, rules, tuple(cells[first : first + size])))
     return batches
 
 
-def _by_itself(scheme: str) -> bool:
-    return resolve(scheme).needs_confidence
+def rules_of(config: SimulationConfig, scheme: str) -> Rules:
+    """How a scheme of the configuration learns; schemes with equal rules share a program."""
+    bound = resolve(scheme)
+    schedules = tuple((o, text) for o, text in config.schedules.items() if o in bound.options)
+    alone = bound.needs_confidence or bound.needs_baseline or schedules or config.group_size is None
+    ppo = config.learner == "ppo"
+    return Rules(
+        learner=config.learner,
+        group_size=config.group_size,
+        scheme=bound if alone else None,
+        schedules=schedules,
+        optimizer=config.optimizer,
+        batch=config.batch,
+        epochs=config.epochs if ppo else 1,
+        clip_low=config.clip_low,
+        clip_high=config.clip_high,
+        entropy_bonus=config.entropy_bonus,
+        kl_penalty=config.kl_penalty,
+        attempts=config.dynamic_attempts if bound.name == "dapo" and not alone else 1,
+        generator=config.generator,
+    )
 
 
 def _run_batch(
     config: SimulationConfig, run: Run, batch: Batch, rates: dict[str, float], bar: tqdm[Any]
 ) -> None:
-    shape = Shape(
-        learner=config.learner, group_size=config.group_size, scheme=batch.scheme,
-        updates=config.measure_every, pass_k=config.pass_k, generator=config.generator,
-        precision=config.precision,
-    )  # fmt: skip
-    cells, parameters = _cells(config, batch, rates)
+    cells = _cells(config, batch, rates)
     measurements = config.steps // config.measure_every
-    clocks: dict[str, np.ndarray] = {}
-    done = 0
     saved = run.load_checkpoint(batch.name)
-    if saved is not None:
-        done = int(saved["measurements"])
-        parameters = jnp.asarray(saved["parameters"])
-        clocks = {k: v for k, v in saved.items() if k.startswith("clock/")}
+    done = 0 if saved is None else int(saved["measurements"])
     tables: list[pd.DataFrame] = []
+    program = compiled(batch.rules, config.pass_k)
     if saved is None:
-        first = compiled_measurement(shape)(cells, parameters)
-        start = {name: np.asarray(values, dtype=float) for name, values in first.items()}
+        # A jitted program owns the state it was given: it starts from a copy of the problem's.
+        state = jax.tree.map(jnp.copy, initial_state(batch.rules, cells))
+        state, metrics = program(cells, state, jnp.uint32(0), jnp.uint32(0))
+        start = _values(metrics)
+        totals = {name: start[name] for name in _summed(batch.rules)}
         start["learning_rate"] = np.array([rates[s] for s, _ in batch.cells])
-        tables = [_rows(config, batch, 0, start, {})]
+        tables.append(_rows(config, batch, 0, start))
+    else:
+        leaves = [jnp.asarray(saved[f"state/{i}"]) for i in range(_count(saved, "state/"))]
+        structure = jax.tree.structure(initial_state(batch.rules, cells))
+        state = jax.tree.unflatten(structure, leaves)
+        totals = {name: saved[name] for name in _summed(batch.rules)}
     bar.update(done * config.measure_every * len(batch.cells))
-    step = compiled(shape)
     for number in range(done, measurements):
-        parameters, metrics = step(cells, parameters, jnp.uint32(number * config.measure_every))
-        values = {name: np.asarray(value, dtype=float) for name, value in metrics.items()}
-        for name in [name for name in values if name.startswith("clock/")]:
-            clocks[name] = clocks.get(name, 0.0) + values.pop(name)
-        tables.append(_rows(config, batch, number + 1, values, clocks))
+        first = number * config.measure_every
+        end = first + config.measure_every
+        state, metrics = program(cells, state, jnp.uint32(first), jnp.uint32(end))
+        values = _values(metrics)
+        totals = {name: total + values[name] for name, total in totals.items()}
+        tables.append(_rows(config, batch, number + 1, {**values, **totals}))
         bar.update(config.measure_every * len(batch.cells))
         if (number + 1) % config.checkpoint_every == 0 or number + 1 == measurements:
             run.log_table(pd.concat(tables, ignore_index=True))
             run.write_part(f"{batch.name}-{number // config.checkpoint_every:06d}")
-            run.save_checkpoint(
-                batch.name,
-                {
-                    "measurements": np.asarray(number + 1),
-                    "parameters": np.asarray(parameters),
-                    **clocks,
-                },
-            )
+            arrays = {f"state/{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
+            arrays["measurements"] = np.asarray(number + 1)
+            run.save_checkpoint(batch.name, {**arrays, **totals})
             tables = []
 
 
-def _cells(
-    config: SimulationConfig, batch: Batch, rates: dict[str, float]
-) -> tuple[Cells, jax.Array]:
-    dtype = config.precision
-    priors = {
-        seed: prior_logits(
-            prompts=config.prompts, answers=config.answers,
-            correct_answers=config.correct_answers, start=config.start,
-            prior_spread=config.prior_spread, seed=seed,
-        ).astype(dtype)
-        for seed in {seed for _, seed in batch.cells}
-    }  # fmt: skip
-    count = len(batch.cells)
-    correct = np.zeros((count, config.answers, config.prompts), bool)
-    correct[:, : config.correct_answers] = True
+def _values(metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value, dtype=float) for name, value in metrics.items()}
+
+
+def _summed(rules: Rules) -> list[str]:
+    """Metrics that add up along the run, in float64 on the host."""
+    return [*clock_metrics(rules.group_size), "responses"]
+
+
+def _count(saved: Mapping[str, np.ndarray], prefix: str) -> int:
+    return sum(name.startswith(prefix) for name in saved)
+
+
+def _cells(config: SimulationConfig, batch: Batch, rates: dict[str, float]) -> Cells:
+    problems = {seed: build(config, seed) for seed in {seed for _, seed in batch.cells}}
     table = None
-    if batch.scheme is None and config.group_size is not None:
-        table = stack([scheme_table(s, config.group_size, dtype) for s, _ in batch.cells])
-    cells = Cells(
-        policy=Bandit(jnp.asarray(correct)),
+    if batch.rules.scheme is None and config.group_size is not None:
+        size = config.group_size
+        table = stack([scheme_table(s, size, config.precision) for s, _ in batch.cells])
+    return Cells(
+        problem=jax.tree.map(
+            lambda *leaves: jnp.stack(leaves), *(problems[seed] for _, seed in batch.cells)
+        ),
         table=table,
-        rate=jnp.asarray([rates[s] for s, _ in batch.cells], dtype),
+        rate=jnp.asarray([rates[s] for s, _ in batch.cells], config.precision),
         seed=jnp.asarray([seed for _, seed in batch.cells], jnp.uint32),
     )
-    return cells, jnp.asarray(np.stack([priors[seed] for _, seed in batch.cells]))
 
 
 def _rows(
-    config: SimulationConfig,
-    batch: Batch,
-    measurement: int,
-    values: dict[str, np.ndarray],
-    clocks: dict[str, np.ndarray],
+    config: SimulationConfig, batch: Batch, measurement: int, values: dict[str, np.ndarray]
 ) -> pd.DataFrame:
     """Rows of one measurement of every cell, in the columns of the run folder."""
     step, count = measurement * config.measure_every, len(batch.cells)
-    everything = {**values, **clocks, "updates": np.full(count, float(step))}
-    if measurement == 0:
-        everything.update({name: np.zeros(count) for name in clock_metrics(config.group_size)})
-    if config.group_size is not None and config.learner != "mirror":
-        everything["responses"] = np.full(count, float(step * config.group_size * config.prompts))
+    updates = np.full(count, float(step * batch.rules.epochs))
+    everything = {**values, "updates": updates}
+    if config.learner == "mirror":
+        del everything["responses"]  # none were drawn
     names = sorted(everything)
     return pd.DataFrame(
         {

@@ -8,8 +8,8 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, xlogy
 
+from sim._floats import tiny
 from theory.schemes import resolve
 
 Array = jax.Array
@@ -65,6 +65,9 @@ def expected_weight(table: Table, success: Array, failure: Array) -> Array:
     coefficients = table.positive[1:] + table.negative[:-1]
     hits = jnp.arange(size, dtype=success.dtype)[:, None]
     rest = size - 1 - hits
-    choose = math.lgamma(size) - gammaln(hits + 1) - gammaln(rest + 1)
-    log_probability = choose + xlogy(hits, success[None]) + xlogy(rest, failure[None])
-    return (coefficients[:, None] * jnp.exp(log_probability)).sum(axis=0)
+    logs = [math.log(math.comb(size - 1, j)) for j in range(size)]
+    choose = jnp.asarray(np.asarray(logs)[:, None], success.dtype)
+    least = tiny(success)
+    log_success, log_failure = (jnp.log(jnp.maximum(x, least))[None] for x in (success, failure))
+    probability = jnp.exp(choose + hits * log_success + rest * log_failure)
+    return (coefficients[:, None] * probability).sum(axis=0)

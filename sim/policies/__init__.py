@@ -1,0 +1,1 @@
+"""Policies over enumerable answers: independent bandit, token tree, log-linear with sharing."""

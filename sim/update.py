@@ -1,0 +1,215 @@
+"""One update of one cell: draw groups, weigh them, move the parameters, count the cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from sim._floats import tiny
+from sim.counter import Generator, draw
+from sim.learners import (
+    Group,
+    Regulariser,
+    clipped_weights,
+    confidence_group,
+    mirror_direction,
+    mirror_weight,
+    mixed_groups,
+    natural_direction,
+    table_group,
+    weigh,
+)
+from sim.optimizers import Moments, ascend
+from sim.policies.base import Policy
+from sim.policies.log_linear import LogLinear
+from sim.problems import Problem
+from sim.sampling import sample_counts
+from sim.tables import Table
+from theory.clocks import resolve_clock
+from theory.schedules import Schedule, parse_schedule, scheme_at
+from theory.schemes import Scheme
+
+Array = jax.Array
+State = tuple[Array, Moments]
+Costs = dict[str, Array]
+
+_BATCH_STREAM = 1 << 20
+"""Stream of the draws that choose a batch, apart from those of any attempt at sampling."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How a cell learns: everything the compiled program depends on except numbers.
+
+    Attributes:
+        learner: ``"mirror"``, ``"natural"``, ``"softmax"`` or ``"ppo"``.
+        group_size: M, or none for the population limit.
+        scheme: Scheme compiled in (LENS, PPO's critic, schedules, population limits); none for
+            schemes given as tables.
+        schedules: (option, schedule as text) of the compiled-in scheme.
+        optimizer: ``"sgd"`` or ``"adam"``.
+        batch: Prompts per update, or none for all.
+        epochs: Gradient steps per batch of responses.
+        clip_low: ε of the lower clip.
+        clip_high: ε of the upper clip.
+        entropy_bonus: Coefficient of the entropy.
+        kl_penalty: Coefficient of KL(π‖π₀).
+        attempts: Times a group is sampled until it is mixed.
+        generator: Random bits, see :mod:`sim.counter`.
+    """
+
+    learner: str
+    group_size: int | None
+    scheme: Scheme | None = None
+    schedules: tuple[tuple[str, str], ...] = ()
+    optimizer: str = "sgd"
+    batch: int | None = None
+    epochs: int = 1
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    entropy_bonus: float = 0.0
+    kl_penalty: float = 0.0
+    attempts: int = 1
+    generator: Generator = "hash"
+
+
+def clock_metrics(group_size: int | None) -> dict[str, str]:
+    """Metric → clock of theory.clocks whose cost it sums along the run."""
+    clocks = {"clock/effective": "effective"}
+    if group_size is not None and group_size >= 2:
+        clocks["clock/any_success"] = f"any_success:group_size={group_size}"
+        clocks["clock/mixed_group"] = f"mixed_group:group_size={group_size}"
+    return clocks
+
+
+def update(
+    rules: Rules,
+    problem: Problem,
+    table: Table | None,
+    rate: Array,
+    seed: Array,
+    state: State,
+    number: Array,
+    *,
+    first: Array | int = 0,
+    stride: int | None = None,
+) -> tuple[State, Costs]:
+    """One update.
+
+    Args:
+        rules: How to learn.
+        problem: What is learned; its parameters are those of π₀.
+        table: The scheme, unless compiled in.
+        rate: Step size.
+        seed: Run seed.
+        state: Parameters and optimiser state.
+        number: Number of this update, from 0.
+        first: Place of the first prompt among all, where the prompts are a block of them.
+        stride: Number of all prompts, then.
+
+    Returns:
+        The new state, and ``responses`` drawn and each clock's cost, mean over prompts.
+    """
+    parameters, moments = state
+    policy = problem.policy
+    live = number != jnp.uint32(0xFFFFFFFF)
+    if rules.batch is not None and isinstance(policy, LogLinear):
+        policy = _batch(rules, policy, seed, number)
+    masses = policy.masses(parameters)
+    success, failure = policy.success_of(masses)
+    costs = {
+        metric: resolve_clock(clock).cost(success).mean()
+        for metric, clock in clock_metrics(rules.group_size).items()
+    }
+    costs["responses"] = jnp.zeros_like(success[0])
+    if rules.learner == "mirror":
+        direction = mirror_direction(policy, mirror_weight(table, rules.scheme, (success, failure)))
+        return (policy.moved(parameters, rate * direction), moments), costs
+    assert rules.group_size is not None  # the configuration sees to it
+    prompts = masses.shape[1]
+
+    def uniforms(stream: Array | int) -> Array:
+        return draw(
+            rules.generator, seed, number, rules.group_size or 1, prompts, stream=stream,
+            first=first, stride=stride, dtype=masses.dtype,
+        )  # fmt: skip
+
+    groups = float(prompts)
+    drawn: Array | float = groups * rules.group_size
+    if rules.attempts > 1:
+        assert table is not None
+        group, taken = mixed_groups(policy, masses, uniforms, rules.attempts, table)
+        drawn = taken.sum() * rules.group_size
+    elif table is not None:
+        group = table_group(policy, masses, uniforms(0), table, live)
+    else:
+        group = _compiled_in(rules, policy, masses, success, uniforms(0), number, live)
+    costs["responses"] = costs["responses"] + drawn
+    if rules.learner == "natural":
+        direction = natural_direction(masses, group.weights)
+        return (policy.moved(parameters, rate * direction), moments), costs
+    initial = policy.logits(problem.parameters) if rules.kl_penalty else masses
+    extra = Regulariser(rules.entropy_bonus, rules.kl_penalty)
+    regular = bool(rules.entropy_bonus or rules.kl_penalty)
+    if rules.learner == "softmax":
+        weights = group.weights
+        total: Array | None = group.total
+        if regular:
+            weights, total = weights + extra.weights(masses, initial), None
+        gradient = policy.score(parameters, masses, weights, total)
+        return ascend(parameters, gradient, moments, number, rate), costs
+    for epoch in range(rules.epochs):
+        now = masses if epoch == 0 else policy.masses(parameters)
+        weights = clipped_weights(group, now, masses, rules.clip_low, rules.clip_high)
+        if regular:
+            weights = weights + extra.weights(now, initial)
+        gradient = policy.score(parameters, now, weights)
+        count = number * jnp.uint32(rules.epochs) + jnp.uint32(epoch)
+        parameters, moments = ascend(parameters, gradient, moments, count, rate)
+    return (parameters, moments), costs
+
+
+def _compiled_in(
+    rules: Rules,
+    policy: Policy,
+    masses: Array,
+    success: Array,
+    uniforms: Array,
+    number: Array,
+    live: Array,
+) -> Group:
+    """Groups under a scheme that has no fixed table."""
+    scheme = rules.scheme
+    assert scheme is not None
+    schedules: Mapping[str, Schedule] = {o: parse_schedule(text) for o, text in rules.schedules}
+    if schedules:
+        probabilities = masses / masses.sum(axis=0)[None]
+        least = tiny(masses)
+        entropy = -(probabilities * jnp.log(jnp.maximum(probabilities, least))).sum(axis=0).mean()
+        step = number.astype(masses.dtype)
+        scheme = scheme_at(scheme, schedules, step, entropy=entropy)
+    if scheme.needs_confidence:
+        return confidence_group(policy, masses, uniforms, scheme)
+    size = uniforms.shape[0]
+    counts = sample_counts(masses, uniforms, live)
+    if scheme.needs_baseline:
+        # The critic is exact: V(x) = ρ(x), so A = r − ρ.
+        hits = policy.sum_correct(counts)
+        weights = counts * policy.by_verdict(1 - success, -success) / size
+        return Group(weights, (hits - size * success) / size, hits)
+    mean = jnp.arange(size + 1, dtype=masses.dtype) / size
+    positive, negative = scheme.coefficients(mean, mean * (1 - mean), size)
+    positive = jnp.where(mean > 0, positive, 0).astype(masses.dtype)
+    negative = jnp.where(mean < 1, negative, 0).astype(masses.dtype)
+    return weigh(policy, counts, Table(positive, negative), size)
+
+
+def _batch(rules: Rules, policy: LogLinear, seed: Array, number: Array) -> LogLinear:
+    """The policy on a random subset of the prompts, drawn without replacement."""
+    prompts = policy.prior.shape[1]
+    keys = draw(rules.generator, seed, number, 1, prompts, stream=_BATCH_STREAM)[0]
+    _, chosen = jax.lax.top_k(keys, rules.batch or prompts)
+    return policy.take(chosen)

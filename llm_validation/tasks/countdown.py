@@ -211,7 +211,7 @@ def _make_problems(
     rng = np.random.default_rng(seed)
     found: dict[tuple[tuple[int, ...], int], list[int]] = {}
     operators = tuple(_OPERATORS.values())
-    for _ in range(1000 * count):
+    for _ in range(50 * count + 1000):
         numbers = [int(n) for n in rng.integers(1, largest + 1, size=rng.choice(sizes))]
         values = [Fraction(n) for n in numbers]
         while len(values) > 1:

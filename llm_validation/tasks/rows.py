@@ -137,7 +137,7 @@ def _read_jsonl(path: Path) -> Iterator[Row | str]:
                 continue
             where = f"{path}, line {number}"
             try:
-                values = json.loads(line.decode("utf-8"))
+                values = json.loads(line.rstrip(b"\r\n").decode("utf-8"))
             except UnicodeDecodeError as error:
                 yield f"{where}: not UTF-8 (byte {error.start + 1})"
             except json.JSONDecodeError as error:

@@ -1,0 +1,274 @@
+"""Sampling responses from a model: by transformers anywhere, by vLLM where it is installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from llm_validation.evaluate_config import EvaluateConfig
+from llm_validation.sampling import SeededChoice, uniform_rows
+from llm_validation.tasks.task import Prompt
+
+
+@dataclasses.dataclass(frozen=True)
+class Response:
+    """One sampled response.
+
+    Attributes:
+        text: The response without special tokens.
+        tokens: Its length in tokens, the end token included.
+        truncated: It was cut off at the longest length.
+        entropy: Mean entropy of the policy (at temperature 1) along it, in nats per token; NaN
+            where the engine does not tell.
+        log_probability: Mean log-probability of its tokens under that policy, in nats per token.
+    """
+
+    text: str
+    tokens: int
+    truncated: bool
+    entropy: float
+    log_probability: float
+
+
+class Sampler(Protocol):
+    """Samples responses to prompts."""
+
+    def sample(self, prompts: Sequence[Prompt], first: int) -> list[list[Response]]:
+        """Responses to each prompt; ``first`` is the first prompt's number in the evaluation."""
+
+
+def make_sampler(config: EvaluateConfig) -> Sampler:
+    """The sampler a configuration asks for; ``auto`` is vLLM where it is installed.
+
+    Raises:
+        OSError: No such model.
+        ImportError: vLLM was asked for and is not installed.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    installed = importlib.util.find_spec("vllm") is not None
+    if config.engine == "vllm" and not installed:
+        raise ImportError(
+            "vllm is not installed; pip install 'apw[vllm]', or --engine transformers"
+        )
+    if config.engine == "vllm" or (config.engine == "auto" and installed):
+        return VllmSampler(config)
+    return TransformersSampler(config)
+
+
+def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, padding on the left."""
+    tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
+    """Token ids of a prompt: text as it is, chat messages through the model's template.
+
+    Raises:
+        ValueError: Chat messages for a model without a chat template.
+    """
+    if isinstance(prompt, str):
+        return list(tokenizer(prompt)["input_ids"])
+    if not tokenizer.chat_template:
+        raise ValueError(
+            "the model has no chat template: evaluate it with the task option style='plain'"
+        )
+    text = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    # The template writes the special tokens itself.
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+class TransformersSampler:
+    """``model.generate`` with random numbers that belong to (seed, problem, sample).
+
+    A response therefore does not depend on the batch it is generated in, but for rounding.
+    """
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        self.config = config
+        self.tokenizer = load_tokenizer(config.model)
+        on_gpu = torch.cuda.is_available() and not config.cpu
+        self.device = torch.device("cuda" if on_gpu else "cpu")
+        dtype = config.dtype if config.dtype == "auto" else getattr(torch, config.dtype)
+        model = AutoModelForCausalLM.from_pretrained(
+            config.model, dtype=dtype, trust_remote_code=False
+        )
+        self.model: PreTrainedModel = model.eval()
+        self.model.to(device=self.device)
+        ends = self.model.generation_config.eos_token_id
+        ends = self.tokenizer.eos_token_id if ends is None else ends
+        self.ends = [ends] if isinstance(ends, int) else list(ends or [])
+
+    def sample(self, prompts: Sequence[Prompt], first: int) -> list[list[Response]]:
+        """Responses to each prompt, in chunks of at most ``batch`` rows."""
+        encoded = [prompt_tokens(self.tokenizer, prompt) for prompt in prompts]
+        n = self.config.samples
+        rows = [(place, sample) for place in range(len(prompts)) for sample in range(n)]
+        responses: list[list[Response]] = [[] for _ in prompts]
+        for start in range(0, len(rows), self.config.batch):
+            chunk = rows[start : start + self.config.batch]
+            drawn = self._generate(
+                [encoded[place] for place, _ in chunk],
+                [(first + place, sample) for place, sample in chunk],
+            )
+            for (place, _), response in zip(chunk, drawn, strict=True):
+                responses[place].append(response)
+        return responses
+
+    @torch.no_grad()
+    def _generate(
+        self, encoded: Sequence[list[int]], rows: Sequence[tuple[int, int]]
+    ) -> list[Response]:
+        config = self.config
+        batch = self.tokenizer.pad({"input_ids": list(encoded)}, return_tensors="pt")
+        batch = batch.to(self.device)
+        watch = _Watch()
+        processors = LogitsProcessorList([watch])
+        if config.temperature > 0:
+            uniforms = torch.from_numpy(self._uniforms(rows)).to(self.device)
+            processors.append(SeededChoice(uniforms, config.temperature, config.top_p))
+        output = self.model.generate(
+            **batch,
+            logits_processor=processors,
+            # The processor leaves one token per row to choose from: no other sampling is wanted.
+            generation_config=GenerationConfig(
+                do_sample=False,
+                max_new_tokens=config.max_response_tokens,
+                pad_token_id=self.tokenizer.pad_token_id,
+                eos_token_id=self.ends or None,
+            ),
+        )
+        width = batch["input_ids"].shape[1]
+        entropies, log_probabilities = watch.finish(output)
+        columns = (output[:, width:], entropies.T, log_probabilities.T)
+        return [
+            self._response(*row)
+            for row in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+
+    def _uniforms(self, rows: Sequence[tuple[int, int]]) -> np.ndarray:
+        longest, seed = self.config.max_response_tokens, self.config.seed
+        return np.concatenate(
+            [uniform_rows(seed, problem, sample, 1, longest) for problem, sample in rows]
+        )
+
+    def _response(
+        self, tokens: list[int], entropies: list[float], log_probabilities: list[float]
+    ) -> Response:
+        end = next((i for i, token in enumerate(tokens) if token in self.ends), None)
+        length = len(tokens) if end is None else end + 1
+        return Response(
+            text=str(self.tokenizer.decode(tokens[:length], skip_special_tokens=True)),
+            tokens=length,
+            truncated=end is None,
+            entropy=math.fsum(entropies[:length]) / length,
+            log_probability=math.fsum(log_probabilities[:length]) / length,
+        )
+
+
+class _Watch(LogitsProcessor):
+    """Notes entropy and log-probability of what is sampled, without keeping any logits."""
+
+    def __init__(self) -> None:
+        self.entropies: list[torch.Tensor] = []
+        self.log_probabilities: list[torch.Tensor] = []
+        self._last: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
+        """Leave the scores, shape (rows, vocabulary), as they are."""
+        self._note(input_ids)
+        self._last = scores.float().log_softmax(-1)
+        probabilities = self._last.exp()
+        products = torch.where(probabilities > 0, probabilities * self._last, 0.0)
+        self.entropies.append(-products.sum(-1).double().cpu())
+        return scores
+
+    def _note(self, sequences: torch.LongTensor) -> None:
+        if self._last is not None:
+            chosen = self._last.gather(-1, sequences[:, -1:]).squeeze(-1)
+            self.log_probabilities.append(chosen.double().cpu())
+
+    def finish(self, sequences: torch.LongTensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Entropies and log-probabilities, each of shape (tokens, rows)."""
+        self._note(sequences)
+        return torch.stack(self.entropies), torch.stack(self.log_probabilities)
+
+
+class VllmSampler:
+    """vLLM's offline engine, on GPU or CPU; it does not tell entropies."""
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        on_cpu = config.cpu or not torch.cuda.is_available()
+        if on_cpu:
+            # What vLLM needs to share two cores with anything else.
+            os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        from vllm import LLM
+
+        self.config = config
+        self.tokenizer = load_tokenizer(config.model)
+        self.llm: Any = LLM(
+            model=config.model,
+            dtype=config.dtype,
+            seed=config.seed,
+            enforce_eager=on_cpu,
+            trust_remote_code=False,
+        )
+
+    def sample(self, prompts: Sequence[Prompt], first: int) -> list[list[Response]]:
+        """Responses to each prompt; vLLM makes its own batches."""
+        from vllm import SamplingParams
+
+        config = self.config
+        parameters = [
+            SamplingParams(
+                n=config.samples,
+                temperature=config.temperature,
+                top_p=config.top_p,
+                max_tokens=config.max_response_tokens,
+                seed=_problem_seed(config.seed, first + place),
+                logprobs=0,  # of the sampled token alone
+            )
+            for place in range(len(prompts))
+        ]
+        inputs = [{"prompt_token_ids": prompt_tokens(self.tokenizer, prompt)} for prompt in prompts]
+        outputs = self.llm.generate(inputs, parameters, use_tqdm=False)
+        return [[_from_vllm(one) for one in output.outputs] for output in outputs]
+
+
+def _from_vllm(output: Any) -> Response:
+    length = len(output.token_ids)
+    log_probabilities = [
+        step[token].logprob for step, token in zip(output.logprobs, output.token_ids, strict=True)
+    ]
+    return Response(
+        text=output.text,
+        tokens=length,
+        truncated=output.finish_reason == "length",
+        entropy=math.nan,
+        log_probability=math.fsum(log_probabilities) / max(length, 1),
+    )
+
+
+def _problem_seed(seed: int, problem: int) -> int:
+    return int(np.random.SeedSequence((seed, problem)).generate_state(1)[0])

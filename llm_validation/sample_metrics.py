@@ -1,0 +1,161 @@
+"""From a table of sampled responses to pass@k, entropy and length, with intervals, by level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from llm_validation.outcomes import Outcome
+from theory.pass_at_k import bootstrap_interval, pass_at_k_table
+
+SAMPLE_COLUMNS = ("problem", "sample", "gold", "response", "outcome", "tokens", "truncated",
+                  "entropy", "log_probability", "level", "metadata")  # fmt: skip
+"""Columns of a samples file: one sampled response per row."""
+
+_NEEDED = ("problem", "outcome", "tokens", "truncated")
+_MEANS = {"tokens": "response_tokens", "truncated": "truncated", "entropy": "entropy",
+          "log_probability": "log_probability"}  # fmt: skip
+
+
+def read_samples(path: Path | str) -> pd.DataFrame:
+    """Read a samples file.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not Parquet, without rows, a column missing, or an outcome that is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file; give the samples.parquet of an evaluation")
+    try:
+        samples = pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is not a Parquet file: {error}") from error
+    missing = [column for column in _NEEDED if column not in samples]
+    if missing:
+        raise ValueError(f"{path} lacks the column {missing[0]!r}")
+    unknown = sorted(set(samples["outcome"]) - {str(outcome) for outcome in Outcome})
+    if unknown:
+        raise ValueError(
+            f"outcomes in {path} must be among {', '.join(Outcome)}; got {unknown[0]!r}"
+        )
+    if samples.empty:
+        raise ValueError(f"{path} holds no samples")
+    return samples
+
+
+def summarise(
+    samples: pd.DataFrame,
+    generator: np.random.Generator,
+    *,
+    attempts: Sequence[int] | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+) -> pd.DataFrame:
+    """Estimates over all problems, by level where levels are known, and for levels 4 and 5.
+
+    Every estimate is a mean over problems, with a percentile bootstrap over problems. A problem
+    with a response that could not be scored (``error``) has no pass@k and is counted.
+
+    Args:
+        samples: One response per row, with the columns problem, outcome, tokens, truncated, and
+            where known entropy, log_probability and level.
+        generator: Source of randomness for the bootstrap.
+        attempts: Values of k; default 1, 2, ..., n. Those above a group's smallest n are left out.
+        level: Coverage of the intervals.
+        resamples: Bootstrap resamples.
+
+    Returns:
+        Columns group, metric, k (0 where there is none), estimate, low, high, problems.
+    """
+    rows: list[Mapping[str, object]] = []
+    for group, part in _groups(samples):
+        rows += _pass_at_k(group, part, generator, attempts, level, resamples)
+        rows += _means(group, part, generator, level, resamples)
+        rows += _outcomes(group, part)
+    columns = ["group", "metric", "k", "estimate", "low", "high", "problems"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _groups(samples: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    groups = [("all", samples)]
+    if "level" in samples and samples["level"].notna().any():
+        for level in sorted(samples["level"].dropna().unique()):
+            groups.append((f"level={int(level)}", samples[samples["level"] == level]))
+        hard = samples[samples["level"].isin([4, 5])]
+        if hard["level"].nunique() == 2:
+            groups.append(("levels=4-5", hard))
+    return groups
+
+
+def _pass_at_k(
+    group: str,
+    samples: pd.DataFrame,
+    generator: np.random.Generator,
+    attempts: Sequence[int] | None,
+    level: float,
+    resamples: int,
+) -> list[Mapping[str, object]]:
+    outcome = samples["outcome"].astype(str)
+    by_problem = samples.assign(correct=outcome == "correct", error=outcome == "error").groupby(
+        "problem", sort=True
+    )
+    scored = by_problem.agg(n=("correct", "size"), c=("correct", "sum"), errors=("error", "sum"))
+    usable = scored[scored["errors"] == 0]
+    rows = [_count(group, "problems", len(scored)),
+            _count(group, "problems_unscored", len(scored) - len(usable))]  # fmt: skip
+    if usable.empty:
+        return rows
+    most = int(usable["n"].min())
+    k = [k for k in (attempts or range(1, most + 1)) if k <= most]
+    if not k:
+        return rows
+    table = pass_at_k_table(
+        usable["n"].to_numpy(), usable["c"].to_numpy(), generator, k=k, level=level,
+        resamples=resamples,
+    )  # fmt: skip
+    rows += [
+        {"group": group, "metric": "pass", "k": attempt, "estimate": estimate, "low": low,
+         "high": high, "problems": table.problems}
+        for attempt, estimate, low, high in table.rows()
+    ]  # fmt: skip
+    return rows
+
+
+def _means(
+    group: str,
+    samples: pd.DataFrame,
+    generator: np.random.Generator,
+    level: float,
+    resamples: int,
+) -> list[Mapping[str, object]]:
+    rows: list[Mapping[str, object]] = []
+    for column, metric in _MEANS.items():
+        if column not in samples:
+            continue
+        known = samples.assign(value=samples[column].astype(float)).dropna(subset=["value"])
+        means = known.groupby("problem", sort=True)["value"].mean().to_numpy(copy=True)
+        if not len(means):
+            continue
+        low, high = bootstrap_interval(means, generator, level=level, resamples=resamples)
+        rows.append({"group": group, "metric": metric, "k": 0, "estimate": means.mean(),
+                     "low": float(low), "high": float(high), "problems": len(means)})  # fmt: skip
+    return rows
+
+
+def _outcomes(group: str, samples: pd.DataFrame) -> list[Mapping[str, object]]:
+    shares = samples["outcome"].astype(str).value_counts(normalize=True)
+    problems = samples["problem"].nunique()
+    return [
+        {"group": group, "metric": f"outcome_{outcome}", "k": 0, "problems": problems,
+         "estimate": float(shares.get(str(outcome), 0.0)), "low": np.nan, "high": np.nan}
+        for outcome in Outcome
+    ]  # fmt: skip
+
+
+def _count(group: str, metric: str, value: int) -> Mapping[str, object]:
+    return {"group": group, "metric": metric, "k": 0, "estimate": float(value), "low": np.nan,
+            "high": np.nan, "problems": value}  # fmt: skip

@@ -1,0 +1,111 @@
+"""Summaries of sampled responses against enumeration, by group."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from llm_validation.sample_metrics import read_samples, summarise
+
+OUTCOMES = {
+    "a": "correct wrong wrong unparsable",
+    "b": "wrong wrong timeout wrong",
+    "c": "correct correct correct wrong",
+    "d": "correct error wrong wrong",
+}
+LEVELS = {"a": 1, "b": 4, "c": 5, "d": 5}
+
+
+@pytest.fixture
+def samples() -> pd.DataFrame:
+    rows = [
+        {
+            "problem": problem,
+            "outcome": outcome,
+            "tokens": 10 * (i + 1),
+            "truncated": i == 3,
+            "entropy": 0.5 if problem == "a" else np.nan,
+            "level": LEVELS[problem],
+        }
+        for problem, outcomes in OUTCOMES.items()
+        for i, outcome in enumerate(outcomes.split())
+    ]
+    return pd.DataFrame(rows).astype({"level": "Int64"})
+
+
+def find(summary: pd.DataFrame, group: str, metric: str, k: int = 0) -> pd.Series:
+    rows = summary[
+        (summary["group"] == group) & (summary["metric"] == metric) & (summary["k"] == k)
+    ]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def by_enumeration(problems: str, k: int) -> float:
+    """Share of the k-subsets of a problem's responses with a correct one, averaged."""
+    shares = []
+    for problem in problems:
+        subsets = list(itertools.combinations(OUTCOMES[problem].split(), k))
+        shares.append(np.mean(["correct" in subset for subset in subsets]))
+    return float(np.mean(shares))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_pass_at_k_is_the_share_of_subsets(samples, k):
+    summary = summarise(samples, np.random.default_rng(0), resamples=100)
+    # Problem d has a response that could not be scored.
+    groups = {"all": "abc", "level=1": "a", "level=5": "c", "levels=4-5": "bc"}
+    for group, problems in groups.items():
+        row = find(summary, group, "pass", k)
+        assert row["estimate"] == pytest.approx(by_enumeration(problems, k), abs=1e-12)
+        assert row["low"] <= row["estimate"] <= row["high"]
+        assert row["problems"] == len(problems)
+    assert find(summary, "all", "problems")["estimate"] == 4
+    assert find(summary, "all", "problems_unscored")["estimate"] == 1
+
+
+def test_means_and_outcome_shares(samples):
+    summary = summarise(samples, np.random.default_rng(0), resamples=100)
+    assert find(summary, "all", "response_tokens")["estimate"] == 25
+    assert find(summary, "all", "truncated")["estimate"] == 0.25
+    entropy = find(summary, "all", "entropy")
+    assert (entropy["estimate"], entropy["problems"]) == (0.5, 1)  # known for one problem only
+    assert find(summary, "all", "outcome_correct")["estimate"] == 5 / 16
+    assert find(summary, "level=5", "outcome_error")["estimate"] == 1 / 8
+    assert "entropy" not in set(summary[summary["group"] == "level=4"]["metric"])
+
+
+def test_attempts_beyond_the_samples_are_left_out(samples):
+    summary = summarise(samples, np.random.default_rng(0), attempts=(1, 4, 8), resamples=10)
+    assert summary[summary["metric"] == "pass"]["k"].unique().tolist() == [1, 4]
+
+
+def test_nothing_scored_gives_no_pass_at_k(samples):
+    broken = samples.assign(outcome="error")
+    summary = summarise(broken, np.random.default_rng(0), resamples=10)
+    assert "pass" not in set(summary["metric"])
+    assert find(summary, "all", "problems_unscored")["estimate"] == 4
+
+
+def test_without_levels_there_is_one_group(samples):
+    summary = summarise(samples.drop(columns="level"), np.random.default_rng(0), resamples=10)
+    assert set(summary["group"]) == {"all"}
+
+
+def test_broken_samples_files(samples, tmp_path):
+    file = tmp_path / "samples.parquet"
+    with pytest.raises(FileNotFoundError, match=r"is not a file; give the samples\.parquet"):
+        read_samples(file)
+    file.write_text("no Parquet")
+    with pytest.raises(ValueError, match="is not a Parquet file"):
+        read_samples(file)
+    samples.drop(columns="tokens").to_parquet(file)
+    with pytest.raises(ValueError, match="lacks the column 'tokens'"):
+        read_samples(file)
+    samples.assign(outcome="maybe").to_parquet(file)
+    with pytest.raises(ValueError, match=r"must be among correct, wrong.*got 'maybe'"):
+        read_samples(file)
+    samples[:0].to_parquet(file)
+    with pytest.raises(ValueError, match="holds no samples"):
+        read_samples(file)

@@ -1,0 +1,79 @@
+"""Reasoning-gym datasets: scored by their own functions, in a process that may be killed."""
+
+import json
+
+import pytest
+
+from llm_validation._verifier_worker import untagged
+from llm_validation.tasks import load_task
+from llm_validation.tasks.reasoning_gym import _tagged
+
+
+def answers_of(task):
+    return [json.loads(example.gold, object_hook=untagged)["answer"] for example in task.train]
+
+
+# Arithmetic, algebra (an evaluating scorer), code-like, logic; one whose entries need a hash seed.
+@pytest.mark.parametrize(
+    "name", ["chain_sum", "polynomial_multiplication", "base_conversion", "knights_knaves"]
+)
+def test_right_answers_score_and_wrong_ones_do_not(name):
+    options = {"train_size": 4, "test_size": 0, "workers": 1, "timeout": 20.0}
+    with load_task(f"reasoning_gym:{name}", seed=1, **options) as task:
+        golds = [example.gold for example in task.train]
+        right = [f"I think <answer>{answer}</answer>" for answer in answers_of(task)]
+        assert task.score(golds, right) == ["correct"] * 4
+        assert "correct" not in task.score(golds, ["<answer>a guess</answer>"] * 4)
+        untaged = [text.replace("answer>", "reply>") for text in right]
+        assert task.score(golds, untaged) == ["unparsable"] * 4
+
+
+def test_answers_evaluated_as_python_do_no_harm(tmp_path):
+    trap = tmp_path / "pwned"
+    payloads = [
+        f"open('{trap}', 'w')",
+        f"eval(chr(111) + 'pen')('{trap}', 'w')",
+        f"__import__('os').system('touch {trap}')",
+        f"exec('import os; os.mkdir(\"{trap}\")')",
+        "exec('import os; os.kill(os.getppid(), 9)')",
+        "exec('while True: pass')",
+        "9**9**9**9",
+        "(" * 5000,
+        "\0",
+        "\ud800",
+        "x" * 10**6,
+    ]
+    options = {"train_size": 1, "test_size": 0, "workers": 1, "timeout": 1.0}
+    with load_task("reasoning_gym:polynomial_multiplication", **options) as task:
+        golds = [task.train[0].gold] * len(payloads)
+        outcomes = task.score(golds, [f"<answer>{payload}</answer>" for payload in payloads])
+        assert set(outcomes) <= {"wrong", "unparsable", "timeout"}
+    assert not trap.exists()
+
+
+def test_splits_share_no_question():
+    with load_task("reasoning_gym:coin_flip", train_size=50, test_size=200, workers=1) as task:
+        asked = {example.prompt[0]["content"] for example in task.train}
+        assert task.test
+        assert not asked & {example.prompt[0]["content"] for example in task.test}
+        assert len(task.test) + task.report.dropped.get("test: leaked", 0) == 200
+
+
+def test_entries_survive_json():
+    entry = {"answer": None, "metadata": {"t": (1, [2.5, ("a",)]), "d": {1: "x", (2, 3): []}}}
+    assert json.loads(json.dumps(_tagged(entry)), object_hook=untagged) == entry
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "chain_sun"}, "unknown reasoning-gym dataset 'chain_sun'.*chain_sum"),
+        ({"config": {"min_terms": -3}}, "refuses the options of chain_sum"),
+        ({"config": {"magic": 1}}, "refuses the options of chain_sum"),
+        ({"threshold": 0.0}, r"threshold must lie in \(0, 1\]"),
+        ({"train_size": 0}, "train_size must be at least 1"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        load_task("reasoning_gym", **options)

@@ -130,9 +130,11 @@ def _plain(value: Any) -> Any:
 
 def _complaint(box: str, command: str) -> str:
     """The sentence inside the box that tyro draws around its complaints."""
-    lines = [line.strip("│ \t") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
-    parts = re.split(r"─{3,}", "\n".join(lines))
-    sentence = " ".join(parts[0].split()).rstrip(".") or "the options cannot be read"
+    lines = [line.strip("│ \t") for line in box.splitlines() if line[:1] not in ("╭", "╰")]
+    parts = [part.strip() for part in re.split(r"[─-]{3,}", "\n".join(lines))]
+    if not box.startswith("╭"):  # drawn in ASCII, the box's title is a part of its own
+        parts = parts[1:]
+    sentence = " ".join(" ".join(parts[:1]).split()).rstrip(".") or "the options cannot be read"
     # The dataclass that refused a value is not an option, and its message says enough.
     sentence = sentence.removeprefix("Error parsing config: ")
     suggested = []

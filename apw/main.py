@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import sys
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"apw {apw.__version__}")
         return 0
+    if isinstance(sys.stdout, io.TextIOWrapper) and "utf" not in sys.stdout.encoding.lower():
+        sys.stdout.reconfigure(errors="replace")  # a ρ that cannot be printed is no reason to fail
     name, *rest = words
     if name not in COMMANDS:
         return _fail("", f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")

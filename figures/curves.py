@@ -16,7 +16,7 @@ FEWEST_FOR_BOOTSTRAP = 5
 def curves_table(
     metrics: pd.DataFrame, metric: str, *, clock: str = "step", points: int = 120
 ) -> pd.DataFrame:
-    """Mean of a metric over seeds along a clock, with 95 % bootstrap intervals over seeds.
+    """Mean of a metric over seeds along a clock, with 95% bootstrap intervals over seeds.
 
     Seeds are interpolated onto common clock readings, as far as every seed got.
 
@@ -84,7 +84,7 @@ def readings(metrics: pd.DataFrame, metric: str, *, clock: str = "step") -> pd.D
 def intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the band around the mean over seeds of each point.
 
-    The 95 % percentile bootstrap for five seeds or more, the range of the seeds below.
+    The 95% percentile bootstrap for five seeds or more, the range of the seeds below.
 
     Args:
         values: Shape (seeds, points).
@@ -108,7 +108,7 @@ def band_in_words(seeds: int) -> str:
         return "one seed, hence no band"
     if seeds < FEWEST_FOR_BOOTSTRAP:
         return f"bands are the range of {seeds} seeds"
-    return f"bands are 95 % bootstrap intervals over {seeds} seeds"
+    return f"bands are 95% bootstrap intervals over {seeds} seeds"
 
 
 def draw_curves(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:

@@ -42,8 +42,8 @@ def theory_metrics(schemes: Sequence[str], *, target: float, group_size: int) ->
     """
     table = theory_table(schemes, starts=STARTS, target=target, group_size=group_size)
     tall = table.melt(id_vars=["start", "clock", "groups"], var_name="scheme")
-    names = ["excess/" + tall["clock"], tall["groups"], tall["start"].map("{:g}".format)]
-    metric = names[0].str.cat(names[1:], sep="/")
+    starts = tall["start"].map("{:g}".format)
+    metric = "excess/" + tall["clock"] + "/" + tall["groups"] + "/" + starts
     return tall.assign(seed=0, step=0, metric=metric)[["scheme", "seed", "step", "metric", "value"]]
 
 

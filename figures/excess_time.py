@@ -102,9 +102,9 @@ def excess_time_picture(
     caption = (
         f"Time to reach a success probability of {target:g} as a multiple of the optimum with the "
         "same update budget. Where responses are what costs, the symmetric schemes fall behind as "
-        f"successes get rare: from 1 %, {title('grpo')} takes {best.excess('grpo'):.2f} times the "
+        f"successes get rare: from 1%, {title('grpo')} takes {best.excess('grpo'):.2f} times the "
         f"optimal time in the limit of large groups and {best.excess('grpo', group_size):.2f} "
-        f"times in groups of {group_size}. From 40 % it takes {rich.excess('grpo'):.2f} times: "
+        f"times in groups of {group_size}. From 40% it takes {rich.excess('grpo'):.2f} times: "
         f"little is left to win. Where updates are what costs, {title('grpo')} is the optimum."
     )
     return Picture(

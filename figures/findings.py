@@ -78,11 +78,11 @@ def theory_findings(*, target: float, group_size: int) -> list[str]:
     )
     sentences = [
         f"When responses are what costs, the optimal weight is that of {title('sqrt_r')}. From a "
-        f"success probability of 1 %, {title('grpo')} takes {limit:.2f} times the optimal time in "
+        f"success probability of 1%, {title('grpo')} takes {limit:.2f} times the optimal time in "
         f"the limit of large groups, and {finite:.2f} times with {group_size} responses per "
         f"prompt, where {title('sqrt_r')} takes {sqrt:.2f} times: {title('grpo')} needs "
         f"{finite / sqrt:.2f} times as long as {title('sqrt_r')}.",
-        f"From a success probability of 40 %, {title('grpo')} in groups of {group_size} takes "
+        f"From a success probability of 40%, {title('grpo')} in groups of {group_size} takes "
         f"{late:.2f} times the optimal time, {later}.",
     ]
     if math.isclose(optimal_weight(0.01, target, clock="regular").excess("grpo"), 1, rel_tol=1e-6):
@@ -220,7 +220,7 @@ def _difference(scheme: str, reference: str, values: np.ndarray, base: np.ndarra
     differences = values - base
     low, high = (float(end[0]) for end in intervals(differences[:, None]))
     kind = (
-        f"95 % interval over {len(values)} paired seeds"
+        f"95% interval over {len(values)} paired seeds"
         if len(values) >= FEWEST_FOR_BOOTSTRAP
         else f"range of {len(values)} paired seeds"
     )

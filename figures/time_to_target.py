@@ -144,7 +144,7 @@ def time_to_target_picture(
         "Time to target",
         f"Time until the mean success probability is {config['target']:g}, as a multiple of "
         f"{title(reference)}'s: geometric mean over {seeds} seeds paired by prompts and draws "
-        f"with 95 % bootstrap intervals{predicted}. Left of the line is sooner.",
+        f"with 95% bootstrap intervals{predicted}. Left of the line is sooner.",
         "Two panels of horizontal bars of relative times, one bar per scheme.",
         table,
         draw,

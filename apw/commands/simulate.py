@@ -82,7 +82,7 @@ def _describe(options: Options, rows: Sequence[dict[str, Any]]) -> str:
         ]
         for row in sorted(shown, key=lambda row: (row["clock"], row["mean"]))
     ]
-    header = ["scheme", "clock", "mean", "95 % interval", "seeds there", f"relative to {reference}"]
+    header = ["scheme", "clock", "mean", "95% interval", "seeds there", f"relative to {reference}"]
     return "\n".join(
         [
             f"Time until the mean success probability of {config.prompts} prompts is "

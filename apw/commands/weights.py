@@ -22,7 +22,7 @@ class Options:
     """Optimal prompt weights under a fixed update budget, and the excess time of every scheme.
 
     The excess time is how much longer a scheme takes than the optimal weight with the same
-    budget: 1 is optimal, 1.55 takes 55 % longer.
+    budget: 1 is optimal, 1.55 takes 55% longer.
     """
 
     start: float = 0.01
@@ -161,7 +161,7 @@ def _in_words(value: float) -> str:
     if value <= OPTIMAL:
         return "optimal"
     more = 100 * (value - 1)
-    return f"{more:.2g} % longer" if more < 99 else f"{value:.3g} times as long"
+    return f"{more:.2g}% longer" if more < 99 else f"{value:.3g} times as long"
 
 
 def _lower(sentence: str) -> str:

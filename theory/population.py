@@ -161,7 +161,7 @@ def optimal_population(
 
     Args:
         start: ρ₀ of every prompt, or :class:`~theory.pass_rates.PassRates`; in (0, 1).
-        target: Mean final success, above the mean of ``start`` and below 1.
+        target: Mean final success, above the mean of ``start`` and below 1 − 2e-9.
         clock: What is paid per prompt.
         dynamics: The update rule.
         budget_density: b, as in :func:`theory.optimal.optimal_weight`.
@@ -184,10 +184,12 @@ def optimal_population(
     if np.any(rates.success <= 0) or np.any(rates.success >= 1):
         raise ValueError("start must lie in (0, 1) for every prompt")
     mean = rates.mean()
-    if not mean < target < 1:
+    if not mean < target < expit(_TOP):
         raise ValueError(
-            f"target must lie above the mean start, {mean:g}, and below 1; got {target:g}"
+            f"target must lie above the mean start, {mean:g}, and below 1 − 2e-9; got {target:g}"
         )
+    if not (math.isfinite(budget) and budget > 0):
+        raise ValueError(f"budget must be a positive number; got {budget}")
     lowest = float(rates.success.min())
     single = optimal_weight(
         lowest, max(target, (1 + lowest) / 2), clock=clock, dynamics=dynamics,

@@ -1,0 +1,181 @@
+"""Populations: brute force that knows no closed form, the single-prompt limit, certificates."""
+
+import numpy as np
+import pytest
+from scipy import integrate, optimize
+
+from theory.optimal import optimal_weight
+from theory.pass_rates import PassRates
+from theory.population import optimal_population
+
+COST = {"regular": lambda rho: 1.0 + 0 * rho, "effective": lambda rho: 1 / rho}
+
+
+def brute_force(start, share, target, clock):
+    """Least mean cost over ends and budgets: quadrature and SLSQP from many starts."""
+    start, share = np.array(start), np.array(share)
+    count, rng = len(start), np.random.default_rng(1)
+
+    def length(low, high):
+        margin = lambda r: np.sqrt(COST[clock](r) / (r * (1 - r)))  # noqa: E731
+        return integrate.quad(margin, low, high, epsabs=1e-12, limit=200)[0]
+
+    def cost(x):
+        budget = np.exp(x[count:])
+        lengths = [length(s, max(s, e)) for s, e in zip(start, x[:count], strict=True)]
+        return share @ (np.array(lengths) ** 2 / (budget / (share @ budget)))
+
+    best = np.inf
+    for _ in range(6):
+        ends = start + (0.99 - start) * rng.random(count)
+        found = optimize.minimize(
+            cost, np.append(ends, 0.3 * rng.normal(size=count)), method="SLSQP",
+            bounds=[(s, 0.9999) for s in start] + [(-25, 5)] * count,
+            constraints={"type": "eq", "fun": lambda x: share @ x[:count] - target},
+            options={"maxiter": 300, "ftol": 1e-12},
+        )  # fmt: skip
+        if abs(share @ found.x[:count] - target) < 1e-8:
+            best = min(best, found.fun)
+    return best
+
+
+@pytest.mark.parametrize("clock", ["regular", "effective"])
+@pytest.mark.parametrize(
+    ("start", "share", "target"),
+    [
+        ([0.01, 0.2], [0.5, 0.5], 0.5),
+        ([0.02, 0.02], [0.5, 0.5], 0.2),
+        ([0.05, 0.3], [0.7, 0.3], 0.4),
+        ([0.001, 0.3, 0.5], [1 / 3, 1 / 3, 1 / 3], 0.8),
+    ],
+)
+def test_brute_force_finds_nothing_better(start, share, target, clock):
+    ours = optimal_population(PassRates(np.array(start), np.array(share)), target, clock=clock)
+    assert ours.time == pytest.approx(brute_force(start, share, target, clock), rel=1e-6)
+
+
+def test_one_weight_function_for_all_prompts_is_what_an_optimiser_finds():
+    # Ends fixed, weights of both prompts free in every bin of ρ, midpoint rule.
+    start, end, bins, share = (0.05, 0.3), (0.7, 0.7), 8, np.array([0.6, 0.4])
+    edges = [np.linspace(a, b, bins + 1) for a, b in zip(start, end, strict=True)]
+    middle = np.concatenate([(e[1:] + e[:-1]) / 2 for e in edges])
+    width = np.concatenate([np.diff(e) for e in edges]) * np.repeat(share, bins)
+
+    def cost(logs):
+        weight = np.exp(logs) / (np.exp(logs) @ width)
+        return np.sum(width / (middle**2 * (1 - middle) * weight))
+
+    found = optimize.minimize(cost, np.zeros(2 * bins), method="BFGS", options={"gtol": 1e-9})
+    weight = np.exp(found.x)
+    single = optimal_weight(0.05, 0.7, clock="effective").weight(middle)
+    assert np.allclose(weight / single, (weight / single)[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("clock", ["regular", "effective", "affine", "any_success"])
+@pytest.mark.parametrize("dynamics", ["mirror", "softmax_gradient"])
+def test_one_prompt_is_the_single_prompt_optimum(clock, dynamics):
+    single = optimal_weight(0.02, 0.85, clock=clock, dynamics=dynamics, budget=3.0)
+    for start in ([0.02], [0.02] * 5):
+        many = optimal_population(start, 0.85, clock=clock, dynamics=dynamics, budget=3.0)
+        assert many.converged
+        assert many.time == pytest.approx(single.time, rel=1e-9)
+        assert many.end == pytest.approx(0.85, rel=1e-12)
+        rho = np.array([0.05, 0.5, 0.8])
+        assert np.allclose(many.weight(rho), single.weight(rho), rtol=1e-9)
+        for scheme in ("grpo", "linear_r"):
+            for size in (None, 16):
+                assert many.excess(scheme, size) == pytest.approx(
+                    single.excess(scheme, size), rel=1e-6
+                )
+
+
+def test_budgets_times_and_weights_are_consistent():
+    start = np.array([0.002, 0.03, 0.2, 0.45, 0.97])
+    best = optimal_population(start, 0.7, budget=2.5)
+    assert best.share @ best.end == pytest.approx(0.7, rel=1e-12)
+    assert best.share @ best.prompt_budget == pytest.approx(2.5, rel=1e-12)
+    assert best.share @ best.prompt_time == pytest.approx(best.time, rel=1e-12)
+    for place in np.flatnonzero(best.end > start):
+        ends = start[place], best.end[place]
+        spent = integrate.quad(lambda r: best.weight(np.array(r)), *ends, limit=200)[0]
+        assert spent == pytest.approx(best.prompt_budget[place], rel=1e-8)
+        took = integrate.quad(
+            lambda r: 1 / (r * best.weight(np.array(r)) * r * (1 - r)), *ends, limit=200
+        )[0]
+        assert took == pytest.approx(best.prompt_time[place], rel=1e-8)
+    assert best.prompt_budget[-1] == best.prompt_time[-1] == 0
+
+
+def test_trained_prompts_share_one_end_where_margins_agree():
+    start = PassRates.beta(0.4, 2.0, nodes=40).success
+    best = optimal_population(start, 0.6)
+    trained = best.end > start
+    assert 0 < trained.sum() < len(start)
+    # All but at most one of them, which may stop on the falling side of the margin.
+    assert np.count_nonzero(np.abs(best.end[trained] - best.level) > 1e-9) <= 1
+    untouched = start[~trained]
+    assert np.all((untouched >= best.level) | (untouched <= start[trained].min()))
+
+
+def test_ten_thousand_prompts_come_with_a_certificate():
+    rng = np.random.default_rng(0)
+    start = rng.beta(0.3, 2, 10_000).clip(1e-6, 1 - 1e-6)
+    for clock in ("regular", "effective"):
+        for target in (0.3, 0.9):
+            best = optimal_population(start, target, clock=clock)
+            assert best.converged
+            # Identical prompts are interchangeable, so the duality gap is at most one of them.
+            assert best.gap < 1e-4
+            assert best.share @ best.end == pytest.approx(target, rel=1e-9)
+
+
+def test_no_random_change_of_ends_is_cheaper():
+    rng = np.random.default_rng(2)
+    start = np.sort(rng.beta(0.5, 2.0, 12))
+    best = optimal_population(start, 0.6, clock="effective")
+    antiderivative = lambda r: -2 * np.arctanh(np.sqrt(1 - r))  # noqa: E731
+    least = np.sqrt(best.time)
+    exact = np.mean(antiderivative(best.end) - antiderivative(start))
+    assert least == pytest.approx(exact, rel=1e-10)
+    for scale in (1e-3, 1e-2, 0.2):
+        for _ in range(200):
+            end = np.clip(best.end + scale * rng.normal(size=12), start, 0.9999)
+            free = end > start
+            end[free] += (0.6 - end.mean()) * 12 / free.sum()
+            if np.any(end < start) or np.any(end >= 1):
+                continue
+            assert np.mean(antiderivative(end) - antiderivative(start)) >= least * (1 - 1e-12)
+
+
+def test_excess_of_any_scheme_is_at_least_one_less_the_gap():
+    start = PassRates.beta(0.5, 3.0, nodes=24)
+    start = PassRates(start.success.clip(1e-5), start.share)
+    best = optimal_population(start, 0.7)
+    for scheme in ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r"):
+        assert best.excess(scheme) >= 1 - best.gap
+    assert best.excess(lambda rho: 3 * rho**-0.5) == pytest.approx(
+        best.excess(lambda rho: rho**-0.5), rel=1e-9
+    )
+
+
+def test_a_margin_with_several_minima_is_reported():
+    bumpy = lambda rho: np.exp(2 * np.sin(40 * rho)) / rho  # noqa: E731
+    best = optimal_population([0.05, 0.2], 0.6, clock=bumpy)
+    assert not best.converged
+    assert "fall and then rise" in best.message
+    assert best.share @ best.end == pytest.approx(0.6, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("start", "target", "keywords", "message"),
+    [
+        ([0.0, 0.5], 0.9, {}, "start"),
+        ([0.3, 0.5], 0.4, {}, "target"),
+        ([0.3], 1.0, {}, "target"),
+        ([0.3], 0.9, {"budget": 0.0}, "budget"),
+        ([0.3], 0.9, {"clock": "sundial"}, "unknown clock"),
+    ],
+)
+def test_bad_input_is_named(start, target, keywords, message):
+    with pytest.raises(ValueError, match=message):
+        optimal_population(start, target, **keywords)

@@ -160,10 +160,11 @@ def calibrated_by_hand(rewards, confidence, scale="practical", inside=None):
 
 
 confidences = st.floats(1e-6, 1.0)
+fractions = st.just(0.0) | st.floats(1e-100, 1)  # by hand, smaller ones overflow 1/r
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1), confidences), min_size=1, max_size=10))
+@given(st.lists(st.tuples(fractions, confidences), min_size=1, max_size=10))
 def test_penalties_lie_between_zero_and_one_over_the_group_size(group):
     rewards, confidence = (np.array(column) for column in zip(*group, strict=True))
     calibrated = lens.calibrated_rewards(rewards, np.log(confidence))

@@ -1,0 +1,229 @@
+"""Sweeps: every scheme in every regime, at its own best learning rate from one grid.
+
+The learning rate of a scheme in a regime is the one with the least median time to target over
+tuning seeds, on a stated clock; a rate that never gets there counts as ∞, and ties, such as a
+target nobody reaches, go to the higher mean success along the run. Tuning seeds are not used
+again: the measurements come from fresh seeds, paired between schemes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from apw.runs import Run, is_finished, read_config, read_metrics, write_json, write_table
+from sim.config import SimulationConfig, from_dict, to_dict
+from sim.summary import CLOCK_METRICS, seed_times, time_to_target
+
+TUNING_SEED = 1_000_000
+"""Tuning seeds begin this far above the seeds of the measurements."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+    """A sweep.
+
+    Raises:
+        ValueError: A value that is not allowed.
+    """
+
+    base: SimulationConfig = dataclasses.field(default_factory=SimulationConfig)
+    """What all regimes have in common; its schemes and seeds are those of the measurements."""
+
+    regimes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=lambda: {"base": {}})
+    """Fields of the base that a regime changes, by the regime's name."""
+
+    learning_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+    """The grid, the same for every scheme."""
+
+    tuning_seeds: int = 3
+    """Seeds per grid point; 0 takes the learning rates of the base as they are."""
+
+    clock: str = "updates"
+    """Clock on which a learning rate has to be fast."""
+
+    def __post_init__(self) -> None:
+        if not self.regimes:
+            raise ValueError("regimes must name at least one regime")
+        if self.tuning_seeds < 0:
+            raise ValueError(f"tuning_seeds must be at least 0; got {self.tuning_seeds}")
+        if self.tuning_seeds and not self.learning_rates:
+            raise ValueError("learning_rates must hold at least one rate to choose from")
+        if any(not 0 < rate < float("inf") for rate in self.learning_rates):
+            raise ValueError("learning_rates must be positive and finite")
+        if self.clock not in CLOCK_METRICS:
+            raise ValueError(f"clock must be one of {', '.join(CLOCK_METRICS)}; got {self.clock!r}")
+        for name in self.regimes:
+            if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+                raise ValueError(f"a regime is named by letters, digits and ._-; got {name!r}")
+            self.regime(name)
+
+    def regime(self, name: str, **changes: Any) -> SimulationConfig:
+        """Configuration of a regime, with further changes."""
+        return from_dict({**to_dict(self.base), **self.regimes[name], **changes})
+
+
+def sweep_from_dict(values: Mapping[str, Any]) -> SweepConfig:
+    """Read a sweep from JSON or TOML values.
+
+    >>> sweep_from_dict({"base": {"steps": 20}, "regimes": {"hard": {"start": 0.001}}}).clock
+    'updates'
+    """
+    fields = {field.name for field in dataclasses.fields(SweepConfig)}
+    unknown = sorted(set(values) - fields)
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0]!r}; a sweep has: {', '.join(sorted(fields))}")
+    read = dict(values)
+    if "base" in read:
+        read["base"] = from_dict(read["base"])
+    if "learning_rates" in read:
+        read["learning_rates"] = tuple(float(rate) for rate in read["learning_rates"])
+    return SweepConfig(**read)
+
+
+def read_sweep(path: Path | str) -> SweepConfig:
+    """Read a sweep from a TOML file.
+
+    Raises:
+        ValueError: The file is missing, is not TOML, or holds a value that is not allowed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; a sweep is a TOML file")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}") from error
+    return sweep_from_dict(values)
+
+
+def sweep(
+    config: SweepConfig,
+    path: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+    executor: Literal["local", "ray"] = "local",
+) -> pd.DataFrame:
+    """Tune and measure every scheme in every regime.
+
+    The folder gets ``metrics.parquet`` (column ``run`` is the regime), ``tuning.parquet`` (every
+    grid point), ``rates.json`` (the picks), ``times.parquet`` (times to target with intervals) and
+    ``cells/``, a run folder per grid point and regime. A killed sweep goes on where it was.
+
+    Args:
+        config: What to run.
+        path: Folder of the sweep; with Ray, on a disk that all machines share.
+        overwrite: Delete whatever sweep the folder holds.
+        progress: Show a progress bar.
+        executor: ``"local"``, or ``"ray"`` for the machines of a Ray cluster.
+
+    Returns:
+        The metrics of the measurements.
+
+    Raises:
+        RunExistsError: The folder holds something else.
+    """
+    path = Path(path)
+    described = _to_dict(config)
+    if not overwrite and is_finished(path) and read_config(path) == described:
+        return read_metrics(path)
+    Run.open(path, described, arm="sim", overwrite=overwrite)
+    cells = path / "cells"
+    tuning: dict[Path, SimulationConfig] = {}
+    if config.tuning_seeds:
+        for regime in config.regimes:
+            for rate in config.learning_rates:
+                tuning[cells / f"tune-{regime}-{rate:g}"] = config.regime(
+                    regime, learning_rate=rate, learning_rates={}, seeds=config.tuning_seeds,
+                    seed=config.base.seed + TUNING_SEED,
+                )  # fmt: skip
+        _run_cells(tuning, executor, progress, "tuning")
+    table, picks = _choose(config, cells)
+    write_table(path / "tuning.parquet", table)
+    write_json(path / "rates.json", picks)
+    measured = {
+        cells / f"measure-{regime}": config.regime(
+            regime, **({"learning_rates": picks[regime]} if picks else {})
+        )
+        for regime in config.regimes
+    }
+    _run_cells(measured, executor, progress, "measuring")
+    parts = []
+    times = []
+    for regime, cell in zip(config.regimes, measured, strict=True):
+        metrics = read_metrics(cell)
+        parts.append(metrics.assign(run=regime))
+        times.append(time_to_target(metrics, measured[cell].target).assign(regime=regime))
+    write_table(path / "times.parquet", pd.concat(times, ignore_index=True))
+    write_table(path / "metrics.parquet", pd.concat(parts, ignore_index=True))
+    return read_metrics(path)
+
+
+def _run_cells(
+    cells: Mapping[Path, SimulationConfig], executor: str, progress: bool, name: str
+) -> None:
+    waiting = {path: config for path, config in cells.items() if not is_finished(path)}
+    finished: Iterable[Path]
+    if executor == "ray":
+        from sim.cluster import run_on_ray
+
+        finished = run_on_ray(waiting)
+    else:
+        finished = _run_here(waiting)
+    bar = tqdm(finished, total=len(waiting), desc=name, unit=" runs", disable=not progress)
+    for _ in bar:
+        pass
+
+
+def _run_here(cells: Mapping[Path, SimulationConfig]) -> Iterable[Path]:
+    from sim.run import simulate
+
+    for path, config in cells.items():
+        simulate(config, path, progress=False)
+        yield path
+
+
+def _choose(config: SweepConfig, cells: Path) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    """Grid points as a table, and the chosen learning rate of every regime and scheme."""
+    rows: list[dict[str, Any]] = []
+    for regime in config.regimes if config.tuning_seeds else ():
+        target = config.regime(regime).target
+        for rate in config.learning_rates:
+            metrics = read_metrics(cells / f"tune-{regime}-{rate:g}")
+            times = seed_times(metrics, target)
+            times = times[times["clock"] == config.clock]
+            level = metrics[metrics["metric"] == "success"].groupby("scheme")["value"].mean()
+            for scheme, group in times.groupby("scheme", sort=False):
+                rows.append(
+                    {
+                        "regime": regime, "scheme": scheme, "learning_rate": rate,
+                        "time": float(np.median(group["time"])), "success": float(level[scheme]),
+                    }
+                )  # fmt: skip
+    columns = ["regime", "scheme", "learning_rate", "time", "success"]
+    table = pd.DataFrame(rows, columns=columns)
+    order = table.sort_values(["time", "success"], ascending=[True, False], kind="stable")
+    best = order.drop_duplicates(["regime", "scheme"])
+    table["chosen"] = table.index.isin(best.index)
+    ends = (min(config.learning_rates, default=0), max(config.learning_rates, default=0))
+    table["at_edge"] = table["chosen"] & table["learning_rate"].isin(ends)
+    picks: dict[str, dict[str, float]] = {}
+    for row in best.to_dict("records"):
+        picks.setdefault(row["regime"], {})[row["scheme"]] = row["learning_rate"]
+    return table, picks
+
+
+def _to_dict(config: SweepConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    values["base"] = to_dict(config.base)
+    read: dict[str, Any] = json.loads(json.dumps(values))
+    return read

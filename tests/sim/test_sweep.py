@@ -1,0 +1,151 @@
+"""Sweeps: the rule that picks learning rates, pairing, resume, and the same table through Ray."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from sim.config import SimulationConfig
+from sim.sweep import SweepConfig, read_sweep, sweep, sweep_from_dict
+
+BASE = SimulationConfig(
+    schemes=("grpo", "linear_r"), seeds=2, prompts=8, answers=4, correct_answers=1, start=0.2,
+    group_size=4, steps=40, measure_every=4, checkpoint_every=2, pass_k=(1,), target=0.8,
+)  # fmt: skip
+SMALL = SweepConfig(
+    base=BASE,
+    regimes={"easy": {"start": 0.4}, "hard": {}},
+    learning_rates=(0.01, 2.0),
+    tuning_seeds=2,
+)
+
+
+def test_rates_are_chosen_by_time_and_measured_on_fresh_seeds(tmp_path):
+    metrics = sweep(SMALL, tmp_path / "sweep", progress=False)
+    rates = json.loads((tmp_path / "sweep" / "rates.json").read_text())
+    # At 0.01 nothing reaches 0.8 in 40 steps.
+    assert rates == {r: {"grpo": 2.0, "linear_r": 2.0} for r in ("easy", "hard")}
+    tuning = pd.read_parquet(tmp_path / "sweep" / "tuning.parquet")
+    assert len(tuning) == 2 * 2 * 2
+    assert tuning["at_edge"].sum() == 4
+    assert set(metrics["seed"]) == {0, 1}
+    assert set(metrics["run"]) == {"easy", "hard"}
+    times = pd.read_parquet(tmp_path / "sweep" / "times.parquet")
+    assert set(times["regime"]) == {"easy", "hard"}
+    assert (times.loc[times["scheme"] == "grpo", "ratio"] == 1).all()
+
+
+def test_sweep_killed_in_a_cell_ends_with_the_same_table(tmp_path):
+    whole = sweep(SMALL, tmp_path / "whole", progress=False)
+    code = (
+        "import sys; from sim.sweep import *\n"
+        "import tests.sim.test_sweep as t\n"
+        "sweep(t.SMALL, sys.argv[1], progress=False)"
+    )
+    folder = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], env={**os.environ, "JAX_ENABLE_X64": "1"}
+    )
+    started = time.monotonic()
+    while not list(folder.glob("cells/*/checkpoints/*.npz")) and process.poll() is None:
+        assert time.monotonic() - started < 120
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "metrics.parquet").exists()
+    resumed = sweep(SMALL, folder, progress=False)
+    pd.testing.assert_frame_equal(whole, resumed, check_exact=True)
+
+
+def test_sweep_is_read_from_toml(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text(
+        'clock = "responses"\nlearning_rates = [0.1, 1]\n'
+        '[base]\nschemes = ["grpo", "sqrt_r"]\n[regimes.scratch]\nstart = 0.001\n'
+    )
+    config = read_sweep(file)
+    assert config.regime("scratch").start == 0.001
+    assert config.learning_rates == (0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"grid": [1]}, "unknown field 'grid'"),
+        ({"regimes": {}}, "at least one regime"),
+        ({"regimes": {"a/b": {}}}, "named by letters"),
+        ({"regimes": {"x": {"start": 2}}}, "start must be"),
+        ({"learning_rates": [0.0]}, "positive and finite"),
+        ({"clock": "wall"}, "clock must be one of updates"),
+        ({"tuning_seeds": -1}, "at least 0"),
+    ],
+)
+def test_bad_sweeps_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        sweep_from_dict(values)
+
+
+def test_missing_or_broken_file(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        read_sweep(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("= 1")
+    with pytest.raises(ValueError, match="not valid TOML"):
+        read_sweep(tmp_path / "bad.toml")
+
+
+def test_without_ray_the_message_names_the_extra(tmp_path):
+    if importlib.util.find_spec("ray") is not None:
+        pytest.skip("Ray is installed")
+    with pytest.raises(ModuleNotFoundError, match=r"apw\[cluster\]"):
+        sweep(SMALL, tmp_path / "sweep", progress=False, executor="ray")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra cluster")
+@pytest.mark.filterwarnings("ignore")
+def test_ray_with_a_killed_worker_gives_the_same_table(tmp_path):
+    import ray
+
+    slow = dataclasses.replace(
+        SMALL, base=dataclasses.replace(BASE, steps=4000, measure_every=4), tuning_seeds=1
+    )
+    whole = sweep(slow, tmp_path / "whole", progress=False)
+    killer = subprocess.Popen([sys.executable, "-c", KILLER, str(tmp_path / "ray")])
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        by_ray = sweep(slow, tmp_path / "ray", progress=False, executor="ray")
+    finally:
+        ray.shutdown()
+        killer.wait(timeout=60)
+    assert (tmp_path / "ray" / "killed").exists()
+    pd.testing.assert_frame_equal(whole, by_ray, check_exact=True)
+
+
+KILLER = """
+import os, pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[1])
+for _ in range(6000):
+    cells = [c for c in folder.glob("cells/*/checkpoints/*.npz")]
+    open_cells = [c for c in cells if not (c.parents[1] / "metrics.parquet").exists()]
+    workers = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\\0", b" ").decode()
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, ValueError):
+                continue
+            if line.startswith("ray::_run_cell"):
+                workers.append(int(entry.name))
+    if open_cells and workers:
+        (folder / "killed").write_text(str(workers[0]))
+        os.kill(workers[0], signal.SIGKILL)
+        break
+    time.sleep(0.01)
+"""

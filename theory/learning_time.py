@@ -15,10 +15,11 @@ variance 1 and the score as a whole variance D (``score_variance``); a share s (
 a prompt learns comes from the average of the batch, the rest from its own M responses, so only the
 shared part is averaged over B; the second-order harm L (``curvature``) is the same in every
 direction and for every prompt; every prompt is visited in every update; fluctuations enter through
-their mean effect alone. s = 0 is a table with a row per prompt, s = 1 one direction for all.
+their mean effect alone. s = 0 is a table with a row per prompt, s = 1 one direction for all; under
+the mirror flow easy prompts then reach ρ = 1 in finite time and stay there.
 
-L rescales η and the time alike and so leaves ratios of times alone. Harm by η²f² dominates for
-D ≪ B M and harm by noise for D ≫ B M: the two regimes of claim O4.
+L rescales η and the time alike and so leaves ratios of times alone. The two regimes
+of claim O4: harm by η²f² dominates where D(1−s + s/B) ≪ M, harm by noise where it is ≫ M.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import pytest
 from scipy import integrate, optimize
 from scipy.special import expit, logit
 
-from theory.crossover import crossover, predicted_speedup
 from theory.finite_group import moments
 from theory.learning_time import Setting, learning_time
 from theory.pass_rates import PassRates
@@ -121,56 +120,6 @@ def test_time_grows_with_noise_and_falls_with_prompts():
     assert np.all(np.diff(batch) < 0)
 
 
-def test_asymmetry_pays_from_scratch_less_with_noise_and_not_after_fine_tuning():
-    scratch = [
-        predicted_speedup("linear_r", "grpo", start=0.01, target=0.9, score_variance=d)
-        for d in (0.0, 10.0, 1e4)
-    ]
-    assert scratch[0] > 1.25
-    assert np.all(np.diff(scratch) < 0)
-    for noise in (0.0, 1e4):
-        tuned = predicted_speedup("linear_r", "grpo", start=0.4, target=0.9, score_variance=noise)
-        assert tuned < 1
-
-
-def test_a_crossover_is_where_the_speed_up_is_one():
-    common = {"target": 0.9, "group_size": 16, "clock": "regular"}
-    found = crossover(
-        "sqrt_r", "grpo", over="score_variance", low=1e-2, high=1e5, start=0.003, **common
-    )
-    assert found.converged
-    assert found.speedup_low > 1 > found.speedup_high
-    at = predicted_speedup("sqrt_r", "grpo", start=0.003, score_variance=found.value, **common)
-    assert at == pytest.approx(1, abs=2e-3)
-    # More prompts whose noise is shared move the crossover to proportionally more noise.
-    shared = crossover(
-        "sqrt_r", "grpo", over="score_variance", low=1e-2, high=1e6, start=0.003, prompts=10,
-        sharing=1.0, **common,
-    )  # fmt: skip
-    assert shared.value == pytest.approx(10 * found.value, rel=0.02)
-
-
-def test_crossovers_in_group_size_and_sharing_bracket_one():
-    common = {"start": 0.003, "target": 0.9, "clock": "regular", "score_variance": 100.0}
-    found = crossover("sqrt_r", "grpo", over="group_size", low=2, high=64, **common)
-    assert found.converged
-    below, above = (
-        predicted_speedup("sqrt_r", "grpo", group_size=int(m), **common)
-        for m in (found.value - 1, found.value)
-    )
-    assert (below - 1) * (above - 1) <= 0
-    shared = crossover("sqrt_r", "grpo", over="sharing", low=0, high=1, prompts=64, **common)
-    assert shared.converged
-    assert 0 < shared.value < 1
-
-
-def test_a_range_without_a_crossover_is_reported():
-    found = crossover("sqrt_r", "rloo", over="start", low=1e-3, high=2e-3)
-    assert not found.converged
-    assert math.isnan(found.value)
-    assert "sooner" in found.message
-
-
 def test_a_scheme_whose_drift_has_the_wrong_sign_never_arrives():
     backwards = table_scheme([0, -1.0, -1.0], [0.0, 0.0, 0.0])
     setting = Setting(group_size=2)
@@ -178,10 +127,6 @@ def test_a_scheme_whose_drift_has_the_wrong_sign_never_arrives():
     assert not result.converged
     assert math.isinf(result.time)
     assert "falls" in result.message
-    keywords = {"start": 0.1, "target": 0.9, "group_size": 2}
-    assert predicted_speedup(backwards, "grpo", **keywords) == 0
-    assert predicted_speedup("grpo", backwards, **keywords) == math.inf
-    assert math.isnan(predicted_speedup(backwards, backwards, **keywords))
 
 
 @pytest.mark.parametrize(
@@ -193,8 +138,6 @@ def test_a_scheme_whose_drift_has_the_wrong_sign_never_arrives():
         (lambda: Setting(curvature=0), "curvature"),
         (lambda: learning_time("grpo", [0.0, 0.5], 0.9), "start"),
         (lambda: learning_time("grpo", 0.5, 0.4), "target"),
-        (lambda: crossover("grpo", "rloo", over="beta", low=0, high=1), "over"),
-        (lambda: crossover("grpo", "rloo", over="sharing", low=1, high=0), "low"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -114,8 +114,8 @@ def crossing(clock: np.ndarray, level: np.ndarray, target: float) -> float:
     if above.size == 0:
         return float("inf")
     i = int(above[0])
-    if i == 0:
-        return float(clock[0])
+    if i == 0 or not np.isfinite(clock[i]):
+        return float(clock[i])
     share = (target - level[i - 1]) / (level[i] - level[i - 1])
     return float(clock[i - 1] + share * (clock[i] - clock[i - 1]))
 

@@ -20,7 +20,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP)   ## theory, simulation and a small language model in under ten minutes
-	$(BIN)/apw demo --overwrite
+	$(BIN)/apw demo
 
 test: $(STAMP) lint types  ## tests, doctests, lint and types
 	$(BIN)/python -m pytest -n 2 --doctest-modules theory sim figures apw tests

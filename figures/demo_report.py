@@ -84,7 +84,7 @@ def theory_section(folder: Path) -> Section:
         "finite groups, exact binomial sums; no sampling.",
         commands=[f"apw weights --start 0.01 --target {target:g} --group-size {size}",
                   "apw figures"],
-        folder=str(folder),
+        folder=f"{folder.name}/",
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def simulation_section(folder: Path) -> Section:
         findings=simulation_findings(metrics, config),
         pictures=run_pictures(folder),
         commands=[_simulate_command(config)],
-        folder=str(folder),
+        folder=f"{folder.name}/",
     )
 
 
@@ -148,7 +148,7 @@ def training_section(folder: Path) -> Section:
         findings=training_findings(metrics),
         pictures=run_pictures(folder),
         commands=[_train_command(config)],
-        folder=str(folder),
+        folder=f"{folder.name}/",
     )
 
 

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from figures.curves import FEWEST_FOR_BOOTSTRAP, intervals
+from figures.curves import FEWEST_FOR_BOOTSTRAP, intervals, readings
 from figures.style import in_order, title
 from figures.time_to_target import time_to_target_table
+from sim.summary import crossing
 from theory.optimal import optimal_weight
 
 _CLOCK_NAMES = {"effective": "responses", "updates": "updates"}
+
+HALFWAY = 0.5
+"""Success at which the training of language models is timed."""
 
 COLLAPSED = 0.5
 """A run has collapsed if it ends below this share of the success it started from."""
@@ -181,6 +185,8 @@ def training_findings(metrics: pd.DataFrame, *, reference: str = "grpo") -> list
                 "it started"
             )
         sentences.append(sentence + ".")
+    if metric == "success":
+        sentences += _halfway(metrics, list(ends), reference)
     if reference in ends:
         sentences += [
             _difference(scheme, reference, ends[scheme][1], ends[reference][1])
@@ -190,6 +196,44 @@ def training_findings(metrics: pd.DataFrame, *, reference: str = "grpo") -> list
     wrong = _all_wrong(metrics)
     if wrong:
         sentences.append(wrong)
+    return sentences
+
+
+def _halfway(metrics: pd.DataFrame, schemes: Sequence[str], reference: str) -> list[str]:
+    """Steps until success is 50%, relative to the reference."""
+    success = readings(metrics, "success").sort_values("reading")
+    steps = {
+        scheme: np.array(
+            [
+                crossing(run["reading"].to_numpy(), run["value"].to_numpy(), HALFWAY)
+                for _, run in success[success["scheme"] == scheme].groupby("seed")
+            ]
+        )
+        for scheme in schemes
+    }
+    if reference not in steps or not np.all(np.isfinite(np.concatenate(list(steps.values())))):
+        reached = [
+            f"{title(scheme)} in {int(np.isfinite(times).sum())} of {len(times)}"
+            for scheme, times in steps.items()
+        ]
+        return [f"A success probability of {HALFWAY:.0%} was reached by {' and '.join(reached)}."]
+    sentences = []
+    for scheme in schemes:
+        ratios = np.log(steps[scheme] / steps[reference])
+        if scheme == reference or np.all(steps[reference] == 0):
+            continue
+        low, high = (float(np.exp(end[0])) for end in intervals(ratios[:, None]))
+        row = {"ratio": float(np.exp(ratios.mean())), "ratio_low": low, "ratio_high": high}
+        sentences.append(
+            f"Steps until that probability is {HALFWAY:.0%}: {title(reference)} "
+            f"{steps[reference].mean():.0f}, {title(scheme)} {steps[scheme].mean():.0f}; with "
+            f"{title(reference)}'s as 1, {title(scheme)} {_verdict(row)}, "
+            + (
+                "95% bootstrap interval."
+                if len(ratios) >= FEWEST_FOR_BOOTSTRAP
+                else f"the range of {_seeds(len(ratios))}: a hint at most."
+            )
+        )
     return sentences
 
 
@@ -227,6 +271,7 @@ def _difference(scheme: str, reference: str, values: np.ndarray, base: np.ndarra
     numbers = (
         f"{100 * differences.mean():+.1f} points ({kind}: {100 * low:+.1f} to {100 * high:+.1f})"
     )
+    numbers = numbers.replace("-", "−")
     if low <= 0 <= high:
         return (
             f"{names}: the difference at the end is {numbers}, which includes 0: a run this short "

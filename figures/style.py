@@ -30,6 +30,12 @@ WIDE = 7.0
 _BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 _YELLOW, _BLUE, _RED, _PURPLE, _GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 
+_ON_DARK = {
+    _BLACK: "#FFFFFF", _BLUE: "#3D94D9", _SKY: "#9AD8FA", _GREY: "#A6A6A6", _RED: "#F0762B",
+    _GREEN: "#1FBF93",
+}  # fmt: skip
+"""Colours that would be too dark on a dark page, lightened."""
+
 Dash = str | tuple[float, tuple[float, ...]]
 
 
@@ -84,7 +90,7 @@ def look(scheme: str, theme: Theme = "light") -> Look:
 
     Args:
         scheme: Name in ``SCHEMES``, with options after a colon or not.
-        theme: ``"dark"`` turns black into white.
+        theme: ``"dark"`` lightens dark colours, black to white.
 
     Raises:
         ValueError: An unknown scheme.
@@ -102,8 +108,8 @@ def optimum(theme: Theme = "light") -> Look:
 
 
 def _lit(found: Look, theme: Theme) -> Look:
-    if theme == "dark" and found.color == _BLACK:
-        return dataclasses.replace(found, color="#FFFFFF")
+    if theme == "dark":
+        return dataclasses.replace(found, color=_ON_DARK.get(found.color, found.color))
     return found
 
 

@@ -92,7 +92,9 @@ def _simulate(folder: Path, quick: bool, overwrite: bool) -> None:
 def _train(folder: Path, quick: bool, overwrite: bool) -> None:
     from llm_validation.config import load_recipe
 
-    reduced: dict[str, Any] = {"steps": 4, "seeds": 1, "warm_up_steps": 5} if quick else {}
+    reduced: dict[str, Any] = (
+        {"steps": 4, "seeds": 1, "warm_up_steps": 5} if quick else {"seeds": 5}
+    )
     config = load_recipe("demo", **reduced)
     if _is_done(folder, config.to_dict(), overwrite):
         return

@@ -34,7 +34,7 @@ class Options:
     """JSONL or Parquet file with the training problems; the same as --train-path."""
 
     out: Path | None = None
-    """Run folder to write; results/ and the recipe's name by default."""
+    """Run folder to write; results/train/ and the recipe's name by default."""
 
     overwrite: bool = False
     """Replace a run that the folder holds."""
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> Answer:
         if not options.data.exists():
             raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
         config = dataclasses.replace(config, train_path=str(options.data))
-    out = options.out or Path("results") / Path(options.recipe).stem
+    out = options.out or Path("results/train") / Path(options.recipe).stem
     refuse_finished(out, overwrite=options.overwrite)
 
     from llm_validation.train import train

@@ -161,7 +161,9 @@ def _in_words(value: float) -> str:
     if value <= OPTIMAL:
         return "optimal"
     more = 100 * (value - 1)
-    return f"{more:.2g}% longer" if more < 99 else f"{value:.3g} times as long"
+    if more < 9.95:
+        return f"{more:.1f}% longer"
+    return f"{more:.0f}% longer" if value < 2 else f"{value:.2f} times as long"
 
 
 def _lower(sentence: str) -> str:

@@ -1,0 +1,152 @@
+"""What README and docs show is what the commands print, and every command line in them runs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from apw.command_line import parse
+from apw.commands.demo import Options as DemoOptions
+from apw.main import COMMANDS, main
+from apw.runs import Run
+from sim.config import SimulationConfig, to_dict
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(kind: str) -> list[object]:
+    return [
+        pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
+        for page in PAGES
+        for number, (found, text) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+        if found == kind
+    ]
+
+
+@pytest.mark.parametrize("text", blocks("console"))
+def test_shown_output_is_what_the_command_prints(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for shown in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        line, _, expected = shown.partition("\n")
+        words = shlex.split(line)
+        assert words[0] == "apw"
+        main(words[1:])
+        captured = capsys.readouterr()
+        assert (captured.out or captured.err) == expected
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python_runs(text: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(compile(text, "document", "exec"), {})
+    assert output.getvalue() or "print" not in text
+
+
+SHELL_LINES = sorted(
+    {
+        line.partition("#")[0].strip()
+        for page in PAGES
+        for kind, text in BLOCK.findall(page.read_text(encoding="utf-8"))
+        if kind == "sh"
+        for line in re.sub(r"\\\n\s*", " ", text).splitlines()
+        if line.strip() and not line.startswith("#")
+    }
+)
+
+
+@pytest.fixture
+def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that documents name, and cores that do less than they are asked to."""
+    import llm_validation.evaluate
+    import llm_validation.train
+    import sim.run
+    from llm_validation.config import TrainConfig
+
+    simulate = sim.run.simulate
+
+    def fewer_steps(config: SimulationConfig, *arguments: Any, **options: Any) -> pd.DataFrame:
+        fewer = dataclasses.replace(
+            config, prompts=4, steps=2, measure_every=1, seeds=2, learning_rate=1.0, pass_k=(1,)
+        )
+        return simulate(fewer, *arguments, **options)
+
+    def no_training(config: TrainConfig, path: Path, **_: Any) -> pd.DataFrame:
+        rows = [(scheme, 0, step, "reward", 0.5) for scheme in config.schemes for step in (1, 2)]
+        run = Run.open(path, config.to_dict(), arm="llm")
+        run.log_table(pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"]))
+        return run.finish()
+
+    def no_sampling(config: Any, path: Path, **_: Any) -> llm_validation.evaluate.Evaluation:
+        row = {"group": "all", "metric": "pass", "k": 1, "estimate": 0.5, "low": 0.4, "high": 0.6,
+               "problems": 9}  # fmt: skip
+        return llm_validation.evaluate.Evaluation(path, pd.DataFrame([row]), pd.DataFrame(), 0)
+
+    monkeypatch.setattr(sim.run, "simulate", fewer_steps)
+    monkeypatch.setattr(llm_validation.train, "train", no_training)
+    monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-simulation.toml").write_text('schemes = ["grpo", "sqrt_r"]\nstart = 0.1\n')
+    for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    for name, arm in (("simulate", "sim"), ("mine", "llm"), ("demo/llm", "llm"), ("before", "llm"),
+                      ("from-scratch", "sim"),
+                      ("train/smollm2-math-cpu", "llm")):  # fmt: skip
+        _finished_run(tmp_path / "results" / name, arm)
+
+
+def _finished_run(path: Path, arm: str) -> None:
+    run = Run.open(path, to_dict(SimulationConfig()), arm=arm)
+    for seed in (0, 1):
+        for step in (0, 1):
+            clocks = {"updates": step, "clock/effective": step, "success": 0.5 * step}
+            run.log(scheme="grpo", seed=seed, step=step, reward=0.5, **clocks)
+    run.finish()
+
+
+@pytest.mark.parametrize("line", SHELL_LINES)
+def test_every_command_line_runs(
+    capsys: pytest.CaptureFixture[str], small_world: None, line: str
+) -> None:
+    words = shlex.split(line)
+    if words[0] == "make":
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        assert re.search(rf"^{re.escape(words[1])}:", makefile, flags=re.MULTILINE)
+    elif words[0] == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        named = re.search(r"\[(\w+)\]", line)
+        assert named is None or named[1] in extras["optional-dependencies"]
+    elif words[:2] == ["apw", "demo"]:  # tests/apw/commands/test_demo.py runs it
+        assert parse(DemoOptions, words[2:], command="demo")
+    else:
+        assert words[0] == "apw"
+        again = ["--overwrite"] if words[1] in ("simulate", "train", "evaluate") else []
+        assert main([*words[1:], *again]) == 0, capsys.readouterr().err
+        assert capsys.readouterr().out
+
+
+def test_links_and_images_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_command_is_in_the_readme_and_has_a_page() -> None:
+    text = PAGES[0].read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"`apw {name}`" in text
+        assert (ROOT / "docs" / "commands" / f"{name}.md").exists()

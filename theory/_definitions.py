@@ -14,6 +14,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from theory._arrays import Array, counting
 
 Coefficients = Callable[..., tuple[Array, Array]]
@@ -70,11 +72,9 @@ def in_population(group_size: Array | float) -> bool:
 
 def divide(xp: Any, numerator: Array, denominator: Array) -> Array:
     """Quotient with x/0 = ∞ and 0/0 = 0, without warnings."""
-    zero = denominator == 0
-    safe = xp.where(zero, xp.ones_like(denominator), denominator)
-    infinite = xp.full_like(denominator, math.inf)
-    at_zero = xp.where(numerator == 0, xp.zeros_like(denominator), infinite)
-    return xp.where(zero, at_zero, numerator / safe)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = numerator / denominator
+    return xp.where(numerator == 0, xp.zeros_like(quotient), quotient)
 
 
 def sample_deviation(

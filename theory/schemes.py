@@ -287,4 +287,5 @@ def resolve(scheme: str | Scheme, **options: Option) -> Scheme:
     name, written = split_reference(scheme)
     if name not in SCHEMES:
         raise ValueError(f"unknown scheme {name!r}; known schemes: {', '.join(SCHEMES)}")
-    return SCHEMES[name].bind(**{**written, **options})
+    changes = {**written, **options}
+    return SCHEMES[name].bind(**changes) if changes else SCHEMES[name]

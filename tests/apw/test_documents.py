@@ -83,9 +83,9 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         )
         return simulate(fewer, *arguments, **options)
 
-    def no_training(config: TrainConfig, path: Path, **_: Any) -> pd.DataFrame:
+    def no_training(config: TrainConfig, path: Path, overwrite: bool) -> pd.DataFrame:
         rows = [(scheme, 0, step, "reward", 0.5) for scheme in config.schemes for step in (1, 2)]
-        run = Run.open(path, config.to_dict(), arm="llm")
+        run = Run.open(path, config.to_dict(), arm="llm", overwrite=overwrite)
         run.log_table(pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"]))
         return run.finish()
 

@@ -1,0 +1,162 @@
+"""The demo in its reduced form: every stage, the report, and what is kept between calls."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from apw.commands import demo
+from apw.main import main
+from apw.runs import is_finished, read_metrics
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "results"
+    assert main(["demo", "--quick", "--out", str(out)]) == 0
+    return out
+
+
+def test_every_arm_leaves_a_run_and_figures(folder: Path) -> None:
+    arms = {arm: set(read_metrics(folder / arm)["arm"]) for arm in ("theory", "sim", "llm")}
+    assert arms == {"theory": {"theory"}, "sim": {"sim"}, "llm": {"llm"}}
+    drawn = {str(path.relative_to(folder / "figures")) for path in folder.rglob("*.png")}
+    assert drawn == {
+        "theory/weights.png", "theory/optimal_weights.png", "theory/excess_time.png",
+        "sim/convergence.png", "sim/time_to_target.png", "llm/training.png",
+    }  # fmt: skip
+
+
+def test_theory_metrics_hold_the_published_numbers(folder: Path) -> None:
+    metrics = read_metrics(folder / "theory").set_index(["metric", "scheme"])["value"]
+    # arXiv 2602.11128; theory.md, sections 3 and 4.
+    assert metrics["excess/responses/M → ∞/0.01", "grpo"] == pytest.approx(1.555, abs=5e-4)
+    assert metrics["excess/responses/M = 16/0.01", "grpo"] == pytest.approx(2.29, abs=5e-3)
+    assert metrics["excess/updates/M → ∞/0.01", "linear_r"] == pytest.approx(1.954, abs=5e-4)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what makes a page invalid or dependent on others."""
+
+    VOID = ("meta", "link", "img", "source", "br", "hr", "input")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.identifiers: Counter[str] = Counter()
+        self.addresses: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        assert len(values) == len(attrs), f"an attribute of {tag} stands twice"
+        self.addresses += [
+            values[name] or "" for name in ("src", "href", "srcset") if name in values
+        ]
+        if values.get("id"):
+            self.identifiers[values["id"] or ""] += 1
+        if tag == "img":
+            self.images.append(values)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_report_is_one_valid_page_that_loads_nothing(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert page.open == []
+    assert set(page.identifiers.values()) == {1}
+    for address in page.addresses:
+        inside = address.startswith("#") and page.identifiers[address[1:]] == 1
+        assert inside or address.startswith("data:"), address[:60]
+    assert "@import" not in text
+    assert not re.search(r"url\((?!['\"]?data:)", text)
+    assert len(page.images) == 6
+    assert all(image["alt"] for image in page.images)
+    words = " ".join(page.text)
+    # Two seeds and four steps tell nothing apart, and the report must say so.
+    assert "too few seeds to be compared" in words
+    assert "apw simulate --schemes" in words
+    for finding in ("1.55 times the optimal time", "with GRPO's time as 1"):
+        assert finding in words
+
+
+def test_finished_stages_are_kept_and_unfinished_ones_done(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(folder, out)
+    before = {arm: (out / arm / "metrics.parquet").stat().st_mtime_ns for arm in ("sim", "llm")}
+    (out / "theory" / "metrics.parquet").unlink()
+    demo._theory(out / "theory", True, False)
+    demo._simulate(out / "sim", True, False)
+    demo._train(out / "llm", True, False)
+    assert capsys.readouterr().err.count("already there") == 2
+    assert is_finished(out / "theory")
+    pd.testing.assert_frame_equal(read_metrics(out / "theory"), read_metrics(folder / "theory"))
+    after = {arm: (out / arm / "metrics.parquet").stat().st_mtime_ns for arm in ("sim", "llm")}
+    assert after == before
+
+
+def test_another_size_is_not_mixed_into_finished_results(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--out", str(folder)]) == 2
+    assert "holds a finished run" in capsys.readouterr().err
+
+
+def test_without_the_extra_the_language_model_is_left_out(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "bare"
+    for arm in ("theory", "sim"):
+        shutil.copytree(folder / arm, out / arm)
+
+    def missing(path: Path, quick: bool, overwrite: bool) -> None:
+        raise ImportError("torch is not installed; pip install 'apw[llm]'")
+
+    monkeypatch.setattr(demo, "_train", missing)
+    monkeypatch.setattr("figures.picture.Picture.render", lambda *_: b"<svg/>")
+    assert main(["demo", "--quick", "--json", "--out", str(out)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer["skipped"]) == ["llm"]
+    assert "pip install &#x27;apw[llm]&#x27;" in Path(answer["report"]).read_text(encoding="utf-8")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_the_report_without_complaint(folder: Path, tmp_path: Path) -> None:
+    command = [
+        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+        f"--user-data-dir={tmp_path}", "--virtual-time-budget=3000", "--dump-dom",
+        (folder / "report.html").as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    assert done.stdout.count("<figure>") == 6

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from trl import GRPOTrainer
 
@@ -128,17 +127,16 @@ class WeightedGRPOTrainer(GRPOTrainer):
         weights = self.reward_weights.to(self._rewards.device)
         rewards = (self._rewards * weights).nansum(dim=1).view(group)
         valid = ~unscorable.view(group)
+        # A mask that masks nothing would double the cost of the advantages.
+        counted = valid if bool(unscorable.any()) else None
         confidence = None
         if scheme.needs_confidence:
             confidence = self.accelerator.gather(self._log_confidence(output)).view(group)
-        advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=valid)
+        advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=counted)
         rows = output["advantages"].shape[0]
         first = self.accelerator.process_index * rows
         output["advantages"] = advantages.flatten()[first : first + rows]
         self._correct_logs(rewards, advantages, valid)
-        if self.seeded:
-            # What TRL draws next, the order of rows within the batch, is then fixed as well.
-            torch.manual_seed(_mix(self.args.seed, self.state.global_step, first))
         return output
 
     @torch.no_grad()
@@ -253,8 +251,3 @@ def last_checkpoint(folder: Path) -> Path | None:
     """Newest whole checkpoint in a trainer's output folder; None if there is none."""
     whole = [path.parent for path in folder.glob(f"checkpoint-*/{STATE_FILE}")]
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _mix(*numbers: int) -> int:
-    """One 63-bit seed from several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

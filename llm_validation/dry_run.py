@@ -1,0 +1,163 @@
+"""What a run would take, worked out without a model, a GPU or a download."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from llm_validation.config import TrainConfig
+from llm_validation.shapes import Shape, model_shape
+
+GIB = 2**30
+_PROMPT_TOKENS = 256
+"""Prompt length that memory is estimated with; competition problems are rarely longer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run would take.
+
+    Attributes:
+        runs: Trainings: schemes × seeds.
+        prompts: Prompts seen in one training, repetitions included.
+        responses: Responses generated in one training.
+        tokens: Tokens generated in one training at most.
+        total_responses: Responses of all trainings.
+        total_tokens: Tokens of all trainings at most.
+        parameters: Weights of the model; None if its shape is not known here.
+        memory: Gibibytes by purpose, for all devices together; empty without a shape.
+        missing: One sentence per thing that is not here.
+    """
+
+    runs: int
+    prompts: int
+    responses: int
+    tokens: int
+    total_responses: int
+    total_tokens: int
+    parameters: int | None
+    memory: dict[str, float]
+    missing: tuple[str, ...]
+
+    @property
+    def total_memory(self) -> float:
+        """Gibibytes of everything, as if all were held at once."""
+        return sum(self.memory.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, of JSON types."""
+        return {**dataclasses.asdict(self), "missing": list(self.missing),
+                "total_memory": self.total_memory}  # fmt: skip
+
+    def describe(self) -> str:
+        """Lines for a person."""
+        lines = [
+            f"{self.runs} trainings, each with {self.prompts:,} prompts, {self.responses:,} "
+            f"responses and at most {self.tokens:,} tokens",
+            f"all together: {self.total_responses:,} responses, at most {self.total_tokens:,} "
+            "tokens",
+        ]
+        if self.parameters is not None:
+            parts = ", ".join(f"{name} {gib:.2f}" for name, gib in self.memory.items())
+            lines.append(
+                f"memory in GiB over all devices, estimated for {self.parameters / 1e6:,.1f} M "
+                f"parameters: {parts}; together {self.total_memory:.2f}"
+            )
+        lines += [f"missing: {sentence}" for sentence in self.missing] or ["nothing is missing"]
+        return "\n".join(lines)
+
+
+def plan(config: TrainConfig) -> Plan:
+    """Work out what a run would take and what is missing for it here.
+
+    Args:
+        config: The run.
+
+    Returns:
+        Counts, an estimate of memory, and what is missing.
+
+    >>> plan(TrainConfig(schemes=("grpo",), seeds=1, steps=10)).responses
+    2560
+    """
+    shape = model_shape(config.model, hidden_size=config.hidden_size, layers=config.layers)
+    prompts = config.generations * config.updates_per_generation * config.prompts_per_step
+    responses = prompts * config.group_size
+    tokens = responses * config.max_response_tokens
+    runs = len(config.schemes) * config.seeds
+    return Plan(
+        runs=runs,
+        prompts=prompts,
+        responses=responses,
+        tokens=tokens,
+        total_responses=runs * responses,
+        total_tokens=runs * tokens,
+        parameters=shape.parameters if shape else None,
+        memory=estimate_memory(config, shape) if shape else {},
+        missing=tuple(find_missing(config, shape)),
+    )
+
+
+def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
+    """Gibibytes by purpose, for one process that holds the whole model.
+
+    Weights, gradients and AdamW's two moments have the weights' type. Activations follow
+    arXiv 2205.05198: 34 s b h bytes a layer in 16 bit with a fused attention, and only the layer's
+    input with checkpointing. vLLM takes the share of a GPU that ``vllm_memory`` says, which is not
+    known here; its weights are counted.
+    """
+    width = 2 if config.dtype == "bfloat16" else 4
+    weights = shape.parameters * width / GIB
+    length = _PROMPT_TOKENS + config.max_response_tokens
+    if config.model == "tiny":
+        length = 6 + config.max_response_tokens
+    micro = config.micro_batch or config.responses_per_step
+    per_token = shape.hidden * width
+    layer = per_token * (1 if config.gradient_checkpointing else 17)
+    activations = micro * length * (shape.layers * layer + 17 * per_token) / GIB
+    rows = config.responses_per_step * config.updates_per_generation
+    cache = rows * length * shape.layers * 2 * shape.key_heads * shape.head * width / GIB
+    memory = {
+        "weights": weights,
+        "gradients": weights,
+        "optimizer": 2 * weights,
+        "reference model": weights if config.kl else 0.0,
+        "activations": activations,
+        "key-value cache": cache if config.engine == "transformers" else 0.0,
+        "vLLM weights": weights if config.engine == "vllm" else 0.0,
+    }
+    return {name: gib for name, gib in memory.items() if gib}
+
+
+def find_missing(config: TrainConfig, shape: Shape | None) -> list[str]:
+    """One sentence per package, file or device that the run needs and that is not here."""
+    missing = []
+    wanted = ["torch", "transformers", "trl", "datasets", "accelerate"]
+    for extra, modules in (("llm", wanted), ("vllm", ["vllm"] if config.engine == "vllm" else [])):
+        absent = [module for module in modules if importlib.util.find_spec(module) is None]
+        if absent:
+            missing.append(f"packages {', '.join(absent)}: pip install 'apw[{extra}]'")
+    for field in ("train_path", "test_path"):
+        path = getattr(config, field)
+        if path is not None and path.startswith("hub:"):
+            missing.append(f"{field} {path} is on the hub: it needs a network")
+        elif path is not None and not Path(path).is_file():
+            missing.append(f"{field} {path} is not a file")
+    if config.model != "tiny" and not Path(config.model).is_dir():
+        looks_local = config.model.startswith((".", "/", "weights/"))
+        missing.append(
+            f"model folder {config.model}"
+            if looks_local
+            else f"model {config.model} is on the hub: it needs a network, and its licence accepted"
+        )
+    if shape is None:
+        missing.append("the model's shape, hence no estimate of memory")
+    if not config.cpu and not _has_gpu():
+        missing.append("a GPU")
+    return missing
+
+
+def _has_gpu() -> bool:
+    """Whether the driver shows a GPU; asked of the system, so that torch need not be there."""
+    return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()

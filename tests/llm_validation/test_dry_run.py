@@ -1,0 +1,108 @@
+"""Every recipe can be planned on a machine without a GPU, a model or a network."""
+
+import dataclasses
+import importlib
+import inspect
+import json
+
+import pytest
+
+from llm_validation.config import TrainConfig, list_recipes, load_recipe
+from llm_validation.dry_run import GIB, estimate_memory, plan
+from llm_validation.shapes import KNOWN, model_shape
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_is_planned_and_says_what_is_missing(name):
+    config = load_recipe(name)
+    result = plan(config)
+    assert result.responses >= config.steps * config.responses_per_step
+    assert result.total_tokens == (
+        len(config.schemes) * config.seeds * result.responses * config.max_response_tokens
+    )
+    assert json.loads(json.dumps(result.to_dict()))["responses"] == result.responses
+    assert result.parameters is not None or "weights/" in config.model
+    text = result.describe()
+    assert all(sentence in text for sentence in result.missing)
+    if config.engine == "vllm":
+        assert any("is on the hub" in sentence for sentence in result.missing)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_names_options_its_task_has(name):
+    config = load_recipe(name)
+    load = importlib.import_module(f"llm_validation.tasks.{config.task}").load
+    known = inspect.signature(load).parameters
+    assert set(config.task_options) <= set(known)
+    assert config.train_path is None or "train_path" in known
+
+
+def test_the_papers_hyper_parameters_are_the_recipes():
+    lens = load_recipe("lens-llama-3.1-8b-instruct")
+    assert (lens.group_size, lens.prompts_per_step, lens.updates_per_generation) == (16, 32, 4)
+    assert (lens.learning_rate, lens.max_response_tokens, lens.kl) == (3e-7, 4096, 0)
+    assert load_recipe("lens-qwen2.5-3b") == dataclasses.replace(
+        lens,
+        learning_rate=1e-6,
+        model="Qwen/Qwen2.5-3B",
+        description=load_recipe("lens-qwen2.5-3b").description,
+    )
+    nsr = load_recipe("nsr-qwen2.5-math-7b")
+    assert nsr.prompts_per_step * nsr.updates_per_generation == 1024
+    assert (nsr.prompts_per_step, nsr.group_size) == (256, 8)
+    assert nsr.steps * nsr.prompts_per_step == pytest.approx(20 * 7500, rel=1e-3)
+    assert load_recipe("nsr-qwen2.5-math-7b-grpo").kl == 1e-3
+    gsm8k = load_recipe("apw-gsm8k-llama-3.1-8b")
+    assert gsm8k.schedules_of("sqrt_r")["zero_success"].steps == 50
+
+
+def test_parameters_are_those_of_a_real_model():
+    from llm_validation.tiny_model import character_tokenizer, tiny_llama
+
+    model = tiny_llama(character_tokenizer(), hidden_size=96, layers=3)
+    shape = model_shape("tiny", hidden_size=96, layers=3)
+    assert shape.parameters == sum(p.numel() for p in model.parameters())
+    # Published sizes.
+    assert KNOWN["meta-llama/Llama-3.1-8B"].parameters == 8_030_261_248
+    assert KNOWN["Qwen/Qwen2.5-3B"].parameters == pytest.approx(3_085_938_688, rel=1e-4)
+    assert KNOWN["Qwen/Qwen2.5-Math-7B"].parameters == pytest.approx(7_615_616_512, rel=1e-4)
+
+
+def test_the_shape_of_a_folder_is_read_from_it(tmp_path):
+    from llm_validation.tiny_model import character_tokenizer, tiny_llama
+
+    tiny_llama(character_tokenizer()).save_pretrained(tmp_path)
+    assert model_shape(str(tmp_path), hidden_size=1, layers=1) == model_shape(
+        "tiny", hidden_size=64, layers=2
+    )
+    (tmp_path / "config.json").write_text('{"hidden_size": 3}')
+    with pytest.raises(ValueError, match="lacks 'num_attention_heads'"):
+        model_shape(str(tmp_path), hidden_size=1, layers=1)
+
+
+def test_memory_counts_what_training_holds():
+    shape = KNOWN["meta-llama/Llama-3.1-8B"]
+    config = load_recipe("apw-math-post-sft")
+    memory = estimate_memory(config, shape)
+    weights = 8_030_261_248 * 2 / GIB
+    assert memory["weights"] == memory["gradients"] == pytest.approx(weights)
+    assert memory["optimizer"] == pytest.approx(2 * weights)
+    assert "reference model" not in memory
+    assert "reference model" in estimate_memory(dataclasses.replace(config, kl=0.1), shape)
+    more = dataclasses.replace(config, gradient_checkpointing=False)
+    assert estimate_memory(more, shape)["activations"] > 10 * memory["activations"]
+    generating = dataclasses.replace(config, engine="transformers")
+    # Bytes of a token in the cache of Llama-3.1-8B in 16 bit: 128 KiB.
+    rows = config.responses_per_step
+    expected = rows * (256 + 2048) * 128 * 1024 / GIB
+    assert estimate_memory(generating, shape)["key-value cache"] == pytest.approx(expected)
+
+
+def test_what_is_here_is_not_missing(tmp_path):
+    assert plan(TrainConfig(cpu=True)).missing == ()
+    rows = tmp_path / "rows.jsonl"
+    config = TrainConfig(cpu=True, task="math", train_path=str(rows), model="weights/none")
+    missing = plan(config).missing
+    assert any(f"train_path {rows} is not a file" in sentence for sentence in missing)
+    assert "model folder weights/none" in missing
+    assert any("shape" in sentence for sentence in missing)

@@ -44,7 +44,7 @@ def theory_table(
     Source: theory.md, sections 3 and 4.
 
     >>> theory_table(["grpo"], starts=[0.01], target=0.9, group_size=16)["grpo"].round(3).tolist()
-    [1.555, 2.291, 1.0]
+    [1.555, 2.288, 1.0]
     """
     rows = []
     for start in starts:

@@ -70,6 +70,7 @@ _LOOKS: dict[str, Look] = {
     "dr_grpo": Look(_GREY, _DOT, "X"),
     "grpo": Look(_RED, _SHORT, "s"),
     "dapo": Look(_RED, _DOT, "p"),
+    "ppo": Look(_BLACK, _DASH_DOT, "."),
     "linear_r": Look(_SKY, _DASH_DOT, "^"),
     "sqrt_r": Look(_BLUE, "-", "D"),
     "plateau_r": Look(_PURPLE, _DASH_DOT_DOT, "h"),
@@ -78,6 +79,7 @@ _LOOKS: dict[str, Look] = {
     "nsr": Look(_PURPLE, "-", ">"),
     "w_reinforce": Look(_PURPLE, _DASH, "*"),
     "maxrl": Look(_BLACK, _DASH, "d"),
+    "pass_at_k": Look(_BLACK, _DOT, "1"),
     "lens": Look(_ORANGE, "-", "8"),
 }
 
@@ -98,7 +100,7 @@ def look(scheme: str, theme: Theme = "light") -> Look:
     >>> look("grpo").color, look("plateau_r:threshold=0.3").marker
     ('#D55E00', 'h')
     """
-    found = _LOOKS.get(resolve(scheme).name, Look(_BLACK, _DOT, "."))
+    found = _LOOKS.get(resolve(scheme).name, Look(_BLACK, _SHORT, "x"))
     return _lit(found, theme)
 
 

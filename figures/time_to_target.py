@@ -163,11 +163,13 @@ def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme
                       va="center", fontsize=6.5)  # fmt: skip
             continue
         axes.barh(place, ratio, height=0.55, color=look(name, theme).color, alpha=0.85)
+        high = min(high, end)  # ∞ where some seed never arrived: the line leaves the panel
         if high > low:
             axes.plot([low, high], [place, place], color=ink, linewidth=1.2, solid_capstyle="butt")
         predicted = float(row.predicted)  # type: ignore[arg-type]
         if math.isfinite(predicted):
             axes.plot(predicted, place, "d", markersize=4.5, markerfacecolor="none", color=ink)
         edge = max(high, predicted if math.isfinite(predicted) else 0.0)
-        axes.text(edge, place, f"  {ratio:.2f}", va="center", fontsize=6.5)
+        axes.text(min(edge, 0.88 * end), place, f"  {ratio:.2f}", va="center", fontsize=6.5)
     axes.set_xlim(0, end)
+    axes.set_ylim(0.5 - len(places), 0.5)

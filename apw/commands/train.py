@@ -39,6 +39,9 @@ class Options:
     overwrite: bool = False
     """Replace a run that the folder holds."""
 
+    dry_run: bool = False
+    """Train nothing: count responses and tokens, estimate memory, name what is missing."""
+
     json: bool = False
     """Print one JSON object."""
 
@@ -55,6 +58,11 @@ def main(arguments: Sequence[str]) -> Answer:
         if not options.data.exists():
             raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
         config = dataclasses.replace(config, train_path=str(options.data))
+    if options.dry_run:
+        from llm_validation.dry_run import plan
+
+        planned = plan(config)
+        return Answer({"config": config.to_dict(), **planned.to_dict()}, planned.describe())
     out = options.out or Path("results/train") / Path(options.recipe).stem
     refuse_finished(out, overwrite=options.overwrite)
 

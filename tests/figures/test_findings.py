@@ -1,0 +1,85 @@
+"""Sentences say what the numbers say: sooner, later, not to be told apart, collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from figures.findings import (
+    simulation_findings,
+    theory_findings,
+    theory_table,
+    training_findings,
+)
+
+Runs = Callable[..., pd.DataFrame]
+CONFIG = {
+    "schemes": ["grpo", "sqrt_r"], "start": 0.1, "target": 0.6, "group_size": 8,
+    "learner": "natural", "comparison": "same_budget",
+}  # fmt: skip
+
+
+def test_the_theory_speaks_of_the_published_numbers() -> None:
+    text = " ".join(theory_findings(target=0.9, group_size=16))
+    assert "GRPO takes 1.55 times the optimal time" in text
+    assert "2.29 times with 16 responses" in text
+    assert "next to nothing to win" in text
+    assert "GRPO's own weight is the optimum" in text
+    table = theory_table(["grpo", "rloo"], starts=[0.01], target=0.9, group_size=4)
+    assert table[table["clock"] == "updates"]["rloo"].tolist() == pytest.approx([1.145], abs=5e-4)
+
+
+def test_clear_differences_are_named_and_unclear_ones_are_not(runs: Runs) -> None:
+    rates = {"grpo": (0.1,) * 5, "sqrt_r": (0.2,) * 5, "linear_r": (0.05,) * 5}
+    config = {**CONFIG, "schemes": [*rates]}
+    text = " ".join(simulation_findings(runs(rates, steps=21), config))
+    assert "Sqrt-R sooner, 0.50 (0.50 to 0.50)" in text
+    assert "Linear-R later, 2.00 (2.00 to 2.00)" in text
+    unclear = {"grpo": (0.1, 0.2, 0.1, 0.2, 0.1), "sqrt_r": (0.2, 0.1, 0.1, 0.1, 0.2)}
+    text = " ".join(simulation_findings(runs(unclear), CONFIG))
+    assert "Sqrt-R cannot be told apart" in text
+    assert "predicted" in text
+
+
+def test_schemes_that_do_not_arrive_are_counted(runs: Runs) -> None:
+    text = " ".join(simulation_findings(runs({"grpo": (0.1, 0.1), "sqrt_r": (0, 0.2)}), CONFIG))
+    assert "did not reach the target in every seed" in text
+    assert "Sqrt-R reached the target in 1 of 2 seeds only." in text
+
+
+def test_a_collapse_is_an_outcome(runs: Runs) -> None:
+    text = " ".join(training_findings(runs({"grpo": (0.05, 0.05), "sqrt_r": (-0.02, 0.08)})))
+    assert "Sqrt-R: success probability on held-out prompts from 10.0% to" in text
+    assert "in 1 of 2 it collapsed" in text
+    assert "GRPO in 2 of 2 and Sqrt-R in 1 of 2" in text
+    assert "does not tell them apart" in text
+
+
+def test_few_seeds_of_one_sign_are_a_hint_only(runs: Runs) -> None:
+    text = " ".join(training_findings(runs({"grpo": (0.05, 0.05), "sqrt_r": (0.06, 0.07)})))
+    assert "+15.0 points (range of 2 paired seeds: +10.0 to +20.0)" in text
+    assert "a hint and, with so few seeds, no more" in text
+
+
+def test_enough_seeds_may_differ(runs: Runs) -> None:
+    text = " ".join(training_findings(runs({"grpo": (0.05,) * 5, "sqrt_r": (0.07,) * 5})))
+    assert "95% interval over 5 paired seeds: +20.0 to +20.0), which does not include 0" in text
+    assert "GRPO 8, Sqrt-R 6; with GRPO's as 1, Sqrt-R sooner, 0.71" in text
+
+
+def test_one_seed_is_no_comparison_and_rewards_do_without_success(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.05,), "sqrt_r": (0.07,)}, arm="llm")
+    metrics = metrics[metrics["metric"] != "success"]
+    text = " ".join(training_findings(metrics))
+    assert "mean reward" in text
+    assert "too few seeds to be compared" in text
+    with pytest.raises(ValueError, match="neither success nor reward"):
+        training_findings(metrics[metrics["metric"] == "updates"])
+
+
+def test_all_wrong_groups_are_reported(runs: Runs) -> None:
+    text = " ".join(training_findings(runs({"grpo": (0.09,)}, arm="llm")))
+    assert "At the start 66% of the groups had no correct response" in text  # 0.9⁴
+    assert "at the end 0% with GRPO" in text

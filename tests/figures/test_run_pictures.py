@@ -1,0 +1,137 @@
+"""Figures of runs: intervals, predictions, and what is missing said in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apw.runs import Run
+from figures.catalogue import run_pictures
+from figures.convergence import convergence_picture
+from figures.curves import curves_table, intervals, readings
+from figures.pass_at_k import pass_at_k_picture
+from figures.time_to_target import predicted_ratios, time_to_target_picture, time_to_target_table
+from figures.training import training_picture
+from theory.optimal import optimal_weight
+
+Runs = Callable[..., pd.DataFrame]
+CONFIG = {
+    "schemes": ["grpo", "sqrt_r"], "start": 0.1, "target": 0.6, "group_size": 8,
+    "learner": "natural", "comparison": "same_budget",
+}  # fmt: skip
+
+
+def test_few_seeds_give_their_range_and_many_a_bootstrap_interval() -> None:
+    values = np.random.default_rng(0).normal(size=(4, 3))
+    np.testing.assert_array_equal(intervals(values), (values.min(axis=0), values.max(axis=0)))
+    many = np.random.default_rng(1).normal(size=(400, 2))
+    low, high = intervals(many)
+    # 1.96 standard errors, to within the scatter of 1,000 resamples (about 5%).
+    half = 1.96 * many.std(axis=0) / 20
+    np.testing.assert_allclose(high - low, 2 * half, rtol=0.15)
+
+
+def test_curves_end_where_the_slowest_seed_does(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.1, 0.1)})
+    metrics = metrics[(metrics["seed"] == 0) | (metrics["step"] <= 5)]
+    table = curves_table(metrics, "success")
+    assert table["reading"].max() == 5
+    np.testing.assert_allclose(table["mean"], 0.1 + 0.1 * table["reading"])
+
+
+def test_seeds_are_averaged_at_equal_readings_of_the_clock(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.1, 0.1)}, steps=9)
+    fast = (metrics["seed"] == 1) & (metrics["metric"] == "clock/effective")
+    metrics.loc[fast, "value"] *= 2  # the second seed pays twice as much
+    table = curves_table(metrics, "success", clock="clock/effective")
+    np.testing.assert_allclose(table["mean"], 0.1 + 0.1 * table["reading"] * (1 / 3 + 1 / 6) / 2)
+
+
+def test_a_clock_that_begins_late_stood_at_zero(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.1,)})
+    metrics = metrics[~((metrics["metric"] == "updates") & (metrics["step"] == 0))]
+    assert readings(metrics, "success", clock="updates")["reading"].tolist()[0] == 0
+    with pytest.raises(ValueError, match="entropy was not measured; measured: clock/effective"):
+        readings(metrics, "entropy")
+
+
+def test_predictions_are_ratios_of_excess_times() -> None:
+    best = optimal_weight(0.1, 0.6)
+    expected = best.excess("sqrt_r", 8) / best.excess("grpo", 8)
+    assert predicted_ratios(CONFIG, "effective")["sqrt_r"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "change", [{"start": "beta:1,9"}, {"learner": "softmax"}, {"comparison": "same_rate"}]
+)
+def test_there_is_no_prediction_where_the_theory_does_not_hold(change: dict[str, object]) -> None:
+    assert predicted_ratios({**CONFIG, **change}, "effective") == {}
+
+
+def test_measured_times_stand_beside_predictions(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.1, 0.1), "sqrt_r": (0.2, 0.2)})
+    table = time_to_target_table(metrics, CONFIG).set_index(["scheme", "clock"])
+    assert table.loc[("sqrt_r", "updates"), "ratio"] == pytest.approx(0.5)
+    assert table.loc[("grpo", "updates"), "mean"] == pytest.approx(5)
+    assert table["predicted"].notna().all()
+    picture = time_to_target_picture(metrics, CONFIG)
+    assert "diamonds" in picture.caption
+    assert picture.render("svg")
+    silent = time_to_target_picture(metrics, {**CONFIG, "learner": "softmax"})
+    assert "diamonds" not in silent.caption
+
+
+def test_a_scheme_that_never_arrives_is_drawn_as_such(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.1, 0.1), "sqrt_r": (0.0, 0.2)})
+    picture = time_to_target_picture(metrics, CONFIG)
+    assert picture.render("svg")
+    assert np.isinf(picture.data.set_index(["scheme", "clock"]).loc[("sqrt_r", "updates"), "mean"])
+
+
+def test_convergence_and_training_say_what_their_bands_are(runs: Runs) -> None:
+    convergence = convergence_picture(runs({"grpo": (0.1,) * 6}))
+    assert "95% bootstrap intervals over 6 seeds" in convergence.caption
+    assert convergence.render("svg")
+    training = training_picture(runs({"grpo": (0.1, 0.2), "lens": (0.1, 0.1)}, arm="llm"))
+    assert "range of 2 seeds" in training.caption
+    assert training.render("svg")
+
+
+def test_single_batches_are_smoothed_and_exact_success_is_not(runs: Runs) -> None:
+    table = training_picture(runs({"grpo": (0.1,)}, arm="llm", steps=9)).data
+    last = table[table["reading"] == 8].set_index("metric")["mean"]
+    assert last["success"] == pytest.approx(0.9)
+    assert last["reward"] == pytest.approx(0.5)  # the mean of 0.1, ..., 0.9
+
+
+def test_training_without_measures_is_refused(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.1,)})
+    with pytest.raises(ValueError, match="none of the metrics success, reward"):
+        training_picture(metrics[metrics["metric"] == "updates"])
+
+
+def test_pass_at_k_draws_one_curve_per_evaluation() -> None:
+    row = {"group": "all", "metric": "pass", "low": 0.1, "high": 0.9, "problems": 7}
+    summary = pd.DataFrame([{**row, "k": k, "estimate": 0.2 * k} for k in (1, 2, 4)])
+    picture = pass_at_k_picture({"base": summary, "grpo": summary})
+    assert "7 problems" in picture.caption
+    assert picture.render("svg")
+    with pytest.raises(ValueError, match="no evaluation has pass@k for level 9"):
+        pass_at_k_picture({"base": summary}, group="level 9")
+
+
+def test_run_folders_are_drawn_by_what_they_are(runs: Runs, tmp_path: Path) -> None:
+    for arm, names in (("sim", ["convergence", "time_to_target"]), ("llm", ["training"])):
+        run = Run.open(tmp_path / arm, CONFIG, arm=arm)
+        run.log_table(runs({"grpo": (0.1, 0.1), "sqrt_r": (0.2, 0.2)}))
+        run.finish()
+        assert [picture.name for picture in run_pictures(tmp_path / arm)] == names
+    run = Run.open(tmp_path / "theory", CONFIG, arm="theory")
+    run.log(scheme="grpo", seed=0, step=0, excess=1.0)
+    run.finish()
+    with pytest.raises(ValueError, match="is a run of theory: no figures"):
+        run_pictures(tmp_path / "theory")

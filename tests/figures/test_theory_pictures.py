@@ -1,0 +1,77 @@
+"""Figures of the theory: their tables against formulas, their captions against their tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from figures.excess_time import excess_time_picture, excess_time_table
+from figures.optimal_weights import optimal_weights_picture, optimal_weights_table
+from figures.problem import problem_picture
+from figures.weights import weights_picture, weights_table
+from theory.optimal import optimal_weight
+from theory.schemes import SCHEMES
+
+
+def test_weights_are_the_papers_formulas() -> None:
+    table = weights_table(["grpo", "sqrt_r"], points=5)
+    for scheme, weight in (
+        ("grpo", lambda p: 1 / np.sqrt(p * (1 - p))),
+        ("sqrt_r", lambda p: 1 / (p * np.sqrt(1 - p))),
+    ):
+        part = table[table["scheme"] == scheme]
+        p = part["success"].to_numpy()
+        np.testing.assert_allclose(part["weight"], weight(p), rtol=1e-12)
+        np.testing.assert_allclose(part["effective_weight"], weight(p) * p * (1 - p), rtol=1e-12)
+        slope = np.gradient(part["surrogate"], p)[2] * weight(0.5)
+        assert slope > 0
+        assert part["surrogate"].iloc[2] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_caption_of_weights_names_who_ignores_hard_prompts() -> None:
+    caption = weights_picture(["rloo", "grpo", "sqrt_r", "uniform_r"]).caption
+    assert "RLOO and GRPO goes to zero" in caption
+    assert "Sqrt-R and Uniform-R keep it at 1" in caption
+
+
+def test_optimal_weights_have_the_named_shapes_and_unit_budgets() -> None:
+    table = optimal_weights_table(starts=(0.01, 0.1), points=2001)
+    for clock, scheme in (("regular", "grpo"), ("effective", "sqrt_r")):
+        part = table[(table["clock"] == clock) & (table["start"] == 0.01)]
+        ratio = part["weight"] / SCHEMES[scheme].weight(part["success"].to_numpy())
+        np.testing.assert_allclose(ratio, ratio.iloc[0], rtol=1e-10)
+    for _, part in table.groupby(["clock", "start"]):
+        # The trapezoid rule on 2,001 points is good to 1e-5 here.
+        assert np.trapezoid(part["weight"], part["success"]) == pytest.approx(1, rel=1e-4)
+
+
+def test_excess_times_are_those_of_the_published_table() -> None:
+    table = excess_time_table(points=2)
+    chosen = table[table["start"].between(0.0009, 0.0011) & table["group_size"].isna()]
+    effective = chosen[chosen["clock"] == "effective"].set_index("scheme")["excess"]
+    published = {"rloo": 15.53, "grpo": 2.610, "linear_r": 1.061, "sqrt_r": 1, "uniform_r": 1.061}
+    assert effective.to_dict() == pytest.approx(published, rel=5e-4)
+    assert (table["excess"] >= 1 - 1e-9).all()
+
+
+def test_the_caption_of_excess_times_holds_the_known_numbers() -> None:
+    caption = excess_time_picture(["grpo"]).caption
+    assert "GRPO takes 1.55 times the optimal time in the limit of large groups and 2.29" in caption
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        weights_picture(["grpo", "sqrt_r"]),
+        optimal_weights_picture(starts=(0.01, 0.1)),
+        excess_time_picture(["grpo", "sqrt_r"]),
+        problem_picture(optimal_weight(0.01, 0.9), ["grpo", "ppo", "sqrt_r"], group_size=4),
+        problem_picture(optimal_weight(0.0, 1.0, clock="regular"), ["grpo", "rloo"]),
+    ],
+    ids=lambda picture: picture.name,
+)
+def test_every_picture_can_be_drawn(picture) -> None:  # type: ignore[no-untyped-def]
+    assert picture.render("svg").count(b"<path") > 10
+    assert len(picture.data) > 10
+    assert picture.caption.endswith(".")
+    assert picture.alternative

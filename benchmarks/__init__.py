@@ -1,1 +1,1 @@
-"""Speed against peers, as ratios in one run."""
+"""Speed against peers, as ratios measured in one run: ``python -m benchmarks``."""

@@ -18,6 +18,9 @@ from jax import lax
 
 Array = jax.Array
 
+_UNROLLED = 16
+"""Comparisons written out one after the other; more are a loop, or compilation takes long."""
+
 
 def sample_counts(masses: Array, uniforms: Array, live: Array | None = None) -> Array:
     """Counts of each answer in a group, shape (answers, prompts), floating.
@@ -55,9 +58,22 @@ def sample_counts(masses: Array, uniforms: Array, live: Array | None = None) -> 
 
     def count_below(within: Array, offsets: Array, thresholds: Array) -> Array:
         cumulative = within + offsets[None]
+
+        def add(below: Array, some: Array) -> Array:
+            for threshold in some:
+                below = below + (threshold[None, None] < cumulative).astype(jnp.int32)
+            return below
+
+        def add_chunk(number: Array, below: Array) -> Array:
+            return add(below, lax.dynamic_slice_in_dim(thresholds, number * _UNROLLED, _UNROLLED))
+
         below = jnp.zeros(cumulative.shape, jnp.int32)
-        for i in range(thresholds.shape[0]):
-            below = below + (thresholds[i][None, None] < cumulative).astype(jnp.int32)
+        chunks, rest = divmod(thresholds.shape[0], _UNROLLED)
+        if chunks <= 2:
+            below = add(below, thresholds)
+        else:
+            below = lax.fori_loop(0, chunks, add_chunk, below)
+            below = add(below, thresholds[thresholds.shape[0] - rest :])
         return below.astype(masses.dtype)
 
     below = materialised(count_below, within, offsets, thresholds, live=live)

@@ -132,8 +132,9 @@ def paired_ratio(
         return (float("nan"),) * 3
     with np.errstate(divide="ignore"):
         logs = np.log(times[kept] / reference[kept])
-    low, high = bootstrap_interval(logs, level=level)
-    return float(np.exp(np.mean(logs))), float(np.exp(low)), float(np.exp(high))
+    with np.errstate(invalid="ignore"):
+        low, high = bootstrap_interval(logs, level=level)
+        return float(np.exp(np.mean(logs))), float(np.exp(low)), float(np.exp(high))
 
 
 def bootstrap_interval(

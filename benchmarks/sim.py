@@ -1,0 +1,201 @@
+"""Rollouts per second of the simulator against PyTorch, NumPy and the machine's own bound.
+
+The work: 4,096 prompts × 64 answers, groups of 16, GRPO, plain softmax gradient ascent, the same
+in every implementation. All are timed in turns within one run and compared by medians, so that
+whatever else the machine does falls on all alike.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from sim.config import SimulationConfig
+from sim.counter import key, uniforms
+from sim.problems import build
+from sim.program import _compiler, run_updates  # noqa: PLC2701
+from sim.program import Cells, initial_state
+from sim.tables import scheme_table
+from sim.update import Rules
+
+PROMPTS, ANSWERS, CORRECT, GROUP = 4096, 64, 4, 16
+RATE = 0.1
+STEPS = 40
+ROUNDS = 15
+
+
+def run() -> list[dict[str, Any]]:
+    """Time the four and return the three ratios, and the cost at other sizes."""
+    environment = _environment()
+    logits = _initial_logits(PROMPTS)
+    contenders: dict[str, Callable[[], None]] = {
+        "ours": ours(PROMPTS),
+        "bound": bound(logits),
+        "numpy": numpy_peer(logits),
+    }
+    try:
+        contenders["torch"] = torch_peer(logits)
+    except ModuleNotFoundError:
+        pass
+    seconds = in_turns(contenders, ROUNDS)
+    rate = {name: PROMPTS * GROUP * STEPS / s for name, s in seconds.items()}
+    rows = []
+    for peer in ("torch", "numpy"):
+        if peer in rate:
+            rows.append(_row(f"sim_vs_{peer}", rate["ours"], rate[peer], environment))
+    rows.append(
+        {
+            **_row("sim_vs_bound", rate["ours"], rate["bound"], environment),
+            "ratio": rate["bound"] / rate["ours"],
+        }
+    )
+    return rows + _scaling(environment)
+
+
+def ours(prompts: int, steps: int = STEPS) -> Callable[[], None]:
+    """The simulator's own program, as simulate() runs it, without measurements."""
+    config = SimulationConfig(
+        schemes=("grpo",), prompts=prompts, answers=ANSWERS, correct_answers=CORRECT, start=0.1,
+        group_size=GROUP, learning_rate=RATE, seeds=1,
+    )  # fmt: skip
+    rules = Rules(learner="softmax", group_size=GROUP)
+    cells = Cells(
+        build(config, 0), scheme_table("grpo", GROUP, "float32"), jnp.float32(RATE), jnp.uint32(0)
+    )
+    program = jax.jit(functools.partial(run_updates, rules), compiler_options=_compiler())
+    state = initial_state(rules, cells)
+
+    def call() -> None:
+        jax.block_until_ready(program(cells, state, jnp.uint32(0), jnp.uint32(steps)))
+
+    return call
+
+
+def bound(logits: np.ndarray) -> Callable[[], None]:
+    """What cannot be left out: the draws, the exponentials, one pass over the logits."""
+    answers, prompts = logits.shape
+
+    def step(number: jax.Array, z: jax.Array) -> jax.Array:
+        draws = uniforms(key(0, number), GROUP, prompts).sum(axis=0)
+        return z + 1e-6 * jnp.exp(z) + 1e-6 * draws[None]
+
+    program = jax.jit(
+        lambda z: lax.fori_loop(jnp.uint32(0), jnp.uint32(STEPS), step, z),
+        compiler_options=_compiler(),
+    )
+    start = jnp.asarray(logits)
+
+    def call() -> None:
+        jax.block_until_ready(program(start))
+
+    return call
+
+
+def numpy_peer(logits: np.ndarray) -> Callable[[], None]:
+    """Vectorised NumPy: inverse-CDF sampling in float32, counts by bincount."""
+    prompts = logits.shape[1]
+    rows = np.arange(prompts)[:, None]
+
+    def call() -> None:
+        generator = np.random.Generator(np.random.SFC64(0))
+        z = logits.T.copy()
+        for _ in range(STEPS):
+            masses = np.exp(z - z.max(axis=1, keepdims=True))
+            cumulative = np.cumsum(masses, axis=1)
+            total = cumulative[:, -1:]
+            draws = generator.random((prompts, GROUP), dtype=np.float32) * total
+            # One sorted array for all prompts: row r occupies the interval [r, r + 1).
+            offset = np.arange(prompts)[:, None]
+            flat = (cumulative.astype(np.float64) / total + offset).ravel()
+            answers = np.searchsorted(flat, (draws / total + offset).ravel(), side="right")
+            answers = np.minimum(answers.reshape(prompts, GROUP) - rows * ANSWERS, ANSWERS - 1)
+            rewards = (answers < CORRECT).astype(np.float32)
+            mean = rewards.mean(axis=1, keepdims=True)
+            deviation = rewards.std(axis=1, keepdims=True)
+            advantages = (rewards - mean) / np.where(deviation > 0, deviation, 1) / GROUP
+            weights = np.bincount(
+                (rows * ANSWERS + answers).ravel(), advantages.ravel(), prompts * ANSWERS
+            )
+            weights = weights.reshape(prompts, ANSWERS).astype(np.float32)
+            z += RATE * (weights - masses / total * weights.sum(axis=1, keepdims=True))
+
+    return call
+
+
+def torch_peer(logits: np.ndarray) -> Callable[[], None]:
+    """Straightforward PyTorch: Categorical, sample, log_prob, backward, SGD."""
+    import torch
+
+    def call() -> None:
+        torch.manual_seed(0)
+        z = torch.tensor(logits.T.copy(), requires_grad=True)
+        optimizer = torch.optim.SGD([z], lr=RATE)
+        for _ in range(STEPS):
+            policy = torch.distributions.Categorical(logits=z)
+            answers = policy.sample((GROUP,))
+            rewards = (answers < CORRECT).float()
+            deviation = rewards.std(dim=0, correction=0)
+            advantages = (rewards - rewards.mean(dim=0)) / torch.where(
+                deviation > 0, deviation, torch.ones_like(deviation)
+            )
+            loss = -(advantages * policy.log_prob(answers)).mean(dim=0).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return call
+
+
+def in_turns(contenders: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median seconds of a call of each, taken in turns."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for call in contenders.values():
+        call()
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            started = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - started)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def _scaling(environment: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rollouts per second at other sizes against those at 4,096 prompts: 1 is linear cost."""
+    steps = 4
+    sizes = {n: ours(n, steps) for n in (4096, 65536, 1 << 20)}
+    seconds = in_turns(sizes, 3)
+    rates = {n: n * GROUP * steps / s for n, s in seconds.items()}
+    return [
+        _row(f"sim_scaling_{n}_prompts", rates[n], rates[4096], environment)
+        for n in sizes
+        if n != 4096
+    ]
+
+
+def _initial_logits(prompts: int) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    return generator.standard_normal((ANSWERS, prompts)).astype(np.float32)
+
+
+def _row(name: str, ours: float, peer: float, environment: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name, "ours": ours / 1e6, "peer": peer / 1e6, "ratio": ours / peer,
+        "unit": "million rollouts/s", "environment": environment,
+    }  # fmt: skip
+
+
+def _environment() -> dict[str, Any]:
+    from apw.runs import describe_environment
+
+    described = describe_environment()
+    described["load"] = list(os.getloadavg())
+    described["work"] = f"{PROMPTS} prompts × {ANSWERS} answers × {GROUP} responses, GRPO, float32"
+    return described

@@ -1,0 +1,61 @@
+"""What the claims share: running into a folder, and reading values off the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sim.config import SimulationConfig
+from sim.run import simulate
+from sim.summary import seed_times
+from sim.sweep import SweepConfig, sweep
+
+WEIGHTED = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
+"""Schemes of the excess-time table."""
+
+
+def run(config: SimulationConfig, folder: Path, name: str) -> pd.DataFrame:
+    """Run into ``folder/name`` and return the metrics; continues or reads what is there."""
+    return simulate(config, folder / name, progress=False)
+
+
+def run_sweep(config: SweepConfig, folder: Path, name: str) -> pd.DataFrame:
+    """Sweep into ``folder/name`` and return the metrics of the measurements."""
+    return sweep(config, folder / name, progress=False)
+
+
+def times(metrics: pd.DataFrame, target: float, clock: str) -> dict[str, np.ndarray]:
+    """Time to target of every scheme on a clock, one per seed in order."""
+    table = seed_times(metrics, target)
+    table = table[table["clock"] == clock].sort_values("seed", kind="stable")
+    return {
+        str(scheme): group["time"].to_numpy()
+        for scheme, group in table.groupby("scheme", sort=False)
+    }
+
+
+def series(metrics: pd.DataFrame, scheme: str, metric: str) -> pd.DataFrame:
+    """Values of a metric of a scheme: one row per seed, one column per step."""
+    chosen = metrics[(metrics["scheme"] == scheme) & (metrics["metric"] == metric)]
+    return chosen.pivot_table(index="seed", columns="step", values="value")
+
+
+def final(metrics: pd.DataFrame, scheme: str, metric: str) -> np.ndarray:
+    """Value at the last step, one per seed."""
+    return series(metrics, scheme, metric).iloc[:, -1].to_numpy()
+
+
+def first(metrics: pd.DataFrame, scheme: str, metric: str) -> np.ndarray:
+    """Value before training, one per seed."""
+    return series(metrics, scheme, metric).iloc[:, 0].to_numpy()
+
+
+def log_ratio(times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> list:
+    """Logarithms of seed-by-seed ratios; pairs that both failed are left out."""
+    a, b = np.asarray(times, float), np.asarray(reference, float)
+    kept = np.isfinite(a) | np.isfinite(b)
+    with np.errstate(divide="ignore"):
+        return list(np.log(a[kept] / b[kept]))

@@ -269,7 +269,7 @@ def _difference(scheme: str, reference: str, values: np.ndarray, base: np.ndarra
         else f"range of {len(values)} paired seeds"
     )
     numbers = (
-        f"{100 * differences.mean():+.1f} points ({kind}: {100 * low:+.1f} to {100 * high:+.1f})"
+        f"{100 * differences.mean():+.2f} points ({kind}: {100 * low:+.2f} to {100 * high:+.2f})"
     )
     numbers = numbers.replace("-", "−")
     if low <= 0 <= high:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apw import runs
@@ -58,6 +58,7 @@ def test_an_empty_run_has_the_columns(tmp_path: Path) -> None:
     assert tuple(runs.read_metrics(tmp_path / "run")) == METRIC_COLUMNS
 
 
+@settings(max_examples=25, deadline=None)
 @given(value=st.floats(allow_nan=True, allow_infinity=True), seed=st.integers(0, 2**62))
 def test_values_come_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, value: float, seed: int

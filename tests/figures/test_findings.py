@@ -59,13 +59,13 @@ def test_a_collapse_is_an_outcome(runs: Runs) -> None:
 
 def test_few_seeds_of_one_sign_are_a_hint_only(runs: Runs) -> None:
     text = " ".join(training_findings(runs({"grpo": (0.05, 0.05), "sqrt_r": (0.06, 0.07)})))
-    assert "+15.0 points (range of 2 paired seeds: +10.0 to +20.0)" in text
+    assert "+15.00 points (range of 2 paired seeds: +10.00 to +20.00)" in text
     assert "a hint and, with so few seeds, no more" in text
 
 
 def test_enough_seeds_may_differ(runs: Runs) -> None:
     text = " ".join(training_findings(runs({"grpo": (0.05,) * 5, "sqrt_r": (0.07,) * 5})))
-    assert "95% interval over 5 paired seeds: +20.0 to +20.0), which does not include 0" in text
+    assert "95% interval over 5 paired seeds: +20.00 to +20.00), which does not include 0" in text
     assert "GRPO 8, Sqrt-R 6; with GRPO's as 1, Sqrt-R sooner, 0.71" in text
 
 

@@ -21,8 +21,7 @@ from jax import lax
 from sim.config import SimulationConfig
 from sim.counter import key, uniforms
 from sim.problems import build
-from sim.program import _compiler, run_updates  # noqa: PLC2701
-from sim.program import Cells, initial_state
+from sim.program import Cells, compiler_options, initial_state, run_updates
 from sim.tables import scheme_table
 from sim.update import Rules
 
@@ -70,7 +69,7 @@ def ours(prompts: int, steps: int = STEPS) -> Callable[[], None]:
     cells = Cells(
         build(config, 0), scheme_table("grpo", GROUP, "float32"), jnp.float32(RATE), jnp.uint32(0)
     )
-    program = jax.jit(functools.partial(run_updates, rules), compiler_options=_compiler())
+    program = jax.jit(functools.partial(run_updates, rules), compiler_options=compiler_options())
     state = initial_state(rules, cells)
 
     def call() -> None:
@@ -89,7 +88,7 @@ def bound(logits: np.ndarray) -> Callable[[], None]:
 
     program = jax.jit(
         lambda z: lax.fori_loop(jnp.uint32(0), jnp.uint32(STEPS), step, z),
-        compiler_options=_compiler(),
+        compiler_options=compiler_options(),
     )
     start = jnp.asarray(logits)
 

@@ -36,7 +36,7 @@ def scheme_table(scheme: str, group_size: int, dtype: str) -> Table:
     [0.0, 1.0, 1.0]
     """
     positive, negative = resolve(scheme).table(group_size)
-    return Table(np.asarray(positive, dtype), np.asarray(negative, dtype))  # type: ignore[arg-type]
+    return Table(jnp.asarray(positive, dtype), jnp.asarray(negative, dtype))
 
 
 def stack(tables: list[Table]) -> Table:

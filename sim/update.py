@@ -119,14 +119,17 @@ def update(
     if rules.batch is not None and isinstance(policy, LogLinear):
         policy = _batch(rules, policy, seed, number)
     masses = policy.masses(parameters)
-    success, failure = policy.success_of(masses)
+    # One sum over the answers serves success, sampling thresholds and scores alike.
+    sum_of_masses = masses.sum(axis=0)
+    success = policy.sum_correct(masses) / sum_of_masses
     costs = {
         metric: resolve_clock(clock).cost(success).mean()
         for metric, clock in clock_metrics(rules.group_size).items()
     }
     costs["responses"] = jnp.zeros_like(success[0])
     if rules.learner == "mirror":
-        direction = mirror_direction(policy, mirror_weight(table, rules.scheme, (success, failure)))
+        rho = policy.success_of(masses)
+        direction = mirror_direction(policy, mirror_weight(table, rules.scheme, rho))
         return (policy.moved(parameters, rate * direction), moments), costs
     assert rules.group_size is not None  # the configuration sees to it
     prompts = masses.shape[1]
@@ -159,7 +162,7 @@ def update(
         total: Array | None = group.total
         if regular:
             weights, total = weights + extra.weights(masses, initial), None
-        gradient = policy.score(parameters, masses, weights, total)
+        gradient = policy.score(parameters, masses, weights, total, sum_of_masses)
         return ascend(parameters, gradient, moments, number, rate), costs
     for epoch in range(rules.epochs):
         now = masses if epoch == 0 else policy.masses(parameters)

@@ -38,11 +38,17 @@ class Bandit(Policy):
         return parameters
 
     def score(
-        self, parameters: Array, masses: Array, weights: Array, total: Array | None = None
+        self,
+        parameters: Array,
+        masses: Array,
+        weights: Array,
+        total: Array | None = None,
+        sum_of_masses: Array | None = None,
     ) -> Array:
         """W − π Σ_a W_a."""
         total = weights.sum(axis=0) if total is None else total
-        return weights - masses * (total / masses.sum(axis=0))[None]
+        sum_of_masses = masses.sum(axis=0) if sum_of_masses is None else sum_of_masses
+        return weights - masses * (total / sum_of_masses)[None]
 
     def moved(self, parameters: Array, direction: Array) -> Array:
         """Logits plus direction."""

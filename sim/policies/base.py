@@ -32,7 +32,12 @@ class Policy(abc.ABC):
 
     @abc.abstractmethod
     def score(
-        self, parameters: Array, masses: Array, weights: Array, total: Array | None = None
+        self,
+        parameters: Array,
+        masses: Array,
+        weights: Array,
+        total: Array | None = None,
+        sum_of_masses: Array | None = None,
     ) -> Array:
         """Gradient of Σ_a W_a ln π(a|x) in the parameters; mean over prompts where they share.
 
@@ -41,6 +46,7 @@ class Policy(abc.ABC):
             masses: From :meth:`masses`, so that they are computed once.
             weights: W, shape (answers, prompts).
             total: Σ_a W_a, shape (prompts,), if known.
+            sum_of_masses: Sum of the masses over answers, shape (prompts,), if known.
         """
 
     @abc.abstractmethod

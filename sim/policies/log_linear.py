@@ -34,11 +34,17 @@ class LogLinear(MaskedPolicy):
         return self.prior + parameters.T @ self.features
 
     def score(
-        self, parameters: Array, masses: Array, weights: Array, total: Array | None = None
+        self,
+        parameters: Array,
+        masses: Array,
+        weights: Array,
+        total: Array | None = None,
+        sum_of_masses: Array | None = None,
     ) -> Array:
         """(1/n) φ (W − π ΣW)ᵀ, the mean over the n prompts."""
         total = weights.sum(axis=0) if total is None else total
-        by_logit = weights - masses * (total / masses.sum(axis=0))[None]
+        sum_of_masses = masses.sum(axis=0) if sum_of_masses is None else sum_of_masses
+        by_logit = weights - masses * (total / sum_of_masses)[None]
         gradient: Array = self.features @ by_logit.T / weights.shape[1]
         return gradient
 

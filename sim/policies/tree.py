@@ -116,7 +116,12 @@ class Tree(MaskedPolicy):
         return jnp.matmul(incidence, self.choices(parameters), precision=lax.Precision.HIGHEST)
 
     def score(
-        self, parameters: Array, masses: Array, weights: Array, total: Array | None = None
+        self,
+        parameters: Array,
+        masses: Array,
+        weights: Array,
+        total: Array | None = None,
+        sum_of_masses: Array | None = None,
     ) -> Array:
         """Per node, the weight W that passes through each choice minus π times their sum."""
         incidence = jnp.asarray(self.shape.incidence, parameters.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -68,8 +69,8 @@ def main(arguments: Sequence[str]) -> Answer:
     excess = best.excess_of_all(options.schemes or None)
     finite = None
     if options.group_size is not None:
-        with_table = options.schemes or [name for name in excess if SCHEMES[name].has_table]
-        finite = best.excess_of_all(with_table, group_size=options.group_size)
+        names = options.schemes or schemes_with_table(options.group_size)
+        finite = best.excess_of_all(names, group_size=options.group_size)
     success = success_grid(options.start, options.target, options.points)
     data = {
         "start": best.start,
@@ -92,6 +93,26 @@ def main(arguments: Sequence[str]) -> Answer:
         data["figure"] = str(options.figure)
         text += f"\n\nFigure: {options.figure}"
     return Answer(data, text)
+
+
+def schemes_with_table(group_size: int) -> list[str]:
+    """Names of the schemes that are defined, as tables, for groups of this size.
+
+    Raises:
+        ValueError: A size that comparing responses needs more of.
+
+    >>> {"ppo", "lens", "pass_at_k"} & set(schemes_with_table(2))  # pass@k has k = 4 by default
+    set()
+    """
+    SCHEMES["grpo"].check_group_size(group_size)
+    names = []
+    for name, scheme in SCHEMES.items():
+        if not scheme.has_table:
+            continue
+        with contextlib.suppress(ValueError):
+            scheme.table(group_size)
+            names.append(name)
+    return names
 
 
 def success_grid(start: float, target: float, points: int) -> np.ndarray:

@@ -99,6 +99,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-simulation.toml").write_text('schemes = ["grpo", "sqrt_r"]\nstart = 0.1\n')
+    (tmp_path / "pass-rates.txt").write_text("0\n0.125\n0.5\n")
     for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")

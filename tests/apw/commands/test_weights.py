@@ -42,6 +42,10 @@ def test_finite_groups_come_with_a_group_size(capsys: pytest.CaptureFixture[str]
     assert isinstance(finite, dict)
     assert finite["grpo"] == pytest.approx(2.29, abs=5e-3)  # theory.md, section 4
     assert list(finite) == ["grpo", "linear_r"]
+    small = ask(capsys, "--group-size", "2")["excess_finite"]
+    assert isinstance(small, dict)
+    assert "pass_at_k" not in small  # k = 4 of 2 responses
+    assert "maxrl" in small
 
 
 def test_infinite_numbers_are_null(capsys: pytest.CaptureFixture[str]) -> None:

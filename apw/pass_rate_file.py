@@ -1,0 +1,84 @@
+"""Measured pass rates from a file: one number per prompt, in any of the usual formats."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def read_pass_rates(path: Path, column: str = "pass_rate") -> np.ndarray:
+    """Read one pass rate per prompt.
+
+    Args:
+        path: ``.parquet``, ``.csv`` or ``.jsonl`` with the column, or text with a number per line.
+        column: Column that holds the pass rates.
+
+    Returns:
+        Pass rates in [0, 1], shape (prompts,).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A row that is no pass rate, named by file and line; no rows.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    rates = []
+    for place, value in _rows(path, column):
+        try:
+            rate = float(value)
+        except (TypeError, ValueError):
+            rate = math.nan
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{path}, {place}: a pass rate must lie in [0, 1]; got {value!r}")
+        rates.append(rate)
+    if not rates:
+        raise ValueError(f"{path} holds no pass rates")
+    return np.array(rates)
+
+
+def _rows(path: Path, column: str) -> Iterator[tuple[str, Any]]:
+    """The place and the value of every row."""
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        import pandas as pd
+
+        try:
+            table = pd.read_parquet(path)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{path} is not a readable Parquet table: {error}") from error
+        if column not in table:
+            raise ValueError(
+                f"{path} lacks the column {column!r}; it has: {', '.join(map(str, table.columns))}"
+            )
+        yield from ((f"row {i}", value) for i, value in enumerate(table[column], start=1))
+        return
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text: {error}") from error
+    if kind == ".csv":
+        reader = csv.DictReader(text.splitlines())
+        if column not in (reader.fieldnames or ()):
+            names = ", ".join(reader.fieldnames or ()) or "none"
+            raise ValueError(f"{path} lacks the column {column!r}; it has: {names}")
+        yield from ((f"line {reader.line_num}", row[column]) for row in reader)
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        value: Any = line.strip()
+        if kind == ".jsonl":
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg})") from error
+            if not isinstance(row, dict) or column not in row:
+                raise ValueError(f"{path}, line {number}: no field {column!r}")
+            value = row[column]
+        yield f"line {number}", value

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types smollm2 bench lock clean
+.PHONY: help install demo test test-vllm lint types smollm2 bench lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -23,7 +23,14 @@ demo: $(STAMP)   ## theory, simulation and a small language model in under ten m
 	$(BIN)/apw demo
 
 test: $(STAMP) lint types  ## tests, doctests, lint and types
-	$(BIN)/python -m pytest -n 2 --doctest-modules theory sim figures apw tests
+	$(BIN)/python -m pytest -n 2 --doctest-modules theory sim llm_validation figures apw tests
+
+# vLLM warns by itself on import; what the tests judge are numbers.
+test-vllm: .venv-vllm/.installed  ## the LLM arm's tests with vLLM on a CPU, in an environment of its own
+	.venv-vllm/bin/python -m pytest -W default tests/llm_validation/test_vllm_cpu.py
+
+.venv-vllm/.installed: .ci/vllm-environment
+	.ci/vllm-environment $(PYTHON)
 
 lint: $(STAMP)   ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -141,7 +141,7 @@ def _train_one(
     import torch
     from accelerate import PartialState
 
-    from llm_validation import initial_model
+    from llm_validation import initial_model, vllm_cpu
     from llm_validation.arguments import training_arguments
     from llm_validation.callbacks import Interrupt, Measure, Progress
     from llm_validation.reward import TaskReward
@@ -154,6 +154,9 @@ def _train_one(
     model, tokenizer = initial_model.load(source, config)
     folder = path / "checkpoints" / run_key(scheme, seed)
     checkpoint = last_checkpoint(folder)
+    vllm_on_cpu = config.engine == "vllm" and config.vllm_mode == "colocate" and _on_cpu(config)
+    if vllm_on_cpu:
+        vllm_cpu.enable()
     callbacks = [Progress(bar)]
     if initial_model.is_tiny(config):
         callbacks.append(Measure(config.measure_every, task, tokenizer))
@@ -171,6 +174,9 @@ def _train_one(
         )
         for callback in callbacks:
             callback.attach(trainer)
+        if vllm_on_cpu:
+            prompts = tokenizer([str(e.prompt) for e in task.train[:4]])["input_ids"]
+            vllm_cpu.check_weights(trainer.vllm_generation, prompts)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if interrupted():
             raise KeyboardInterrupt(
@@ -180,6 +186,12 @@ def _train_one(
     if config.save_models:
         trainer.save_trained(path / "models" / run_key(scheme, seed))
     return trainer.record
+
+
+def _on_cpu(config: TrainConfig) -> bool:
+    import torch
+
+    return config.cpu or not torch.cuda.is_available()
 
 
 def _dataset(config: TrainConfig, task: Task, seed: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,6 +131,32 @@ def finding(
     elif verdicts != {"confirmed"}:
         verdict = "inconclusive"
     return Finding(id, claim, verdict, tuple(checks), tuple(regimes), quick)
+
+
+def any_regime(
+    id: str, claim: str, outcomes: Mapping[str, Sequence[Check]], *, quick: bool
+) -> Finding:
+    """Join regimes: confirmed if one confirms all its checks, refuted if every one refutes one.
+
+    The checks of all regimes are kept, those of a confirming one first.
+    """
+    found = {
+        regime: finding(id, claim, checks, [], quick=quick) for regime, checks in outcomes.items()
+    }
+    verdicts = [f.verdict for f in found.values()]
+    verdict: Verdict = "inconclusive"
+    if "confirmed" in verdicts:
+        verdict = "confirmed"
+    elif set(verdicts) == {"refuted"}:
+        verdict = "refuted"
+    order = sorted(found, key=lambda regime: found[regime].verdict != "confirmed")
+    checks = [
+        dataclasses.replace(check, name=f"{regime}: {check.name}")
+        for regime in order
+        for check in found[regime].checks
+    ]
+    regimes = tuple(f"{regime}: {found[regime].verdict}" for regime in order)
+    return Finding(id, claim, verdict, tuple(checks), regimes, quick)
 
 
 def _summary(samples: Sequence[float], level: float) -> tuple[float, float, float]:

@@ -1,0 +1,101 @@
+"""L3, L4 and L5: what LENS's use of confident mistakes is worth.
+
+Prompts with decoys, wrong answers in which the policy is confident: *shared*, a log-linear policy
+with small batches; *tree*, answers of several tokens, where confidence is per token; *bandit*.
+Each scheme runs at its own best learning rate. A claim is confirmed if one regime confirms it
+whole, and all regimes are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sim.claims.common import final, run_sweep, series
+from sim.claims.verdicts import Check, Finding, above, any_regime
+from sim.config import SimulationConfig
+from sim.sweep import SweepConfig
+
+MIXED, NEGATIVE = "lens:parts=mixed", "lens:parts=negative"
+KS = (1, 2, 4, 8, 16)
+
+REGIMES: Mapping[str, Mapping[str, Any]] = {
+    "bandit": {"target": 0.8},
+    "tree": {"policy": "tree", "symbols": 4, "length": 3, "prompts": 64, "target": 0.8},
+    "shared": {
+        "policy": "log_linear", "features": 16, "rule": 1.0, "batch": 32, "target": 0.6,
+    },
+}  # fmt: skip
+
+
+def l3(folder: Path, *, quick: bool) -> Finding:
+    """LENS is at or above GRPO at every pass@k along training, most on hard prompts."""
+
+    def checks(metrics: pd.DataFrame) -> list[Check]:
+        found = [
+            above(f"pass@{k} of LENS minus GRPO, mean over training", 0.0,
+                  _lead(metrics, "lens", f"pass@{k}"))
+            for k in KS
+        ]  # fmt: skip
+        hard, easy = (np.array(_lead(metrics, "lens", f"pass@1/q{q}")) for q in (1, 5))
+        found.append(above("lead on the hardest fifth minus the easiest", 0.0, list(hard - easy)))
+        return found
+
+    return _judge("L3", l3.__doc__ or "", checks, folder, quick)
+
+
+def l4(folder: Path, *, quick: bool) -> Finding:
+    """Both halves help: mixed groups alone and negative groups alone each beat GRPO."""
+
+    def checks(metrics: pd.DataFrame) -> list[Check]:
+        return [
+            above(f"success of {name} minus GRPO, mean over training", 0.0,
+                  _lead(metrics, scheme, "success"))
+            for scheme, name in ((MIXED, "mixed alone"), (NEGATIVE, "negative alone"))
+        ]  # fmt: skip
+
+    return _judge("L4", l4.__doc__ or "", checks, folder, quick)
+
+
+def l5(folder: Path, *, quick: bool) -> Finding:
+    """The share of all-wrong groups falls during training, and falls faster with LENS."""
+
+    def checks(metrics: pd.DataFrame) -> list[Check]:
+        start = series(metrics, "grpo", "all_wrong").iloc[:, 0].to_numpy()
+        fall = list(start - final(metrics, "grpo", "all_wrong"))
+        faster = [-value for value in _lead(metrics, "lens", "all_wrong")]
+        return [
+            above("fall of all-wrong groups under GRPO", 0.0, fall),
+            above("all-wrong groups of GRPO minus LENS, mean over training", 0.0, faster),
+        ]
+
+    return _judge("L5", l5.__doc__ or "", checks, folder, quick)
+
+
+def _judge(
+    id: str, claim: str, checks: Callable[[pd.DataFrame], list[Check]], folder: Path, quick: bool
+) -> Finding:
+    names = ["bandit"] if quick else list(REGIMES)
+    outcomes = {r: checks(_trained(folder.parent / "confidence", r, quick)) for r in names}
+    return any_regime(id, claim, outcomes, quick=quick)
+
+
+def _trained(folder: Path, regime: str, quick: bool) -> pd.DataFrame:
+    fields: dict[str, Any] = {
+        "schemes": ("grpo", "lens", MIXED, NEGATIVE), "seeds": 5 if quick else 10,
+        "prompts": 128, "answers": 32, "correct_answers": 2, "decoys": 2, "decoy_mass": 0.6,
+        "start": "loguniform:0.002,0.5", "group_size": 16, "steps": 100 if quick else 200,
+        "measure_every": 10, "pass_k": KS, **REGIMES[regime],
+    }  # fmt: skip
+    rates = (0.3, 1.0, 3.0) if quick else (0.1, 0.3, 1.0, 3.0, 10.0)
+    config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 2 if quick else 3)
+    return run_sweep(config, folder, f"{regime}-{'quick' if quick else 'full'}")
+
+
+def _lead(metrics: pd.DataFrame, scheme: str, metric: str) -> list[float]:
+    """Mean over training of a metric, minus GRPO's, seed by seed."""
+    return list((series(metrics, scheme, metric) - series(metrics, "grpo", metric)).mean(axis=1))

@@ -1,0 +1,46 @@
+"""Every claim of the simulator by its id, and how to run one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sim.claims.confidence import l3, l4, l5
+from sim.claims.crossover import o4
+from sim.claims.from_scratch import a4, a5, a6
+from sim.claims.gradients import n5, o1, o3
+from sim.claims.optimality import a1, a2, a3, o2
+from sim.claims.reinforcement import n2, n3, n4, n6, n7
+from sim.claims.verdicts import Finding
+
+CLAIMS: dict[str, Callable[..., Finding]] = {
+    "A1": a1, "A2": a2, "A3": a3, "A4": a4, "A5": a5, "A6": a6,
+    "L3": l3, "L4": l4, "L5": l5,
+    "N2": n2, "N3": n3, "N4": n4, "N5": n5, "N6": n6, "N7": n7,
+    "O1": o1, "O2": o2, "O3": o3, "O4": o4,
+}  # fmt: skip
+"""Claims of the ledger that have a simulation."""
+
+
+def check_claim(claim: str, folder: Path | str, *, quick: bool = False) -> Finding:
+    """Run a claim's simulations and write ``folder/<id>/verdict.json``.
+
+    A killed run goes on where it was, and a finished one is only judged again.
+
+    Args:
+        claim: Id in the ledger, such as ``"A4"``.
+        folder: Folder of all claims; some share their runs.
+        quick: The short version: seconds instead of minutes, wider intervals.
+
+    Returns:
+        Checks with predictions, measurements and intervals, and the verdict.
+
+    Raises:
+        ValueError: A claim without a simulation; the message lists those that have one.
+    """
+    if claim.upper() not in CLAIMS:
+        raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
+    version = Path(folder) / ("quick" if quick else "full") / claim.upper()
+    found = CLAIMS[claim.upper()](version, quick=quick)
+    found.write(version)
+    return found

@@ -1,0 +1,165 @@
+"""N2, N3, N4, N6 and N7: diversity under positive and negative reinforcement.
+
+On-policy, PSR, NSR and REINFORCE have the same expected gradient, so their differences come from
+sampling noise and from steps off the policy that sampled. The regimes therefore are: *off-policy*,
+several clipped epochs on small batches of prompts that share features, as in the papers' recipes;
+*tree*, independent prompts with answers of several tokens and large steps; *bandit*, the same with
+single tokens. Each scheme runs at its own best learning rate. A claim is confirmed if one regime
+confirms it whole, and all regimes are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sim.claims.common import final, first, run, run_sweep, series
+from sim.claims.verdicts import Check, Finding, above, any_regime, below
+from sim.config import SimulationConfig
+from sim.sweep import SweepConfig
+
+SCHEMES = ("psr", "nsr", "w_reinforce", "grpo", "ppo")
+KS = (1, 4, 16, 64, 256)
+SLACK = 0.01
+"""Differences of pass@k below this count as none."""
+
+REGIMES: Mapping[str, Mapping[str, Any]] = {
+    "off-policy": {
+        "policy": "log_linear", "features": 16, "rule": 0.7, "batch": 32, "learner": "ppo",
+        "epochs": 8, "held_out_prompts": 128, "target": 0.6,
+    },
+    "tree": {
+        "policy": "tree", "symbols": 4, "length": 3, "correct_answers": 6, "target": 0.8,
+        "prompts": 64,
+    },
+    "bandit": {"target": 0.8},
+}  # fmt: skip
+
+
+def n2(folder: Path, *, quick: bool) -> Finding:
+    """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        found = [above("pass@1 of NSR minus base", 0.0, _gain(metrics, "nsr", prefix, 1))]
+        for k in KS[1:]:
+            name = f"pass@{k} of NSR minus base, not below −{SLACK}"
+            found.append(above(name, -SLACK, _gain(metrics, "nsr", prefix, k)))
+        return found
+
+    return _judge("N2", n2.__doc__ or "", checks, folder, quick)
+
+
+def n3(folder: Path, *, quick: bool) -> Finding:
+    """PSR raises pass@1 and falls below base at large k."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        return [
+            above("pass@1 of PSR minus base", 0.0, _gain(metrics, "psr", prefix, 1)),
+            below(f"pass@{KS[-1]} of PSR minus base", 0.0, _gain(metrics, "psr", prefix, KS[-1])),
+        ]
+
+    return _judge("N3", n3.__doc__ or "", checks, folder, quick)
+
+
+def n4(folder: Path, *, quick: bool) -> Finding:
+    """Entropy at the end: NSR near base and above PPO and GRPO, PSR below them."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        entropy = {s: final(metrics, s, f"{prefix}entropy") for s in SCHEMES}
+        base = first(metrics, "nsr", f"{prefix}entropy")
+        found = [above("entropy of NSR over base, at least 0.8", 0.8, list(entropy["nsr"] / base))]
+        for other in ("ppo", "grpo"):
+            name = f"entropy of NSR minus {other}"
+            found.append(above(name, 0.0, list(entropy["nsr"] - entropy[other])))
+            name = f"entropy of {other} minus PSR"
+            found.append(above(name, 0.0, list(entropy[other] - entropy["psr"])))
+        return found
+
+    return _judge("N4", n4.__doc__ or "", checks, folder, quick)
+
+
+def n6(folder: Path, *, quick: bool) -> Finding:
+    """W-REINFORCE has the pass@1 of PPO and GRPO with NSR's pass@k at large k."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        def gap(other: str, k: int) -> list[float]:
+            mine, theirs = (final(metrics, s, f"{prefix}pass@{k}") for s in ("w_reinforce", other))
+            return list(mine - theirs)
+
+        found = [
+            above(f"pass@1 of W-REINFORCE minus {other}, not below −{SLACK}", -SLACK, gap(other, 1))
+            for other in ("ppo", "grpo")
+        ]
+        name = f"pass@{KS[-1]} of W-REINFORCE minus NSR, not below −{SLACK}"
+        return [*found, above(name, -SLACK, gap("nsr", KS[-1]))]
+
+    return _judge("N6", n6.__doc__ or "", checks, folder, quick)
+
+
+def n7(folder: Path, *, quick: bool) -> Finding:
+    """Many steps of pure NSR degrade; W-REINFORCE does not."""
+    outcomes: dict[str, list[Check]] = {}
+    for regime in _names(quick):
+        config = _config(regime, quick)
+        long = {"schemes": ("nsr", "w_reinforce"), "steps": 5 * config.steps}
+        metrics = run(
+            SimulationConfig(**{**_fields(config), **long, "learning_rate": 3.0}),
+            folder, f"long-{regime}",
+        )  # fmt: skip
+        fall = {}
+        for scheme in ("nsr", "w_reinforce"):
+            curve = series(metrics, scheme, "success")
+            fall[scheme] = list(curve.max(axis=1) - curve.iloc[:, -1])
+        outcomes[regime] = [
+            above("fall of NSR's success from its peak to the end", SLACK, fall["nsr"]),
+            below("the same of W-REINFORCE", SLACK, fall["w_reinforce"]),
+        ]
+    return any_regime("N7", n7.__doc__ or "", outcomes, quick=quick)
+
+
+def _judge(
+    id: str,
+    claim: str,
+    checks: Callable[[pd.DataFrame, str], list[Check]],
+    folder: Path,
+    quick: bool,
+) -> Finding:
+    outcomes: dict[str, list[Check]] = {}
+    for regime in _names(quick):
+        metrics = trained(folder.parent / "reinforcement", regime, quick)
+        outcomes[regime] = checks(metrics, "")
+        if "held_out_prompts" in REGIMES[regime]:
+            outcomes[f"{regime}, held-out prompts"] = checks(metrics, "held_out/")
+    return any_regime(id, claim, outcomes, quick=quick)
+
+
+def trained(folder: Path, regime: str, quick: bool) -> pd.DataFrame:
+    """Metrics of a regime, shared by all claims that look at it."""
+    rates = (1.0, 3.0) if quick else (0.3, 1.0, 3.0, 10.0)
+    config = SweepConfig(_config(regime, quick), {regime: {}}, rates, 2 if quick else 3)
+    return run_sweep(config, folder, f"{regime}-{'quick' if quick else 'full'}")
+
+
+def _names(quick: bool) -> list[str]:
+    return ["off-policy"] if quick else list(REGIMES)
+
+
+def _config(regime: str, quick: bool) -> SimulationConfig:
+    fields: dict[str, Any] = {
+        "schemes": SCHEMES, "seeds": 5 if quick else 10, "prompts": 128, "answers": 32,
+        "correct_answers": 4, "prior_spread": 2.0, "start": "beta:0.6,1.4", "group_size": 8,
+        "steps": 100 if quick else 400, "measure_every": 20, "pass_k": KS, **REGIMES[regime],
+    }  # fmt: skip
+    return SimulationConfig(**fields)
+
+
+def _fields(config: SimulationConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
+
+
+def _gain(metrics: pd.DataFrame, scheme: str, prefix: str, k: int) -> list[float]:
+    metric = f"{prefix}pass@{k}"
+    return list(final(metrics, scheme, metric) - first(metrics, scheme, metric))

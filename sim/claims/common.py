@@ -53,7 +53,9 @@ def first(metrics: pd.DataFrame, scheme: str, metric: str) -> np.ndarray:
     return series(metrics, scheme, metric).iloc[:, 0].to_numpy()
 
 
-def log_ratio(times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> list:
+def log_ratio(
+    times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray
+) -> list[float]:
     """Logarithms of seed-by-seed ratios; pairs that both failed are left out."""
     a, b = np.asarray(times, float), np.asarray(reference, float)
     kept = np.isfinite(a) | np.isfinite(b)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from sim.claims.common import run, series
 from sim.claims.verdicts import Check, Finding, above, below, finding, near
@@ -57,7 +59,7 @@ def sampled_weights(scheme: str, success: float, size: int, *, groups: int) -> l
 
 def o3(folder: Path, *, quick: bool) -> Finding:
     """PSR, NSR and W-REINFORCE are one flow under exact mirror steps, three under sampling."""
-    common = {
+    common: dict[str, Any] = {
         "schemes": PSEUDO, "prompts": 128, "answers": 16, "correct_answers": 4, "start": 0.1,
         "group_size": 8, "target": 0.8, "measure_every": 5, "pass_k": (1, 16),
     }  # fmt: skip
@@ -87,7 +89,7 @@ def o3(folder: Path, *, quick: bool) -> Finding:
     return finding("O3", claim, checks, ["bandit, 16 answers, 4 correct, M = 8"], quick=quick)
 
 
-def at_level(metrics, scheme: str, metric: str, level: float) -> np.ndarray:  # type: ignore[no-untyped-def]
+def at_level(metrics: pd.DataFrame, scheme: str, metric: str, level: float) -> np.ndarray:
     """Value of a metric when the success first reaches a level, interpolated; NaN if never."""
     success, values = series(metrics, scheme, "success"), series(metrics, scheme, metric)
     found = []

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from scipy import integrate
+from scipy import integrate, optimize
 from scipy.special import expit, logit
 
 from theory._arrays import Array, as_floating, check_interval, namespace
@@ -21,6 +23,8 @@ from theory.schemes import Scheme, resolve
 
 Weight = str | Scheme | Callable[[Array], Array]
 """A scheme, its name, or a function from ρ to ω(ρ)."""
+
+_HIGHEST, _LOWEST = 36.0, 700.0  # log-odds of 1 − 2e-16 and of 1e-304, the ends of float64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +113,7 @@ def resolve_dynamics(dynamics: str | Dynamics | Callable[[Array], Array]) -> Dyn
         return dynamics
     if callable(dynamics):
         return Dynamics("custom", "user function", "Given by the caller.", dynamics)
-    if dynamics not in DYNAMICS:
+    if not isinstance(dynamics, str) or dynamics not in DYNAMICS:
         raise ValueError(f"unknown dynamics {dynamics!r}; known dynamics: {', '.join(DYNAMICS)}")
     return DYNAMICS[dynamics]
 
@@ -230,11 +234,11 @@ def trajectory(
         group_size: M for the finite-group weight ω_M; ``None`` for the population limit.
 
     Returns:
-        ρ at each time, shape (n,).
+        ρ at each time, shape (n,). A flow that arrives in finite time (GRPO's does) stays at 1.
 
     Raises:
-        ValueError: ``start`` outside (0, 1), times that decrease or are negative, or a flow too
-            stiff for the solver.
+        ValueError: ``start`` outside (0, 1), times that decrease or are negative, or a flow that
+            the solver cannot follow.
 
     Source: arXiv 2602.11128, section on continuous-time dynamics.
 
@@ -249,25 +253,58 @@ def trajectory(
         return points
     if points[0] < 0 or np.any(np.diff(points) < 0):
         raise ValueError("times must start at 0 or later and increase")
+    if points[-1] == 0:
+        return np.full(points.shape, float(start))
     clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
     weight = weight_function(scheme, group_size=group_size)
 
-    def slope(_: float, x: Floats) -> Floats:
-        # Beyond |logit ρ| = 36 a float64 ρ cannot move any more.
-        success = expit(np.clip(x, -36.0, 36.0))
+    def slope(_: float, state: Floats) -> Floats:
+        # Along the arc of (logit ρ, t): t slows down where ρ runs away, as it does on its way to 1.
+        success = expit(np.clip(state[:1], -_LOWEST, _HIGHEST))
         speed = np.asarray(weight(success)) * np.asarray(dynamics.velocity(success))
-        rate: Floats = speed / (clock.cost(success) * success * (1 - success))
-        return rate
+        rate = speed / (clock.cost(success) * success * (1 - success))
+        arc = np.hypot(rate, 1.0)
+        return np.concatenate([rate / arc, 1 / arc])
 
-    if points[-1] == 0:
-        return np.full(points.shape, float(start))
-    solution = integrate.solve_ivp(
-        slope, (0.0, points[-1]), [float(logit(start))], t_eval=points, method="DOP853",
-        rtol=1e-10, atol=1e-12,
+    first, last = float(logit(start)), float(points[-1])
+    ends = [
+        lambda _, state: state[1] - last,
+        lambda _, state: _HIGHEST - state[0],
+        lambda _, state: state[0] + _LOWEST,
+    ]
+    for end in ends:
+        end.terminal = True  # type: ignore[attr-defined]
+    solution: Any = integrate.solve_ivp(
+        slope, (0.0, 2 * (last + _HIGHEST + _LOWEST)), [first, 0.0], events=ends, method="DOP853",
+        rtol=1e-10, atol=1e-12, dense_output=True,
     )  # fmt: skip
-    if not solution.success:
+    if solution.status != 1:
         raise ValueError(f"the flow could not be followed: {solution.message}")
-    return np.asarray(expit(solution.y[0]))
+    arcs, passed = solution.t, solution.y[1]
+    if solution.t_events[0].size:
+        passed[-1] = last  # found by root-finding, hence but for rounding
+    odds = np.empty(points.shape)
+    for place, time in enumerate(points):
+        step = int(np.searchsorted(passed, time))
+        if step == 0:
+            odds[place] = first
+        elif step < len(passed):
+            odds[place] = solution.sol(_root(solution.sol, time, arcs[step - 1], arcs[step]))[0]
+        else:  # the flow has run off the numbers
+            odds[place] = math.copysign(math.inf, solution.y[0, -1] - first)
+    return np.asarray(expit(odds))
+
+
+def _root(path: Callable[[float], Floats], time: float, low: float, high: float) -> float:
+    """Arc at which a path of (logit ρ, t) passes a time."""
+
+    def late(arc: float) -> float:
+        return float(path(arc)[1]) - time
+
+    # The path and its steps agree but for rounding, which may take the sign at an end.
+    if late(high) <= 0:
+        return high
+    return low if late(low) >= 0 else float(optimize.brentq(late, low, high))
 
 
 def mirror_step(success: Array, weight: Array, step_size: float) -> Array:
@@ -310,8 +347,9 @@ def check_range(start: float, target: float) -> None:
 
     >>> check_range(0.1, 0.9)
     """
-    for name, value in (("start", start), ("target", target)):
-        if not math.isfinite(value) or not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie in [0, 1]; got {value:g}")
+    ends: dict[str, Any] = {"start": start, "target": target}
+    for name, value in ends.items():
+        if not (isinstance(value, numbers.Real) and 0 <= float(value) <= 1):
+            raise ValueError(f"{name} must lie in [0, 1]; got {value}")
     if not start < target:
         raise ValueError(f"target must lie above start; got start {start:g} and target {target:g}")

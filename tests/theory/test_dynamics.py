@@ -144,6 +144,25 @@ def test_weight_function_of_a_finite_group_is_below_the_limit():
     assert weight_function("sqrt_r", group_size=16)(np.array([0.01])) < limit
 
 
+def test_flows_that_arrive_in_finite_time_stay_there():
+    """GRPO on the regular clock is ρ = sin²(t/2 + arcsin √ρ₀), and arrives at t = π − ...."""
+    times = np.linspace(0, 10, 41)
+    angle = np.minimum(times / 2 + math.asin(1e-10), math.pi / 2)
+    np.testing.assert_allclose(trajectory("grpo", 1e-20, times), np.sin(angle) ** 2, rtol=1e-7)
+    # e = 1: ρ grows at unit speed, then stops at a corner.
+    np.testing.assert_allclose(
+        trajectory("uniform_r", 0.5, [0.4, 0.6, 9.0]), [0.9, 1, 1], rtol=1e-9
+    )
+    # A weight that vanishes at 0.7 lets the flow stand still, a negative one runs it down to 0.
+    stalls = trajectory(lambda rho: np.where(rho < 0.7, 1.0, 0.0), 0.5, [0.1, 5.0])
+    np.testing.assert_allclose(stalls, [expit(0.1), 0.7], rtol=1e-6)
+    assert trajectory(lambda rho: -1 / rho, 0.5, [50.0]).tolist() == [0.0]
+
+
+def test_starts_far_below_machine_precision_grow_like_any_other():
+    np.testing.assert_allclose(trajectory("rloo", 1e-20, [1.0]), [math.e * 1e-20], rtol=1e-9)
+
+
 def test_empty_and_zero_times():
     assert trajectory("grpo", 0.3, []).shape == (0,)
     assert trajectory("grpo", 0.3, [0.0]).tolist() == [0.3]
@@ -155,6 +174,8 @@ def test_empty_and_zero_times():
         (lambda: time_to_target("grpo", 0.5, 0.5), "target must lie above start"),
         (lambda: time_to_target("grpo", -0.1, 0.5), r"start must lie in \[0, 1\]; got -0.1"),
         (lambda: time_to_target("grpo", 0.1, math.nan), r"target must lie in \[0, 1\]"),
+        (lambda: time_to_target("grpo", "0.1", 0.5), r"start must lie in \[0, 1\]; got 0.1"),
+        (lambda: resolve_dynamics(["mirror"]), "unknown dynamics"),
         (lambda: time_to_target("gppo", 0.1, 0.5), "unknown scheme 'gppo'; known schemes: rloo"),
         (lambda: time_to_target("lens", 0.1, 0.5), "depend on the responses' confidences"),
         (lambda: time_to_target("rloo", 0.1, 0.5, group_size=1), "group_size of at least 2"),

@@ -8,14 +8,15 @@ With π = softmax(z) and a sampled token y there are two estimators of the same 
 The REINFORCE estimator ascends ln π(y) for tokens that were sampled with probability π_y, and so
 has no factor π_y: Δz_y = ±(1−π_y), Δz_v = ∓π_v. ``estimator`` says which one is meant. All
 functions take logits with the vocabulary on the last axis, and sum what is small rather than
-subtract it, so 1 − π_y is right for a token of probability 1 − 1e-20.
+subtract it, so 1 − π_y is right for a token of probability 1 − 1e-20. 16-bit logits are computed
+with in float32: in 16 bits the sums over a vocabulary, and its indices, would be wrong.
 """
 
 from __future__ import annotations
 
 import array_api_compat
 
-from theory._arrays import Array, as_array, as_floating, counting, is_traced, namespace
+from theory._arrays import Array, as_array, as_floating, counting, is_traced, namespace, widened
 
 ESTIMATORS = ("probability", "log_probability")
 """Ascend π(y) or ln π(y)."""
@@ -55,7 +56,7 @@ def psr_logit_update(logits: Array, token: Array, *, estimator: str = "probabili
     update = xp.where(chosen, xp.sum(others, axis=-1, keepdims=True), -others)
     if estimator == "probability":
         update = update * xp.sum(xp.where(chosen, probability, zero), axis=-1, keepdims=True)
-    return update
+    return _in_dtype_of(logits, update)
 
 
 def nsr_logit_update(logits: Array, token: Array, *, estimator: str = "probability") -> Array:
@@ -111,9 +112,9 @@ def redistribution(logits: Array, token: Array) -> Array:
     xp = namespace(logits)
     _, chosen = _policy(logits, token)
     # A softmax of the other logits: 1 − π_y may be too small to divide by.
-    floor = xp.full_like(logits, -xp.inf)
-    others = xp.where(chosen, floor, logits)
-    return xp.exp(_log_softmax(others))
+    wide = widened(logits)
+    others = xp.where(chosen, xp.full_like(wide, -xp.inf), wide)
+    return _in_dtype_of(logits, xp.exp(_log_softmax(others)))
 
 
 def entropy(logits: Array) -> Array:
@@ -136,7 +137,7 @@ def entropy(logits: Array) -> Array:
     """
     log_probability = _checked_log_softmax(logits)
     xp = namespace(log_probability)
-    return -xp.sum(xp.exp(log_probability) * log_probability, axis=-1)
+    return _in_dtype_of(logits, -xp.sum(xp.exp(log_probability) * log_probability, axis=-1))
 
 
 def entropy_gradient(logits: Array) -> Array:
@@ -157,11 +158,7 @@ def entropy_gradient(logits: Array) -> Array:
     >>> entropy_gradient(np.log([0.8, 0.2])).round(4).tolist()
     [-0.2218, 0.2218]
     """
-    log_probability = _checked_log_softmax(logits)
-    xp = namespace(log_probability)
-    probability = xp.exp(log_probability)
-    mean = xp.sum(probability * log_probability, axis=-1, keepdims=True)
-    return -probability * (log_probability - mean)
+    return _in_dtype_of(logits, _entropy_gradient(logits))
 
 
 def entropy_change(logits: Array, update: Array) -> Array:
@@ -184,7 +181,7 @@ def entropy_change(logits: Array, update: Array) -> Array:
     >>> bool(entropy_change(logits, psr_logit_update(logits, 0)) < 0)
     True
     """
-    gradient = entropy_gradient(logits)
+    gradient = _entropy_gradient(logits)
     update = as_floating(update)
     xp = namespace(gradient, update)
     if tuple(update.shape) != tuple(gradient.shape):
@@ -192,7 +189,19 @@ def entropy_change(logits: Array, update: Array) -> Array:
             f"update must have the shape of logits, {tuple(gradient.shape)}; "
             f"got {tuple(update.shape)}"
         )
-    return xp.sum(gradient * update, axis=-1)
+    return _in_dtype_of(logits, xp.sum(gradient * update, axis=-1))
+
+
+def _in_dtype_of(logits: Array, result: Array) -> Array:
+    return namespace(result).astype(result, as_floating(logits).dtype, copy=False)
+
+
+def _entropy_gradient(logits: Array) -> Array:
+    log_probability = _checked_log_softmax(logits)
+    xp = namespace(log_probability)
+    probability = xp.exp(log_probability)
+    mean = xp.sum(probability * log_probability, axis=-1, keepdims=True)
+    return -probability * (log_probability - mean)
 
 
 def _log_softmax(logits: Array) -> Array:
@@ -202,7 +211,7 @@ def _log_softmax(logits: Array) -> Array:
 
 
 def _checked_log_softmax(logits: Array) -> Array:
-    logits = as_floating(logits)
+    logits = widened(as_floating(logits))
     xp = namespace(logits)
     if len(logits.shape) < 1 or logits.shape[-1] < 1:
         raise ValueError("logits must have the vocabulary on their last axis; got none")

@@ -108,6 +108,28 @@ def test_three_array_libraries_agree_and_jax_traces(backend):
                                        atol=1e-15)  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sixteen_bits_find_the_right_token_of_a_large_vocabulary(dtype):
+    """As 16-bit floats 301 and its neighbours are one number, and 5,000 terms do not add up."""
+    logits = torch.asarray(np.random.default_rng(0).normal(size=5000)).to(dtype)
+    exact = logits.double()
+    token = torch.tensor(4301)
+    for function in (
+        lg.psr_logit_update,
+        lg.redistribution,
+        lambda z, y: lg.entropy(z),
+        lambda z, y: lg.entropy_gradient(z),
+        lambda z, y: lg.entropy_change(z, lg.psr_logit_update(z.double(), y).to(z.dtype)),
+    ):
+        result = function(logits, token)
+        assert result.dtype == dtype
+        # float16 has no numbers between 0 and 6e-8.
+        np.testing.assert_allclose(
+            result.double(), function(exact, token), rtol=2**-7, atol=6e-8 if dtype == torch.float16
+            else 0,
+        )  # fmt: skip
+
+
 def test_single_precision_stays_single():
     update = lg.psr_logit_update(torch.tensor([0.0, 1.0]), torch.tensor(1))
     assert update.dtype == torch.float32

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from collections.abc import Callable
+from typing import Any
 
 import array_api_compat
 import numpy as np
@@ -42,18 +44,22 @@ def binomial_probabilities(trials: int, success: Array) -> Array:
     shape = tuple(success.shape)
     rho = xp.reshape(success, (-1, 1))
     counts = np.arange(trials + 1, dtype=np.float64)[None, :]
-    log_choose = _like(_log_choose(trials)[None, :], success)
-    hits, misses = _like(counts, success), _like(trials - counts, success)
+    log_choose = like(_log_choose(trials)[None, :], success)
+    hits, misses = like(counts, success), like(trials - counts, success)
     never, always = rho == 0, rho == 1
     inside = xp.where(never | always, 0 * rho + 0.5, rho)
     logs = log_choose + hits * xp.log(inside) + misses * xp.log1p(-inside)
     probabilities = xp.exp(logs)
-    # At the ends the one possible outcome is certain, and 0·ln 0 never has to be taken.
-    none, all_of_them = (
-        _like(1.0 * (counts == 0), success),
-        _like(1.0 * (counts == trials), success),
+    # At the ends the one possible outcome is certain, and 0·ln 0 never has to be taken. To first
+    # order in ρ there is one other outcome, which automatic differentiation must know of.
+    none, one, most, every = (
+        like(1.0 * (counts == k), success) for k in (0, 1, trials - 1, trials)
     )
-    ends = xp.where(never, none, all_of_them)
+    ends = xp.where(
+        never,
+        none + trials * rho * (one - none),
+        every + trials * (1 - rho) * (most - every),
+    )
     return xp.reshape(xp.where(never | always, ends, probabilities), (*shape, trials + 1))
 
 
@@ -81,7 +87,7 @@ def binomial_expectation(values: Floats, success: Array) -> Array:
     xp = namespace(success)
     flat = xp.reshape(success, (-1,))
     trials = values.shape[0] - 1
-    table = _like(values, success)
+    table = like(values, success)
     rows = max(1, _CHUNK // (trials + 1))
     parts = [
         xp.matmul(binomial_probabilities(trials, flat[first : first + rows]), table)
@@ -112,14 +118,24 @@ def binomial_expectation_of(
 @functools.lru_cache(maxsize=64)
 def _log_choose(trials: int) -> Floats:
     """Logarithms of C(n, k) from exact integers: log-gammas lose digits at n of hundreds."""
-    half = [math.log(math.comb(trials, k)) for k in range(trials // 2 + 1)]
+    chosen, half = 1, [0.0]
+    for k in range(trials // 2):
+        chosen = chosen * (trials - k) // (k + 1)
+        half.append(math.log(chosen))
     logs = np.array(half + half[: (trials + 1) // 2][::-1])
     logs.setflags(write=False)
     return logs
 
 
-def _like(values: Floats, reference: Array) -> Array:
-    """Constants as an array of the kind, dtype and device of ``reference``."""
+def check_group_size(group_size: Any) -> None:
+    """Raise a ``ValueError`` unless ``group_size`` is a whole number of at least 1."""
+    whole = isinstance(group_size, numbers.Real) and float(group_size).is_integer()
+    if not (whole and group_size >= 1):
+        raise ValueError(f"group_size must be a whole number of at least 1; got {group_size}")
+
+
+def like(values: Floats, reference: Array) -> Array:
+    """Return constants as an array of the kind, dtype and device of ``reference``."""
     if array_api_compat.is_torch_array(reference):
         return namespace(reference).asarray(
             np.array(values), dtype=reference.dtype, device=reference.device

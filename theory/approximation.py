@@ -24,7 +24,12 @@ import numpy as np
 from scipy import optimize
 
 from theory._arrays import Array
-from theory._binomial import Floats, binomial_expectation, binomial_probabilities
+from theory._binomial import (
+    Floats,
+    binomial_expectation,
+    binomial_probabilities,
+    check_group_size,
+)
 from theory.pass_rates import PassRates
 from theory.schemes import Scheme, resolve
 from theory.tables import table_scheme
@@ -338,8 +343,7 @@ def _is_function(target: object) -> bool:
 
 
 def _check(group_size: int, split: str) -> None:
-    if int(group_size) != group_size or group_size < 1:
-        raise ValueError(f"group_size must be a whole number of at least 1; got {group_size}")
+    check_group_size(group_size)
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
     if split == "centred" and group_size == 1:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from theory._arrays import check_interval
-from theory._binomial import Floats
+from theory._binomial import Floats, check_group_size
 from theory._options import Option
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.finite_group import moments
@@ -83,10 +83,15 @@ def group_size_advice(
     >>> advice.efficiency.round(3).tolist()  # (M−1)/M
     [0.5, 0.75, 0.875]
     """
+    if np.ndim(success):
+        raise ValueError(f"success must be one number; got shape {np.shape(success)}")
     check_interval("success", np.asarray(success, dtype=np.float64), open_ends=True)
-    sizes = np.array(list(group_sizes), dtype=np.int64)
-    if sizes.size == 0:
+    given = list(group_sizes)
+    if not given:
         raise ValueError("group_sizes must name at least one group size")
+    for size in given:
+        check_group_size(size)
+    sizes = np.array(given, dtype=np.int64)
     if min(update_cost, response_cost) < 0 or not math.isfinite(update_cost + response_cost):
         raise ValueError("update_cost and response_cost must be finite numbers of at least 0")
     if update_cost + response_cost == 0:

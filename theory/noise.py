@@ -23,7 +23,7 @@ import math
 import numpy as np
 
 from theory._arrays import Array
-from theory._binomial import Floats, binomial_probabilities
+from theory._binomial import Floats, binomial_probabilities, check_group_size
 from theory._options import Option
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.pass_rates import PassRates, as_pass_rates
@@ -200,8 +200,7 @@ class _Problem:
     ) -> None:
         if not 0 <= sharing <= 1:
             raise ValueError(f"sharing must lie in [0, 1]; got {sharing}")
-        if int(group_size) != group_size or group_size < 1:
-            raise ValueError(f"group_size must be a whole number of at least 1; got {group_size}")
+        check_group_size(group_size)
         rho, share = rates.success, rates.share
         variance = rho * (1 - rho)
         velocity = np.asarray(dynamics.velocity(rho))

@@ -23,6 +23,7 @@ import numpy as np
 from scipy import integrate
 
 from theory._arrays import Array, as_floating, check_interval, is_traced, namespace
+from theory._binomial import check_group_size
 from theory._definitions import DEFINITIONS
 from theory._options import Option, split_reference
 from theory._scheme_options import ZERO_SUCCESS, checked_options
@@ -145,8 +146,7 @@ class Scheme:
 
     def check_group_size(self, group_size: int) -> None:
         """Raise a ``ValueError`` unless the scheme is defined for groups of ``group_size``."""
-        if int(group_size) != group_size or group_size < 1:
-            raise ValueError(f"group_size must be a whole number of at least 1; got {group_size}")
+        check_group_size(group_size)
         if group_size < self.minimum_group and self.options.get("singleton") != "raw":
             raise ValueError(
                 f"{self.name} compares the responses of a group and needs group_size of at least "
@@ -284,6 +284,8 @@ def resolve(scheme: str | Scheme, **options: Option) -> Scheme:
     """
     if isinstance(scheme, Scheme):
         return scheme.bind(**options) if options else scheme
+    if not isinstance(scheme, str):
+        raise ValueError(f"a scheme is a Scheme or a name; got {scheme!r}")
     name, written = split_reference(scheme)
     if name not in SCHEMES:
         raise ValueError(f"unknown scheme {name!r}; known schemes: {', '.join(SCHEMES)}")

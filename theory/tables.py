@@ -6,10 +6,10 @@ import dataclasses
 import math
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
 from theory._arrays import Array, is_traced
+from theory._binomial import like
 from theory.schemes import SCHEMES, Scheme
 
 
@@ -41,8 +41,8 @@ def table_scheme(
     >>> group_advantages(np.array([1.0, 0.0]), half).tolist()
     [0.5, -0.5]
     """
-    gain = np.array(positive, dtype=np.float64)
-    penalty = np.array(negative, dtype=np.float64)
+    gain = np.asarray(positive, dtype=np.float64).copy()
+    penalty = np.asarray(negative, dtype=np.float64).copy()
     if gain.ndim != 1 or gain.shape != penalty.shape or gain.size < 2:
         raise ValueError(
             "positive and negative must have shape (M + 1,) with M of at least 1; "
@@ -63,7 +63,7 @@ def table_scheme(
         count = xp.astype(xp.round(mean * size), xp.int32)
         flat = xp.reshape(count, (-1,))
         return tuple(
-            xp.reshape(xp.take(_constant(xp, table, mean), flat, axis=0), tuple(mean.shape))
+            xp.reshape(xp.take(like(table, mean), flat, axis=0), tuple(mean.shape))
             for table in (gain, penalty)
         )
 
@@ -101,9 +101,3 @@ def _check_size(name: str, size: int, group_size: Array | float) -> None:
         raise ValueError(
             f"{name} is a table for groups of {size} scored responses; got groups of {sizes[0]:g}"
         )
-
-
-def _constant(xp: Any, table: np.ndarray, like: Array) -> Array:
-    if array_api_compat.is_torch_array(like):
-        return xp.asarray(table, dtype=like.dtype, device=like.device)
-    return xp.asarray(table, dtype=like.dtype)

@@ -264,6 +264,10 @@ def test_expected_weight_traces_and_differentiates_under_jit():
     assert np.allclose(jitted, expected_weight("sqrt_r", 16, rho), rtol=1e-12)
     slope = jax.vmap(jax.grad(lambda r: surrogate("sqrt_r", 16, r)))(rho)
     assert np.allclose(slope, expected_weight("sqrt_r", 16, rho), rtol=1e-12)
+    # At ρ = 0 a Bernstein polynomial has the slope (M−1)(c_1 − c_0), and its mirror image at 1.
+    c = weight_coefficients("sqrt_r", 16)
+    ends = jax.vmap(jax.grad(lambda r: expected_weight("sqrt_r", 16, r)))(np.array([0.0, 1.0]))
+    assert np.allclose(ends, [15 * (c[1] - c[0]), 15 * (c[-1] - c[-2])], rtol=1e-12)
 
 
 def test_schemes_share_one_matrix_and_keep_their_names():
@@ -279,8 +283,9 @@ def test_bad_input_is_named():
         expected_weight("grpo", 4, [0.5, 1.2])
     with pytest.raises(ValueError, match="lens"):
         expected_weight("lens", 4, 0.5)
-    with pytest.raises(ValueError, match="whole number"):
-        moments("linear_r", 0, 0.5)
+    for size in (0, 2.5, np.nan, np.inf, "4", None):
+        with pytest.raises(ValueError, match="whole number"):
+            moments("linear_r", size, 0.5)
     with pytest.raises(ValueError, match="whole number"):
         binomial_probabilities(-1, 0.5)
     with pytest.raises(ValueError, match="no option"):

@@ -54,6 +54,8 @@ def test_other_dynamics_change_the_drift_by_their_velocity():
         ({"update_cost": -1.0}, "at least 0"),
         ({"response_cost": 0.0}, "must be positive"),
         ({"group_sizes": [1]}, "at least 2"),
+        ({"group_sizes": [2.5]}, "whole number of at least 1; got 2.5"),
+        ({"success": [0.1, 0.2]}, "one number"),
     ],
 )
 def test_bad_input_is_named(keywords, message):

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import torch
 
 from theory.advantages import group_advantages
 from theory.finite_group import expected_weight
@@ -45,6 +46,14 @@ def test_a_table_holds_for_its_group_size_alone():
         group_advantages(REWARDS, table, valid=unscored)
     with pytest.raises(ValueError, match="binary"):
         group_advantages(np.full(4, 0.5), table)
+
+
+def test_lists_and_torch_tensors_are_tables_and_stay_as_they_were():
+    positive, negative = torch.tensor([7.0, 1.0]), torch.tensor([1.0, 7.0])
+    table = table_scheme(positive, negative).table(1)
+    assert [side.tolist() for side in table] == [[0, 1], [1, 0]]
+    assert positive.tolist() == [7, 1]
+    assert [side.tolist() for side in table_scheme([0, 1], [1, 0]).table(1)] == [[0, 1], [1, 0]]
 
 
 def test_tables_that_are_no_tables_are_refused():

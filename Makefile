@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-vllm lint types smollm2 bench lock clean
+.PHONY: help install demo test test-vllm test-verl lint types smollm2 bench lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -31,6 +31,12 @@ test-vllm: .venv-vllm/.installed  ## the LLM arm's tests with vLLM on a CPU, in 
 
 .venv-vllm/.installed: .ci/vllm-environment
 	.ci/vllm-environment $(PYTHON)
+
+test-verl: .venv-verl/.installed  ## the plug-in against the real verl, in an environment of its own
+	.venv-verl/bin/python -m pytest -W default tests/llm_validation/test_verl_plugin.py
+
+.venv-verl/.installed: .ci/verl-environment
+	.ci/verl-environment $(PYTHON)
 
 lint: $(STAMP)   ## ruff: rules and format
 	$(BIN)/ruff check .

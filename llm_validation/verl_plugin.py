@@ -1,0 +1,129 @@
+"""Advantage estimators for verl: every scheme its interface can carry, as ``apw_<scheme>``.
+
+Installing this package is enough: verl loads it through the entry point ``verl.plugins`` (and says
+nothing if that fails, so ask ``apw doctor``). Then choose, for instance,
+``algorithm.adv_estimator=apw_sqrt_r``. A scheme with other options is registered under a name of
+your own with :func:`register`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from theory.advantages import group_advantages
+from theory.schemes import SCHEMES, Scheme, resolve
+
+PREFIX = "apw_"
+
+
+def estimator(scheme: str | Scheme) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+    """Advantage estimator with verl's signature.
+
+    The advantage of a response, A_i of ``theory.advantages.group_advantages`` over the responses
+    with the same ``index``, stands at each of its tokens.
+
+    Args:
+        scheme: A scheme or its name, options after a colon.
+
+    Returns:
+        Function of (token_level_rewards (rows, T), response_mask (rows, T), config, index (rows),
+        **kwargs) to (advantages, returns), both (rows, T). LENS also needs ``old_log_probs``
+        (rows, T), the sampler's log-probabilities, among the keyword arguments.
+
+    Raises:
+        ValueError: An unknown scheme or one that needs a critic; when called, LENS without
+            ``old_log_probs``, or rewards the scheme is not defined for.
+
+    >>> rewards = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+    >>> mask = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    >>> estimator("linear_r")(rewards, mask, index=["q", "q"])[0].tolist()
+    [[1.0, 1.0], [-1.0, -0.0]]
+    """
+    bound = resolve(scheme)
+    if bound.needs_baseline:
+        raise ValueError(f"{bound.name} needs a critic; use verl's own adv_estimator=gae")
+
+    def compute(
+        token_level_rewards: torch.Tensor,
+        response_mask: torch.Tensor,
+        config: Any = None,
+        index: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if index is None:
+            raise ValueError(f"{bound.name} compares responses to one prompt: verl must pass index")
+        with torch.no_grad():
+            rewards = token_level_rewards.sum(dim=-1)
+            confidence = None
+            if bound.needs_confidence:
+                confidence = _confidence(kwargs.get("old_log_probs"), response_mask)
+            advantages = _by_group(rewards, confidence, index, bound)
+            spread = advantages[:, None] * response_mask
+        return spread, spread
+
+    return compute
+
+
+def register(name: str, scheme: str | Scheme) -> None:
+    """Register a scheme with verl as advantage estimator ``name``.
+
+    Raises:
+        ImportError: verl is not installed.
+        ValueError: See :func:`estimator`.
+    """
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
+
+    # verl refuses a second function under a name; plugins may be loaded more than once.
+    if name not in ADV_ESTIMATOR_REGISTRY:
+        register_adv_est(name)(estimator(scheme))
+
+
+def register_all() -> list[str]:
+    """Register every scheme that needs no critic; return the names."""
+    names = [name for name, scheme in SCHEMES.items() if not scheme.needs_baseline]
+    for name in names:
+        register(PREFIX + name, name)
+    return [PREFIX + name for name in names]
+
+
+def _by_group(
+    rewards: torch.Tensor, confidence: torch.Tensor | None, index: Sequence[Any], scheme: Scheme
+) -> torch.Tensor:
+    """Advantages of rows that are grouped by ``index``, in any order and of any size."""
+    rows_of: dict[Any, list[int]] = {}
+    for row, group in enumerate(index):
+        rows_of.setdefault(group, []).append(row)
+    advantages = torch.zeros_like(rewards)
+    # Groups of one size at a time: one call for all of them, and no padding.
+    by_size: dict[int, list[list[int]]] = {}
+    for rows in rows_of.values():
+        by_size.setdefault(len(rows), []).append(rows)
+    for groups in by_size.values():
+        rows = torch.tensor(groups, device=rewards.device)
+        chosen = None if confidence is None else confidence[rows]
+        advantages[rows] = group_advantages(rewards[rows], scheme, log_confidence=chosen)
+    return advantages
+
+
+def _confidence(log_probs: torch.Tensor | None, mask: torch.Tensor) -> torch.Tensor:
+    if log_probs is None:
+        raise ValueError(
+            "lens needs old_log_probs, the sampler's log-probabilities, and this version of verl "
+            "does not pass them to custom estimators; train LENS with `apw train`"
+        )
+    tokens = mask.sum(dim=-1).clamp(min=1)
+    return ((log_probs * mask).sum(dim=-1) / tokens).clamp(max=0.0)
+
+
+def _load() -> None:
+    """Register on import, which is all that verl's plugin loading does; silent without verl."""
+    import importlib.util
+
+    if importlib.util.find_spec("verl") is not None:
+        register_all()
+
+
+_load()

@@ -56,7 +56,7 @@ def tiny_llama(
 
     >>> model = tiny_llama(character_tokenizer())
     >>> sum(p.numel() for p in model.parameters())
-    99456
+    84032
     """
     if hidden_size < _HEAD_DIMENSION or hidden_size % _HEAD_DIMENSION:
         raise ValueError(f"hidden_size must be a multiple of {_HEAD_DIMENSION}; got {hidden_size}")

@@ -108,7 +108,7 @@ def prompt_order(examples: int, needed: int, seed: int) -> np.ndarray:
     skipped or repeated, at the ends of epochs included.
 
     >>> prompt_order(3, 7, seed=0).tolist()
-    [2, 0, 1, 1, 2, 0, 0]
+    [2, 1, 0, 0, 1, 2, 0]
     """
     epochs = range(-(-needed // examples))
     shuffles = [np.random.default_rng((seed, 2, epoch)).permutation(examples) for epoch in epochs]

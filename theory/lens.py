@@ -11,7 +11,15 @@ from __future__ import annotations
 
 import math
 
-from theory._arrays import Array, as_floating, check_interval, is_traced, namespace, widened
+from theory._arrays import (
+    Array,
+    as_array,
+    as_floating,
+    check_interval,
+    is_traced,
+    namespace,
+    widened,
+)
 
 _SERIES_BELOW = 0.1
 _SERIES_TERMS = 18  # z^18/20 is 1e-19 of z/2 at z = 0.1
@@ -150,9 +158,12 @@ def _model(
     xp = namespace(log_probability, outcome)
     check_interval("log_probability", log_probability, low=-math.inf, high=0.0)
     check_interval("outcome", outcome)
+    _check_shape("outcome", outcome, log_probability, "log_probability")
+    _check_positive("scale", scale)
     outcome = xp.astype(outcome, log_probability.dtype, copy=False)
     model = xp.exp(log_probability) / scale
     if preference is not None:
+        _check_positive("preference", preference)
         model = model / preference
     # A certainly correct answer has no term in 1 − p, and p = 1 is right for it.
     model = xp.where(outcome < 1, model, xp.zeros_like(model))
@@ -190,6 +201,8 @@ def objective(probability: Array, correctness: Array, scale: Array) -> Array:
     xp = namespace(probability, correctness)
     check_interval("probability", probability)
     check_interval("correctness", correctness)
+    _check_shape("correctness", correctness, probability, "probability")
+    _check_positive("scale", scale)
     penalty = penalty_weight(probability / scale)
     certain = correctness == 1  # w may be infinite there, and is multiplied by zero
     penalty = xp.where(certain, xp.zeros_like(penalty), penalty)
@@ -240,7 +253,12 @@ def calibrated_rewards(
     xp = namespace(rewards)
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
-    counted = xp.ones_like(rewards) > 0 if valid is None else valid != 0
+    counted = xp.ones_like(rewards) > 0
+    if valid is not None:
+        valid = as_array(valid)
+        namespace(rewards, valid)
+        _check_shape("valid", valid, rewards)
+        counted = valid != 0
     check_interval("rewards", xp.where(counted, rewards, xp.zeros_like(rewards)))
     log_confidence = _logs("log_confidence", log_confidence, rewards, counted)
     if importance == "full":
@@ -279,14 +297,23 @@ def _logs(name: str, values: Array, rewards: Array, counted: Array) -> Array:
     """Log-probabilities checked and in the dtype of the rewards, 0 where nothing counts."""
     values = as_floating(values)
     xp = namespace(rewards, values)
-    if tuple(values.shape) != tuple(rewards.shape):
-        raise ValueError(
-            f"{name} must have the shape of rewards, {tuple(rewards.shape)}; "
-            f"got {tuple(values.shape)}"
-        )
+    _check_shape(name, values, rewards)
     values = xp.where(counted, values, xp.zeros_like(values))
     check_interval(name, values, low=-math.inf, high=0.0)
     return xp.astype(values, rewards.dtype, copy=False)
+
+
+def _check_shape(name: str, values: Array, model: Array, of: str = "rewards") -> None:
+    if tuple(values.shape) != tuple(model.shape):
+        raise ValueError(
+            f"{name} must have the shape of {of}, {tuple(model.shape)}; got {tuple(values.shape)}"
+        )
+
+
+def _check_positive(name: str, values: Array) -> None:
+    values = as_floating(values)
+    if not is_traced(values) and not bool(namespace(values).all(values > 0)):
+        raise ValueError(f"{name} must be positive")
 
 
 def _relative_scale(

@@ -255,6 +255,12 @@ def test_a_correct_response_of_extreme_confidence_makes_penalties_vanish():
     np.testing.assert_allclose(lens.calibrated_rewards(rewards, logs), [1e-300, 0], atol=1e-299)
 
 
+def test_responses_to_leave_out_may_be_a_list():
+    calibrated = lens.calibrated_rewards([1, 0, 0], [-1, -2, -3], [True, True, False])
+    pair = lens.calibrated_rewards([1, 0], [-1, -2])
+    np.testing.assert_allclose(calibrated, [*pair, 0], rtol=1e-14)
+
+
 def test_duplicates_and_ties_get_equal_rewards():
     calibrated = lens.calibrated_rewards(np.array([1.0, 0, 0, 0]), np.log([0.5, 0.2, 0.2, 0.2]))
     assert len(set(calibrated[1:].tolist())) == 1
@@ -326,6 +332,16 @@ PAIR, LOGS = np.array([1.0, 0.0]), np.array([-1.0, -2.0])
         (lambda: lens.likelihood_loss([0.5], [1.0], 1.0), "log_probability must lie in"),
         (lambda: lens.likelihood_loss(LOGS, [0.0, 2.0], 1.0), r"outcome must lie in \[0, 1\]"),
         (lambda: lens.objective([0.5, 0.5], PAIR, 0.25), "ratio must lie in"),
+        (lambda: lens.objective([0.5, 0.5], PAIR, 0.0), "scale must be positive"),
+        (lambda: lens.objective([0.5, 0.5], [1.0], 1.0), "correctness must have the shape of prob"),
+        (lambda: lens.likelihood_loss(LOGS, PAIR, 0.0), "scale must be positive"),
+        (lambda: lens.likelihood_loss(LOGS, [1.0], 1.0), "outcome must have the shape of log_prob"),
+        (
+            lambda: lens.gradient_coefficient(LOGS, PAIR, 1.0, preference=np.zeros(2)),
+            "preference must be positive",
+        ),
+        (lambda: lens.calibrated_rewards(PAIR, LOGS, [True]), "valid must have the shape of rewar"),
+        (lambda: lens.calibrated_rewards(PAIR, LOGS, torch.ones(2)), "a mixture of numpy, torch"),
         (lambda: lens.calibrated_rewards([2.0, 0], LOGS), "rewards must lie in"),
         (lambda: lens.calibrated_rewards(PAIR, [-1.0, 0.1]), "log_confidence must lie in"),
         (lambda: lens.calibrated_rewards(PAIR, [-1.0, -np.inf]), "got -inf at index 1"),

@@ -46,7 +46,7 @@ class PopulationOptimum:
     """The optimal allocation; arrays have the order of the prompts given.
 
     Attributes:
-        start: ρ₀ of each prompt.
+        start: ρ₀ of each prompt, less those of share 0.
         end: ρ₁ of each prompt; equal to ``start`` where it is not trained.
         share: w of each prompt.
         prompt_budget: B_i of each prompt; their mean is ``budget``.
@@ -56,8 +56,8 @@ class PopulationOptimum:
         time: Least mean cost Σ w T.
         level: The common end of the trained prompts.
         gap: By how much, relative to Σ w G, another choice of ends could at most be better. It
-            comes from the Lagrangian dual; 0 certifies a global optimum, and it shrinks like
-            1/prompts otherwise.
+            comes from the Lagrangian dual, on a grid fine enough for 1e-6; 0 certifies a global
+            optimum, and it shrinks like 1/prompts otherwise.
         converged: The target is met and the margin g b has the one minimum the method needs.
         message: What went wrong, empty if nothing did.
     """
@@ -109,7 +109,7 @@ class PopulationOptimum:
             group_size: M for ω_M; ``None`` for the population limit.
 
         Returns:
-            The ratio, at least 1 up to ``gap``; ∞ if the scheme does not get there.
+            The ratio, at least (1 − ``gap``)²; ∞ if the scheme does not get there.
 
         Raises:
             ValueError: Unknown scheme, or one without a weight.
@@ -136,13 +136,18 @@ class PopulationOptimum:
         def ends(time: float) -> Floats:
             return np.interp(begun + time, clock(path.odds), path.odds)
 
-        def missing(time: float) -> float:
+        hardest = float(odds.min())
+        first = float(clock(hardest))
+
+        def missing(hardest_end: float) -> float:
+            time = float(clock(hardest_end)) - first
             return float(self.share @ expit(ends(time))) - self.target
 
-        longest = float(clock(_TOP) - begun.min())
-        if not math.isfinite(longest) or missing(longest) < 0:
+        # The end of the hardest prompt tells time; times themselves may span dozens of decades.
+        if not math.isfinite(float(clock(_TOP))) or missing(_TOP) < 0:
             return math.inf
-        reached = ends(optimize.brentq(missing, 0.0, longest, xtol=1e-14 * longest, rtol=1e-14))
+        last = optimize.brentq(missing, hardest, _TOP, xtol=1e-13)
+        reached = ends(float(clock(last)) - first)
         total = float(self.share @ (cost(reached) - cost(odds)))
         budget = float(self.share @ (spent(reached) - spent(odds)))
         return total * budget / (self.time * self.budget)
@@ -183,6 +188,7 @@ def optimal_population(
     rates = as_pass_rates(start)
     if np.any(rates.success <= 0) or np.any(rates.success >= 1):
         raise ValueError("start must lie in (0, 1) for every prompt")
+    rates = PassRates(rates.success[rates.share > 0], rates.share[rates.share > 0])
     mean = rates.mean()
     if not mean < target < expit(_TOP):
         raise ValueError(

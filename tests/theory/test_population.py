@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from scipy import integrate, optimize
+from scipy.special import expit, logit
 
 from theory.optimal import optimal_weight
 from theory.pass_rates import PassRates
 from theory.population import optimal_population
+from theory.schemes import SCHEMES
 
 COST = {"regular": lambda rho: 1.0 + 0 * rho, "effective": lambda rho: 1 / rho}
 
@@ -156,6 +158,30 @@ def test_excess_of_any_scheme_is_at_least_one_less_the_gap():
     assert best.excess(lambda rho: 3 * rho**-0.5) == pytest.approx(
         best.excess(lambda rho: rho**-0.5), rel=1e-9
     )
+
+
+def test_excess_of_prompts_side_by_side_is_that_of_a_simulation():
+    """Also for a weight that all but vanishes on its way, whose times span dozens of decades."""
+    start, step = np.array([0.05, 0.3]), 2e-3
+    best = optimal_population(start, 0.6)
+    for name in ("grpo", "pass_at_k"):
+        weight = SCHEMES[name].weight
+        odds, cost, budget = logit(start), 0.0, 0.0
+        while np.mean(expit(odds)) < 0.6:
+            rho = expit(odds)
+            middle = expit(odds + step / 2 * weight(rho))
+            odds = odds + step * weight(middle)
+            cost += step * np.mean(1 / middle)
+            budget += np.mean(weight(middle) * (expit(odds) - rho))
+        expected = cost * budget / (best.time * best.budget)
+        # The last step overshoots the target by up to its length.
+        assert best.excess(name) == pytest.approx(expected, rel=5e-3)
+
+
+def test_prompts_without_a_share_do_not_count():
+    best = optimal_population(PassRates(np.array([0.1, 0.3]), np.array([0.0, 1.0])), 0.9)
+    assert best.start.tolist() == [0.3]
+    assert best.end == pytest.approx([0.9])
 
 
 def test_a_margin_with_several_minima_is_reported():

@@ -205,7 +205,8 @@ def _keys(piece: Any) -> list[str]:
             f"unknown scheme or citation key {piece!r}; keys are: {', '.join(BIBTEX)}; "
             f"schemes are: {', '.join(SCHEMES)}"
         )
-    if not isinstance(piece, types.ModuleType) and not inspect.getdoc(piece):
+    code = inspect.ismodule(piece) or inspect.isroutine(piece) or inspect.isclass(piece)
+    if not (code and inspect.getdoc(piece)):
         raise ValueError(
             f"cite takes schemes, names, modules, functions and classes; got {piece!r}"
         )

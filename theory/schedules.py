@@ -154,12 +154,13 @@ class ByEntropy:
         """Return the value at the given entropy.
 
         Raises:
-            ValueError: No entropy given.
+            ValueError: No entropy given, or one that is negative or not finite.
         """
         if entropy is None:
             raise ValueError("this schedule follows the policy's entropy; pass entropy=")
-        span = self.entropy_high - self.entropy_low
-        share = _clip((_number(entropy) - self.entropy_low) / span)
+        entropy = _number(entropy)
+        check_interval("entropy", as_floating(entropy), high=math.inf)
+        share = _clip((entropy - self.entropy_low) / (self.entropy_high - self.entropy_low))
         return self.low + (self.high - self.low) * share
 
 
@@ -220,7 +221,9 @@ def parse_schedule(text: str | float | Schedule) -> Schedule:
     if callable(text):
         return text
     if isinstance(text, int | float):
-        return Constant(float(text))
+        return Constant(text)
+    if not isinstance(text, str):
+        raise ValueError(f"a schedule is written as text or a number; got {text!r}")
     try:
         return Constant(float(text))
     except ValueError:

@@ -70,5 +70,6 @@ def test_each_paper_is_cited_once_in_order_of_use():
 def test_unknown_names_and_objects_are_refused_with_a_sentence():
     with pytest.raises(ValueError, match="unknown scheme or citation key 'grpoo'; keys are: apw"):
         cite("grpoo")
-    with pytest.raises(ValueError, match="cite takes schemes, names, modules"):
-        cite(lambda: None)
+    for thing in (lambda: None, 3, ["grpo"]):
+        with pytest.raises(ValueError, match="cite takes schemes, names, modules"):
+            cite(thing)

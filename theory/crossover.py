@@ -167,6 +167,8 @@ def crossover(
     speedups = [math.exp(end) for end in ends]
     if math.isnan(ends[0] * ends[1]):
         message = "at an end of the range neither scheme reaches the target"
+    elif ends[0] == ends[1] == 0:
+        message = "both schemes take the same time at both ends of the range"
     elif ends[0] * ends[1] > 0:
         word = "sooner" if ends[0] > 0 else "later"
         message = f"the scheme is {word} than the reference at both ends of the range"

@@ -1,7 +1,7 @@
 """Updates to a target when sampling noise bounds the learning rate: where asymmetry pays.
 
-One update averages the gradients of B prompts with M responses each. To second order, and with a
-constant learning rate η, the log-odds ℓ of prompt x move by
+One update averages the gradients of B prompts with M responses each. In the model of this module,
+with a constant learning rate η, the log-odds ℓ of prompt x move by
 
     E Δℓ_x = η a_x − ½ η² L q_x,
     a_x = |δ_x| [(1−s) f_x + s f̄],
@@ -9,6 +9,9 @@ constant learning rate η, the log-odds ℓ of prompt x move by
 
 where f_x = ω_M(ρ_x)√v(ρ_x) is the length of the expected gradient of prompt x, |δ_x| = √v/(ρ(1−ρ))
 how far a unit of gradient moves its log-odds, n_x = E[A²] and bars are averages over prompts.
+
+The first term follows from the flow. The second is a postulate, the quadratic model of
+McCandlish et al. (arXiv 1812.06162): an exact mirror step without noise has no such harm.
 
 Assumptions, all of them: scores are measured in coordinates where the success direction has
 variance 1 and the score as a whole variance D (``score_variance``); a share s (``sharing``) of what
@@ -132,6 +135,8 @@ def learning_time(
     rates = as_pass_rates(start)
     if np.any(rates.success <= 0) or np.any(rates.success >= 1):
         raise ValueError("start must lie in (0, 1) for every prompt")
+    if min(rates.success.min(), 1 - max(rates.success.max(), target)) < expit(-_EDGE):
+        raise ValueError("start and target must lie in [1e-13, 1 − 1e-13], the range of the tables")
     if not rates.mean() < target < 1:
         raise ValueError(
             f"target must lie above the mean start, {rates.mean():g}, and below 1; got {target:g}"

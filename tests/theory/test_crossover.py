@@ -57,6 +57,9 @@ def test_a_range_without_a_crossover_is_reported():
     assert not found.converged
     assert math.isnan(found.value)
     assert "sooner" in found.message
+    same = crossover("grpo", "grpo", over="start", low=0.01, high=0.3)
+    assert not same.converged
+    assert "same time" in same.message
 
 
 def test_speed_ups_over_schemes_that_never_arrive_are_defined():

@@ -138,6 +138,7 @@ def test_a_scheme_whose_drift_has_the_wrong_sign_never_arrives():
         (lambda: Setting(curvature=0), "curvature"),
         (lambda: learning_time("grpo", [0.0, 0.5], 0.9), "start"),
         (lambda: learning_time("grpo", 0.5, 0.4), "target"),
+        (lambda: learning_time("grpo", 1e-14, 0.4), "1e-13"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -48,8 +48,8 @@ def warm_up(
 ) -> None:
     """Train the model in place on demonstrations of which a share q of the digits is right.
 
-    If q > 0 the first quarter of the steps shows right answers only, which teaches the task, and the
-    others the mixture, which brings the success probability to ρ₀. If q = 0 every step shows
+    If q > 0 the first quarter of the steps shows right answers only, which teaches the task, and
+    the others the mixture, which brings the success probability to ρ₀. If q = 0 every step shows
     guesses: the model learns the form of an answer and nothing of the task.
 
     Digits are corrupted one by one. With whole answers corrupted, the second digit would tell

@@ -1,0 +1,40 @@
+"""Quick versions of the claims: those with a numerical prediction must come out."""
+
+import json
+import math
+
+import pytest
+
+from sim.claims.registry import CLAIMS, check_claim
+from sim.claims.verdicts import above, any_regime, below, finding, near
+
+
+@pytest.mark.parametrize("claim", ["A1", "A2", "A3", "O1", "O2", "N5"])
+def test_predictions_come_out(claim, tmp_path):
+    found = check_claim(claim, tmp_path, quick=True)
+    assert found.verdict == "confirmed", [c for c in found.checks if c.verdict != "confirmed"]
+    written = json.loads((tmp_path / "quick" / claim / "verdict.json").read_text())
+    assert written["arm"] == "sim"
+    assert all(math.isfinite(check["measurement"]) for check in written["checks"])
+
+
+def test_every_claim_of_the_ledger_has_a_simulation():
+    wanted = {*(f"A{i}" for i in range(1, 7)), *(f"L{i}" for i in range(3, 6))}
+    wanted |= {*(f"N{i}" for i in range(2, 8)), *(f"O{i}" for i in range(1, 5))}
+    assert set(CLAIMS) == wanted
+    with pytest.raises(ValueError, match="no simulation for claim 'Z9'"):
+        check_claim("Z9", "nowhere")
+
+
+def test_verdicts_follow_from_intervals():
+    assert near("x", 1.0, [1.0, 1.01], 0.05).verdict == "confirmed"
+    assert near("x", 1.0, [2.0, 2.01], 0.05).verdict == "refuted"
+    assert near("x", 1.0, [0.5, 1.4, 1.4], 0.05).verdict == "inconclusive"
+    assert above("x", 0.0, [-1.0, -2.0]).verdict == "refuted"
+    assert above("x", 0.0, [-1.0, 2.0]).verdict == "inconclusive"
+    assert below("x", 0.0, [math.nan, 1.0]).verdict == "inconclusive"
+    good, bad = above("x", 0.0, [1.0]), above("x", 0.0, [-1.0])
+    assert finding("Z1", "", [good, bad], [], quick=True).verdict == "refuted"
+    joined = any_regime("Z1", "", {"a": [bad], "b": [good]}, quick=True)
+    assert joined.verdict == "confirmed"
+    assert joined.regimes == ("b: confirmed", "a: refuted")

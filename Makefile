@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-vllm test-verl lint types smollm2 bench lock clean
+.PHONY: test-ray help install demo test test-vllm test-verl lint types smollm2 bench lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -62,3 +62,9 @@ lock:            ## resolve requirements.lock anew from pyproject.toml
 
 clean:           ## remove the environment and every result
 	rm -rf $(VENV) results
+
+# Ray brings its own pins: it gets an environment of its own.
+test-ray:        ## sweeps on a local Ray, one worker killed on the way
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check '.[cluster]' pytest hypothesis
+	.venv-ray/bin/python -m pytest -p no:cacheprovider tests/sim/test_sweep.py -k killed_worker

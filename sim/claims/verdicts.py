@@ -161,6 +161,8 @@ def any_regime(
 
 def _summary(samples: Sequence[float], level: float) -> tuple[float, float, float]:
     values = np.asarray(samples, dtype=float)
+    if np.isnan(values).any():
+        return (math.nan,) * 3
     low, high = bootstrap_interval(values, level=level)
     return float(np.mean(values)), low, high
 

@@ -125,9 +125,23 @@ def run_updates(
     return jax.tree.map(lambda x: _join(x, blocks), split), totals
 
 
+@functools.cache
 def compiler_options() -> dict[str, Any] | None:
-    """Options of the compiled programs on this backend."""
-    return dict(_COMPILER) if jax.default_backend() == "cpu" else None
+    """Options of the compiled programs on this backend, as far as its compiler knows them.
+
+    They change speed alone; another version of JAX may lack one.
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    return {name: value for name, value in _COMPILER.items() if _is_known(name, value)}
+
+
+def _is_known(name: str, value: Any) -> bool:
+    try:
+        jax.jit(lambda: jnp.zeros(()), compiler_options={name: value})()
+    except (jax.errors.JaxRuntimeError, ValueError):
+        return False
+    return True
 
 
 def _blocks(problem: Problem) -> int:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from theory._arrays import Array, as_floating, check_interval, namespace
+from theory._arrays import Array, as_floating, check_interval, is_traced, namespace
 from theory._options import Option, split_reference
 
 
@@ -168,6 +168,9 @@ def _check_options(name: str, options: Mapping[str, Option]) -> None:
 
 def _custom(function: Callable[[Array], Array]) -> Callable[..., Array]:
     def cost(xp: Any, success: Array) -> Array:
-        return xp.asarray(function(success)) + 0 * success
+        values = xp.asarray(function(success)) + 0 * success
+        if not is_traced(values) and not bool(xp.all(values > 0)):
+            raise ValueError("the cost of a clock must be positive at every success probability")
+        return values
 
     return cost

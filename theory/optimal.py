@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -66,6 +67,9 @@ class OptimalWeight:
 
         Args:
             success: ρ, any shape, in [0, 1]. Outside [start, target] the same formula holds.
+
+        Returns:
+            ω*(ρ) as a NumPy array of the same shape.
 
         Raises:
             ValueError: ``success`` outside [0, 1], or a problem without a finite optimum.
@@ -205,7 +209,9 @@ def optimal_weight(
     True
     """
     check_range(start, target)
-    if not (isinstance(budget, int | float) and math.isfinite(budget) and budget > 0):
+    if isinstance(budget, bool) or not (
+        isinstance(budget, numbers.Real) and math.isfinite(budget) and budget > 0
+    ):
         raise ValueError(f"budget must be a positive number; got {budget}")
     clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
     density = _resolve_density(budget_density, dynamics)

@@ -81,6 +81,8 @@ def test_a_function_is_a_clock():
         (lambda: resolve_clock("affine:update=0,response=0"), "one of them positive"),
         (lambda: resolve_clock("affine:update"), "options are written option=value"),
         (lambda: resolve_clock("mixed_group:group_size=1"), "at least 2; got 1"),
+        (lambda: resolve_clock(lambda p: p - 1).cost(0.5), "cost of a clock must be positive"),
+        (lambda: resolve_clock(lambda p: p * math.nan).cost(0.5), "cost of a clock must be"),
         (lambda: CLOCKS["regular"].cost(1.2), r"success must lie in \[0, 1\]; got 1.2"),
         (lambda: CLOCKS["regular"].cost([0.5, math.nan]), "got nan at index 1"),
     ],

@@ -195,6 +195,7 @@ def test_custom_functions_are_problems_too():
         (lambda: optimal_weight(0.9, 0.1), "target must lie above start"),
         (lambda: optimal_weight(0.1, 1.5), r"target must lie in \[0, 1\]; got 1.5"),
         (lambda: optimal_weight(0.1, 0.9, budget=0.0), "budget must be a positive number"),
+        (lambda: optimal_weight(0.1, 0.9, budget=True), "budget must be a positive number"),
         (
             lambda: optimal_weight(0.1, 0.9, budget_density="flops"),
             "unknown budget density 'flops'",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -209,9 +208,7 @@ def optimal_weight(
     True
     """
     check_range(start, target)
-    if isinstance(budget, bool) or not (
-        isinstance(budget, numbers.Real) and math.isfinite(budget) and budget > 0
-    ):
+    if isinstance(budget, bool) or not 0 < budget < math.inf:
         raise ValueError(f"budget must be a positive number; got {budget}")
     clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
     density = _resolve_density(budget_density, dynamics)

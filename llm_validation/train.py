@@ -48,6 +48,7 @@ def train(
 
     Raises:
         MissingExtraError: The packages of the extra ``llm`` are not installed.
+        FileNotFoundError: The model is a path to a folder that does not exist.
         RunExistsError: The folder holds a run of another configuration.
         KeyboardInterrupt: Interrupted; the last step is in a checkpoint, and the same call goes on.
     """
@@ -59,37 +60,43 @@ def train(
     path = Path(path)
     if not overwrite and is_finished(path) and read_config(path) == described:
         return read_metrics(path)
+    _refuse_missing_model(config.model)
     state = PartialState(cpu=config.cpu)
     run = None
-    if state.is_main_process:
-        run = Run.open(path, described, arm="llm", overwrite=overwrite)
-    state.wait_for_everyone()
-    try:
-        with (
-            _quiet(),
-            _load_task(config) as task,
-            _bar(config, path, progress and run is not None) as bar,
-        ):
-            for seed in config.seed_range():
-                for scheme in config.schemes:
-                    key = run_key(scheme, seed)
-                    done = [run is not None and run.has_part(key)]
-                    broadcast_object_list(done)
-                    if done[0]:
-                        bar.update(config.steps)
-                        continue
-                    record = _train_one(config, task, scheme, seed, path, bar)
-                    if run is not None:
-                        _write(run, key, scheme, seed, record)
-                        shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
-                    state.wait_for_everyone()
-        if run is not None:
-            run.finish()
+    # The task comes first: a broken file leaves no folder behind and costs no older run.
+    with _quiet(), _load_task(config) as task:
+        if state.is_main_process:
+            run = Run.open(path, described, arm="llm", overwrite=overwrite)
         state.wait_for_everyone()
-    finally:
-        if run is not None:
-            run.close()
+        try:
+            with _bar(config, path, progress and run is not None) as bar:
+                for seed in config.seed_range():
+                    for scheme in config.schemes:
+                        key = run_key(scheme, seed)
+                        done = [run is not None and run.has_part(key)]
+                        broadcast_object_list(done)
+                        if done[0]:
+                            bar.update(config.steps)
+                            continue
+                        record = _train_one(config, task, scheme, seed, path, bar)
+                        if run is not None:
+                            _write(run, key, scheme, seed, record)
+                            shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
+                        state.wait_for_everyone()
+            if run is not None:
+                run.finish()
+            state.wait_for_everyone()
+        finally:
+            if run is not None:
+                run.close()
     return read_metrics(path)
+
+
+def _refuse_missing_model(model: str) -> None:
+    """Refuse a folder that is not there, which would otherwise be sought on the hub."""
+    if model.startswith(("weights/", ".", "/", "~")) and not Path(model).is_dir():
+        remedy = "; `make smollm2` makes it" if "smollm2" in model else ""
+        raise FileNotFoundError(f"the model folder {model} does not exist{remedy}")
 
 
 def run_key(scheme: str, seed: int) -> str:

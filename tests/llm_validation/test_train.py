@@ -220,3 +220,19 @@ def test_a_task_without_training_prompts_is_refused(tmp_path):
     config = small(task="math", model="nowhere", test_path=str(rows))
     with pytest.raises(ValueError, match="task math has no training prompts"):
         train(config, tmp_path / "run", progress=False)
+
+
+def test_a_broken_file_is_named_and_leaves_no_run(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"problem": "1+1?", "answer": "2", "level": 1, "subject": "Algebra"}\n{"pro\n')
+    config = small(task="math", model="nowhere", train_path=str(rows))
+    with pytest.raises(ValueError, match=r"rows.jsonl, line 2: not valid JSON"):
+        train(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_folder_that_is_not_there_is_refused_at_once(tmp_path):
+    config = small(task="math", model=str(tmp_path / "smollm2"))
+    with pytest.raises(FileNotFoundError, match="does not exist; `make smollm2` makes it"):
+        train(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

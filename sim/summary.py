@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
+
+from theory.verdicts import bootstrap_interval
 
 CLOCK_METRICS = {
     "updates": "updates",
@@ -15,8 +15,6 @@ CLOCK_METRICS = {
     "mixed_group": "clock/mixed_group",
 }
 """Clock → the metric that counts it."""
-
-_RESAMPLES = 4000
 
 
 def time_to_target(
@@ -135,34 +133,6 @@ def paired_ratio(
     with np.errstate(invalid="ignore"):
         low, high = bootstrap_interval(logs, level=level)
         return float(np.exp(np.mean(logs))), float(np.exp(low)), float(np.exp(high))
-
-
-def bootstrap_interval(
-    values: np.ndarray,
-    *,
-    level: float = 0.95,
-    statistic: Callable[..., np.ndarray] = np.mean,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic over seeds, with a fixed generator.
-
-    Args:
-        values: One value per seed, shape (seeds,); infinities stay infinities.
-        level: Coverage.
-        statistic: Reduces the last axis, called with ``axis=-1``.
-
-    Returns:
-        Lower and upper end; both the value itself for a single seed.
-
-    Source: Efron and Tibshirani (1993), percentile interval.
-    """
-    values = np.asarray(values, dtype=float)
-    generator = np.random.default_rng(20260211)
-    picks = generator.integers(values.size, size=(_RESAMPLES, values.size))
-    samples = np.sort(statistic(values[picks], axis=-1))
-    # Order statistics rather than interpolation: ∞ − ∞ would be NaN.
-    tail = (1 - level) / 2
-    low, high = samples[int(tail * _RESAMPLES)], samples[-1 - int(tail * _RESAMPLES)]
-    return float(low), float(high)
 
 
 def _check_fraction(name: str, value: float) -> None:

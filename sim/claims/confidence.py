@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from sim.claims.common import final, run_sweep, series
-from sim.claims.verdicts import Check, Finding, above, any_regime
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
+from theory.verdicts import Check, Finding, above, any_regime
 
 MIXED, NEGATIVE = "lens:parts=mixed", "lens:parts=negative"
 KS = (1, 2, 4, 8, 16)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from sim.claims.common import log_ratio, run_sweep, times
-from sim.claims.verdicts import Check, Finding, above, below, finding
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 from theory.crossover import predicted_speedup
+from theory.verdicts import Check, Finding, above, below, finding
 
 SCHEME, REFERENCE = "sqrt_r", "grpo"
 CEILING = float(np.log(20))

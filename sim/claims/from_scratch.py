@@ -14,9 +14,9 @@ import pandas as pd
 
 from sim.claims.common import log_ratio, run_sweep, times
 from sim.claims.optimality import excess_times, predictions
-from sim.claims.verdicts import Check, Finding, above, below, finding, near
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
+from theory.verdicts import Check, Finding, above, below, finding, near
 
 ASYMMETRIC = ("linear_r", "sqrt_r", "uniform_r")
 DROPPING = "linear_r:zero_success=drop"

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from sim.claims.common import run, series
-from sim.claims.verdicts import Check, Finding, above, below, finding, near
 from sim.config import SimulationConfig
 from sim.counter import draw
 from sim.learners import table_group
 from sim.policies.bandit import Bandit
 from sim.priors import make_prior
 from sim.tables import scheme_table
+from theory.verdicts import Check, Finding, above, below, finding, near
 
 PSEUDO = ("psr", "nsr", "w_reinforce")
 

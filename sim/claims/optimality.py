@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from sim.claims.common import WEIGHTED, run, times
-from sim.claims.verdicts import Check, Finding, above, finding, near
 from sim.config import SimulationConfig
 from sim.rates import learning_rates, weight_budget
 from theory.optimal import optimal_weight
+from theory.verdicts import Check, Finding, above, finding, near
 
 TARGET = 0.9
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from apw.runs import describe_environment, write_json
 from sim.claims.confidence import l3, l4, l5
 from sim.claims.crossover import o4
 from sim.claims.from_scratch import a4, a5, a6
 from sim.claims.gradients import n5, o1, o3
 from sim.claims.optimality import a1, a2, a3, o2
 from sim.claims.reinforcement import n2, n3, n4, n6, n7
-from sim.claims.verdicts import Finding
+from theory.verdicts import Finding
 
 CLAIMS: dict[str, Callable[..., Finding]] = {
     "A1": a1, "A2": a2, "A3": a3, "A4": a4, "A5": a5, "A6": a6,
@@ -42,5 +43,8 @@ def check_claim(claim: str, folder: Path | str, *, quick: bool = False) -> Findi
         raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
     version = Path(folder) / ("quick" if quick else "full") / claim.upper()
     found = CLAIMS[claim.upper()](version, quick=quick)
-    found.write(version)
+    write_json(
+        version / "verdict.json",
+        {**found.to_dict(), "arm": "sim", "environment": describe_environment()},
+    )
     return found

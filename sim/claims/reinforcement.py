@@ -17,9 +17,9 @@ from typing import Any
 import pandas as pd
 
 from sim.claims.common import final, first, run, run_sweep, series
-from sim.claims.verdicts import Check, Finding, above, any_regime, below
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
+from theory.verdicts import Check, Finding, above, any_regime, below
 
 SCHEMES = ("psr", "nsr", "w_reinforce", "grpo", "ppo")
 KS = (1, 4, 16, 64, 256)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim.summary import bootstrap_interval, crossing, paired_ratio, time_to_target
+from sim.summary import crossing, paired_ratio, time_to_target
+from theory.verdicts import bootstrap_interval
 
 
 def table(paths):

@@ -6,7 +6,6 @@ import math
 import pytest
 
 from sim.claims.registry import CLAIMS, check_claim
-from sim.claims.verdicts import above, any_regime, below, finding, near
 
 
 @pytest.mark.parametrize("claim", ["A1", "A2", "A3", "O1", "O2", "N5"])
@@ -24,17 +23,3 @@ def test_every_claim_of_the_ledger_has_a_simulation():
     assert set(CLAIMS) == wanted
     with pytest.raises(ValueError, match="no simulation for claim 'Z9'"):
         check_claim("Z9", "nowhere")
-
-
-def test_verdicts_follow_from_intervals():
-    assert near("x", 1.0, [1.0, 1.01], 0.05).verdict == "confirmed"
-    assert near("x", 1.0, [2.0, 2.01], 0.05).verdict == "refuted"
-    assert near("x", 1.0, [0.5, 1.4, 1.4], 0.05).verdict == "inconclusive"
-    assert above("x", 0.0, [-1.0, -2.0]).verdict == "refuted"
-    assert above("x", 0.0, [-1.0, 2.0]).verdict == "inconclusive"
-    assert below("x", 0.0, [math.nan, 1.0]).verdict == "inconclusive"
-    good, bad = above("x", 0.0, [1.0]), above("x", 0.0, [-1.0])
-    assert finding("Z1", "", [good, bad], [], quick=True).verdict == "refuted"
-    joined = any_regime("Z1", "", {"a": [bad], "b": [good]}, quick=True)
-    assert joined.verdict == "confirmed"
-    assert joined.regimes == ("b: confirmed", "a: refuted")

@@ -1,0 +1,303 @@
+"""How a prediction is judged by a measurement: checks, intervals over seeds, verdicts.
+
+Both arms judge with these, and a check keeps the samples behind it, so that a published verdict
+can be derived anew from its evidence (:func:`judged`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+Verdict = Literal["confirmed", "refuted", "inconclusive"]
+Relation = Literal["near", "above", "below"]
+
+_RESAMPLES = 4000
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One prediction against one measurement.
+
+    Attributes:
+        name: What was measured, in words.
+        prediction: The number predicted before the run, or the bound.
+        relation: ``"near"``, ``"above"`` or ``"below"`` the prediction.
+        tolerance: Relative tolerance of ``near``.
+        measurement: The number measured.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        verdict: What follows.
+        samples: The measurement, one value per seed.
+    """
+
+    name: str
+    prediction: float
+    relation: Relation
+    tolerance: float
+    measurement: float
+    low: float
+    high: float
+    verdict: Verdict
+    samples: tuple[float, ...]
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds behind the measurement."""
+        return len(self.samples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Outcome of a claim in the simulator.
+
+    Attributes:
+        id: Id in the ledger, such as ``"A4"``.
+        claim: The claim in one sentence.
+        verdict: All checks confirmed; or one refuted; or neither.
+        checks: The checks, the main one first.
+        regimes: What was run, in words, one line per regime tried.
+        quick: The short version.
+    """
+
+    id: str
+    claim: str
+    verdict: Verdict
+    checks: tuple[Check, ...]
+    regimes: tuple[str, ...]
+    quick: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, of JSON types; infinities and NaN are strings.
+
+        >>> finding("A4", "…", [above("gain", 0.0, [0.1])], [], quick=True).to_dict()["verdict"]
+        'confirmed'
+        """
+        values: dict[str, Any] = _finite(dataclasses.asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Finding:
+        """The inverse of :meth:`to_dict`; fields of other names are ignored.
+
+        Raises:
+            ValueError: A field that is missing or of a wrong type.
+        """
+        try:
+            checks = tuple(_check_from(check) for check in values["checks"])
+            regimes = tuple(str(regime) for regime in values["regimes"])
+            if values["verdict"] not in get_args(Verdict):
+                raise ValueError(f"no verdict {values['verdict']!r}")
+            return cls(
+                str(values["id"]), str(values["claim"]), values["verdict"], checks, regimes,
+                bool(values["quick"]),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a finding: {type(error).__name__} {error}") from error
+
+
+def near(
+    name: str, prediction: float, samples: Sequence[float], tolerance: float, *, level: float = 0.95
+) -> Check:
+    """Check that a mean lies within a relative tolerance of its prediction.
+
+    Confirmed if the mean is within it, refuted if the whole interval is outside of it.
+
+    Args:
+        name: What was measured.
+        prediction: What was predicted.
+        samples: One value per seed.
+        tolerance: Relative tolerance.
+        level: Coverage of the interval.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> near("ratio", 2.0, [2.02, 1.99, 2.01], 0.05).verdict
+    'confirmed'
+    """
+    return _judge(name, prediction, "near", tolerance, samples, level)
+
+
+def above(name: str, bound: float, samples: Sequence[float], *, level: float = 0.95) -> Check:
+    """Check that a mean exceeds a bound: confirmed or refuted once the interval is on one side.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> above("gain", 0.0, [0.1, 0.2, 0.1]).verdict
+    'confirmed'
+    """
+    return _judge(name, bound, "above", 0.0, samples, level)
+
+
+def below(name: str, bound: float, samples: Sequence[float], *, level: float = 0.95) -> Check:
+    """Check that a mean stays under a bound; see :func:`above`.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> below("loss", 0.0, [0.1, -0.2, 0.1]).verdict
+    'inconclusive'
+    """
+    return _judge(name, bound, "below", 0.0, samples, level)
+
+
+def judged(check: Check) -> Check:
+    """The check derived anew from its name, its prediction and its samples.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> check = above("gain", 0.0, [0.1, 0.2, 0.1])
+    >>> judged(dataclasses.replace(check, verdict="refuted")) == check
+    True
+    """
+    return _judge(check.name, check.prediction, check.relation, check.tolerance, check.samples)
+
+
+def _judge(
+    name: str,
+    prediction: float,
+    relation: Relation,
+    tolerance: float,
+    samples: Sequence[float],
+    level: float = 0.95,
+) -> Check:
+    mean, low, high = _summary(samples, level)
+    if relation == "near":
+        least, most = sorted((prediction * (1 - tolerance), prediction * (1 + tolerance)))
+        holds = least <= mean <= most
+        fails = high < least or low > most or math.isinf(mean)
+    elif relation == "above":
+        holds, fails = low > prediction, high <= prediction
+    else:
+        holds, fails = high < prediction, low >= prediction
+    verdict: Verdict = "confirmed" if holds else "refuted" if fails else "inconclusive"
+    kept = tuple(float(sample) for sample in samples)
+    return Check(name, prediction, relation, tolerance, mean, low, high, verdict, kept)
+
+
+def finding(
+    id: str, claim: str, checks: Sequence[Check], regimes: Sequence[str], *, quick: bool
+) -> Finding:
+    """Join checks: refuted if one is, confirmed if all are, else inconclusive.
+
+    Args:
+        id: Id in the ledger.
+        claim: The claim in one sentence.
+        checks: The checks, the main one first.
+        regimes: What was run, in words.
+        quick: The short version.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> checks = [above("gain", 0.0, [0.1]), above("gain", 0.0, [-0.1, 0.2])]
+    >>> finding("A4", "sooner", checks, ["rule"], quick=True).verdict
+    'inconclusive'
+    """
+    verdicts = {check.verdict for check in checks}
+    verdict: Verdict = "confirmed"
+    if "refuted" in verdicts:
+        verdict = "refuted"
+    elif verdicts != {"confirmed"}:
+        verdict = "inconclusive"
+    return Finding(id, claim, verdict, tuple(checks), tuple(regimes), quick)
+
+
+def any_regime(
+    id: str, claim: str, outcomes: Mapping[str, Sequence[Check]], *, quick: bool
+) -> Finding:
+    """Join regimes: confirmed if one confirms all its checks, refuted if every one refutes one.
+
+    The checks of all regimes are kept, those of a confirming one first.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> regimes = {"a": [above("gain", 0.0, [-0.1])], "b": [above("gain", 0.0, [0.1])]}
+    >>> any_regime("N3", "falls", regimes, quick=True).regimes
+    ('b: confirmed', 'a: refuted')
+    """
+    found = {
+        regime: finding(id, claim, checks, [], quick=quick) for regime, checks in outcomes.items()
+    }
+    verdicts = [f.verdict for f in found.values()]
+    verdict: Verdict = "inconclusive"
+    if "confirmed" in verdicts:
+        verdict = "confirmed"
+    elif set(verdicts) == {"refuted"}:
+        verdict = "refuted"
+    order = sorted(found, key=lambda regime: found[regime].verdict != "confirmed")
+    checks = [
+        dataclasses.replace(check, name=f"{regime}: {check.name}")
+        for regime in order
+        for check in found[regime].checks
+    ]
+    regimes = tuple(f"{regime}: {found[regime].verdict}" for regime in order)
+    return Finding(id, claim, verdict, tuple(checks), regimes, quick)
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    *,
+    level: float = 0.95,
+    statistic: Callable[..., np.ndarray] = np.mean,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic over seeds, with a fixed generator.
+
+    Args:
+        values: One value per seed, shape (seeds,); infinities stay infinities.
+        level: Coverage.
+        statistic: Reduces the last axis, called with ``axis=-1``.
+
+    Returns:
+        Lower and upper end; both the value itself for a single seed.
+
+    Source: Efron and Tibshirani (1993), percentile interval.
+
+    >>> bootstrap_interval(np.array([1.0, 1.0]))
+    (1.0, 1.0)
+    """
+    values = np.asarray(values, dtype=float)
+    generator = np.random.default_rng(20260211)
+    picks = generator.integers(values.size, size=(_RESAMPLES, values.size))
+    samples = np.sort(statistic(values[picks], axis=-1))
+    # Order statistics rather than interpolation: ∞ − ∞ would be NaN.
+    tail = (1 - level) / 2
+    low, high = samples[int(tail * _RESAMPLES)], samples[-1 - int(tail * _RESAMPLES)]
+    return float(low), float(high)
+
+
+def _summary(samples: Sequence[float], level: float) -> tuple[float, float, float]:
+    values = np.asarray(samples, dtype=float)
+    if not values.size or np.isnan(values).any():
+        return (math.nan,) * 3
+    low, high = bootstrap_interval(values, level=level)
+    return float(np.mean(values)), low, high
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinities: they become strings."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _check_from(values: Mapping[str, Any]) -> Check:
+    if values["relation"] not in get_args(Relation) or values["verdict"] not in get_args(Verdict):
+        raise ValueError(f"no relation {values['relation']!r} or verdict {values['verdict']!r}")
+    numbers = {
+        name: float(values[name])
+        for name in ("prediction", "tolerance", "measurement", "low", "high")
+    }
+    return Check(
+        name=str(values["name"]),
+        relation=values["relation"],
+        verdict=values["verdict"],
+        samples=tuple(float(sample) for sample in values["samples"]),
+        **numbers,
+    )

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a language model with any scheme, through TRL's GRPOTrainer",
     "evaluate": "pass@k of a model on a task, unbiased, with intervals",
     "figures": "draw the figures of theory and of run folders",
+    "doctor": "what is installed, whether it works, and what to install",
     "advise": "which scheme and group size suit measured pass rates and your costs",
     "demo": "theory, simulation and a small language model in one report",
 }

@@ -27,13 +27,15 @@ test: $(STAMP) lint types  ## tests, doctests, lint and types
 
 # vLLM warns by itself on import; what the tests judge are numbers.
 test-vllm: .venv-vllm/.installed  ## the LLM arm's tests with vLLM on a CPU, in an environment of its own
-	.venv-vllm/bin/python -m pytest -W default tests/llm_validation/test_vllm_cpu.py
+	.venv-vllm/bin/apw doctor --require core llm vllm verifier
+	.venv-vllm/bin/python -m pytest -W default tests/llm_validation/test_vllm_*.py
 
 .venv-vllm/.installed: .ci/vllm-environment
 	.ci/vllm-environment $(PYTHON)
 
 test-verl: .venv-verl/.installed  ## the plug-in against the real verl, in an environment of its own
-	.venv-verl/bin/python -m pytest -W default tests/llm_validation/test_verl_plugin.py
+	.venv-verl/bin/apw doctor --require core verl
+	.venv-verl/bin/python -m pytest -W default tests/llm_validation/test_verl_*.py
 
 .venv-verl/.installed: .ci/verl-environment
 	.ci/verl-environment $(PYTHON)

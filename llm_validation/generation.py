@@ -24,6 +24,7 @@ from transformers import (
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.sampling import SeededChoice, uniform_rows
 from llm_validation.tasks.task import Prompt
+from llm_validation.vllm_cpu import ENVIRONMENT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,10 +220,8 @@ class VllmSampler:
     def __init__(self, config: EvaluateConfig) -> None:
         on_cpu = config.cpu or not torch.cuda.is_available()
         if on_cpu:
-            # What vLLM needs to share two cores with anything else.
-            os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+            for name, value in ENVIRONMENT.items():
+                os.environ.setdefault(name, value)
         from vllm import LLM
 
         self.config = config

@@ -1,6 +1,12 @@
 """vLLM on a CPU follows the trainer's weights; runs where vLLM is installed (`make test-vllm`)."""
 
 import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 import types
 
 import pytest
@@ -12,6 +18,8 @@ from llm_validation import vllm_cpu
 from llm_validation.config import TrainConfig
 from llm_validation.train import train
 
+# As it was before TRL's colocated vLLM wrote its rank and port into it.
+ENVIRONMENT = dict(os.environ)
 CONFIG = TrainConfig(
     schemes=("lens",), seeds=1, steps=4, warm_up_steps=60, initial_success=0.3,
     prompts_per_step=4, group_size=4, measure_every=2, checkpoint_every=0, threads=1, cpu=True,
@@ -28,6 +36,35 @@ def test_vllm_samples_from_the_policy_being_trained(tmp_path):
     assert gaps.max() <= vllm_cpu.TOLERANCE
     success = metrics[metrics["metric"] == "success"].set_index("step")["value"]
     assert abs(success[4] - success[0]) > 1e-3
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_with_the_prompts_that_are_left(tmp_path):
+    config = dataclasses.replace(CONFIG, checkpoint_every=2, save_models=True)
+    code = """
+        import json, os, signal, sys
+        from llm_validation import callbacks
+        from llm_validation.config import TrainConfig
+        from llm_validation.train import train
+        def deadly(self, args, state, control, **more):
+            if state.global_step == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+        callbacks.Progress.on_step_end = deadly
+        train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(config.to_dict()),
+               str(tmp_path / "run")]  # fmt: skip
+    killed = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("*/checkpoint-*")
+    assert checkpoint.name == "checkpoint-2"
+    metrics = train(config, tmp_path / "run", progress=False)
+    table = metrics.pivot(index="step", columns="metric", values="value")
+    # No step is lost or counted twice. The engine draws other numbers than it would have drawn:
+    # vLLM's random state cannot be saved, so the responses are others of the same policy.
+    assert table.index.tolist() == [0, 1, 2, 3, 4]
+    assert table["responses"].tolist() == [0, 16, 32, 48, 64]
+    assert table["sampler_gap_max"].max() <= vllm_cpu.TOLERANCE
 
 
 @pytest.mark.slow

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
 from llm_validation.tasks.task import Task
 from llm_validation.tiny_model import success_probability
+
+PASS_K = (4, 16, 64, 256)
+"""k of the exact pass@k that is recorded beside the success probability, pass@1."""
 
 
 class RunCallback(TrainerCallback):
@@ -43,19 +47,31 @@ class Progress(RunCallback):
 
 
 class Measure(RunCallback):
-    """Record the exact success probability at the start, at the end and at times in between.
+    """Record exact success probabilities at the start, at the end and at times in between.
+
+    With the success probability ρ(x) of every held-out prompt known, pass@k needs no samples: it is
+    the mean of 1 − (1 − ρ(x))^k.
 
     Args:
         every: Steps between measurements; 0 for start and end only.
+        stop_at: Stop the run once the mean success probability of the held-out prompts is this
+            high; None for never.
         task: Its held-out prompts are measured, and its training prompts if they are others.
         tokenizer: The model's tokenizer.
         prompts: At most so many prompts of each split.
     """
 
     def __init__(
-        self, every: int, task: Task, tokenizer: PreTrainedTokenizerBase, prompts: int = 200
+        self,
+        every: int,
+        task: Task,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        stop_at: float | None = None,
+        prompts: int = 200,
     ) -> None:
         self.every = every
+        self.stop_at = stop_at
         self.tokenizer = tokenizer
         self.splits = {"success": task.test[:prompts]}
         if task.train[:1] != task.test[:1]:
@@ -68,16 +84,28 @@ class Measure(RunCallback):
             self._measure(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Measure if it is time."""
+        """Measure if it is time, and stop if there is nothing more to reach."""
         step = state.global_step
         if step == state.max_steps or (self.every and step % self.every == 0):
-            self._measure(step)
+            success = self._measure(step)
+            if self.stop_at is not None and success >= self.stop_at:
+                control.should_training_stop = True
+                # A run resumed from a checkpoint of this very step would train past it.
+                control.should_save = False
 
-    def _measure(self, step: int) -> None:
+    def _measure(self, step: int) -> float:
+        """Record every split; the mean success probability of the held-out prompts."""
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        record = self.trainer.record
         for name, examples in self.splits.items():
-            value = success_probability(model, self.tokenizer, examples).mean()
-            self.trainer.record.append((step, name, float(value)))
+            success = success_probability(model, self.tokenizer, examples)
+            record.append((step, name, float(success.mean())))
+            if name == "success":
+                reached = float(success.mean())
+                for k in PASS_K:
+                    value = -torch.expm1(k * torch.log1p(-success)).mean()
+                    record.append((step, f"pass@{k}", float(value)))
+        return reached
 
 
 class Interrupt(RunCallback):

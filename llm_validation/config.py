@@ -82,6 +82,8 @@ class TrainConfig:
         threads: CPU threads of torch; 0 leaves its default.
         measure_every: Steps between measurements of the exact success probability (tiny model);
             0 measures at the start and the end only.
+        stop_at: Tiny model only: end a run as soon as the measured success probability is this
+            high, in (0, 1); None runs all steps.
         checkpoint_every: Steps between checkpoints; 0 for none before the end.
         save_models: Keep each trained model under ``models/`` in the run folder.
         description: What the recipe is for, in a sentence.
@@ -128,6 +130,7 @@ class TrainConfig:
     cpu: bool = False
     threads: int = 0
     measure_every: int = 10
+    stop_at: float | None = None
     checkpoint_every: int = 50
     save_models: bool = False
     description: str = ""
@@ -155,6 +158,10 @@ class TrainConfig:
             _check_range(self, 0.0, math.inf, "clip_high", open_low=True)
         if not 0 < self.initial_success < 1:
             raise ValueError(f"initial_success must lie in (0, 1); got {self.initial_success}")
+        if self.stop_at is not None and not 0 < self.stop_at < 1:
+            raise ValueError(f"stop_at must lie in (0, 1); got {self.stop_at}")
+        if self.stop_at is not None and self.model != "tiny":
+            raise ValueError("stop_at needs model = 'tiny', whose success is measured exactly")
         if self.hidden_size < 32 or self.hidden_size % 32:
             raise ValueError(f"hidden_size must be a multiple of 32; got {self.hidden_size}")
         for name, allowed in _CHOICES.items():

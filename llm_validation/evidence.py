@@ -1,11 +1,11 @@
-"""The tiny model's evidence for claims A4, A5, A6 and O4: schemes × learning rates × seeds.
+"""The tiny model's evidence for the claims: schemes × learning rates × seeds.
 
 Each task (a rule to find, answers to memorise) is run from scratch (ρ₀ ≈ 1 %) and post SFT
-(ρ₀ ≈ 40 %), every scheme at every learning rate of one grid. A scheme is judged at its own best
-rate, picked on other seeds than those it is judged by. Every run folder is resumable, so the whole
-is too: the same command goes on where it was stopped.
+(ρ₀ ≈ 40 %). Every scheme is tried at every learning rate of one grid under picking seeds, and is
+judged at the rate that served it best under other seeds. Every run folder is resumable, so the
+whole is too: the same command goes on where it was stopped.
 
-    python -m llm_validation.evidence --out results/evidence [--dry-run]
+    python -m llm_validation.evidence --out results/evidence [--arms NAME …] [--dry-run]
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from apw.runs import is_finished, read_metrics
+from apw.runs import describe_environment, is_finished, read_metrics, write_json
 from llm_validation.config import TrainConfig, load_recipe
 
 SCHEMES = (
     "grpo", "rloo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens", "psr",
     "nsr", "w_reinforce",
 )  # fmt: skip
-LEARNING_RATES = (1e-4, 2e-4, 4.5e-4, 1e-3)
 PICKING_SEEDS = 2
 """Seeds that learning rates are picked on; the seeds that follow judge."""
 TARGET = 0.9
+"""Success probability that times are taken to."""
 COLLAPSE = 0.5
 """A run has collapsed if it ends below this share of its best success, or of its start."""
 _OUTCOMES = ("scheme", "seed", "start", "final", "best", "reached", "collapsed")
@@ -38,55 +38,111 @@ _OUTCOMES = ("scheme", "seed", "start", "final", "best", "reached", "collapsed")
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One setting that all schemes are compared in.
+    """One setting that schemes are compared in.
 
     Attributes:
         name: Name of the arm's folder.
         recipe: Recipe it is made from.
         kind: Arithmetic task: ``rule`` or ``memorise``.
         claims: Ids of the claims it speaks to.
+        schemes: Schemes compared.
+        learning_rates: Grid, the same for every scheme.
+        steps: Optimizer steps at most.
+        stop_at: Success probability that ends a run; None for all steps, where the end matters.
     """
 
     name: str
     recipe: str
     kind: str
     claims: tuple[str, ...]
+    schemes: tuple[str, ...] = SCHEMES
+    learning_rates: tuple[float, ...] = (5e-4, 1e-3)
+    steps: int = 600
+    stop_at: float | None = None
 
 
 ARMS = (
-    Arm("rule-from-scratch", "tiny-from-scratch", "rule", ("A4", "A6", "O4")),
-    Arm("rule-post-sft", "tiny-post-sft", "rule", ("A5",)),
-    Arm("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",)),
-    Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",)),
-)
+    Arm("rule-from-scratch", "tiny-from-scratch", "rule", ("A4", "A6", "L5", "O4"), stop_at=TARGET),
+    Arm("rule-post-sft", "tiny-post-sft", "rule", ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),
+        learning_rates=(2.5e-4, 5e-4, 1e-3), steps=150),
+    Arm("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), ("grpo", "sqrt_r"),
+        steps=300),
+    Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), ("grpo", "sqrt_r"), steps=300),
+)  # fmt: skip
 
 
-def configurations(
-    arm: Arm, *, seeds: int = 5, learning_rates: Iterable[float] = LEARNING_RATES, **changes: object
-) -> Iterator[tuple[str, TrainConfig]]:
-    """Folder names and configurations of an arm, one per learning rate.
+def tuning(arm: Arm, **changes: object) -> Iterator[tuple[str, TrainConfig]]:
+    """Folder names and configurations that learning rates are picked by, one per rate.
 
-    >>> [name for name, _ in configurations(ARMS[0], learning_rates=(1e-4,))]
-    ['rule-from-scratch/lr=0.0001']
+    >>> [name for name, _ in tuning(ARMS[0])]
+    ['rule-from-scratch/tune/lr=0.0005', 'rule-from-scratch/tune/lr=0.001']
     """
-    for rate in learning_rates:
-        config = load_recipe(
-            arm.recipe,
-            schemes=SCHEMES,
-            seeds=PICKING_SEEDS + seeds,
-            task_options={"kind": arm.kind},
-            learning_rate=rate,
-            **changes,
+    for rate in arm.learning_rates:
+        options = {"schemes": arm.schemes, "seeds": PICKING_SEEDS, **changes}
+        yield f"{arm.name}/tune/lr={rate:g}", _configuration(arm, rate, **options)
+
+
+def judging(
+    arm: Arm, rates: Mapping[str, float], *, seeds: int = 5, **changes: object
+) -> Iterator[tuple[str, TrainConfig]]:
+    """Folder names and configurations of the runs that judge, every scheme at its own rate.
+
+    Args:
+        arm: The arm.
+        rates: Scheme → learning rate.
+        seeds: Seeds that judge.
+        **changes: Fields of the configuration.
+
+    >>> [(name, config.schemes) for name, config in
+    ...  judging(ARMS[2], {"grpo": 1e-3, "sqrt_r": 5e-4})]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [('memorise-from-scratch/judge/lr=0.0005', ('sqrt_r',)),
+     ('memorise-from-scratch/judge/lr=0.001', ('grpo',))]
+    """
+    for rate in sorted(set(rates.values())):
+        schemes = tuple(scheme for scheme in rates if rates[scheme] == rate)
+        options = {"schemes": schemes, "first_seed": PICKING_SEEDS, "seeds": seeds, **changes}
+        yield f"{arm.name}/judge/lr={rate:g}", _configuration(arm, rate, **options)
+
+
+def _configuration(arm: Arm, rate: float, **options: object) -> TrainConfig:
+    fixed = {"steps": arm.steps, "stop_at": arm.stop_at, "task_options": {"kind": arm.kind}}
+    return load_recipe(arm.recipe, **{**fixed, "learning_rate": rate, **options})
+
+
+def pick_rates(out: Path, arm: Arm) -> dict[str, float]:
+    """The learning rate of every scheme: the one with the least mean time to the target.
+
+    A run that never arrives counts with all the responses it was given; ties (where none
+    arrives, say) go to the higher mean success over the run.
+
+    Raises:
+        FileNotFoundError: A tuning run is not finished.
+    """
+    found = []
+    for name, config in tuning(arm):
+        metrics = read_metrics(out / name)
+        table = outcomes(metrics).set_index(["scheme", "seed"])
+        success = metrics[metrics["metric"] == "success"].groupby(["scheme", "seed"])["value"]
+        budget = config.steps * config.responses_per_step
+        table = table.assign(
+            rate=config.learning_rate, time=table["reached"].clip(upper=budget), area=success.mean()
         )
-        yield f"{arm.name}/lr={rate:g}", config
+        found.append(table.reset_index())
+    means = pd.concat(found).groupby(["scheme", "rate"])[["time", "area"]].mean().reset_index()
+    best = means.sort_values(["time", "area"], ascending=[True, False]).groupby("scheme").first()
+    return {scheme: float(best.loc[scheme, "rate"]) for scheme in arm.schemes}
 
 
 def run(out: Path, arms: Iterable[Arm] = ARMS, *, progress: bool = True, **options: object) -> None:
     """Train whatever is not finished yet, arm by arm, in folders under ``out``."""
     from llm_validation.train import train
 
+    changes = {name: value for name, value in options.items() if name != "seeds"}
     for arm in arms:
-        for name, config in configurations(arm, **options):  # type: ignore[arg-type]
+        for name, config in tuning(arm, **changes):
+            train(config, out / name, progress=progress)
+        for name, config in judging(arm, pick_rates(out, arm), **options):  # type: ignore[arg-type]
             train(config, out / name, progress=progress)
 
 
@@ -121,13 +177,23 @@ def outcomes(metrics: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_OUTCOMES))
 
 
+def judged_runs(out: Path, arm: Arm) -> pd.DataFrame:
+    """Metrics of an arm's judging runs with a column ``learning_rate``; empty if not finished."""
+    folders = sorted((out / arm.name / "judge").glob("lr=*"))
+    if not folders or not all(is_finished(folder) for folder in folders):
+        return pd.DataFrame()
+    tables = [
+        read_metrics(folder).assign(learning_rate=float(folder.name.removeprefix("lr=")))
+        for folder in folders
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
 def summarise(out: Path, arms: Iterable[Arm] = ARMS, *, reference: str = "grpo") -> pd.DataFrame:
     """Compare the schemes of every arm whose runs are all finished.
 
-    A scheme's learning rate is the one with the highest mean success over training (the area under
-    its curve, so that speed and collapse both count) on the picking seeds. Ratios of responses to
-    the target are paired by seed; a seed in which only one of the two arrives counts as 0 or ∞, and
-    one in which neither does says nothing.
+    Ratios of responses to the target are paired by seed; a seed in which only one of the two
+    arrives counts as 0 or ∞, and one in which neither does says nothing.
 
     Returns:
         One row per arm and scheme: arm, claims, scheme, learning_rate, seeds, start, final (means),
@@ -136,42 +202,26 @@ def summarise(out: Path, arms: Iterable[Arm] = ARMS, *, reference: str = "grpo")
     """
     rows: list[dict[str, object]] = []
     for arm in arms:
-        tables = []
-        for folder in sorted((out / arm.name).glob("lr=*")):
-            if not is_finished(folder):
-                break
-            metrics = read_metrics(folder)
-            rate = float(folder.name.removeprefix("lr="))
-            area = metrics[metrics["metric"] == "success"].groupby(["scheme", "seed"])["value"]
-            table = outcomes(metrics).assign(learning_rate=rate)
-            table["area"] = (
-                area.mean().loc[pd.MultiIndex.from_frame(table[["scheme", "seed"]])].values
-            )
-            tables.append(table)
-        else:
-            if tables:
-                rows += _compare(arm, pd.concat(tables), reference)
+        metrics = judged_runs(out, arm)
+        if not metrics.empty:
+            rows += _compare(arm, metrics, reference)
     return pd.DataFrame(rows)
 
 
-def _compare(arm: Arm, table: pd.DataFrame, reference: str) -> list[dict[str, object]]:
-    picking = table["seed"] < table["seed"].min() + PICKING_SEEDS
-    areas = table[picking].groupby(["scheme", "learning_rate"], sort=False)["area"].mean()
-    best = {scheme: areas[scheme].idxmax() for scheme in table["scheme"].unique()}
-    judged = table[~picking]
+def _compare(arm: Arm, metrics: pd.DataFrame, reference: str) -> list[dict[str, object]]:
+    rates = metrics.groupby("scheme")["learning_rate"].first()
     chosen = {
-        scheme: judged[(judged["scheme"] == scheme) & (judged["learning_rate"] == rate)]
-        .set_index("seed")
-        .sort_index()
-        for scheme, rate in best.items()
+        scheme: part.set_index("seed").sort_index()
+        for scheme, part in outcomes(metrics).groupby("scheme", sort=False)
     }
     rows = []
-    for scheme, part in chosen.items():
-        ratios = _paired_ratios(part["reached"], chosen[reference]["reached"])
+    for scheme in (s for s in arm.schemes if s in chosen):
+        part = chosen[scheme]
+        ratios = paired_ratios(part["reached"], chosen[reference]["reached"])
         low, high = _interval(ratios)
         rows.append({
             "arm": arm.name, "claims": " ".join(arm.claims), "scheme": scheme,
-            "learning_rate": best[scheme], "seeds": len(part), "start": part["start"].mean(),
+            "learning_rate": rates[scheme], "seeds": len(part), "start": part["start"].mean(),
             "final": part["final"].mean(), "arrived": np.isfinite(part["reached"]).mean(),
             "collapsed": part["collapsed"].mean(), "responses": _median(part["reached"]),
             "ratio": _median(ratios), "ratio_low": low, "ratio_high": high, "pairs": len(ratios),
@@ -179,7 +229,8 @@ def _compare(arm: Arm, table: pd.DataFrame, reference: str) -> list[dict[str, ob
     return rows
 
 
-def _paired_ratios(reached: pd.Series, reference: pd.Series) -> np.ndarray:
+def paired_ratios(reached: pd.Series, reference: pd.Series) -> np.ndarray:
+    """Ratios of times seed by seed, without the seeds in which neither arrived."""
     ours, theirs = reached.to_numpy(), reference.loc[reached.index].to_numpy()
     informative = np.isfinite(ours) | np.isfinite(theirs)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -201,7 +252,70 @@ def _interval(ratios: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
     return float(medians[int(0.025 * resamples)]), float(medians[int(0.975 * resamples) - 1])
 
 
-def main(arguments: list[str] | None = None) -> int:
+def publish(out: Path, arms: Iterable[Arm], folder: Path) -> list[Path]:
+    """Copy what verdicts follow from into ``folder``: small tables and their environment.
+
+    Every finished arm gets ``<arm>/curves.parquet`` (the judging runs' metrics at the steps where
+    success was measured, those of single batches averaged over the steps since), ``outcomes.csv``
+    and ``environment.json`` (machine, versions, configurations, learning rates tried and picked).
+    """
+    written = []
+    for arm in arms:
+        metrics = judged_runs(out, arm)
+        if metrics.empty:
+            continue
+        place = folder / arm.name
+        place.mkdir(parents=True, exist_ok=True)
+        rates = metrics.groupby("scheme")["learning_rate"].first()
+        table = outcomes(metrics)
+        table.insert(0, "arm", arm.name)
+        table.insert(2, "learning_rate", table["scheme"].map(rates))
+        table.to_csv(place / "outcomes.csv", index=False)
+        curves(metrics).to_parquet(place / "curves.parquet", index=False)
+        write_json(
+            place / "environment.json",
+            {
+                **describe_environment(),
+                "grid": list(arm.learning_rates),
+                "picked": {scheme: float(rate) for scheme, rate in rates.items()},
+                "picking_seeds": PICKING_SEEDS,
+                "command": f"python -m llm_validation.evidence --arms {arm.name}",
+                "configuration": _configuration(arm, arm.learning_rates[0]).to_dict(),
+            },
+        )
+        written.append(place)
+    return written
+
+
+CURVES = (
+    "success", "pass@4", "pass@16", "pass@64", "pass@256", "responses", "entropy", "grad_norm",
+    "groups_all_wrong", "groups_mixed", "groups_all_right", "effective_weight",
+)  # fmt: skip
+"""Metrics whose course is kept."""
+_PER_BATCH = CURVES[6:]
+
+
+def curves(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Metrics at the steps of measurement; those of single batches are means since the last one.
+
+    Returns:
+        Columns scheme, seed, step, metric, value (float32).
+    """
+    kept = metrics[metrics["metric"].isin(CURVES)]
+    wide = kept.pivot(index=["scheme", "seed", "step"], columns="metric", values="value")
+    parts = []
+    for _, run in wide.groupby(level=["scheme", "seed"], sort=False):
+        measured = run["success"].notna()
+        block = measured[::-1].cumsum()[::-1]
+        batches = [name for name in _PER_BATCH if name in run]
+        averaged = run[batches].groupby(block).transform("mean")
+        parts.append(run.assign(**{name: averaged[name] for name in batches})[measured])
+    joined = pd.concat(parts).reset_index()
+    tidy = joined.melt(id_vars=["scheme", "seed", "step"], var_name="metric").dropna()
+    return tidy.astype({"value": "float32", "seed": "int16", "step": "int32"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line: run what is left, then print and write the comparison."""
     parser = argparse.ArgumentParser(
         prog="python -m llm_validation.evidence",
@@ -211,22 +325,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("results/evidence"))
     parser.add_argument("--arms", nargs="+", choices=[arm.name for arm in ARMS])
     parser.add_argument("--seeds", type=int, default=5, help="seeds that judge")
-    parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
+    parser.add_argument("--steps", type=int, help="optimizer steps instead of the arm's")
     parser.add_argument("--dry-run", action="store_true", help="count the work, do none")
     parser.add_argument("--summary", action="store_true", help="train nothing, only compare")
+    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write the tables here")
     options = parser.parse_args(arguments)
     arms = [arm for arm in ARMS if options.arms is None or arm.name in options.arms]
+    if options.steps is not None:
+        arms = [dataclasses.replace(arm, steps=options.steps) for arm in arms]
     if options.dry_run:
-        from llm_validation.dry_run import plan
-
-        for arm in arms:
-            for name, config in configurations(arm, seeds=options.seeds, steps=options.steps):
-                planned = plan(config)
-                print(f"{name}: {planned.runs} trainings, {planned.total_responses:,} responses")
+        _print_plan(arms, options.seeds)
         return 0
     try:
         if not options.summary:
-            run(options.out, arms, seeds=options.seeds, steps=options.steps)
+            run(options.out, arms, seeds=options.seeds)
     except KeyboardInterrupt as stopped:
         print(stopped, file=sys.stderr)
         return 130
@@ -236,8 +348,23 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     table.to_csv(options.out / "summary.csv", index=False)
     print(table.to_string(index=False))
+    if options.publish is not None:
+        publish(options.out, arms, options.publish)
     print(json.dumps({"summary": str(options.out / "summary.csv")}), file=sys.stderr)
     return 0
+
+
+def _print_plan(arms: Sequence[Arm], seeds: int) -> None:
+    from llm_validation.dry_run import plan
+
+    for arm in arms:
+        # Which rates are picked is not known beforehand; the number of runs does not depend on it.
+        picked = dict.fromkeys(arm.schemes, arm.learning_rates[0])
+        for name, config in (*tuning(arm), *judging(arm, picked, seeds=seeds)):
+            planned = plan(config)
+            print(
+                f"{name}: {planned.runs} trainings, at most {planned.total_responses:,} responses"
+            )
 
 
 if __name__ == "__main__":

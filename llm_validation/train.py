@@ -166,7 +166,7 @@ def _train_one(
         vllm_cpu.enable()
     callbacks = [Progress(bar)]
     if initial_model.is_tiny(config):
-        callbacks.append(Measure(config.measure_every, task, tokenizer))
+        callbacks.append(Measure(config.measure_every, task, tokenizer, stop_at=config.stop_at))
     with _interruptible() as interrupted:
         callbacks.append(Interrupt(interrupted, config.updates_per_generation))
         trainer = WeightedGRPOTrainer(

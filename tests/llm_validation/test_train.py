@@ -1,5 +1,6 @@
 """Whole runs: what they write, that they go on where they were killed, and what they refuse."""
 
+import itertools
 import json
 import os
 import signal
@@ -183,6 +184,19 @@ def test_a_batch_of_responses_used_for_several_updates_resumes_too(tmp_path):
     assert [p.name for p in folder.iterdir()] == ["checkpoint-4"]
     train(config, parts, progress=False)
     assert_same_run(whole, parts, config.schemes)
+
+
+def test_a_run_stops_where_it_was_told_to_and_measures_pass_at_k(reference, tmp_path):
+    whole = read_metrics(reference).query("scheme == 'grpo'")
+    measured = whole[whole["metric"] == "success"].set_index("step")["value"]
+    target = measured[2]
+    config = small(schemes=("grpo",), stop_at=float(target))
+    stopped = train(config, tmp_path / "stopped", progress=False)
+    assert stopped["step"].max() == 2 < whole["step"].max()
+    end = stopped[stopped["step"] == 2].set_index("metric")["value"]
+    assert end["updates"] == 2
+    ks = [end[name] for name in ("success", "pass@4", "pass@16", "pass@64", "pass@256")]
+    assert all(0 < low < high <= 1 for low, high in itertools.pairwise(ks))
 
 
 def test_prompts_come_in_whole_shuffles_without_gaps():

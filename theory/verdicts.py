@@ -1,7 +1,7 @@
 """How a prediction is judged by a measurement: checks, intervals over seeds, verdicts.
 
 Both arms judge with these, and a check keeps the samples behind it, so that a published verdict
-can be derived anew from its evidence (:func:`judged`).
+can be derived anew from its evidence (:func:`judged`, :func:`rejudged`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ import numpy as np
 
 Verdict = Literal["confirmed", "refuted", "inconclusive"]
 Relation = Literal["near", "above", "below"]
+Rule = Literal["all", "primary", "any"]
+"""How checks join: every one counts, those of the first regime do, or one regime is enough."""
+
+LEAST_SEEDS = 5
+"""Fewer samples than these decide nothing in a full run, unless the check is exact."""
 
 _RESAMPLES = 4000
 
@@ -33,6 +38,8 @@ class Check:
         high: Upper end.
         verdict: What follows.
         samples: The measurement, one value per seed.
+        exact: Nothing was sampled: one number is as good as many.
+        regime: Regime it was measured in, where a finding has several.
     """
 
     name: str
@@ -44,6 +51,8 @@ class Check:
     high: float
     verdict: Verdict
     samples: tuple[float, ...]
+    exact: bool = False
+    regime: str = ""
 
     @property
     def seeds(self) -> int:
@@ -53,15 +62,16 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Outcome of a claim in the simulator.
+    """Outcome of a claim in one arm.
 
     Attributes:
         id: Id in the ledger, such as ``"A4"``.
         claim: The claim in one sentence.
-        verdict: All checks confirmed; or one refuted; or neither.
+        verdict: What follows from the checks by the rule.
         checks: The checks, the main one first.
         regimes: What was run, in words, one line per regime tried.
         quick: The short version.
+        rule: How the checks join, see :func:`rejudged`.
     """
 
     id: str
@@ -70,6 +80,7 @@ class Finding:
     checks: tuple[Check, ...]
     regimes: tuple[str, ...]
     quick: bool
+    rule: Rule = "all"
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, of JSON types; infinities and NaN are strings.
@@ -92,16 +103,25 @@ class Finding:
             regimes = tuple(str(regime) for regime in values["regimes"])
             if values["verdict"] not in get_args(Verdict):
                 raise ValueError(f"no verdict {values['verdict']!r}")
+            rule = values.get("rule", "all")
+            if rule not in get_args(Rule):
+                raise ValueError(f"no rule {rule!r}")
             return cls(
                 str(values["id"]), str(values["claim"]), values["verdict"], checks, regimes,
-                bool(values["quick"]),
+                bool(values["quick"]), rule,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a finding: {type(error).__name__} {error}") from error
 
 
 def near(
-    name: str, prediction: float, samples: Sequence[float], tolerance: float, *, level: float = 0.95
+    name: str,
+    prediction: float,
+    samples: Sequence[float],
+    tolerance: float,
+    *,
+    level: float = 0.95,
+    exact: bool = False,
 ) -> Check:
     """Check that a mean lies within a relative tolerance of its prediction.
 
@@ -113,16 +133,24 @@ def near(
         samples: One value per seed.
         tolerance: Relative tolerance.
         level: Coverage of the interval.
+        exact: Nothing was sampled.
 
     Source: the rules of the claims ledger of this package.
 
     >>> near("ratio", 2.0, [2.02, 1.99, 2.01], 0.05).verdict
     'confirmed'
     """
-    return _judge(name, prediction, "near", tolerance, samples, level)
+    return _judge(name, prediction, "near", tolerance, samples, level, exact)
 
 
-def above(name: str, bound: float, samples: Sequence[float], *, level: float = 0.95) -> Check:
+def above(
+    name: str,
+    bound: float,
+    samples: Sequence[float],
+    *,
+    level: float = 0.95,
+    exact: bool = False,
+) -> Check:
     """Check that a mean exceeds a bound: confirmed or refuted once the interval is on one side.
 
     Source: the rules of the claims ledger of this package.
@@ -130,10 +158,17 @@ def above(name: str, bound: float, samples: Sequence[float], *, level: float = 0
     >>> above("gain", 0.0, [0.1, 0.2, 0.1]).verdict
     'confirmed'
     """
-    return _judge(name, bound, "above", 0.0, samples, level)
+    return _judge(name, bound, "above", 0.0, samples, level, exact)
 
 
-def below(name: str, bound: float, samples: Sequence[float], *, level: float = 0.95) -> Check:
+def below(
+    name: str,
+    bound: float,
+    samples: Sequence[float],
+    *,
+    level: float = 0.95,
+    exact: bool = False,
+) -> Check:
     """Check that a mean stays under a bound; see :func:`above`.
 
     Source: the rules of the claims ledger of this package.
@@ -141,7 +176,7 @@ def below(name: str, bound: float, samples: Sequence[float], *, level: float = 0
     >>> below("loss", 0.0, [0.1, -0.2, 0.1]).verdict
     'inconclusive'
     """
-    return _judge(name, bound, "below", 0.0, samples, level)
+    return _judge(name, bound, "below", 0.0, samples, level, exact)
 
 
 def judged(check: Check) -> Check:
@@ -153,7 +188,56 @@ def judged(check: Check) -> Check:
     >>> judged(dataclasses.replace(check, verdict="refuted")) == check
     True
     """
-    return _judge(check.name, check.prediction, check.relation, check.tolerance, check.samples)
+    again = _judge(
+        check.name, check.prediction, check.relation, check.tolerance, check.samples,
+        exact=check.exact,
+    )  # fmt: skip
+    return dataclasses.replace(again, regime=check.regime)
+
+
+def rejudged(found: Finding) -> Finding:
+    """The finding derived anew: every check from its samples, the verdict from its rule.
+
+    Rule ``all``: refuted if one check is, confirmed if all are, else inconclusive. ``primary``: the
+    same for the checks of the first check's regime, whatever the others say. ``any``: confirmed if
+    one regime confirms all its checks, refuted if every regime refutes one. In a full run a check
+    of fewer than five samples counts as inconclusive, unless it is exact.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> found = finding("A4", "sooner", [above("gain", 0.0, [0.1] * 5)], [], quick=False)
+    >>> rejudged(dataclasses.replace(found, verdict="refuted")) == found
+    True
+    """
+    checks = tuple(judged(check) for check in found.checks)
+    verdict = _joined(checks, found.rule, found.quick)
+    return dataclasses.replace(found, checks=checks, verdict=verdict)
+
+
+def _joined(checks: Sequence[Check], rule: Rule, quick: bool) -> Verdict:
+    if not checks:
+        return "inconclusive"
+    if rule == "all":
+        return _every(checks, quick)
+    regimes: dict[str, list[Check]] = {}
+    for check in checks:
+        regimes.setdefault(check.regime, []).append(check)
+    verdicts = [_every(part, quick) for part in regimes.values()]
+    if rule == "primary":
+        return verdicts[0]
+    if "confirmed" in verdicts:
+        return "confirmed"
+    return "refuted" if set(verdicts) == {"refuted"} else "inconclusive"
+
+
+def _every(checks: Sequence[Check], quick: bool) -> Verdict:
+    verdicts = {
+        check.verdict if quick or check.exact or check.seeds >= LEAST_SEEDS else "inconclusive"
+        for check in checks
+    }
+    if "refuted" in verdicts:
+        return "refuted"
+    return "confirmed" if verdicts == {"confirmed"} else "inconclusive"
 
 
 def _judge(
@@ -163,6 +247,7 @@ def _judge(
     tolerance: float,
     samples: Sequence[float],
     level: float = 0.95,
+    exact: bool = False,
 ) -> Check:
     mean, low, high = _summary(samples, level)
     if relation == "near":
@@ -175,7 +260,7 @@ def _judge(
         holds, fails = high < prediction, low >= prediction
     verdict: Verdict = "confirmed" if holds else "refuted" if fails else "inconclusive"
     kept = tuple(float(sample) for sample in samples)
-    return Check(name, prediction, relation, tolerance, mean, low, high, verdict, kept)
+    return Check(name, prediction, relation, tolerance, mean, low, high, verdict, kept, exact)
 
 
 def finding(
@@ -196,13 +281,8 @@ def finding(
     >>> finding("A4", "sooner", checks, ["rule"], quick=True).verdict
     'inconclusive'
     """
-    verdicts = {check.verdict for check in checks}
-    verdict: Verdict = "confirmed"
-    if "refuted" in verdicts:
-        verdict = "refuted"
-    elif verdicts != {"confirmed"}:
-        verdict = "inconclusive"
-    return Finding(id, claim, verdict, tuple(checks), tuple(regimes), quick)
+    kept = tuple(checks)
+    return Finding(id, claim, _joined(kept, "all", quick), kept, tuple(regimes), quick)
 
 
 def any_regime(
@@ -218,23 +298,51 @@ def any_regime(
     >>> any_regime("N3", "falls", regimes, quick=True).regimes
     ('b: confirmed', 'a: refuted')
     """
-    found = {
-        regime: finding(id, claim, checks, [], quick=quick) for regime, checks in outcomes.items()
-    }
-    verdicts = [f.verdict for f in found.values()]
-    verdict: Verdict = "inconclusive"
-    if "confirmed" in verdicts:
-        verdict = "confirmed"
-    elif set(verdicts) == {"refuted"}:
-        verdict = "refuted"
-    order = sorted(found, key=lambda regime: found[regime].verdict != "confirmed")
-    checks = [
-        dataclasses.replace(check, name=f"{regime}: {check.name}")
+    found = _regimes(outcomes, quick)
+    order = sorted(found, key=lambda regime: found[regime] != "confirmed")
+    return _of_regimes(id, claim, outcomes, found, order, "any", quick)
+
+
+def primary_regime(
+    id: str, claim: str, outcomes: Mapping[str, Sequence[Check]], *, quick: bool
+) -> Finding:
+    """Join regimes: the verdict is that of the first one, named before the run.
+
+    The checks and verdicts of the others are kept beside it: they tell how far the claim reaches.
+
+    Source: the rules of the claims ledger of this package.
+
+    >>> regimes = {"a": [above("gain", 0.0, [-0.1])], "b": [above("gain", 0.0, [0.1])]}
+    >>> found = primary_regime("N3", "falls", regimes, quick=True)
+    >>> found.verdict, found.regimes
+    ('refuted', ('a: refuted', 'b: confirmed'))
+    """
+    found = _regimes(outcomes, quick)
+    return _of_regimes(id, claim, outcomes, found, list(found), "primary", quick)
+
+
+def _regimes(outcomes: Mapping[str, Sequence[Check]], quick: bool) -> dict[str, Verdict]:
+    return {regime: _joined(checks, "all", quick) for regime, checks in outcomes.items()}
+
+
+def _of_regimes(
+    id: str,
+    claim: str,
+    outcomes: Mapping[str, Sequence[Check]],
+    found: Mapping[str, Verdict],
+    order: Sequence[str],
+    rule: Rule,
+    quick: bool,
+) -> Finding:
+    if not all(outcomes.values()):
+        raise ValueError("every regime must have at least one check")
+    checks = tuple(
+        dataclasses.replace(check, name=f"{regime}: {check.name}", regime=regime)
         for regime in order
-        for check in found[regime].checks
-    ]
-    regimes = tuple(f"{regime}: {found[regime].verdict}" for regime in order)
-    return Finding(id, claim, verdict, tuple(checks), regimes, quick)
+        for check in outcomes[regime]
+    )
+    regimes = tuple(f"{regime}: {found[regime]}" for regime in order)
+    return Finding(id, claim, _joined(checks, rule, quick), checks, regimes, quick, rule)
 
 
 def bootstrap_interval(
@@ -299,5 +407,7 @@ def _check_from(values: Mapping[str, Any]) -> Check:
         relation=values["relation"],
         verdict=values["verdict"],
         samples=tuple(float(sample) for sample in values["samples"]),
+        exact=bool(values.get("exact", False)),
+        regime=str(values.get("regime", "")),
         **numbers,
     )

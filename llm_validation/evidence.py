@@ -49,6 +49,7 @@ class Arm:
         learning_rates: Grid, the same for every scheme.
         steps: Optimizer steps at most.
         stop_at: Success probability that ends a run; None for all steps, where the end matters.
+        measure_every: Steps between measurements.
     """
 
     name: str
@@ -59,15 +60,16 @@ class Arm:
     learning_rates: tuple[float, ...] = (5e-4, 1e-3)
     steps: int = 600
     stop_at: float | None = None
+    measure_every: int = 10
 
 
 ARMS = (
     Arm("rule-from-scratch", "tiny-from-scratch", "rule", ("A4", "A6", "L5", "O4"), stop_at=TARGET),
     Arm("rule-post-sft", "tiny-post-sft", "rule", ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),
-        learning_rates=(2.5e-4, 5e-4, 1e-3), steps=150),
+        learning_rates=(1e-4, 2.5e-4, 5e-4), steps=100, measure_every=4),
     Arm("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), ("grpo", "sqrt_r"),
-        steps=300),
-    Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), ("grpo", "sqrt_r"), steps=300),
+        steps=200),
+    Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), ("grpo", "sqrt_r"), steps=200),
 )  # fmt: skip
 
 
@@ -106,8 +108,11 @@ def judging(
 
 
 def _configuration(arm: Arm, rate: float, **options: object) -> TrainConfig:
-    fixed = {"steps": arm.steps, "stop_at": arm.stop_at, "task_options": {"kind": arm.kind}}
-    return load_recipe(arm.recipe, **{**fixed, "learning_rate": rate, **options})
+    fixed = {
+        "steps": arm.steps, "stop_at": arm.stop_at, "measure_every": arm.measure_every,
+        "task_options": {"kind": arm.kind}, "learning_rate": rate,
+    }  # fmt: skip
+    return load_recipe(arm.recipe, **{**fixed, **options})
 
 
 def pick_rates(out: Path, arm: Arm) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,19 +23,37 @@ WEIGHTED = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
 """Schemes of the excess-time table."""
 
 
-def first_seed(quick: bool) -> int:
-    """First seed of a claim's version: the quick one may reuse those of the search."""
-    return 0 if quick else FRESH_SEED
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """Where a claim runs its simulations, and how long they may take.
 
+    Attributes:
+        folder: Folder of all claims.
+        claim: Id of the claim.
+        quick: The short version: seconds instead of minutes.
+        executor: Who runs the cells of sweeps, see :func:`sim.sweep.sweep`.
+        progress: Show progress bars.
+    """
 
-def run(config: SimulationConfig, folder: Path, name: str) -> pd.DataFrame:
-    """Run into ``folder/name`` and return the metrics; continues or reads what is there."""
-    return simulate(config, folder / name, progress=False)
+    folder: Path
+    claim: str
+    quick: bool
+    executor: Literal["local", "ray"] = "local"
+    progress: bool = False
 
+    @property
+    def first_seed(self) -> int:
+        """First seed; the quick version may reuse those of the search for regimes."""
+        return 0 if self.quick else FRESH_SEED
 
-def run_sweep(config: SweepConfig, folder: Path, name: str) -> pd.DataFrame:
-    """Sweep into ``folder/name`` and return the metrics of the measurements."""
-    return sweep(config, folder / name, progress=False)
+    def run(self, config: SimulationConfig, name: str) -> pd.DataFrame:
+        """Metrics of a run; continues or reads what is there."""
+        return simulate(config, self.folder / self.claim / name, progress=self.progress)
+
+    def sweep(self, config: SweepConfig, name: str, *, shared: str | None = None) -> pd.DataFrame:
+        """Metrics of a sweep; ``shared`` names a folder that several claims look at."""
+        path = self.folder / (shared or self.claim) / name
+        return sweep(config, path, progress=self.progress, executor=self.executor)
 
 
 def times(metrics: pd.DataFrame, target: float, clock: str) -> dict[str, np.ndarray]:

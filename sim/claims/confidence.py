@@ -12,13 +12,12 @@ refutes one, else inconclusive; the others say how far the claim reaches.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sim.claims.common import final, first_seed, run_sweep, series
+from sim.claims.common import Lab, final, series
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 from theory.verdicts import Check, Finding, above, primary_regime
@@ -36,7 +35,7 @@ REGIMES: Mapping[str, Mapping[str, Any]] = {
 """The primary regime first; named before the full versions ran."""
 
 
-def l3(folder: Path, *, quick: bool) -> Finding:
+def l3(lab: Lab) -> Finding:
     """LENS is at or above GRPO at every pass@k along training, most on hard prompts."""
 
     def checks(metrics: pd.DataFrame) -> list[Check]:
@@ -49,10 +48,10 @@ def l3(folder: Path, *, quick: bool) -> Finding:
         found.append(above("lead on the hardest fifth minus the easiest", 0.0, list(hard - easy)))
         return found
 
-    return _judge("L3", l3.__doc__ or "", checks, folder, quick)
+    return _judge("L3", l3.__doc__ or "", checks, lab)
 
 
-def l4(folder: Path, *, quick: bool) -> Finding:
+def l4(lab: Lab) -> Finding:
     """Both halves help: mixed groups alone and negative groups alone each beat GRPO."""
 
     def checks(metrics: pd.DataFrame) -> list[Check]:
@@ -62,10 +61,10 @@ def l4(folder: Path, *, quick: bool) -> Finding:
             for scheme, name in ((MIXED, "mixed alone"), (NEGATIVE, "negative alone"))
         ]  # fmt: skip
 
-    return _judge("L4", l4.__doc__ or "", checks, folder, quick)
+    return _judge("L4", l4.__doc__ or "", checks, lab)
 
 
-def l5(folder: Path, *, quick: bool) -> Finding:
+def l5(lab: Lab) -> Finding:
     """The share of all-wrong groups falls during training, and falls faster with LENS."""
 
     def checks(metrics: pd.DataFrame) -> list[Check]:
@@ -77,28 +76,26 @@ def l5(folder: Path, *, quick: bool) -> Finding:
             above("all-wrong groups of GRPO minus LENS, mean over training", 0.0, faster),
         ]
 
-    return _judge("L5", l5.__doc__ or "", checks, folder, quick)
+    return _judge("L5", l5.__doc__ or "", checks, lab)
 
 
-def _judge(
-    id: str, claim: str, checks: Callable[[pd.DataFrame], list[Check]], folder: Path, quick: bool
-) -> Finding:
-    names = list(REGIMES)[: 1 if quick else None]
-    outcomes = {r: checks(_trained(folder.parent / "confidence", r, quick)) for r in names}
-    return primary_regime(id, claim, outcomes, quick=quick)
+def _judge(id: str, claim: str, checks: Callable[[pd.DataFrame], list[Check]], lab: Lab) -> Finding:
+    names = list(REGIMES)[: 1 if lab.quick else None]
+    outcomes = {r: checks(_trained(r, lab)) for r in names}
+    return primary_regime(id, claim, outcomes, quick=lab.quick)
 
 
-def _trained(folder: Path, regime: str, quick: bool) -> pd.DataFrame:
+def _trained(regime: str, lab: Lab) -> pd.DataFrame:
     fields: dict[str, Any] = {
-        "schemes": ("grpo", "lens", MIXED, NEGATIVE), "seeds": 5 if quick else 10,
+        "schemes": ("grpo", "lens", MIXED, NEGATIVE), "seeds": 5 if lab.quick else 10,
         "prompts": 128, "answers": 32, "correct_answers": 2, "decoys": 2, "decoy_mass": 0.6,
-        "start": "loguniform:0.002,0.5", "group_size": 16, "steps": 100 if quick else 200,
-        "measure_every": 10 if quick else 1, "checkpoint_every": 50, "pass_k": KS,
-        "seed": first_seed(quick), **REGIMES[regime],
+        "start": "loguniform:0.002,0.5", "group_size": 16, "steps": 100 if lab.quick else 200,
+        "measure_every": 10 if lab.quick else 1, "checkpoint_every": 50, "pass_k": KS,
+        "seed": lab.first_seed, **REGIMES[regime],
     }  # fmt: skip
-    rates = (0.3, 1.0, 3.0) if quick else (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-    config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 2 if quick else 3)
-    return run_sweep(config, folder, regime)
+    rates = (0.3, 1.0, 3.0) if lab.quick else (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 2 if lab.quick else 3)
+    return lab.sweep(config, regime, shared="confidence")
 
 
 def _lead(metrics: pd.DataFrame, scheme: str, metric: str) -> list[float]:

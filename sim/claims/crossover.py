@@ -11,12 +11,11 @@ one update can reach the target are left out: there no scheme could lose.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sim.claims.common import first_seed, log_ratio, run_sweep, times
+from sim.claims.common import Lab, log_ratio, times
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 from theory.crossover import predicted_speedup
@@ -39,13 +38,13 @@ MARGIN = 0.1
 """A speed-up that is predicted to be less than this in logarithm must not be larger."""
 
 
-def o4(folder: Path, *, quick: bool) -> Finding:
+def o4(lab: Lab) -> Finding:
     """Asymmetric weights pay where drift dominates noise and not where noise dominates."""
     checks: list[Check] = []
     words: list[str] = []
     for name, fields in REGIMES.items():
-        for start in STARTS[name][:2] if quick else STARTS[name]:
-            measured = _measured(folder, name, fields, start, quick)
+        for start in STARTS[name][:2] if lab.quick else STARTS[name]:
+            measured = _measured(lab, name, fields, start)
             # The rule is shared by all; a memory belongs to one prompt, and its noise to it alone.
             sharing, noise = (1.0, 1.0) if name == "rule" else (0.0, 8.0)
             predicted = predicted_speedup(
@@ -63,23 +62,21 @@ def o4(folder: Path, *, quick: bool) -> Finding:
             else:
                 checks.append(below(label, MARGIN, list(gain)))
             words.append(f"{name}, start {start:g}, M = 16, each scheme at its own rate")
-    return finding("O4", o4.__doc__ or "", checks, words, quick=quick)
+    return finding("O4", o4.__doc__ or "", checks, words, quick=lab.quick)
 
 
-def _measured(
-    folder: Path, name: str, fields: dict[str, Any], start: float, quick: bool
-) -> list[float]:
+def _measured(lab: Lab, name: str, fields: dict[str, Any], start: float) -> list[float]:
     base = SimulationConfig(
-        schemes=(REFERENCE, SCHEME), seeds=5 if quick else 20, seed=first_seed(quick), prompts=256,
-        answers=8, correct_answers=1, start=start, target=0.6, group_size=16,
-        steps=400 if quick else 1000, measure_every=5 if quick else 1, checkpoint_every=100,
+        schemes=(REFERENCE, SCHEME), seeds=5 if lab.quick else 20, seed=lab.first_seed,
+        prompts=256, answers=8, correct_answers=1, start=start, target=0.6, group_size=16,
+        steps=400 if lab.quick else 1000, measure_every=5 if lab.quick else 1, checkpoint_every=100,
         pass_k=(1,), **fields,
     )  # fmt: skip
     least = 10.0 if name == "rule" else 1.0
-    rates = tuple(least * factor for factor in ((1, 3, 10) if quick else (1, 3, 10, 30, 100, 300)))
-    metrics = run_sweep(
-        SweepConfig(base, {name: {}}, rates, 2 if quick else 5), folder, f"{name}-{start:g}"
-    )
+    factors = (1, 3, 10) if lab.quick else (1, 3, 10, 30, 100, 300)
+    rates = tuple(least * factor for factor in factors)
+    config = SweepConfig(base, {name: {}}, rates, 2 if lab.quick else 5)
+    metrics = lab.sweep(config, f"{name}-{start:g}")
     reached = times(metrics, 0.6, "updates")
     ratios = log_ratio(reached[SCHEME], reached[REFERENCE])
     return list(np.clip(ratios, -CEILING, CEILING)) if ratios else [float("nan")]

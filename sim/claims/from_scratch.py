@@ -10,12 +10,10 @@ theory's assumptions hold, its direction where each scheme has its own best rate
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from sim.claims.common import first_seed, log_ratio, run_sweep, times
+from sim.claims.common import Lab, log_ratio, times
 from sim.claims.optimality import excess_times, predictions
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
@@ -27,10 +25,10 @@ CEILING = 20.0
 """Ratios are counted up to this: a scheme that never arrives is not infinitely worse."""
 
 
-def _as_predicted(folder: Path, start: float, quick: bool) -> list[Check]:
+def _as_predicted(lab: Lab, start: float) -> list[Check]:
     """Times of the asymmetric schemes over GRPO's, under the same budget, against the theory."""
     predicted = predictions(start, 16, "effective")
-    measured = _same_budget(folder, start, quick)
+    measured = _same_budget(lab, start)
     checks: list[Check] = []
     for scheme in ASYMMETRIC:
         ratio = measured[scheme] / measured["grpo"]
@@ -39,39 +37,39 @@ def _as_predicted(folder: Path, start: float, quick: bool) -> list[Check]:
     return checks
 
 
-def a4(folder: Path, *, quick: bool) -> Finding:
+def a4(lab: Lab) -> Finding:
     """Asymmetric weights reach the target sooner than GRPO from scratch."""
     start = 0.01
-    checks = _as_predicted(folder, start, quick)
-    rule = _rule(folder, start, quick)
+    checks = _as_predicted(lab, start)
+    rule = _rule(lab, start)
     for scheme in ASYMMETRIC:
         name = f"ln of time of {scheme} over GRPO, rule, own rates"
         checks.append(below(name, 0.0, _log_ratio(rule, scheme, "grpo")))
     claim = "Asymmetric weights reach the target sooner than GRPO from scratch"
     regimes = ["same budget, natural gradient, start 0.01, M = 16, effective clock", _RULE_WORDS]
-    return finding("A4", claim, checks, regimes, quick=quick)
+    return finding("A4", claim, checks, regimes, quick=lab.quick)
 
 
-def a5(folder: Path, *, quick: bool) -> Finding:
+def a5(lab: Lab) -> Finding:
     """After fine-tuning they do not: no gain of a tenth, and the predicted ratio."""
     start = 0.4
-    checks = _as_predicted(folder, start, quick)
-    rule = _rule(folder, start, quick)
+    checks = _as_predicted(lab, start)
+    rule = _rule(lab, start)
     for scheme in ASYMMETRIC:
         name = f"ln of time of {scheme} over GRPO, rule, own rates, not below −0.1"
         checks.append(above(name, float(np.log(0.9)), _log_ratio(rule, scheme, "grpo")))
     claim = "After fine-tuning asymmetric weights do not reach the target sooner than GRPO"
     regimes = ["same budget, natural gradient, start 0.4, M = 16, effective clock", _RULE_WORDS]
-    return finding("A5", claim, checks, regimes, quick=quick)
+    return finding("A5", claim, checks, regimes, quick=lab.quick)
 
 
-def a6(folder: Path, *, quick: bool) -> Finding:
+def a6(lab: Lab) -> Finding:
     """Dropping all-wrong groups slows training from scratch."""
-    rule = _rule(folder, 0.01, quick)
+    rule = _rule(lab, 0.01)
     name = "ln of time with all-wrong groups dropped over kept, Linear-R, rule, own rates"
     checks = [above(name, 0.0, _log_ratio(rule, DROPPING, "linear_r"))]
     claim = "All-wrong groups carry useful signal: dropping them slows from-scratch training"
-    return finding("A6", claim, checks, [_RULE_WORDS], quick=quick)
+    return finding("A6", claim, checks, [_RULE_WORDS], quick=lab.quick)
 
 
 _RULE_WORDS = (
@@ -80,27 +78,27 @@ _RULE_WORDS = (
 )
 
 
-def _same_budget(folder: Path, start: float, quick: bool) -> dict[str, np.ndarray]:
-    rate = (0.004 if start < 0.1 else 0.01) if quick else (0.001 if start < 0.1 else 0.004)
+def _same_budget(lab: Lab, start: float) -> dict[str, np.ndarray]:
+    rate = (0.004 if start < 0.1 else 0.01) if lab.quick else (0.001 if start < 0.1 else 0.004)
     return excess_times(
-        folder, f"budget-{start:g}", start=start, group_size=16, clock="effective", rate=rate,
-        prompts=256 if quick else 1024, seeds=3 if quick else 5, seed=first_seed(quick),
+        lab, f"budget-{start:g}", start=start, group_size=16, clock="effective", rate=rate,
+        prompts=256 if lab.quick else 1024, seeds=3 if lab.quick else 5,
     )  # fmt: skip
 
 
-def _rule(folder: Path, start: float, quick: bool) -> pd.DataFrame:
+def _rule(lab: Lab, start: float) -> pd.DataFrame:
     scratch = start < 0.1
-    steps = (600 if quick else 1000) if scratch else 200
+    steps = (600 if lab.quick else 1000) if scratch else 200
     base = SimulationConfig(
-        schemes=("grpo", *ASYMMETRIC, DROPPING), seeds=5 if quick else 20, seed=first_seed(quick),
+        schemes=("grpo", *ASYMMETRIC, DROPPING), seeds=5 if lab.quick else 20, seed=lab.first_seed,
         prompts=256, answers=8, correct_answers=1, policy="log_linear", features=8, batch=64,
         start=start, target=0.6 if scratch else 0.7, group_size=16, steps=steps,
-        measure_every=5 if quick else 1, checkpoint_every=100, pass_k=(1,),
+        measure_every=5 if lab.quick else 1, checkpoint_every=100, pass_k=(1,),
     )  # fmt: skip
     # The best rates take a few updates: hence a measurement after each, and rates that overshoot.
-    rates = (10.0, 30.0, 100.0) if quick else (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-    config = SweepConfig(base, {"rule": {}}, rates, 2 if quick else 5, "responses")
-    return run_sweep(config, folder.parent / "rule", f"start-{start:g}")
+    rates = (10.0, 30.0, 100.0) if lab.quick else (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+    config = SweepConfig(base, {"rule": {}}, rates, 2 if lab.quick else 5, "responses")
+    return lab.sweep(config, f"start-{start:g}", shared="rule")
 
 
 def _log_ratio(metrics: pd.DataFrame, scheme: str, reference: str) -> list[float]:

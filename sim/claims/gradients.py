@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from sim.claims.common import first_seed, run, series
+from sim.claims.common import Lab, series
 from sim.config import SimulationConfig
 from sim.counter import draw
 from sim.learners import table_group
@@ -22,19 +21,19 @@ from theory.verdicts import Check, Finding, above, below, finding, near
 PSEUDO = ("psr", "nsr", "w_reinforce")
 
 
-def o1(folder: Path, *, quick: bool) -> Finding:
+def o1(lab: Lab) -> Finding:
     """Linear-R at group size M ascends MaxRL's order-M truncated log-likelihood."""
     size, success = 8, 0.1
     checks: list[Check] = []
     for scheme, order in (("linear_r", size), ("linear_r:zero_success=drop", size - 1)):
         weights = sampled_weights(
-            scheme, success, size, groups=20_000 if quick else 400_000, seed=first_seed(quick)
+            scheme, success, size, groups=20_000 if lab.quick else 400_000, seed=lab.first_seed
         )
         truncated = sum((1 - success) ** (k - 1) for k in range(1, order + 1))
         name = f"ω of {scheme} at M = {size}, against order {order}"
         checks.append(near(name, truncated, weights, 0.02))
     claim = "Linear-R at group size M ascends MaxRL's truncated objective of order M; dropping, M−1"
-    return finding("O1", claim, checks, [f"ρ = {success}, sampled groups"], quick=quick)
+    return finding("O1", claim, checks, [f"ρ = {success}, sampled groups"], quick=lab.quick)
 
 
 def sampled_weights(
@@ -61,19 +60,19 @@ def sampled_weights(
     return [float(estimate(jnp.uint32(s))) for s in range(seed, seed + 8)]
 
 
-def o3(folder: Path, *, quick: bool) -> Finding:
+def o3(lab: Lab) -> Finding:
     """PSR, NSR and W-REINFORCE are one flow under exact mirror steps, three under sampling."""
     common: dict[str, Any] = {
         "schemes": PSEUDO, "prompts": 128, "answers": 16, "correct_answers": 4, "start": 0.1,
         "group_size": 8, "target": 0.8, "measure_every": 5, "pass_k": (1, 16),
-        "seed": first_seed(quick),
+        "seed": lab.first_seed,
     }  # fmt: skip
-    exact = run(
+    exact = lab.run(
         SimulationConfig(
             **common, learner="mirror", seeds=1, steps=200, learning_rate=0.11,
             learning_rates={"w_reinforce": 0.1},
         ),
-        folder, "mirror",
+        "mirror",
     )  # fmt: skip
     checks: list[Check] = []
     for scheme in PSEUDO[1:]:
@@ -82,16 +81,16 @@ def o3(folder: Path, *, quick: bool) -> Finding:
             largest = float(gap.abs().to_numpy().max())
             name = f"largest difference in {metric} of {scheme} and psr under mirror steps"
             checks.append(below(name, 1e-3, [largest], exact=True))
-    sampled = run(
-        SimulationConfig(**common, seeds=5 if quick else 20, steps=400, learning_rate=1.0),
-        folder, "sampled",
+    sampled = lab.run(
+        SimulationConfig(**common, seeds=5 if lab.quick else 20, steps=400, learning_rate=1.0),
+        "sampled",
     )  # fmt: skip
     reached = {s: at_level(sampled, s, "entropy_correct", 0.8) for s in PSEUDO}
     for scheme in PSEUDO[1:]:
         name = f"entropy among correct answers at success 0.8, {scheme} minus psr, sampled softmax"
         checks.append(above(name, 0.0, list(reached[scheme] - reached["psr"])))
     claim = "PSR, NSR, W-REINFORCE share ρ(t) under the mirror flow and differ under sampling"
-    return finding("O3", claim, checks, ["bandit, 16 answers, 4 correct, M = 8"], quick=quick)
+    return finding("O3", claim, checks, ["bandit, 16 answers, 4 correct, M = 8"], quick=lab.quick)
 
 
 def at_level(metrics: pd.DataFrame, scheme: str, metric: str, level: float) -> np.ndarray:
@@ -110,11 +109,11 @@ def at_level(metrics: pd.DataFrame, scheme: str, metric: str, level: float) -> n
     return np.asarray(found)
 
 
-def n5(folder: Path, *, quick: bool) -> Finding:
+def n5(lab: Lab) -> Finding:
     """NSR's update vanishes as errors stop, and confident tokens barely move."""
-    groups = 5_000 if quick else 50_000
+    groups = 5_000 if lab.quick else 50_000
     failures = np.array([0.3, 0.1, 0.03, 0.01])
-    lengths = np.array([_update_length("nsr", 1 - f, groups, first_seed(quick)) for f in failures])
+    lengths = np.array([_update_length("nsr", 1 - f, groups, lab.first_seed) for f in failures])
     slopes = np.log(lengths[:-1] / lengths[1:]) / np.log(failures[:-1] / failures[1:])[:, None]
     checks = [above("slope of ln |update| in ln(1 − ρ), NSR", 0.8, list(slopes.mean(axis=0)))]
     # A wrong answer of probability p that was drawn moves by 1 − p per unit of its weight.
@@ -122,7 +121,7 @@ def n5(folder: Path, *, quick: bool) -> Finding:
     name = "movement of a token of probability 0.99 over one of 0.5, NSR"
     checks.append(near(name, 0.01 / 0.5, [confident / unsure], 0.01, exact=True))
     claim = "NSR's update vanishes as errors stop; confident tokens barely move"
-    return finding("N5", claim, checks, ["bandit, 8 answers, sampled groups of 8"], quick=quick)
+    return finding("N5", claim, checks, ["bandit, 8 answers, sampled groups of 8"], quick=lab.quick)
 
 
 def _update_length(scheme: str, success: float, groups: int, seed: int) -> np.ndarray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from apw.runs import describe_environment, write_json
+from sim.claims.common import Lab
 from sim.claims.confidence import l3, l4, l5
 from sim.claims.crossover import o4
 from sim.claims.from_scratch import a4, a5, a6
@@ -14,7 +16,7 @@ from sim.claims.optimality import a1, a2, a3, o2
 from sim.claims.reinforcement import n2, n3, n4, n6, n7
 from theory.verdicts import Finding
 
-CLAIMS: dict[str, Callable[..., Finding]] = {
+CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "A1": a1, "A2": a2, "A3": a3, "A4": a4, "A5": a5, "A6": a6,
     "L3": l3, "L4": l4, "L5": l5,
     "N2": n2, "N3": n3, "N4": n4, "N5": n5, "N6": n6, "N7": n7,
@@ -23,8 +25,15 @@ CLAIMS: dict[str, Callable[..., Finding]] = {
 """Claims of the ledger that have a simulation."""
 
 
-def check_claim(claim: str, folder: Path | str, *, quick: bool = False) -> Finding:
-    """Run a claim's simulations and write ``folder/<id>/verdict.json``.
+def check_claim(
+    claim: str,
+    folder: Path | str,
+    *,
+    quick: bool = False,
+    executor: Literal["local", "ray"] = "local",
+    progress: bool = False,
+) -> Finding:
+    """Run a claim's simulations and write ``folder/full/<id>/verdict.json``, or ``folder/quick``.
 
     A killed run goes on where it was, and a finished one is only judged again.
 
@@ -32,6 +41,8 @@ def check_claim(claim: str, folder: Path | str, *, quick: bool = False) -> Findi
         claim: Id in the ledger, such as ``"A4"``.
         folder: Folder of all claims; some share their runs.
         quick: The short version: seconds instead of minutes, wider intervals.
+        executor: ``"ray"`` runs the cells of sweeps on a Ray cluster.
+        progress: Show progress bars.
 
     Returns:
         Checks with predictions, measurements and intervals, and the verdict.
@@ -41,10 +52,10 @@ def check_claim(claim: str, folder: Path | str, *, quick: bool = False) -> Findi
     """
     if claim.upper() not in CLAIMS:
         raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
-    version = Path(folder) / ("quick" if quick else "full") / claim.upper()
-    found = CLAIMS[claim.upper()](version, quick=quick)
+    version = Path(folder) / ("quick" if quick else "full")
+    found = CLAIMS[claim.upper()](Lab(version, claim.upper(), quick, executor, progress))
     write_json(
-        version / "verdict.json",
+        version / claim.upper() / "verdict.json",
         {**found.to_dict(), "arm": "sim", "environment": describe_environment()},
     )
     return found

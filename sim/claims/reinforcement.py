@@ -16,13 +16,12 @@ training prompts of the same runs, the tree and the bandit say how far the claim
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from sim.claims.common import final, first, first_seed, run, run_sweep, series
+from sim.claims.common import Lab, final, first, series
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 from theory.verdicts import Check, Finding, above, below, primary_regime
@@ -52,7 +51,7 @@ REGIMES: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-def n2(folder: Path, *, quick: bool) -> Finding:
+def n2(lab: Lab) -> Finding:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -62,10 +61,10 @@ def n2(folder: Path, *, quick: bool) -> Finding:
             found.append(above(name, -SLACK, _gain(metrics, "nsr", prefix, k)))
         return found
 
-    return _judge("N2", n2.__doc__ or "", checks, _trained(folder, quick), _names(quick), quick)
+    return _judge("N2", n2.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n3(folder: Path, *, quick: bool) -> Finding:
+def n3(lab: Lab) -> Finding:
     """PSR raises pass@1 and falls below base at large k."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -74,10 +73,10 @@ def n3(folder: Path, *, quick: bool) -> Finding:
             below(f"pass@{KS[-1]} of PSR minus base", 0.0, _gain(metrics, "psr", prefix, KS[-1])),
         ]
 
-    return _judge("N3", n3.__doc__ or "", checks, _trained(folder, quick), _names(quick), quick)
+    return _judge("N3", n3.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n4(folder: Path, *, quick: bool) -> Finding:
+def n4(lab: Lab) -> Finding:
     """Entropy at the end: NSR near base and above PPO and GRPO, PSR below them."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -91,10 +90,10 @@ def n4(folder: Path, *, quick: bool) -> Finding:
             found.append(above(name, 0.0, list(entropy[other] - entropy["psr"])))
         return found
 
-    return _judge("N4", n4.__doc__ or "", checks, _trained(folder, quick), _names(quick), quick)
+    return _judge("N4", n4.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n6(folder: Path, *, quick: bool) -> Finding:
+def n6(lab: Lab) -> Finding:
     """W-REINFORCE has the pass@1 of PPO and GRPO with NSR's pass@k at large k."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -109,10 +108,10 @@ def n6(folder: Path, *, quick: bool) -> Finding:
         name = f"pass@{KS[-1]} of W-REINFORCE minus NSR, not below −{SLACK}"
         return [*found, above(name, -SLACK, gap("nsr", KS[-1]))]
 
-    return _judge("N6", n6.__doc__ or "", checks, _trained(folder, quick), _names(quick), quick)
+    return _judge("N6", n6.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n7(folder: Path, *, quick: bool) -> Finding:
+def n7(lab: Lab) -> Finding:
     """Many steps of pure NSR degrade; W-REINFORCE does not."""
     long: dict[str, Any] = {"schemes": ("nsr", "w_reinforce"), "learning_rate": 3.0}
 
@@ -127,12 +126,11 @@ def n7(folder: Path, *, quick: bool) -> Finding:
         ]
 
     def trained_long(regime: str) -> pd.DataFrame:
-        config = _config(regime, quick)
+        config = _config(regime, lab)
         config = dataclasses.replace(config, **long, steps=5 * config.steps, measure_every=20)
-        return run(config, folder, f"long-{regime}")
+        return lab.run(config, f"long-{regime}")
 
-    regimes = [regime for regime in _names(quick) if regime != ONE_RATE]
-    return _judge("N7", n7.__doc__ or "", checks, trained_long, regimes, quick)
+    return _judge("N7", n7.__doc__ or "", checks, trained_long, lab, without=ONE_RATE)
 
 
 def _judge(
@@ -140,42 +138,40 @@ def _judge(
     claim: str,
     checks: Callable[[pd.DataFrame, str], list[Check]],
     runs: Callable[[str], pd.DataFrame],
-    regimes: Sequence[str],
-    quick: bool,
+    lab: Lab,
+    *,
+    without: str = "",
 ) -> Finding:
     outcomes: dict[str, list[Check]] = {}
+    regimes = ["off-policy"] if lab.quick else [regime for regime in REGIMES if regime != without]
     for regime in regimes:
         metrics = runs(regime)
         outcomes[regime] = checks(metrics, "")
         if "held_out_prompts" in REGIMES[regime]:
             outcomes[f"{regime}, held-out prompts"] = checks(metrics, "held_out/")
     outcomes = {PRIMARY: outcomes.pop(PRIMARY), **outcomes}
-    return primary_regime(id, claim, outcomes, quick=quick)
+    return primary_regime(id, claim, outcomes, quick=lab.quick)
 
 
-def _trained(folder: Path, quick: bool) -> Callable[[str], pd.DataFrame]:
+def _trained(lab: Lab) -> Callable[[str], pd.DataFrame]:
     """Metrics by regime, shared by all claims that look at it."""
 
     def trained(regime: str) -> pd.DataFrame:
         # Wide enough that the fastest rate is inside, or the time no longer depends on it.
-        rates = (1.0, 3.0) if quick else (1.0, 3.0, 10.0, 30.0, 100.0)
-        seeds = 0 if regime == ONE_RATE else 2 if quick else 3
-        config = SweepConfig(_config(regime, quick), {"base": {}}, rates, seeds)
-        return run_sweep(config, folder.parent / "reinforcement", regime.replace(", ", "-"))
+        rates = (1.0, 3.0) if lab.quick else (1.0, 3.0, 10.0, 30.0, 100.0)
+        seeds = 0 if regime == ONE_RATE else 2 if lab.quick else 3
+        config = SweepConfig(_config(regime, lab), {"base": {}}, rates, seeds)
+        return lab.sweep(config, regime.replace(", ", "-"), shared="reinforcement")
 
     return trained
 
 
-def _names(quick: bool) -> list[str]:
-    return list(REGIMES)[: 1 if quick else None]
-
-
-def _config(regime: str, quick: bool) -> SimulationConfig:
+def _config(regime: str, lab: Lab) -> SimulationConfig:
     fields: dict[str, Any] = {
-        "schemes": SCHEMES, "seeds": 5 if quick else 10, "prompts": 128, "answers": 32,
+        "schemes": SCHEMES, "seeds": 5 if lab.quick else 10, "prompts": 128, "answers": 32,
         "correct_answers": 4, "prior_spread": 2.0, "start": "beta:0.6,1.4", "group_size": 8,
-        "steps": 100 if quick else 400, "measure_every": 20 if quick else 2,
-        "checkpoint_every": 50, "pass_k": KS, "seed": first_seed(quick), **REGIMES[regime],
+        "steps": 100 if lab.quick else 400, "measure_every": 20 if lab.quick else 2,
+        "checkpoint_every": 50, "pass_k": KS, "seed": lab.first_seed, **REGIMES[regime],
     }  # fmt: skip
     return SimulationConfig(**fields)
 

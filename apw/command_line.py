@@ -26,10 +26,12 @@ class Answer:
     Attributes:
         data: For ``--json``; JSON types and NumPy arrays.
         text: For people.
+        status: Exit status; 1 where a question has the answer no.
     """
 
     data: Mapping[str, Any]
     text: str
+    status: int = 0
 
     def as_json(self) -> str:
         """One JSON object on one line; numbers that JSON cannot write (∞, NaN) become null.

@@ -22,6 +22,8 @@ COMMANDS = {
     "figures": "draw the figures of theory and of run folders",
     "doctor": "what is installed, whether it works, and what to install",
     "advise": "which scheme and group size suit measured pass rates and your costs",
+    "claims": "every claim, its verdicts, and whether they follow from the evidence",
+    "diagnose": "what a run's rollouts teach: wasted groups, gradient mass, drift, mismatch",
     "demo": "theory, simulation and a small language model in one report",
 }
 """Every command with its one-line summary; each is a module of ``apw.commands``."""
@@ -35,7 +37,9 @@ _EXTRAS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit status: 0, 2 for bad input, 130 if interrupted.
+    """Run a command line and return its exit status.
+
+    0; 1 if a check that was asked for fails; 2 for bad input; 130 if interrupted.
 
     With ``--json`` standard output gets one JSON object and standard error everything else.
     """
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("APW_TRACEBACK"):
             raise
         return _fail(name, _sentence(error))
-    return 0
+    return answer.status
 
 
 def usage() -> str:

@@ -110,7 +110,7 @@ class Finding:
                 str(values["id"]), str(values["claim"]), values["verdict"], checks, regimes,
                 bool(values["quick"]), rule,
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"not a finding: {type(error).__name__} {error}") from error
 
 
@@ -380,8 +380,9 @@ def _summary(samples: Sequence[float], level: float) -> tuple[float, float, floa
     values = np.asarray(samples, dtype=float)
     if not values.size or np.isnan(values).any():
         return (math.nan,) * 3
-    low, high = bootstrap_interval(values, level=level)
-    return float(np.mean(values)), low, high
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
+        mean = float(np.mean(values))
+        return (mean, *bootstrap_interval(values, level=level))
 
 
 def _finite(value: Any) -> Any:

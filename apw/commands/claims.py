@@ -1,0 +1,204 @@
+"""``apw claims``: every claim, its verdicts, and whether they follow from the evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from apw.command_line import Answer, listed, parse, table
+
+if TYPE_CHECKING:
+    from figures.ledger.entries import Entry
+    from figures.ledger.spec import Arm
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Show the ledger of claims, run what it needs, or check that it follows from its evidence."""
+
+    claims: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Claims to show in full, such as A4; the table of all if there are none."""
+
+    run: Literal["theory", "sim", "llm"] | None = None
+    """Run what this arm lacks, of the claims named or of all. On two CPU cores simulations take
+    hours in all, language models up to a day."""
+
+    quick: bool = False
+    """With --run sim: the short versions, a minute or so each, shown as such."""
+
+    evidence: Path | None = None
+    """Folder of runs to judge instead of the published evidence; with --run, where runs go
+    (results/claims)."""
+
+    check: bool = False
+    """Fail, with exit status 1, if the published ledger does not follow from its evidence."""
+
+    write: bool = False
+    """Write the ledger into README.md and docs/ledger.md."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        """Check that the options go together."""
+        if self.check and self.write:
+            raise ValueError("--check and --write exclude each other")
+        for name in ("check", "write"):
+            if getattr(self, name) and (self.claims or self.run or self.evidence):
+                raise ValueError(
+                    f"--{name} is about the whole published ledger; it takes no claims, no --run "
+                    "and no --evidence"
+                )
+        if self.quick and self.run is None:
+            raise ValueError("--quick goes with --run sim")
+
+
+def main(arguments: Sequence[str]) -> Answer:
+    """Run ``apw claims``."""
+    options = parse(Options, arguments, command="claims")
+    if options.check:
+        return _check()
+    if options.write:
+        return _write()
+    from figures.ledger.entries import counting_sentence, ledger
+    from figures.ledger.runs import FOLDER, run_missing
+
+    ids = [_known(id) for id in options.claims]
+    folder = options.evidence
+    if options.run:
+        folder = folder or FOLDER
+        run_missing(options.run, ids, folder, quick=options.quick, say=_say)
+    elif folder is not None and not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder")
+    evidence: Mapping[Arm, Path] | None = None if folder is None else {"sim": folder, "llm": folder}
+    entries = ledger(evidence, ids=ids or None)
+    data: dict[str, Any] = {
+        "evidence": "published" if folder is None else str(folder),
+        "summary": counting_sentence(entries),
+        "claims": [_data(entry) for entry in entries],
+    }
+    text = "\n\n".join(map(_details, entries)) if ids else _overview(entries)
+    return Answer(data, text)
+
+
+def _check() -> Answer:
+    from figures.ledger.audit import audit
+
+    faults = audit()
+    if faults:
+        verdict = f"The published ledger does not follow from its evidence ({len(faults)} faults)."
+        text = "\n".join([*(f"- {fault}" for fault in faults), "", verdict])
+        return Answer({"follows": False, "faults": faults}, text, status=1)
+    text = "The published ledger follows from its evidence."
+    return Answer({"follows": True, "faults": []}, text)
+
+
+def _write() -> Answer:
+    from figures.ledger.entries import counting_sentence, ledger
+    from figures.ledger.published import write
+
+    entries = ledger()
+    changed = [str(path) for path in write(entries)]
+    text = f"Wrote {listed(changed)}." if changed else "Nothing has changed."
+    return Answer({"written": changed}, f"{counting_sentence(entries)}\n{text}")
+
+
+def _known(id: str) -> str:
+    from figures.ledger.spec import claims
+
+    if id.upper() not in claims():
+        raise ValueError(f"the ledger has no claim {id!r}; its claims are {', '.join(claims())}")
+    return id.upper()
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _overview(entries: Sequence[Entry]) -> str:
+    from figures.ledger.entries import counting_sentence
+    from figures.ledger.spec import ARMS
+    from figures.ledger.words import main_number
+
+    rows = [
+        [e.claim.id, e.claim.title, *map(e.label, ARMS), main_number(e)]
+        for e in entries
+    ]  # fmt: skip
+    shown = table(["", "claim", *ARMS, "main number"], rows)
+    return f"{shown}\n\n{_wrapped(counting_sentence(entries))}"
+
+
+def _details(entry: Entry) -> str:
+    from figures.ledger.spec import ARM_NAMES
+
+    claim = entry.claim
+    lines = [f"{claim.id}  {claim.title}", _wrapped(claim.sentence, "    ")]
+    lines.append(_wrapped(f"Source: {claim.source}.", "    "))
+    for arm, test in claim.tests.items():
+        lines += ["", f"{ARM_NAMES[arm].capitalize()}: {entry.label(arm)}"]
+        lines.append(_wrapped(f"Predicted: {test.prediction}.", "    "))
+        lines.append(_wrapped(f"Measured by: {test.how}.", "    "))
+        lines += _found(entry, arm)
+    return "\n".join(lines)
+
+
+def _found(entry: Entry, arm: Arm) -> list[str]:
+    from figures.ledger.published import regime_words
+    from figures.ledger.words import environment, measured, predicted, reason, rerun, rule, tally
+
+    record = entry.records[arm]
+    if record is None:
+        command = rerun(entry, arm)
+        return [f"    Run it: {command}" if command else "    No run is built for it yet."]
+    found = record.finding
+    sentences = (reason(found), rule(found), environment(record.environment))
+    lines = [_wrapped(words, "    ") for words in sentences if words]
+    if arm != "theory":
+        lines += [_wrapped(f"- {words}", "    ") for words in regime_words(found)]
+    rows = [
+        [
+            check.verdict, check.name, predicted(check), measured(check),
+            "exact" if check.exact else f"{check.seeds} seeds",
+        ]
+        for check in found.checks
+    ]  # fmt: skip
+    shown = table(["verdict", "check", "predicted", "measured [95 %]", ""], rows)
+    lines += [f"    {tally(found)}", textwrap.indent(shown, "    ")]
+    if record.path is not None:
+        lines.append(f"    Evidence: {record.path}")
+    return [*lines, f"    Run it again: {rerun(entry, arm)}"]
+
+
+def _data(entry: Entry) -> dict[str, Any]:
+    from figures.ledger.words import rerun
+
+    claim = entry.claim
+    arms = {}
+    for arm, test in claim.tests.items():
+        record = entry.records[arm]
+        arms[arm] = {
+            "verdict": entry.state(arm),
+            "prediction": test.prediction,
+            "how": test.how,
+            "command": rerun(entry, arm) or None,
+            "finding": record.finding.to_dict() if record else None,
+            "environment": dict(record.environment) if record else None,
+            "path": str(record.path) if record and record.path else None,
+        }
+    return {
+        "id": claim.id, "title": claim.title, "sentence": claim.sentence, "source": claim.source,
+        "arms": arms,
+    }  # fmt: skip
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(
+        text, 100, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False,
+        break_long_words=False,
+    )  # fmt: skip

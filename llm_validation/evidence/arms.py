@@ -53,7 +53,7 @@ class Arm:
 
 ARMS = (
     # Asked for 1 %, which is chance among a hundred answers, the warm-up teaches nothing at all,
-    # and no scheme learned in 600 steps; asked for 2 % it measures 1 % and holds a trace of the rule.
+    # and GRPO did not learn in 600 steps; asked for 2 % it ends at 1 % with a trace of the rule.
     Arm("rule-from-scratch", "tiny-from-scratch", "rule", ("A4", "A6", "L5", "O4"),
         steps=400, stop_at=TARGET, initial_success=0.02),
     Arm("rule-post-sft", "tiny-post-sft", "rule", ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),

@@ -2,8 +2,10 @@
 
 The learning rate of a scheme in a regime is the one with the least median time to target over
 tuning seeds, on a stated clock; a rate that never gets there counts as ∞, and ties, such as a
-target nobody reaches, go to the higher mean success along the run. Tuning seeds are not used
-again: the measurements come from fresh seeds, paired between schemes.
+target nobody reaches, go to the higher mean success along the run. A pick at either end of the grid
+is marked: the best rate may lie beyond. Tuning seeds are not used again: the measurements come from
+fresh seeds, paired between schemes. Intervals are percentile bootstraps over the measured seeds,
+ratios taken seed by seed; they do not contain the choice of the rate, which is given.
 """
 
 from __future__ import annotations
@@ -116,7 +118,7 @@ def sweep(
     """Tune and measure every scheme in every regime.
 
     The folder gets ``metrics.parquet`` (column ``run`` is the regime), ``tuning.parquet`` (every
-    grid point), ``rates.json`` (the picks), ``times.parquet`` (times to target with intervals) and
+    grid point), ``rates.json`` (the picks), ``times.parquet`` (:func:`sweep_times`) and
     ``cells/``, a run folder per grid point and regime. A killed sweep goes on where it was.
 
     Args:
@@ -157,15 +159,42 @@ def sweep(
         for regime in config.regimes
     }
     _run_cells(measured, executor, progress, "measuring")
-    parts = []
-    times = []
-    for regime, cell in zip(config.regimes, measured, strict=True):
-        metrics = read_metrics(cell)
-        parts.append(metrics.assign(run=regime))
-        times.append(time_to_target(metrics, measured[cell].target).assign(regime=regime))
-    write_table(path / "times.parquet", pd.concat(times, ignore_index=True))
-    write_table(path / "metrics.parquet", pd.concat(parts, ignore_index=True))
+    parts = [
+        read_metrics(cell).assign(run=regime)
+        for regime, cell in zip(config.regimes, measured, strict=True)
+    ]
+    everything = pd.concat(parts, ignore_index=True)
+    write_table(path / "times.parquet", sweep_times(config, everything, table))
+    write_table(path / "metrics.parquet", everything)
     return read_metrics(path)
+
+
+def sweep_times(
+    config: SweepConfig, metrics: pd.DataFrame, tuning: pd.DataFrame, *, reference: str = "grpo"
+) -> pd.DataFrame:
+    """Times to target of a sweep, one row per regime, scheme and clock.
+
+    Args:
+        config: The sweep.
+        metrics: Its ``metrics.parquet``.
+        tuning: Its ``tuning.parquet``.
+        reference: Scheme that ratios compare with.
+
+    Returns:
+        Columns regime, scheme, learning_rate, at_edge (the rate is an end of the grid), and those
+        of :func:`sim.summary.time_to_target`.
+    """
+    tables = []
+    for regime in config.regimes:
+        run = metrics[metrics["run"] == regime]
+        times = time_to_target(run, config.regime(regime).target, reference=reference)
+        rates = run[run["metric"] == "learning_rate"].groupby("scheme")["value"].first()
+        ends = tuning[(tuning["regime"] == regime) & tuning["at_edge"]]["scheme"]
+        times.insert(0, "regime", regime)
+        times.insert(2, "learning_rate", times["scheme"].map(rates))
+        times.insert(3, "at_edge", times["scheme"].isin(ends))
+        tables.append(times)
+    return pd.concat(tables, ignore_index=True)
 
 
 def _run_cells(

@@ -33,6 +33,8 @@ class Lab:
         quick: The short version: seconds instead of minutes.
         executor: Who runs the cells of sweeps, see :func:`sim.sweep.sweep`.
         progress: Show progress bars.
+        anew: Folders that were run anew, if what they held was to be replaced; none to continue
+            what they hold. Claims that share runs share this set.
     """
 
     folder: Path
@@ -40,6 +42,7 @@ class Lab:
     quick: bool
     executor: Literal["local", "ray"] = "local"
     progress: bool = False
+    anew: set[Path] | None = None
 
     @property
     def first_seed(self) -> int:
@@ -48,12 +51,22 @@ class Lab:
 
     def run(self, config: SimulationConfig, name: str) -> pd.DataFrame:
         """Metrics of a run; continues or reads what is there."""
-        return simulate(config, self.folder / self.claim / name, progress=self.progress)
+        path = self.folder / self.claim / name
+        return simulate(config, path, overwrite=self._replaced(path), progress=self.progress)
 
     def sweep(self, config: SweepConfig, name: str, *, shared: str | None = None) -> pd.DataFrame:
         """Metrics of a sweep; ``shared`` names a folder that several claims look at."""
         path = self.folder / (shared or self.claim) / name
-        return sweep(config, path, progress=self.progress, executor=self.executor)
+        return sweep(
+            config, path, overwrite=self._replaced(path), progress=self.progress,
+            executor=self.executor,
+        )  # fmt: skip
+
+    def _replaced(self, path: Path) -> bool:
+        if self.anew is None or path in self.anew:
+            return False
+        self.anew.add(path)
+        return True
 
 
 def times(metrics: pd.DataFrame, target: float, clock: str) -> dict[str, np.ndarray]:

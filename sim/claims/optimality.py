@@ -59,7 +59,7 @@ def a1(lab: Lab) -> Finding:
 
 
 def a2(lab: Lab) -> Finding:
-    """On the effective clock it is Sqrt-R."""
+    """On the effective clock the optimal weight is Sqrt-R's."""
     return _optimal("A2", "On the effective clock the optimal weight is Sqrt-R", "effective",
                     "sqrt_r", lab)  # fmt: skip
 

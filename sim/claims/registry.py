@@ -25,6 +25,15 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
 """Claims of the ledger that have a simulation."""
 
 
+def claim_sentence(claim: str) -> str:
+    """What a claim says, in one sentence.
+
+    >>> claim_sentence("N3")
+    'PSR raises pass@1 and falls below base at large k.'
+    """
+    return (CLAIMS[claim].__doc__ or "").partition("\n")[0]
+
+
 def check_claim(
     claim: str,
     folder: Path | str,
@@ -32,6 +41,7 @@ def check_claim(
     quick: bool = False,
     executor: Literal["local", "ray"] = "local",
     progress: bool = False,
+    anew: set[Path] | None = None,
 ) -> Finding:
     """Run a claim's simulations and write ``folder/full/<id>/verdict.json``, or ``folder/quick``.
 
@@ -43,6 +53,8 @@ def check_claim(
         quick: The short version: seconds instead of minutes, wider intervals.
         executor: ``"ray"`` runs the cells of sweeps on a Ray cluster.
         progress: Show progress bars.
+        anew: An empty set to replace what the folder holds; given to several claims, runs that
+            they share are run once.
 
     Returns:
         Checks with predictions, measurements and intervals, and the verdict.
@@ -53,7 +65,7 @@ def check_claim(
     if claim.upper() not in CLAIMS:
         raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
     version = Path(folder) / ("quick" if quick else "full")
-    found = CLAIMS[claim.upper()](Lab(version, claim.upper(), quick, executor, progress))
+    found = CLAIMS[claim.upper()](Lab(version, claim.upper(), quick, executor, progress, anew))
     write_json(
         version / claim.upper() / "verdict.json",
         {**found.to_dict(), "arm": "sim", "environment": describe_environment()},

@@ -12,6 +12,7 @@ import time
 import pandas as pd
 import pytest
 
+from apw.runs import read_metrics
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig, read_sweep, sweep, sweep_from_dict
 
@@ -107,27 +108,44 @@ def test_without_ray_the_message_names_the_extra(tmp_path):
         sweep(SMALL, tmp_path / "sweep", progress=False, executor="ray")
 
 
+SLOW = dataclasses.replace(
+    SMALL, base=dataclasses.replace(BASE, steps=1200, measure_every=12), tuning_seeds=1
+)
+"""Long enough to be killed on the way."""
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra cluster")
-@pytest.mark.filterwarnings("ignore")
-def test_ray_with_a_killed_worker_gives_the_same_table(tmp_path, monkeypatch):
-    import ray
-
-    slow = dataclasses.replace(
-        SMALL, base=dataclasses.replace(BASE, steps=1200, measure_every=12), tuning_seeds=1
-    )
-    whole = sweep(slow, tmp_path / "whole", progress=False)
+def test_ray_with_a_killed_worker_gives_the_same_table(tmp_path):
+    whole = sweep(SLOW, tmp_path / "whole", progress=False)
     # Workers inherit the mark, so that only this test's own are killed.
-    monkeypatch.setenv("APW_TEST_MARK", str(tmp_path))
-    killer = subprocess.Popen([sys.executable, "-c", KILLER, str(tmp_path / "ray")])
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    environment = {**os.environ, "APW_TEST_MARK": str(tmp_path), "JAX_ENABLE_X64": "1"}
+    killer = subprocess.Popen(
+        [sys.executable, "-c", KILLER, str(tmp_path / "ray")], env=environment
+    )
     try:
-        by_ray = sweep(slow, tmp_path / "ray", progress=False, executor="ray")
+        command = [sys.executable, "-c", ON_RAY, str(tmp_path / "ray")]
+        subprocess.run(command, env=environment, check=True, timeout=300)
     finally:
-        ray.shutdown()
-        killer.wait(timeout=60)
+        killer.terminate()
+        killer.wait()
     assert (tmp_path / "ray" / "killed").exists()
+    by_ray = read_metrics(tmp_path / "ray")
     pd.testing.assert_frame_equal(whole, by_ray, check_exact=True)
+    times = [pd.read_parquet(tmp_path / name / "times.parquet") for name in ("whole", "ray")]
+    pd.testing.assert_frame_equal(*times, check_exact=True)
 
+
+ON_RAY = """
+import sys
+import ray
+import tests.sim.test_sweep as t
+from sim.sweep import sweep
+ray.init(
+    num_cpus=2, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False
+)
+sweep(t.SLOW, sys.argv[1], progress=False, executor="ray")
+ray.shutdown()
+"""
 
 KILLER = """
 import os, pathlib, signal, sys, time

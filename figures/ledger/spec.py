@@ -74,13 +74,15 @@ class Test:
         prediction: What must come out, with number and tolerance, in words.
         how: What is measured, in words.
         main: The main prediction as a number, where it was fixed beforehand.
-        built: There is a run for it; without, it stays "not run".
+        built: ``apw claims --run`` can run it.
+        command: Another command that runs it.
     """
 
     prediction: str
     how: str
     main: Expected | None = None
     built: bool = True
+    command: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +132,7 @@ def _claim(id: str, fields: Mapping[str, Any], papers: Mapping[str, Paper]) -> C
             fields[arm]["how"],
             Expected(**fields[arm]["main"]) if "main" in fields[arm] else None,
             fields[arm].get("built", True),
+            fields[arm].get("command", ""),
         )
         for arm in ARMS
         if arm in fields

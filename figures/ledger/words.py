@@ -26,7 +26,7 @@ def predicted(check: Check) -> str:
         return f"{'>' if check.relation == 'above' else '<'} {number(check.prediction)}"
     if check.tolerance >= 0.01:
         return f"{number(check.prediction)} ± {100 * check.tolerance:g} %"
-    return f"{number(check.prediction)} ± {number(check.tolerance * abs(check.prediction))}"
+    return f"{number(check.prediction)} ± {number(check.tolerance * abs(check.prediction), 2)}"
 
 
 def measured(check: Check, *, rounding: bool = True) -> str:
@@ -52,13 +52,13 @@ def measured(check: Check, *, rounding: bool = True) -> str:
     return f"{number(check.measurement)} [{number(check.low)}, {number(check.high)}]"
 
 
-def number(value: float) -> str:
-    """Four significant digits and a true minus sign.
+def number(value: float, digits: int = 4) -> str:
+    """A number to some significant digits, with a true minus sign.
 
     >>> number(-0.0123456), number(1e-12)
     ('−0.01235', '1e−12')
     """
-    return f"{value:.4g}".replace("-", "−").replace("e−0", "e−")
+    return f"{value:.{digits}g}".replace("-", "−").replace("e−0", "e−")
 
 
 def reason(found: Finding) -> str:
@@ -153,7 +153,8 @@ def main_number(entry: Entry, order: Sequence[Arm] = tuple(reversed(ARMS))) -> s
 
 def rerun(entry: Entry, arm: Arm) -> str:
     """The command that tests a claim; empty where there is no run for it yet."""
-    return f"apw claims {entry.claim.id} --run {arm}" if entry.claim.tests[arm].built else ""
+    test = entry.claim.tests[arm]
+    return test.command or (f"apw claims {entry.claim.id} --run {arm}" if test.built else "")
 
 
 def _counts(found: Finding, check: Check) -> bool:

@@ -70,6 +70,8 @@ SHELL_LINES = sorted(
 @pytest.fixture
 def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that documents name, and cores that do less than they are asked to."""
+    import figures.ledger.published
+    import figures.ledger.runs
     import llm_validation.evaluate
     import llm_validation.train
     import sim.run
@@ -94,12 +96,16 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                "problems": 9}  # fmt: skip
         return llm_validation.evaluate.Evaluation(path, pd.DataFrame([row]), pd.DataFrame(), 0)
 
+    # tests/figures/ledger runs and writes.
+    monkeypatch.setattr(figures.ledger.runs, "run_missing", lambda *_, **__: [])
+    monkeypatch.setattr(figures.ledger.published, "write", lambda entries: [])
     monkeypatch.setattr(sim.run, "simulate", fewer_steps)
     monkeypatch.setattr(llm_validation.train, "train", no_training)
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-simulation.toml").write_text('schemes = ["grpo", "sqrt_r"]\nstart = 0.1\n')
     (tmp_path / "pass-rates.txt").write_text("0\n0.125\n0.5\n")
+    (tmp_path / "results" / "claims").mkdir(parents=True)
     for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")

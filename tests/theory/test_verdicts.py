@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory.verdicts import (
@@ -95,6 +95,7 @@ OUTCOMES = st.lists(
 ).map(lambda regimes: {f"r{i}": [above("x", 0.0, s) for s in r] for i, r in enumerate(regimes)})
 
 
+@settings(max_examples=30)
 @given(OUTCOMES, st.sampled_from([any_regime, primary_regime]), st.booleans())
 def test_the_rule_is_kept_and_gives_the_verdict_again(outcomes, rule, quick):
     found = rule("N3", "falls", outcomes, quick=quick)

@@ -34,6 +34,14 @@ REGIMES: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 """The primary regime first; named before the full versions ran."""
 
+RATES = {
+    "shared": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0),
+    "tree": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+    "bandit": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+}
+"""Grids of learning rates, wide enough that the fastest is inside or times no longer depend on it;
+an average over prompts that share little takes large ones."""
+
 
 def l3(lab: Lab) -> Finding:
     """LENS is at or above GRPO at every pass@k along training, most on hard prompts."""
@@ -93,7 +101,7 @@ def _trained(regime: str, lab: Lab) -> pd.DataFrame:
         "measure_every": 10 if lab.quick else 1, "checkpoint_every": 50, "pass_k": KS,
         "seed": lab.first_seed, **REGIMES[regime],
     }  # fmt: skip
-    rates = (0.3, 1.0, 3.0) if lab.quick else (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    rates = (0.3, 1.0, 3.0) if lab.quick else RATES[regime]
     config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 2 if lab.quick else 3)
     return lab.sweep(config, regime, shared="confidence")
 

@@ -67,9 +67,9 @@ def o4(lab: Lab) -> Finding:
 
 def _measured(lab: Lab, name: str, fields: dict[str, Any], start: float) -> list[float]:
     base = SimulationConfig(
-        schemes=(REFERENCE, SCHEME), seeds=5 if lab.quick else 20, seed=lab.first_seed,
+        schemes=(REFERENCE, SCHEME), seeds=5 if lab.quick else 60, seed=lab.first_seed,
         prompts=256, answers=8, correct_answers=1, start=start, target=0.6, group_size=16,
-        steps=400 if lab.quick else 1000, measure_every=5 if lab.quick else 1, checkpoint_every=100,
+        steps=400, measure_every=5 if lab.quick else 1, checkpoint_every=100,
         pass_k=(1,), **fields,
     )  # fmt: skip
     least = 10.0 if name == "rule" else 1.0

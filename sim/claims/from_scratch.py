@@ -88,15 +88,16 @@ def _same_budget(lab: Lab, start: float) -> dict[str, np.ndarray]:
 
 def _rule(lab: Lab, start: float) -> pd.DataFrame:
     scratch = start < 0.1
-    steps = (600 if lab.quick else 1000) if scratch else 200
+    steps = (600 if lab.quick else 400) if scratch else 200
+    seeds = 5 if lab.quick else 60 if scratch else 20
     base = SimulationConfig(
-        schemes=("grpo", *ASYMMETRIC, DROPPING), seeds=5 if lab.quick else 20, seed=lab.first_seed,
+        schemes=("grpo", *ASYMMETRIC, DROPPING), seeds=seeds, seed=lab.first_seed,
         prompts=256, answers=8, correct_answers=1, policy="log_linear", features=8, batch=64,
         start=start, target=0.6 if scratch else 0.7, group_size=16, steps=steps,
         measure_every=5 if lab.quick else 1, checkpoint_every=100, pass_k=(1,),
     )  # fmt: skip
     # The best rates take a few updates: hence a measurement after each, and rates that overshoot.
-    rates = (10.0, 30.0, 100.0) if lab.quick else (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+    rates = (10.0, 30.0, 100.0) if lab.quick else (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
     config = SweepConfig(base, {"rule": {}}, rates, 2 if lab.quick else 5, "responses")
     return lab.sweep(config, f"start-{start:g}", shared="rule")
 

@@ -51,6 +51,15 @@ REGIMES: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
+RATES = {
+    "off-policy": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0),
+    "tree": (1.0, 3.0, 10.0, 30.0, 100.0),
+    "bandit": (1.0, 3.0, 10.0, 30.0, 100.0),
+}
+"""Grids of learning rates, wide enough that the fastest is inside or times no longer depend on it;
+an average over prompts that share little takes large ones."""
+
+
 def n2(lab: Lab) -> Finding:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
 
@@ -157,11 +166,12 @@ def _trained(lab: Lab) -> Callable[[str], pd.DataFrame]:
     """Metrics by regime, shared by all claims that look at it."""
 
     def trained(regime: str) -> pd.DataFrame:
-        # Wide enough that the fastest rate is inside, or the time no longer depends on it.
-        rates = (1.0, 3.0) if lab.quick else (1.0, 3.0, 10.0, 30.0, 100.0)
+        rates = (1.0, 3.0) if lab.quick else RATES.get(regime, ())
         seeds = 0 if regime == ONE_RATE else 2 if lab.quick else 3
         config = SweepConfig(_config(regime, lab), {"base": {}}, rates, seeds)
-        return lab.sweep(config, regime.replace(", ", "-"), shared="reinforcement")
+        return lab.sweep(
+            config, regime.replace(", ", "-").replace(" ", "-"), shared="reinforcement"
+        )
 
     return trained
 
@@ -170,7 +180,7 @@ def _config(regime: str, lab: Lab) -> SimulationConfig:
     fields: dict[str, Any] = {
         "schemes": SCHEMES, "seeds": 5 if lab.quick else 10, "prompts": 128, "answers": 32,
         "correct_answers": 4, "prior_spread": 2.0, "start": "beta:0.6,1.4", "group_size": 8,
-        "steps": 100 if lab.quick else 400, "measure_every": 20 if lab.quick else 2,
+        "steps": 100 if lab.quick else 400, "measure_every": 20 if lab.quick else 1,
         "checkpoint_every": 50, "pass_k": KS, "seed": lab.first_seed, **REGIMES[regime],
     }  # fmt: skip
     return SimulationConfig(**fields)

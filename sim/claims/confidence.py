@@ -95,7 +95,7 @@ def _judge(id: str, claim: str, checks: Callable[[pd.DataFrame], list[Check]], l
 
 def _trained(regime: str, lab: Lab) -> pd.DataFrame:
     fields: dict[str, Any] = {
-        "schemes": ("grpo", "lens", MIXED, NEGATIVE), "seeds": 5 if lab.quick else 10,
+        "schemes": ("grpo", "lens", MIXED, NEGATIVE), "seeds": 5 if lab.quick else 30,
         "prompts": 128, "answers": 32, "correct_answers": 2, "decoys": 2, "decoy_mass": 0.6,
         "start": "loguniform:0.002,0.5", "group_size": 16, "steps": 100 if lab.quick else 200,
         "measure_every": 10 if lab.quick else 1, "checkpoint_every": 50, "pass_k": KS,

@@ -178,7 +178,7 @@ def _trained(lab: Lab) -> Callable[[str], pd.DataFrame]:
 
 def _config(regime: str, lab: Lab) -> SimulationConfig:
     fields: dict[str, Any] = {
-        "schemes": SCHEMES, "seeds": 5 if lab.quick else 10, "prompts": 128, "answers": 32,
+        "schemes": SCHEMES, "seeds": 5 if lab.quick else 20, "prompts": 128, "answers": 32,
         "correct_answers": 4, "prior_spread": 2.0, "start": "beta:0.6,1.4", "group_size": 8,
         "steps": 100 if lab.quick else 400, "measure_every": 20 if lab.quick else 1,
         "checkpoint_every": 50, "pass_k": KS, "seed": lab.first_seed, **REGIMES[regime],

@@ -9,6 +9,9 @@ from trl import GRPOConfig
 
 from llm_validation.config import TrainConfig
 
+_SERVER_TIMEOUT = 1800.0
+"""Seconds that a vLLM server may take to load a model before a run gives up on it."""
+
 
 def training_arguments(config: TrainConfig, seed: int, folder: Path) -> GRPOConfig:
     """Arguments for TRL's trainer, for as many processes as there are.
@@ -61,7 +64,15 @@ def training_arguments(config: TrainConfig, seed: int, folder: Path) -> GRPOConf
         use_vllm=config.engine == "vllm",
         vllm_mode=config.vllm_mode,
         vllm_gpu_memory_utilization=config.vllm_memory,
-        bf16=False,  # no autocast: the weights have the type the configuration names
+        vllm_tensor_parallel_size=config.vllm_tensor_parallel,
+        # Else room is made for the longest text the model can read, 131,072 tokens for Llama-3.1.
+        vllm_max_model_length=None
+        if config.model == "tiny"
+        else config.max_prompt_tokens + config.max_response_tokens,
+        vllm_server_host=config.vllm_host,
+        vllm_server_port=config.vllm_port,
+        vllm_server_timeout=_SERVER_TIMEOUT,
+        bf16=config.dtype == "mixed",
         gradient_checkpointing=config.gradient_checkpointing,
         use_cpu=config.cpu,
         dataloader_pin_memory=not config.cpu,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llm_validation.options import Options
 from theory.schedules import Schedule, parse_schedule
 from theory.schemes import resolve
 
@@ -22,7 +23,7 @@ _CHOICES = {
     "learning_rate_schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "engine": ("transformers", "vllm"),
     "vllm_mode": ("colocate", "server"),
-    "dtype": ("float32", "bfloat16"),
+    "dtype": ("float32", "mixed", "bfloat16"),
 }
 
 
@@ -46,7 +47,8 @@ class TrainConfig:
         hidden_size: Tiny model only: width; a multiple of 32.
         layers: Tiny model only: number of layers.
         task: Name for ``llm_validation.tasks.load_task``.
-        task_options: Options of the task, such as ``{kind = "memorise"}``.
+        task_options: Options of the task, such as ``{kind = "memorise"}``; on the command line
+            ``kind=memorise``, in place of all of the recipe's.
         train_path: File or hub id of the training rows; None for tasks that make their own.
         test_path: File or hub id of the held-out rows; None for none.
         task_limit: At most so many examples of each split; None for all.
@@ -56,6 +58,7 @@ class TrainConfig:
         updates_per_generation: Optimizer steps made on one batch of responses; that batch has
             prompts_per_step × updates_per_generation prompts.
         micro_batch: Responses per forward and backward pass on one device; 0 for a whole step.
+        max_prompt_tokens: Longest prompt that vLLM and verl make room for, in tokens.
         max_response_tokens: Longest response, in tokens.
         temperature: Sampling temperature, above 0.
         top_p: Nucleus of sampling, in (0, 1].
@@ -76,7 +79,12 @@ class TrainConfig:
         engine: What generates responses: ``transformers`` or ``vllm``.
         vllm_mode: ``colocate`` (in the training process) or ``server``.
         vllm_memory: Share of the GPU's memory that colocated vLLM takes.
-        dtype: Type of the weights, ``float32`` or ``bfloat16``.
+        vllm_tensor_parallel: GPUs that one copy of the model is spread over in vLLM.
+        vllm_host: Where the vLLM server of mode ``server`` listens.
+        vllm_port: Its port.
+        dtype: ``float32``; ``mixed``, float32 weights that are multiplied in bfloat16; or
+            ``bfloat16`` for everything, whose eight bits lose AdamW's steps at learning rates
+            below about 1e-4 (see the dry run).
         gradient_checkpointing: Recompute activations in the backward pass to save memory.
         cpu: Train on the CPU even where there is a GPU.
         threads: CPU threads of torch; 0 leaves its default.
@@ -99,7 +107,7 @@ class TrainConfig:
     hidden_size: int = 64
     layers: int = 2
     task: str = "arithmetic"
-    task_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    task_options: Options = dataclasses.field(default_factory=dict)
     train_path: str | None = None
     test_path: str | None = None
     task_limit: int | None = None
@@ -108,6 +116,7 @@ class TrainConfig:
     group_size: int = 16
     updates_per_generation: int = 1
     micro_batch: int = 0
+    max_prompt_tokens: int = 1024
     max_response_tokens: int = 3
     temperature: float = 1.0
     top_p: float = 1.0
@@ -121,10 +130,13 @@ class TrainConfig:
     clip_high: float | None = None
     kl: float = 0.0
     mask_truncated: bool = False
-    schedules: dict[str, str] = dataclasses.field(default_factory=dict)
+    schedules: Options = dataclasses.field(default_factory=dict)
     engine: str = "transformers"
     vllm_mode: str = "colocate"
     vllm_memory: float = 0.3
+    vllm_tensor_parallel: int = 1
+    vllm_host: str = "127.0.0.1"
+    vllm_port: int = 8000
     dtype: str = "float32"
     gradient_checkpointing: bool = False
     cpu: bool = False
@@ -145,7 +157,8 @@ class TrainConfig:
         if len(set(self.schemes)) != len(self.schemes):
             raise ValueError(f"schemes must differ from each other; got {', '.join(self.schemes)}")
         _check_whole(self, 1, "seeds", "steps", "prompts_per_step", "updates_per_generation",
-                     "max_response_tokens", "warm_up_steps", "layers")  # fmt: skip
+                     "max_prompt_tokens", "max_response_tokens", "warm_up_steps", "layers",
+                     "vllm_tensor_parallel", "vllm_port")  # fmt: skip
         _check_whole(self, 0, "first_seed", "task_seed", "micro_batch", "learning_rate_warmup",
                      "threads", "measure_every", "checkpoint_every")  # fmt: skip
         _check_whole(self, 2, "group_size")
@@ -172,7 +185,7 @@ class TrainConfig:
         for scheme in self.schemes:
             resolve(scheme).check_group_size(self.group_size)
         for option, text in self.schedules.items():
-            parse_schedule(text)
+            parse_schedule(str(text))
             if not any(option in resolve(scheme).options for scheme in self.schemes):
                 raise ValueError(f"no scheme of this run has the scheduled option {option!r}")
         if self.micro_batch and self.responses_per_step % self.micro_batch:

@@ -9,6 +9,8 @@ from typing import Any
 
 from llm_validation.config import TrainConfig
 from llm_validation.shapes import Shape, model_shape
+from llm_validation.tasks import check_options
+from theory.schemes import resolve
 
 GIB = 2**30
 _PROMPT_TOKENS = 256
@@ -29,6 +31,7 @@ class Plan:
         parameters: Weights of the model; None if its shape is not known here.
         memory: Gibibytes by purpose, for all devices together; empty without a shape.
         missing: One sentence per thing that is not here.
+        notes: One sentence per thing to know before starting.
     """
 
     runs: int
@@ -40,6 +43,7 @@ class Plan:
     parameters: int | None
     memory: dict[str, float]
     missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def total_memory(self) -> float:
@@ -49,7 +53,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Everything, of JSON types."""
         return {**dataclasses.asdict(self), "missing": list(self.missing),
-                "total_memory": self.total_memory}  # fmt: skip
+                "notes": list(self.notes), "total_memory": self.total_memory}  # fmt: skip
 
     def describe(self) -> str:
         """Lines for a person."""
@@ -66,6 +70,7 @@ class Plan:
                 f"parameters: {parts}; together {self.total_memory:.2f}"
             )
         lines += [f"missing: {sentence}" for sentence in self.missing] or ["nothing is missing"]
+        lines += [f"note: {sentence}" for sentence in self.notes]
         return "\n".join(lines)
 
 
@@ -76,11 +81,15 @@ def plan(config: TrainConfig) -> Plan:
         config: The run.
 
     Returns:
-        Counts, an estimate of memory, and what is missing.
+        Counts, an estimate of memory, what is missing and what is worth knowing.
+
+    Raises:
+        ValueError: An unknown task or task option, or a model folder of another kind.
 
     >>> plan(TrainConfig(schemes=("grpo",), seeds=1, steps=10)).responses
     2560
     """
+    check_options(config.task, config.task_options)
     shape = model_shape(config.model, hidden_size=config.hidden_size, layers=config.layers)
     prompts = config.generations * config.updates_per_generation * config.prompts_per_step
     responses = prompts * config.group_size
@@ -96,19 +105,20 @@ def plan(config: TrainConfig) -> Plan:
         parameters=shape.parameters if shape else None,
         memory=estimate_memory(config, shape) if shape else {},
         missing=tuple(find_missing(config, shape)),
+        notes=tuple(find_notes(config, shape)),
     )
 
 
 def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
     """Gibibytes by purpose, for one process that holds the whole model.
 
-    Weights, gradients and AdamW's two moments have the weights' type. Activations follow
-    arXiv 2205.05198: 34 s b h bytes a layer in 16 bit with a fused attention, and only the layer's
-    input with checkpointing. vLLM takes the share of a GPU that ``vllm_memory`` says, which is not
-    known here; its weights are counted.
+    Weights, gradients and AdamW's two moments have the weights' type, which is float32 for
+    ``mixed``. Activations follow arXiv 2205.05198: 34 s b h bytes a layer in 16 bit with a fused
+    attention, and only the layer's input with checkpointing. vLLM takes the share of a GPU that
+    ``vllm_memory`` says, which is not known here; its weights are counted.
     """
-    width = 2 if config.dtype == "bfloat16" else 4
-    weights = shape.parameters * width / GIB
+    weights = shape.parameters * (2 if config.dtype == "bfloat16" else 4) / GIB
+    width = 4 if config.dtype == "float32" else 2
     length = _PROMPT_TOKENS + config.max_response_tokens
     if config.model == "tiny":
         length = 6 + config.max_response_tokens
@@ -125,7 +135,7 @@ def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
         "reference model": weights if config.kl else 0.0,
         "activations": activations,
         "key-value cache": cache if config.engine == "transformers" else 0.0,
-        "vLLM weights": weights if config.engine == "vllm" else 0.0,
+        "vLLM weights": shape.parameters * width / GIB if config.engine == "vllm" else 0.0,
     }
     return {name: gib for name, gib in memory.items() if gib}
 
@@ -156,6 +166,30 @@ def find_missing(config: TrainConfig, shape: Shape | None) -> list[str]:
     if not config.cpu and not _has_gpu():
         missing.append("a GPU")
     return missing
+
+
+def find_notes(config: TrainConfig, shape: Shape | None) -> list[str]:
+    """One sentence per thing that is worth knowing before such a run is started."""
+    notes = []
+    critics = [scheme for scheme in config.schemes if resolve(scheme).needs_baseline]
+    if critics:
+        notes.append(f"{', '.join(critics)} needs a critic: it runs in verl, see --launch verl")
+    if config.engine == "vllm" and config.vllm_mode == "server":
+        notes.append(
+            f"a vLLM server must listen at {config.vllm_host}:{config.vllm_port}, on GPUs of its "
+            f"own: trl vllm-serve --model {config.model} --port {config.vllm_port}, or --launch, "
+            "which writes a script that starts it"
+        )
+        if config.cpu:
+            notes.append("vLLM's server mode needs GPUs: it hands weights over by NCCL")
+    largest = 2**9 * config.learning_rate
+    if config.dtype == "bfloat16" and shape is not None and largest < shape.hidden**-0.5:
+        notes.append(
+            f"bfloat16 has eight significant bits: AdamW's steps of {config.learning_rate:g} are "
+            f"rounded away in weights above {largest:.1g}, and typical ones are "
+            f'{shape.hidden**-0.5:.1g}; dtype = "mixed" keeps them'
+        )
+    return notes
 
 
 def _has_gpu() -> bool:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from apw.runs import Run, write_table
 from llm_validation.evaluate_config import EvaluateConfig
+from llm_validation.model_source import check_model
 from llm_validation.sample_metrics import SAMPLE_COLUMNS, read_samples, summarise
 from llm_validation.tasks import Example, Task, load_task
 
@@ -92,7 +93,7 @@ def evaluate(
     Raises:
         RunExistsError: The folder holds a finished run, or another one.
         ValueError: An unknown task, a split without problems, or a broken samples file.
-        FileNotFoundError: A file that is not there.
+        FileNotFoundError: A file that is not there, or a model that cannot be had.
         OSError: A model that cannot be loaded.
     """
     path = Path(path)
@@ -105,6 +106,7 @@ def evaluate(
             return _finish(run, config, samples, generated=0)
         finally:
             run.close()
+    check_model(config.model)
     loaded = task or _load(config)
     try:
         examples = getattr(loaded, config.split)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from llm_validation.options import Options
+
 ENGINES = ("auto", "transformers", "vllm")
 SPLITS = ("test", "train")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -20,7 +22,8 @@ class EvaluateConfig:
         model: Folder or hub id of a causal language model; empty if responses are read from
             ``samples_path``.
         task: Name for ``llm_validation.tasks.load_task``.
-        task_options: Options of the task, such as ``{"levels": [4, 5]}``.
+        task_options: Options of the task, such as ``{"levels": [4, 5]}``; on the command line
+            ``levels=[4,5]``.
         train_path: File or hub id of the training rows, if the training split is evaluated.
         test_path: File or hub id of the held-out rows; None for tasks that make their own.
         split: ``test`` or ``train``.
@@ -47,7 +50,7 @@ class EvaluateConfig:
 
     model: str = ""
     task: str = "math"
-    task_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    task_options: Options = dataclasses.field(default_factory=dict)
     train_path: str | None = None
     test_path: str | None = None
     split: str = "test"

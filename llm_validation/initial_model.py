@@ -61,9 +61,8 @@ def load(source: str, config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedT
     tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", trust_remote_code=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(
-        source, dtype=getattr(torch, config.dtype), trust_remote_code=False
-    )
+    dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, trust_remote_code=False)
     return model, tokenizer
 
 

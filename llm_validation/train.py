@@ -19,6 +19,8 @@ from tqdm import tqdm
 from apw.runs import Run, is_finished, read_config, read_metrics
 from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
+from llm_validation.model_source import check_model
+from theory.schemes import resolve
 
 if TYPE_CHECKING:
     from llm_validation.tasks.task import Task
@@ -48,7 +50,8 @@ def train(
 
     Raises:
         MissingExtraError: The packages of the extra ``llm`` are not installed.
-        FileNotFoundError: The model is a path to a folder that does not exist.
+        FileNotFoundError: The model is no folder and cannot be had from the hub.
+        ValueError: A scheme that needs a critic, or a vLLM server that cannot serve such a run.
         RunExistsError: The folder holds a run of another configuration.
         KeyboardInterrupt: Interrupted; the last step is in a checkpoint, and the same call goes on.
     """
@@ -60,7 +63,8 @@ def train(
     path = Path(path)
     if not overwrite and is_finished(path) and read_config(path) == described:
         return read_metrics(path)
-    _refuse_missing_model(config.model)
+    _refuse_impossible(config)
+    check_model(config.model)
     state = PartialState(cpu=config.cpu)
     run = None
     # The task comes first: a broken file leaves no folder behind and costs no older run.
@@ -92,11 +96,25 @@ def train(
     return read_metrics(path)
 
 
-def _refuse_missing_model(model: str) -> None:
-    """Refuse a folder that is not there, which would otherwise be sought on the hub."""
-    if model.startswith(("weights/", ".", "/", "~")) and not Path(model).is_dir():
-        remedy = "; `make smollm2` makes it" if "smollm2" in model else ""
-        raise FileNotFoundError(f"the model folder {model} does not exist{remedy}")
+def _refuse_impossible(config: TrainConfig) -> None:
+    """Refuse what no machine, or this one, can train, before a run folder exists."""
+    critics = [scheme for scheme in config.schemes if resolve(scheme).needs_baseline]
+    if critics:
+        raise ValueError(
+            f"{critics[0]} needs a critic, which TRL's trainer does not have; verl has one: "
+            "--launch verl writes a script that runs it"
+        )
+    if config.engine == "vllm" and config.vllm_mode == "server":
+        if _on_cpu(config):
+            raise ValueError(
+                "vllm_mode server needs a GPU, since weights go to the server by NCCL; "
+                "on a CPU use vllm_mode = 'colocate'"
+            )
+        if len(config.schemes) * config.seeds > 1:
+            raise ValueError(
+                "a vLLM server follows the weights of one training: give one scheme and one seed, "
+                "or let --launch write a script that trains one after another"
+            )
 
 
 def run_key(scheme: str, seed: int) -> str:
@@ -158,8 +176,10 @@ def _train_one(
         torch.set_num_threads(config.threads)
     with PartialState().main_process_first():
         source = initial_model.prepare(config, task, seed, path / "initial")
-    model, tokenizer = initial_model.load(source, config)
     folder = path / "checkpoints" / run_key(scheme, seed)
+    # Before the model: under DeepSpeed ZeRO-3 the arguments make loading spread it over the GPUs.
+    arguments = training_arguments(config, seed, folder)
+    model, tokenizer = initial_model.load(source, config)
     checkpoint = last_checkpoint(folder)
     vllm_on_cpu = config.engine == "vllm" and config.vllm_mode == "colocate" and _on_cpu(config)
     if vllm_on_cpu:
@@ -176,7 +196,7 @@ def _train_one(
             processing_class=tokenizer,
             reward_funcs=TaskReward(task),
             train_dataset=_dataset(config, task, seed),
-            args=training_arguments(config, seed, folder),
+            args=arguments,
             callbacks=callbacks,
         )
         for callback in callbacks:

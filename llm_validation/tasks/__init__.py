@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from llm_validation.outcomes import Outcome
 from llm_validation.tasks.task import Example, Prompt, Report, Scorer, Task
 
-__all__ = ["TASKS", "Example", "Outcome", "Prompt", "Report", "Scorer", "Task", "load_task"]
+__all__ = [
+    "TASKS",
+    "Example",
+    "Outcome",
+    "Prompt",
+    "Report",
+    "Scorer",
+    "Task",
+    "check_options",
+    "load_task",
+]
 
 TASKS = {
     "math": "competition mathematics in LaTeX, levels 1-5 (MATH; MATH-500 as a test file)",
@@ -53,16 +64,12 @@ def load_task(
     >>> len(task.train), [str(o) for o in task.score([task.train[0].gold], ["no idea"])]
     (2, ['wrong'])
     """
-    name, _, variant = name.partition(":")
-    if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(TASKS)}")
     if limit is not None and (isinstance(limit, bool) or int(limit) != limit or limit < 1):
         raise ValueError(f"limit must be a whole number of at least 1; got {limit!r}")
-    load = importlib.import_module(f"llm_validation.tasks.{name}").load
+    load = check_options(name, options)
     parameters = inspect.signature(load).parameters
+    name, _, variant = name.partition(":")
     if variant:
-        if "dataset" not in parameters:
-            raise ValueError(f"{name} has no variants; got {name}:{variant}")
         options["dataset"] = variant
     paths = {"train_path": train_path, "test_path": test_path}
     if "train_path" not in parameters:
@@ -70,11 +77,27 @@ def load_task(
         if given:
             raise ValueError(f"{name} generates its prompts and takes no {given[0]}")
         paths = {}
+    task: Task = load(**paths, limit=limit, seed=seed, **options)
+    return task
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> Callable[..., Task]:
+    """The function that loads a task, once its name and its options' names are known to be right.
+
+    Raises:
+        ValueError: An unknown task, variant or option; the message lists the known ones.
+    """
+    name, _, variant = name.partition(":")
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(TASKS)}")
+    load: Callable[..., Task] = importlib.import_module(f"llm_validation.tasks.{name}").load
+    parameters = inspect.signature(load).parameters
+    if variant and "dataset" not in parameters:
+        raise ValueError(f"{name} has no variants; got {name}:{variant}")
     known = [p for p in parameters if p not in ("train_path", "test_path", "limit", "seed")]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
             f"task {name} has no option {unknown[0]!r}; its options are: {', '.join(known)}"
         )
-    task: Task = load(**paths, limit=limit, seed=seed, **options)
-    return task
+    return load

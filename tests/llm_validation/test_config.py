@@ -55,6 +55,8 @@ def test_overrides_win_over_the_file_and_none_leaves_it_alone(tmp_path):
         ({"top_p": 1.5}, r"top_p must lie in \(0, 1\]; got 1.5"),
         ({"initial_success": 1.0}, r"initial_success must lie in \(0, 1\); got 1.0"),
         ({"hidden_size": 48}, "hidden_size must be a multiple of 32; got 48"),
+        ({"dtype": "float16"}, "dtype must be one of float32, mixed, bfloat16; got 'float16'"),
+        ({"vllm_port": 0}, "vllm_port must be a whole number of at least 1; got 0"),
         ({"loss": "mean"}, "loss must be one of dapo, grpo"),
         ({"micro_batch": 7}, "micro_batch must divide prompts_per_step × group_size = 256; got 7"),
         ({"schedules": {"zero_success": "warm_up:steps=-1"}}, "steps must be a whole number"),

@@ -51,7 +51,10 @@ def test_the_papers_hyper_parameters_are_the_recipes():
     assert nsr.prompts_per_step * nsr.updates_per_generation == 1024
     assert (nsr.prompts_per_step, nsr.group_size) == (256, 8)
     assert nsr.steps * nsr.prompts_per_step == pytest.approx(20 * 7500, rel=1e-3)
-    assert load_recipe("nsr-qwen2.5-math-7b-grpo").kl == 1e-3
+    for name, scheme in (("grpo", "grpo"), ("ppo", "ppo")):
+        other = load_recipe(f"nsr-qwen2.5-math-7b-{name}")
+        same = {"schemes": (scheme,), "kl": 1e-3, "description": other.description}
+        assert other == dataclasses.replace(nsr, **same)
     gsm8k = load_recipe("apw-gsm8k-llama-3.1-8b")
     assert gsm8k.schedules_of("sqrt_r")["zero_success"].steps == 50
 
@@ -85,8 +88,13 @@ def test_memory_counts_what_training_holds():
     config = load_recipe("apw-math-post-sft")
     memory = estimate_memory(config, shape)
     weights = 8_030_261_248 * 2 / GIB
-    assert memory["weights"] == memory["gradients"] == pytest.approx(weights)
-    assert memory["optimizer"] == pytest.approx(2 * weights)
+    # float32 weights, gradients and moments; products and vLLM's copy in 16 bit.
+    assert memory["weights"] == memory["gradients"] == pytest.approx(2 * weights)
+    assert memory["optimizer"] == pytest.approx(4 * weights)
+    assert memory["vLLM weights"] == pytest.approx(weights)
+    pure = estimate_memory(dataclasses.replace(config, dtype="bfloat16"), shape)
+    assert pure["optimizer"] == pytest.approx(2 * weights)
+    assert pure["activations"] == memory["activations"]
     assert "reference model" not in memory
     assert "reference model" in estimate_memory(dataclasses.replace(config, kl=0.1), shape)
     more = dataclasses.replace(config, gradient_checkpointing=False)
@@ -96,6 +104,19 @@ def test_memory_counts_what_training_holds():
     rows = config.responses_per_step
     expected = rows * (256 + 2048) * 128 * 1024 / GIB
     assert estimate_memory(generating, shape)["key-value cache"] == pytest.approx(expected)
+
+
+def test_what_is_worth_knowing_is_said():
+    config = load_recipe("apw-math-post-sft")
+    assert plan(config).notes == ()
+    (note,) = plan(dataclasses.replace(config, dtype="bfloat16")).notes
+    assert "AdamW's steps of 1e-06 are rounded away in weights above 0.0005" in note
+    (note,) = plan(dataclasses.replace(config, vllm_mode="server", vllm_port=8123)).notes
+    assert "must listen at 127.0.0.1:8123" in note
+    (note,) = plan(load_recipe("nsr-qwen2.5-math-7b-ppo")).notes
+    assert "ppo needs a critic" in note
+    with pytest.raises(ValueError, match="has no option 'kid'"):
+        plan(TrainConfig(task_options={"kid": "rule"}))
 
 
 def test_what_is_here_is_not_missing(tmp_path):

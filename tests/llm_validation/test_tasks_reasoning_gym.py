@@ -77,3 +77,8 @@ def test_entries_survive_json():
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         load_task("reasoning_gym", **options)
+
+
+def test_a_dataset_whose_scorer_takes_anything_is_refused():
+    with pytest.raises(ValueError, match="game_of_life_halting cannot be used: its scorer takes"):
+        load_task("reasoning_gym:game_of_life_halting", train_size=1, test_size=0)

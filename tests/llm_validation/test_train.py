@@ -1,5 +1,6 @@
 """Whole runs: what they write, that they go on where they were killed, and what they refuse."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from apw.runs import METRIC_COLUMNS, RunExistsError, read_metrics
@@ -231,7 +233,7 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path):
 def test_a_task_without_training_prompts_is_refused(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"problem": "1+1?", "answer": "2", "level": 1, "subject": "Algebra"}\n')
-    config = small(task="math", model="nowhere", test_path=str(rows))
+    config = small(task="math", model=str(tmp_path), test_path=str(rows))
     with pytest.raises(ValueError, match="task math has no training prompts"):
         train(config, tmp_path / "run", progress=False)
 
@@ -239,10 +241,50 @@ def test_a_task_without_training_prompts_is_refused(tmp_path):
 def test_a_broken_file_is_named_and_leaves_no_run(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"problem": "1+1?", "answer": "2", "level": 1, "subject": "Algebra"}\n{"pro\n')
-    config = small(task="math", model="nowhere", train_path=str(rows))
+    config = small(task="math", model=str(tmp_path), train_path=str(rows))
     with pytest.raises(ValueError, match=r"rows.jsonl, line 2: not valid JSON"):
         train(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"schemes": ("ppo",)}, "ppo needs a critic.*--launch verl"),
+        ({"engine": "vllm", "vllm_mode": "server"}, "vllm_mode server needs a GPU"),
+    ],
+)
+def test_what_cannot_be_trained_here_is_refused_before_a_run_exists(tmp_path, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(small(**changes), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_vllm_server_takes_one_training_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("llm_validation.train._on_cpu", lambda config: False)
+    with pytest.raises(ValueError, match="follows the weights of one training"):
+        train(small(engine="vllm", vllm_mode="server"), tmp_path / "run", progress=False)
+
+
+def test_mixed_precision_keeps_float32_weights_that_bfloat16_would_not_move(tmp_path):
+    # The dry run's warning in numbers: eight significant bits lose steps below |w| 2^-9.
+    for dtype, moved in ((torch.bfloat16, False), (torch.float32, True)):
+        weight = torch.nn.Parameter(torch.full((4,), 0.04, dtype=dtype))
+        before = weight.detach().clone()
+        optimizer = torch.optim.AdamW([weight], lr=1e-6, weight_decay=0.0)
+        for _ in range(20):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+        assert torch.equal(weight.detach(), before) is not moved
+    config = small(schemes=("sqrt_r",), steps=2, measure_every=0, dtype="mixed")
+    train(config, tmp_path / "run", progress=False)
+    whole = dataclasses.replace(config, dtype="float32")
+    train(whole, tmp_path / "whole", progress=False)
+    mixed, full = (weights(tmp_path / name, "sqrt_r") for name in ("run", "whole"))
+    assert all(value.dtype == torch.float32 for value in mixed.values())
+    # It has been multiplied in bfloat16: the same training, but for rounding.
+    differences = [float((mixed[name] - full[name]).abs().max()) for name in full]
+    assert 0 < max(differences) < 4 * config.learning_rate
 
 
 def test_a_model_folder_that_is_not_there_is_refused_at_once(tmp_path):

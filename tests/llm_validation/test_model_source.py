@@ -1,0 +1,61 @@
+"""A model that cannot be had is refused at once, with the reason."""
+
+import huggingface_hub
+import pytest
+from huggingface_hub import errors
+
+from apw.main import main
+from llm_validation.model_source import check_model
+
+
+def test_a_folder_the_tiny_model_and_none_are_not_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("llm_validation.model_source._why_not_on_hub", lambda model: "never")
+    for model in (str(tmp_path), "tiny", ""):
+        check_model(model)
+
+
+def test_a_folder_that_is_not_there_names_its_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist; `make smollm2` makes it"):
+        check_model(str(tmp_path / "smollm2"))
+    with pytest.raises(FileNotFoundError, match=r"folder \./other does not exist$"):
+        check_model("./other")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (errors.OfflineModeIsEnabled("no"), "not in the local Hugging Face cache"),
+        (errors.HFValidationError("no"), "no name that the hub could have"),
+        (ConnectionError("no route"), r"the hub cannot be reached \(ConnectionError\)"),
+    ],
+)
+def test_the_reason_is_said(monkeypatch, error, sentence):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    with pytest.raises(
+        FileNotFoundError, match=f"model owner/none is no folder here, and .*{sentence}"
+    ):
+        check_model("owner/none")
+
+
+def test_a_model_the_hub_has_is_taken(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub.HfApi,
+        "model_info",
+        lambda _, model, timeout: asked.append((model, timeout)),
+    )
+    check_model("owner/one")
+    assert asked == [("owner/one", 5.0)]
+
+
+def test_evaluating_a_missing_model_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("llm_validation.model_source._why_not_on_hub", lambda model: "it is gone")
+    out = tmp_path / "run"
+    words = ["evaluate", "--model", "nonexistent", "--task", "arithmetic", "--out", str(out)]
+    assert main(words) == 2
+    error = "apw evaluate: model nonexistent is no folder here, and it is gone\n"
+    assert capsys.readouterr().err == error
+    assert not out.exists()

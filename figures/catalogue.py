@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from apw.runs import read_config, read_metrics
+from figures.arms import arms_picture, read_outcomes
 from figures.excess_time import excess_time_picture
+from figures.finite_weights import finite_weights_picture
+from figures.ledger.evidence import PUBLISHED, read_records
+from figures.lens import lens_picture
+from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
 from figures.picture import Picture
 from figures.weights import weights_picture
@@ -17,15 +24,29 @@ THEORY: dict[str, Callable[[], Picture]] = {
     "weights": weights_picture,
     "optimal_weights": optimal_weights_picture,
     "excess_time": excess_time_picture,
+    "finite_weights": finite_weights_picture,
+    "lens": lens_picture,
+    "logit_updates": logit_updates_picture,
 }
 """Figures that need no run."""
+
+
+def published_arms_picture() -> Picture:
+    """Time to the target in all arms, from the evidence that is published with the package.
+
+    Source: the ledger's evidence for claims A4 and A5.
+    """
+    records = read_records(PUBLISHED["sim"])
+    findings = {id: record.finding for (_, id), record in records.items()}
+    return arms_picture(findings, read_outcomes(PUBLISHED["llm"].parent))
 
 
 def run_pictures(path: Path | str) -> list[Picture]:
     """Every figure of a finished run.
 
     Args:
-        path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``.
+        path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``, or the folder of
+            a sweep, whose regimes are drawn one by one.
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
@@ -36,19 +57,91 @@ def run_pictures(path: Path | str) -> list[Picture]:
     path = Path(path)
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
-        from figures.pass_at_k import pass_at_k_picture
-
-        return [pass_at_k_picture({config["scheme"]: pd.read_parquet(path / "summary.parquet")})]
+        return [evaluations_picture([path])]
     arms = set(metrics["arm"])
     if arms == {"sim"}:
-        from figures.convergence import convergence_picture
-        from figures.time_to_target import time_to_target_picture
-
-        pictures = [convergence_picture(metrics, target=config["target"])]
-        reference = "grpo" if "grpo" in config["schemes"] else config["schemes"][0]
-        return [*pictures, time_to_target_picture(metrics, config, reference=reference)]
+        return [
+            dataclasses.replace(picture, name=f"{picture.name}{suffix}")
+            for suffix, part, base in _regimes(metrics, config)
+            for picture in _simulation_pictures(part, base)
+        ]
     if arms == {"llm"}:
-        from figures.training import training_picture
-
-        return [training_picture(metrics)]
+        return _training_pictures(metrics)
     raise ValueError(f"{path} is a run of {' and '.join(sorted(arms)) or 'nothing'}: no figures")
+
+
+def evaluations_picture(paths: Sequence[Path | str]) -> Picture:
+    """Pass@k of evaluations, in one picture.
+
+    Args:
+        paths: Run folders of ``apw evaluate``; several are told apart by their names.
+
+    Raises:
+        FileNotFoundError: A folder holds no evaluation.
+        ValueError: Two folders of one name, or a table that is broken.
+
+    Source: arXiv 2506.01347, the comparison of pass@k curves.
+    """
+    from figures.pass_at_k import pass_at_k_picture
+
+    summaries: dict[str, pd.DataFrame] = {}
+    for path in map(Path, paths):
+        file = path / "summary.parquet"
+        if not file.exists():
+            raise FileNotFoundError(f"{path} holds no evaluation: summary.parquet is missing")
+        name = path.resolve().name if len(paths) > 1 else read_config(path)["scheme"]
+        if name in summaries:
+            raise ValueError(f"two evaluations are named {name}; folders need names of their own")
+        summaries[name] = pd.read_parquet(file)
+    return pass_at_k_picture(summaries)
+
+
+def _simulation_pictures(metrics: pd.DataFrame, config: Mapping[str, Any]) -> list[Picture]:
+    from figures.convergence import convergence_picture
+    from figures.entropy import entropy_picture
+    from figures.negative_groups import negative_groups_picture
+    from figures.pass_at_k import simulated_pass_at_k_picture
+    from figures.time_to_target import time_to_target_picture
+
+    measured = set(metrics["metric"])
+    schemes = config["schemes"]
+    reference = "grpo" if "grpo" in schemes else schemes[0]
+    pictures = [
+        convergence_picture(metrics, target=config["target"]),
+        time_to_target_picture(metrics, config, reference=reference),
+    ]
+    if "all_wrong" in measured:
+        pictures.append(negative_groups_picture(metrics))
+    if "entropy" in measured:
+        pictures.append(entropy_picture(metrics))
+    if len([metric for metric in measured if metric.startswith("pass@") and "/" not in metric]) > 1:
+        pictures.append(simulated_pass_at_k_picture(metrics))
+    return pictures
+
+
+def _training_pictures(metrics: pd.DataFrame) -> list[Picture]:
+    from figures.entropy import entropy_picture
+    from figures.negative_groups import negative_groups_picture
+    from figures.training import training_picture
+
+    measured = set(metrics["metric"])
+    pictures = [training_picture(metrics)]
+    if "groups_all_wrong" in measured:
+        pictures.append(negative_groups_picture(metrics))
+    if "entropy" in measured:
+        pictures.append(entropy_picture(metrics))
+    return pictures
+
+
+def _regimes(
+    metrics: pd.DataFrame, config: Mapping[str, Any]
+) -> Iterator[tuple[str, pd.DataFrame, Mapping[str, Any]]]:
+    """Ending of names, metrics and configuration of each regime; of the run itself if no sweep."""
+    if "regimes" not in config:
+        yield "", metrics, config
+        return
+    several = len(config["regimes"]) > 1
+    for name, changes in config["regimes"].items():
+        # Rates were tuned: the budgets that the theory compares at are not equal.
+        base = {**config["base"], **changes, "comparison": "own_rates"}
+        yield f"-{name}" if several else "", metrics[metrics["run"] == name], base

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from figures.style import Theme, in_order, look
+from figures.style import Theme, in_order, looks
 
 _RESAMPLES = 1000
 FEWEST_FOR_BOOTSTRAP = 5
@@ -113,8 +113,9 @@ def band_in_words(seeds: int) -> str:
 
 def draw_curves(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
     """Draw every scheme's mean and band."""
+    styles = looks(table["scheme"].unique(), theme)
     for name, part in table.groupby("scheme", sort=False):
-        style = look(str(name), theme)
+        style = styles[str(name)]
         axes.plot(part["reading"], part["mean"], **style.line())
         axes.fill_between(
             part["reading"], part["low"], part["high"], color=style.color, alpha=0.18, linewidth=0

@@ -1,15 +1,140 @@
-"""Pass@k curves of evaluations, unbiased, with intervals over problems."""
+"""Pass@k curves: of evaluations, and of simulated schemes against the policy they began as.
+
+Evaluations estimate pass@k from sampled responses, without bias, with intervals over problems;
+simulations know it exactly, with intervals over seeds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.curves import band_in_words, intervals
 from figures.picture import Picture
-from figures.style import COLUMN, Theme, accent, look, new_figure, probability_axis
+from figures.style import (
+    COLUMN,
+    WIDE,
+    Look,
+    Theme,
+    accent,
+    base_model,
+    in_order,
+    look,
+    looks,
+    new_figure,
+    probability_axis,
+    title,
+)
 from theory.schemes import SCHEMES
+
+BASE = "base"
+"""Name of the curve of the model before training."""
+
+SPLITS = {"": "training prompts", "held_out/": "held-out prompts"}
+
+SATURATED = 0.98
+"""Where every scheme ends above this pass@1, the end tells nothing apart."""
+
+TOLD_APART = 0.8
+"""Pass@1 at which such schemes are compared: when the first of them gets there."""
+
+
+def simulated_pass_at_k_table(metrics: pd.DataFrame, *, step: int | None = None) -> pd.DataFrame:
+    """Pass@k of a simulation's schemes, and of its start, with intervals over seeds.
+
+    Args:
+        metrics: Metrics of a simulation.
+        step: Step at which the schemes are compared; the last one by default.
+
+    Returns:
+        Columns split, scheme (``base`` for the start), k, quantity (``pass`` or ``gain`` over the
+        base, paired by seed), mean, low, high, seeds.
+
+    Raises:
+        ValueError: Pass@k was not measured.
+
+    Source: the comparison of arXiv 2506.01347.
+
+    >>> rows = [("nsr", seed, t, "pass@1", 0.1 + 0.2 * t) for seed in (0, 1) for t in (0, 1)]
+    >>> table = pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
+    >>> simulated_pass_at_k_table(table).query("quantity == 'gain'")["mean"].round(6).tolist()
+    [0.2]
+    """
+    rows = []
+    for prefix, split in SPLITS.items():
+        pattern = f"{prefix}pass@"
+        chosen = metrics[metrics["metric"].map(lambda name, p=pattern: _is_pass_at_k(name, p))]
+        for metric, part in chosen.groupby("metric", sort=False):
+            k = int(str(metric).removeprefix(pattern))
+            wide = part.pivot_table(index=["scheme", "seed"], columns="step", values="value")
+            first, last = wide[min(wide.columns)], wide[max(wide.columns) if step is None else step]
+            base = first.groupby(level="seed").mean().to_numpy()
+            rows.append((split, BASE, k, "pass", *_mean_and_band(base)))
+            for scheme in in_order(wide.index.unique(level="scheme")):
+                rows.append((split, scheme, k, "pass", *_mean_and_band(last[scheme].to_numpy())))
+                gain = (last - first)[scheme].to_numpy()
+                rows.append((split, scheme, k, "gain", *_mean_and_band(gain)))
+    if not rows:
+        raise ValueError("pass@k was not measured")
+    columns = ["split", "scheme", "k", "quantity", "mean", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns).sort_values("k", kind="stable", ignore_index=True)
+
+
+def simulated_pass_at_k_picture(metrics: pd.DataFrame) -> Picture:
+    """Picture of pass@k over k at the end of a simulation, and of the gain over its start.
+
+    Args:
+        metrics: Metrics of a simulation.
+
+    Raises:
+        ValueError: Pass@k was not measured at more than one k.
+
+    Source: the comparison of arXiv 2506.01347.
+    """
+    step = _step_to_compare_at(metrics)
+    table = simulated_pass_at_k_table(metrics, step=step)
+    if table["k"].nunique() < 2:
+        raise ValueError("pass@k was measured at one k only: there is no curve to draw")
+    splits = [split for split in SPLITS.values() if split in set(table["split"])]
+    schemes = in_order(set(table["scheme"]) - {BASE})
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(WIDE, 0.45 + 2.15 * len(splits))
+        panels = figure.subplots(len(splits), 2, squeeze=False)
+        styles = {BASE: base_model(theme), **looks(schemes, theme)}
+        for row, split in enumerate(splits):
+            for axes, quantity in zip(panels[row], ("pass", "gain"), strict=True):
+                part = table[(table["split"] == split) & (table["quantity"] == quantity)]
+                for name, style in styles.items():
+                    curve = part[part["scheme"] == name]
+                    _draw_curve(axes, curve, style, _label(name), "mean")
+                _k_axis(axes, part)
+            panels[row, 0].set_title(f"pass@k, {split}")
+            panels[row, 1].set_title(f"gain over base, {split}")
+            probability_axis(panels[row, 0])
+            panels[row, 1].axhline(0, color=base_model(theme).color, linewidth=0.9)
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
+        return figure
+
+    largest = int(table["k"].max())
+    gains = table[(table["quantity"] == "gain") & (table["split"] == splits[-1])]
+    return Picture(
+        "pass_at_k",
+        "Pass@k after training",
+        f"Pass@k of the simulated policies {_when(step)} (left) and its gain over the policy they "
+        f"began as (right). On the {splits[-1]}, {_in_words(gains, 1)}; "
+        f"{_in_words(gains, largest)}. Exact values; mean over seeds, "
+        f"{band_in_words(int(table['seeds'].max()))}.",
+        "Panels of pass@k rising with k, one curve per scheme and one for the base, beside panels "
+        "of the difference from the base.",
+        table,
+        draw,
+    )
 
 
 def pass_at_k_picture(summaries: Mapping[str, pd.DataFrame], *, group: str = "all") -> Picture:
@@ -36,17 +161,8 @@ def pass_at_k_picture(summaries: Mapping[str, pd.DataFrame], *, group: str = "al
         figure = new_figure(COLUMN, 2.6)
         axes = figure.subplots()
         for number, (name, part) in enumerate(table.groupby("evaluation", sort=False)):
-            known = str(name).partition(":")[0] in SCHEMES
-            style = look(str(name), theme) if known else accent(number, theme)
-            axes.plot(part["k"], part["estimate"], **style.line(), marker=style.marker,
-                      label=str(name))  # fmt: skip
-            axes.fill_between(part["k"], part["low"], part["high"], color=style.color, alpha=0.18,
-                              linewidth=0)  # fmt: skip
-        ticks = sorted(table["k"].unique())
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
-        axes.set_xlabel("samples k")
+            _draw_curve(axes, part, _style(str(name), number, theme), _label(str(name)), "estimate")
+        _k_axis(axes, table)
         axes.set_ylabel("pass@k")
         probability_axis(axes)
         if len(summaries) > 1:
@@ -63,3 +179,68 @@ def pass_at_k_picture(summaries: Mapping[str, pd.DataFrame], *, group: str = "al
         table,
         draw,
     )
+
+
+def _is_pass_at_k(metric: str, pattern: str) -> bool:
+    return metric.startswith(pattern) and metric.removeprefix(pattern).isdigit()
+
+
+def _step_to_compare_at(metrics: pd.DataFrame) -> int | None:
+    """None for the end of training; an earlier step where all schemes solve everything by then."""
+    first = metrics[metrics["metric"] == "pass@1"]
+    means = first.groupby(["step", "scheme"])["value"].mean().unstack("scheme")
+    if means.empty or means.iloc[-1].min() < SATURATED:
+        return None
+    return int(means.index.to_numpy()[int((means.max(axis=1) >= TOLD_APART).to_numpy().argmax())])
+
+
+def _when(step: int | None) -> str:
+    if step is None:
+        return "at the end of training"
+    return f"after {step} updates, when the first of them reaches a pass@1 of {TOLD_APART:g}"
+
+
+def _mean_and_band(values: np.ndarray) -> tuple[float, float, float, int]:
+    low, high = intervals(values[:, None])
+    return float(values.mean()), float(low[0]), float(high[0]), len(values)
+
+
+def _in_words(gains: pd.DataFrame, k: int) -> str:
+    part = gains[gains["k"] == k].set_index("scheme")
+    above = [title(str(name)) for name in part.index if part.loc[name, "low"] > 0]
+    below = [title(str(name)) for name in part.index if part.loc[name, "high"] < 0]
+    words = [f"{_listed(above)} above the base"] if above else []
+    words += [f"{_listed(below)} below it"] if below else []
+    sure = " (bands that exclude 0)" if words else ""
+    return f"at k = {k} {' and '.join(words) or 'no scheme differs from the base'}{sure}"
+
+
+def _listed(names: list[str]) -> str:
+    joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{joined} {'lies' if len(names) == 1 else 'lie'}"
+
+
+def _style(name: str, number: int, theme: Theme) -> Look:
+    if name == BASE:
+        return base_model(theme)
+    return look(name, theme) if name.partition(":")[0] in SCHEMES else accent(number, theme)
+
+
+def _label(name: str) -> str:
+    return title(name) if name.partition(":")[0] in SCHEMES else name
+
+
+def _draw_curve(axes: Axes, part: pd.DataFrame, style: Look, label: str, column: str) -> None:
+    if part.empty:
+        return
+    axes.plot(part["k"], part[column], **style.line(), marker=style.marker, label=label)
+    axes.fill_between(part["k"], part["low"], part["high"], color=style.color, alpha=0.15,
+                      linewidth=0)  # fmt: skip
+
+
+def _k_axis(axes: Axes, table: pd.DataFrame) -> None:
+    ticks = sorted(table["k"].unique())
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("samples k")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -75,13 +75,15 @@ _LOOKS: dict[str, Look] = {
     "sqrt_r": Look(_BLUE, "-", "D"),
     "plateau_r": Look(_PURPLE, _DASH_DOT_DOT, "h"),
     "uniform_r": Look(_GREEN, _DOT, "v"),
-    "psr": Look(_ORANGE, _DASH, "<"),
+    "psr": Look(_SKY, _DASH, "<"),
     "nsr": Look(_PURPLE, "-", ">"),
-    "w_reinforce": Look(_PURPLE, _DASH, "*"),
+    "w_reinforce": Look(_GREEN, _DASH, "*"),
     "maxrl": Look(_BLACK, _DASH, "d"),
     "pass_at_k": Look(_BLACK, _DOT, "1"),
     "lens": Look(_ORANGE, "-", "8"),
 }
+
+_VARIANT_COLORS = (_BLUE, _PURPLE, _GREEN, _BLACK, _RED, _SKY, _GREY, _ORANGE)
 
 OPTIMUM = Look(_BLACK, "-", "")
 """How an optimum or a bound is drawn."""
@@ -102,6 +104,40 @@ def look(scheme: str, theme: Theme = "light") -> Look:
     """
     found = _LOOKS.get(resolve(scheme).name, Look(_BLACK, _SHORT, "x"))
     return _lit(found, theme)
+
+
+def looks(schemes: Iterable[Any], theme: Theme = "light") -> dict[str, Look]:
+    """How schemes are drawn side by side: variants of one scheme get looks of their own.
+
+    The first variant keeps the scheme's look; the others take colours that no scheme of the
+    figure has, and other dashes.
+
+    Args:
+        schemes: Names in ``SCHEMES``, with options after a colon or not.
+        theme: Light or dark.
+
+    Raises:
+        ValueError: An unknown scheme.
+
+    >>> drawn = looks(["grpo", "lens", "lens:parts=mixed"])
+    >>> drawn["lens"] == look("lens"), drawn["lens:parts=mixed"].color in ("#E69F00", "#D55E00")
+    (True, False)
+    """
+    names = in_order(schemes)
+    found = {name: _LOOKS.get(resolve(name).name, OPTIMUM) for name in names}
+    free = [c for c in _VARIANT_COLORS if c not in {found[name].color for name in names}]
+    dashes = [_DASH_DOT_DOT, _SHORT, _DASH, _DOT, _DASH_DOT]
+    drawn: dict[str, Look] = {}
+    variants = 0
+    for name in names:
+        style = look(name, theme)
+        if style in drawn.values():
+            color = free[variants % len(free)] if free else _BLACK
+            dash = dashes[variants % len(dashes)]
+            style = _lit(dataclasses.replace(found[name], color=color, dash=dash), theme)
+            variants += 1
+        drawn[name] = style
+    return drawn
 
 
 def optimum(theme: Theme = "light") -> Look:
@@ -199,11 +235,21 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def legend_below(figure: Figure, schemes: list[str], *, columns: int, theme: Theme) -> None:
-    """One legend under all panels, with the dashes of the schemes."""
-    handles = [
-        Line2D([], [], **look(scheme, theme).line(), label=title(scheme)) for scheme in schemes
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    """One legend under all panels, with the dashes of the schemes.
+
+    Args:
+        figure: The figure.
+        schemes: Schemes in the legend.
+        columns: Most columns; fewer where the names would not fit.
+        theme: Light or dark.
+    """
+    styles = looks(schemes, theme)
+    handles = [Line2D([], [], **styles[scheme].line(), label=title(scheme)) for scheme in schemes]
+    # A letter is about 0.055 inches wide, a handle with its gaps 0.45.
+    widest = 0.45 + 0.055 * max(len(title(scheme)) for scheme in schemes)
+    fitting = max(1, int(figure.get_figwidth() / widest))
+    rows = -(-len(handles) // min(columns, fitting))
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows))
 
 
 def probability_axis(axes: Axes) -> None:
@@ -221,6 +267,11 @@ def accent(number: int, theme: Theme = "light") -> Look:
     colors, dashes = (_RED, _GREEN, _PURPLE, _BLUE, _ORANGE, _BLACK), (_SHORT, _DASH_DOT, _DOT, "-")
     found = Look(colors[number % len(colors)], dashes[number % len(dashes)], "o")
     return _lit(found, theme)
+
+
+def base_model(theme: Theme = "light") -> Look:
+    """How a model before training is drawn."""
+    return _lit(Look(_BLACK, "-", "o"), theme)
 
 
 def success_axis(axes: Axes, scale: str = "log") -> None:

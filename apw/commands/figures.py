@@ -23,6 +23,9 @@ class Options:
     runs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Run folders to draw; the figures of the theory if there are none."""
 
+    together: bool = False
+    """Draw evaluations in one figure, each named by its folder."""
+
     out: Path | None = None
     """Folder for the figures; figures/ in the run folder, or results/figures."""
 
@@ -33,13 +36,18 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw figures``."""
     options = parse(Options, arguments, command="figures")
-    from figures.catalogue import THEORY, run_pictures
+    from figures.catalogue import THEORY, evaluations_picture, published_arms_picture, run_pictures
 
     found: list[tuple[Path, Picture]] = []
     if not options.runs:
         folder = options.out or Path("results/figures")
-        found = [(folder, make()) for make in THEORY.values()]
-    for run in options.runs:
+        found = [(folder, make()) for make in (*THEORY.values(), published_arms_picture)]
+    if options.together:
+        if not options.runs:
+            raise ValueError("--together needs the folders of evaluations that it is to draw")
+        folder = options.out or Path("results/figures")
+        found = [(folder, evaluations_picture(options.runs))]
+    for run in () if options.together else options.runs:
         folder = options.out / run.name if options.out else run / "figures"
         found += [(folder, picture) for picture in run_pictures(run)]
     written = []

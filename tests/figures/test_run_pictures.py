@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apw.runs import Run
-from figures.catalogue import run_pictures
+from apw.runs import Run, write_table
+from figures.catalogue import evaluations_picture, run_pictures
 from figures.convergence import convergence_picture
 from figures.curves import curves_table, intervals, readings
 from figures.pass_at_k import pass_at_k_picture
@@ -114,18 +114,44 @@ def test_training_without_measures_is_refused(runs: Runs) -> None:
         training_picture(metrics[metrics["metric"] == "updates"])
 
 
-def test_pass_at_k_draws_one_curve_per_evaluation() -> None:
+def test_evaluations_are_drawn_together_under_their_folders_names(tmp_path: Path) -> None:
     row = {"group": "all", "metric": "pass", "low": 0.1, "high": 0.9, "problems": 7}
     summary = pd.DataFrame([{**row, "k": k, "estimate": 0.2 * k} for k in (1, 2, 4)])
-    picture = pass_at_k_picture({"base": summary, "grpo": summary})
+    for name in ("before", "after"):
+        run = Run.open(tmp_path / name, {"scheme": "base"}, arm="llm")
+        summary.to_parquet(tmp_path / name / "summary.parquet")
+        run.log(scheme="base", seed=0, step=0, reward=0.5)
+        run.finish()
+    picture = evaluations_picture([tmp_path / "before", tmp_path / "after"])
     assert "7 problems" in picture.caption
+    assert set(picture.data["evaluation"]) == {"before", "after"}
     assert picture.render("svg")
+    assert run_pictures(tmp_path / "before")[0].data["evaluation"].unique().tolist() == ["base"]
+    with pytest.raises(ValueError, match="two evaluations are named before"):
+        evaluations_picture([tmp_path / "before", tmp_path / "before"])
+    with pytest.raises(FileNotFoundError, match="holds no evaluation"):
+        evaluations_picture([tmp_path])
     with pytest.raises(ValueError, match="no evaluation has pass@k for level 9"):
         pass_at_k_picture({"base": summary}, group="level 9")
 
 
+def test_sweeps_are_drawn_regime_by_regime_without_predictions(runs: Runs, tmp_path: Path) -> None:
+    regimes = {"easy": {}, "hard": {"start": 0.01}}
+    sweep = Run.open(tmp_path / "sweep", {"base": CONFIG, "regimes": regimes}, arm="sim")
+    sweep.log_table(runs({"grpo": (0.1, 0.1), "sqrt_r": (0.2, 0.2)}))
+    metrics = sweep.finish()
+    parts = [metrics.assign(run=name) for name in regimes]
+    write_table(tmp_path / "sweep" / "metrics.parquet", pd.concat(parts, ignore_index=True))
+    pictures = {picture.name: picture for picture in run_pictures(tmp_path / "sweep")}
+    assert {"convergence-easy", "time_to_target-hard"} <= set(pictures)
+    assert pictures["time_to_target-hard"].data["predicted"].isna().all()
+
+
 def test_run_folders_are_drawn_by_what_they_are(runs: Runs, tmp_path: Path) -> None:
-    for arm, names in (("sim", ["convergence", "time_to_target"]), ("llm", ["training"])):
+    for arm, names in (
+        ("sim", ["convergence", "time_to_target"]),
+        ("llm", ["training", "negative_groups"]),
+    ):
         run = Run.open(tmp_path / arm, CONFIG, arm=arm)
         run.log_table(runs({"grpo": (0.1, 0.1), "sqrt_r": (0.2, 0.2)}))
         run.finish()

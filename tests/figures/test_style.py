@@ -15,6 +15,7 @@ from figures.style import (
     house_style,
     in_order,
     look,
+    looks,
     new_figure,
     optimum,
     success_axis,
@@ -62,6 +63,14 @@ def test_options_do_not_change_the_look_and_unknown_schemes_are_refused() -> Non
     assert title("plateau_r:threshold=0.2") == "Plateau-R (threshold=0.2)"
     with pytest.raises(ValueError, match="unknown scheme"):
         look("gpro")
+
+
+def test_variants_of_a_scheme_differ_from_each_other_and_from_the_rest() -> None:
+    names = ["grpo", "lens", "lens:parts=mixed", "lens:parts=negative", "sqrt_r"]
+    drawn = looks(names)
+    assert drawn["lens"] == look("lens")
+    pairs = {(style.color, style.dash) for style in drawn.values()}
+    assert len(pairs) == len({style.color for style in drawn.values()}) == len(names)
 
 
 def test_legends_follow_the_registry() -> None:

@@ -1,0 +1,210 @@
+"""Time to the target by theory, simulation and language model, on one axis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures.picture import Picture
+from figures.style import WIDE, Theme, accent, in_order, new_figure, optimum, title
+from theory.optimal import optimal_weight
+from theory.verdicts import Finding, bootstrap_interval
+
+SETTINGS = {
+    "from scratch": ("A4", 0.01, "rule-from-scratch"),
+    "after fine-tuning": ("A5", 0.4, "rule-post-sft"),
+}
+"""Setting → the claim it belongs to, its ρ₀, and its arm of the language model."""
+
+THEORIES = {
+    "theory, responses counted": "effective",
+    "theory, updates counted": "regular",
+}
+SIMULATIONS = {"same budget": "simulation, same budget", "rule": "simulation, own best rates"}
+"""Words in a check's name → the series it belongs to."""
+
+LANGUAGE_MODEL = "language model, own best rates"
+SERIES = (*THEORIES, *SIMULATIONS.values(), LANGUAGE_MODEL)
+SCHEMES = ("rloo", "linear_r", "sqrt_r", "uniform_r")
+REFERENCE = "grpo"
+TARGET, GROUP_SIZE = 0.9, 16
+CEILING = 20.0
+"""Ratios are counted up to this: a scheme that never arrives is not infinitely worse."""
+
+_NAME = re.compile(r"^(?P<log>ln of )?(?:time|responses) of (?P<scheme>\S+) over GRPO(?P<rest>.*)$")
+
+
+def arms_table(
+    findings: Mapping[str, Finding] | None = None,
+    outcomes: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
+    """Times to the target relative to GRPO's, of every arm that has them.
+
+    Args:
+        findings: Claim → finding of the simulator, with the samples of its checks.
+        outcomes: Arm of the language model → its outcomes: scheme, seed and reached.
+
+    Returns:
+        Columns setting, series, scheme, ratio (geometric mean over seeds; exact for the theory),
+        low, high (95% bootstrap over paired seeds), seeds (0 for the theory).
+
+    Source: arXiv 2602.11128; theory.md, sections 3 and 4.
+
+    >>> table = arms_table()
+    >>> chosen = (table["scheme"] == "sqrt_r") & (table["setting"] == "from scratch")
+    >>> table[chosen]["ratio"].round(3).tolist()  # of M = 16, by responses and by updates
+    [0.593, 1.075]
+    """
+    rows: list[tuple[object, ...]] = []
+    for setting, (claim, start, arm) in SETTINGS.items():
+        for series, clock in THEORIES.items():
+            best = optimal_weight(start, TARGET, clock=clock)
+            excess = best.excess_of_all([*SCHEMES, REFERENCE], GROUP_SIZE)
+            for scheme in SCHEMES:
+                ratio = excess[scheme] / excess[REFERENCE]
+                rows.append((setting, series, scheme, ratio, ratio, ratio, 0))
+        logs: list[tuple[str, str, Sequence[float]]] = []
+        if findings and claim in findings:
+            logs += _of_finding(findings[claim])
+        if outcomes and arm in outcomes:
+            logs += _of_outcomes(outcomes[arm])
+        for series, scheme, values in logs:
+            if len(values):
+                clipped = np.clip(values, -np.log(CEILING), np.log(CEILING))
+                low, high = bootstrap_interval(clipped)
+                mean = float(np.mean(clipped))
+                numbers = (float(np.exp(x)) for x in (mean, low, high))
+                rows.append((setting, series, scheme, *numbers, len(clipped)))
+    columns = ["setting", "series", "scheme", "ratio", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def read_outcomes(folder: Path) -> dict[str, pd.DataFrame]:
+    """Outcomes of the language model's arms, as ``llm_validation.evidence`` publishes them.
+
+    Args:
+        folder: Folder with ``<arm>/outcomes.csv``; arms that are not there are left out.
+
+    Raises:
+        ValueError: A table without the columns scheme, seed and reached.
+    """
+    found = {}
+    for _, _, arm in SETTINGS.values():
+        file = folder / arm / "outcomes.csv"
+        if file.exists():
+            found[arm] = pd.read_csv(file)
+            missing = {"scheme", "seed", "reached"} - set(found[arm])
+            if missing:
+                raise ValueError(f"{file} lacks the column {min(missing)!r}")
+    return found
+
+
+def arms_picture(
+    findings: Mapping[str, Finding] | None = None,
+    outcomes: Mapping[str, pd.DataFrame] | None = None,
+) -> Picture:
+    """Picture of the times relative to GRPO's, one panel per setting.
+
+    Args:
+        findings: Claim → finding of the simulator.
+        outcomes: Arm of the language model → its outcomes.
+
+    Source: arXiv 2602.11128; theory.md, sections 3 and 4.
+    """
+    table = arms_table(findings, outcomes)
+    shown = [series for series in SERIES if series in set(table["series"])]
+    schemes = in_order(SCHEMES)
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(WIDE, 1.05 + 0.62 * len(schemes))
+        panels = figure.subplots(1, len(SETTINGS), sharey=True)
+        for axes, (setting, (_, start, _)) in zip(panels, SETTINGS.items(), strict=True):
+            part = table[table["setting"] == setting]
+            for number, series in enumerate(shown):
+                offset = 0.66 * (number / max(1, len(shown) - 1) - 0.5)
+                _draw_series(axes, part[part["series"] == series], schemes, offset, series, theme)
+            axes.axvline(1, color=optimum(theme).color, linewidth=0.8)
+            axes.set_xscale("log")
+            low, high = table["low"].min() / 1.1, table["high"].max() * 1.1
+            axes.set_xlim(low, high)
+            ticks = [t for t in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if low < t < high]
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+            axes.set_title(f"{setting}, ρ₀ = {start:g}")
+            axes.set_xlabel("time to the target over GRPO’s")
+            axes.grid(visible=False, axis="y")
+            for edge in range(1, len(schemes)):
+                axes.axhline(0.5 - edge, linewidth=0.4, color="0.6")
+        panels[0].set_ylim(0.5 - len(schemes), 0.5)
+        panels[0].set_yticks([-i for i in range(len(schemes))], [title(s) for s in schemes])
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+        return figure
+
+    return Picture(
+        "time_to_target_arms",
+        "Time to target: theory, simulation, language model",
+        _caption(table),
+        "Two panels, from scratch and after fine-tuning: one row per scheme, one mark per arm, on "
+        "an axis of time relative to GRPO's.",
+        table,
+        draw,
+    )
+
+
+def _draw_series(
+    axes: Axes, part: pd.DataFrame, schemes: Sequence[str], offset: float, series: str, theme: Theme
+) -> None:
+    number = SERIES.index(series)
+    color, marker = accent(number, theme).color, "Ddos^"[number]
+    places = [-schemes.index(str(scheme)) - offset for scheme in part["scheme"]]
+    axes.hlines(places, part["low"], part["high"], color=color, linewidth=1.4)
+    axes.plot(
+        part["ratio"], places, linestyle="", marker=marker, color=color, markersize=4.5,
+        markerfacecolor=axes.get_facecolor() if series in THEORIES else color, label=series,
+    )  # fmt: skip
+
+
+def _of_finding(found: Finding) -> Iterator[tuple[str, str, list[float]]]:
+    """Series, scheme and log-ratios of the checks that compare a scheme with GRPO."""
+    for check in found.checks:
+        match = _NAME.match(check.name)
+        words = f"{match['rest']} {check.regime}" if match else ""
+        series = next((name for word, name in SIMULATIONS.items() if word in words), None)
+        if match and series and match["scheme"] in SCHEMES:
+            samples = np.asarray(check.samples, dtype=float)
+            yield series, match["scheme"], list(samples if match["log"] else np.log(samples))
+
+
+def _of_outcomes(table: pd.DataFrame) -> Iterator[tuple[str, str, list[float]]]:
+    reached = table.pivot(index="seed", columns="scheme", values="reached")
+    for scheme in SCHEMES:
+        if scheme in reached and REFERENCE in reached:
+            pair = reached[[scheme, REFERENCE]].to_numpy(float)
+            pair = pair[np.isfinite(pair).any(axis=1)]  # neither arrived: says nothing
+            with np.errstate(divide="ignore"):
+                yield LANGUAGE_MODEL, scheme, list(np.log(pair[:, 0] / pair[:, 1]))
+
+
+def _caption(table: pd.DataFrame) -> str:
+    measured = table[table["seeds"] > 0]
+    seeds = (
+        f"Marks of simulation and language model are geometric means over paired seeds "
+        f"({measured['seeds'].min()} or more) with 95% bootstrap intervals."
+        if len(measured)
+        else "No simulation or language model has been run."
+    )
+    return (
+        "Time until the success probability is at the target, as a multiple of GRPO's; left of the "
+        f"line is sooner. The theory's groups have {GROUP_SIZE} responses; it is drawn for two "
+        "clocks, since the answer depends on what is counted: responses, where an update waits "
+        "for a correct one, or updates, where GRPO's weight is the optimum. The simulation at the "
+        "same budget is the setting of the first; simulation and language model at their own best "
+        f"rates count responses of updates that do not wait. {seeds}"
+    )

@@ -1,0 +1,76 @@
+"""Time to target in all arms: exact predictions, paired ratios, schemes that never arrive."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from figures.arms import CEILING, LANGUAGE_MODEL, arms_picture, arms_table, read_outcomes
+from theory.optimal import optimal_weight
+from theory.verdicts import Finding, below, finding, near
+
+
+def simulated(ratio: float) -> Finding:
+    checks = [
+        near("time of sqrt_r over GRPO, same budget", 0.593, [ratio] * 5, 0.1),
+        below("ln of time of sqrt_r over GRPO, rule, own rates", 0.0, [math.log(ratio / 2)] * 5),
+        below("ln of time with all-wrong groups dropped over kept, rule", 0.0, [0.0] * 5),
+    ]
+    return finding("A4", "c", checks, [], quick=False)
+
+
+def reached(**times: list[float]) -> pd.DataFrame:
+    rows = [(s, seed, t) for s, all in times.items() for seed, t in enumerate(all)]
+    return pd.DataFrame(rows, columns=["scheme", "seed", "reached"])
+
+
+def test_the_theory_is_the_ratio_of_excess_times() -> None:
+    table = arms_table().set_index(["setting", "series", "scheme"])["ratio"]
+    for start, setting in ((0.01, "from scratch"), (0.4, "after fine-tuning")):
+        for clock, counted in (("effective", "responses"), ("regular", "updates")):
+            best = optimal_weight(start, 0.9, clock=clock)
+            expected = best.excess("linear_r", 16) / best.excess("grpo", 16)
+            assert table[setting, f"theory, {counted} counted", "linear_r"] == pytest.approx(
+                expected, rel=1e-9
+            )
+
+
+def test_simulations_enter_by_the_names_of_their_checks() -> None:
+    table = arms_table({"A4": simulated(0.6)}).query("seeds > 0").set_index("series")
+    assert table["ratio"].to_dict() == pytest.approx(
+        {"simulation, same budget": 0.6, "simulation, own best rates": 0.3}
+    )
+    assert set(table["scheme"]) == {"sqrt_r"}
+    assert set(table["setting"]) == {"from scratch"}
+
+
+def test_language_models_are_paired_by_seed_and_failures_count_up_to_a_ceiling() -> None:
+    outcomes = reached(grpo=[100, 200, math.inf, math.inf], sqrt_r=[50, 100, math.inf, 10])
+    table = arms_table(outcomes={"rule-from-scratch": outcomes})
+    row = table[table["series"] == LANGUAGE_MODEL].iloc[0]
+    assert row["seeds"] == 3  # where neither arrives, nothing is said
+    assert row["ratio"] == pytest.approx(math.exp((2 * math.log(0.5) - math.log(CEILING)) / 3))
+    assert row["low"] <= row["ratio"] <= row["high"]
+
+
+def test_the_picture_says_what_is_missing_and_what_is_there() -> None:
+    assert "No simulation or language model has been run" in arms_picture().caption
+    outcomes = reached(grpo=[1.0] * 5, sqrt_r=[2.0] * 5)
+    picture = arms_picture({"A4": simulated(0.6)}, {"rule-post-sft": outcomes})
+    assert "over paired seeds (5 or more)" in picture.caption
+    assert picture.render("svg").count(b"<path") > 10
+
+
+def test_outcomes_are_read_where_they_are(tmp_path: Path) -> None:
+    assert read_outcomes(tmp_path) == {}
+    folder = tmp_path / "rule-from-scratch"
+    folder.mkdir()
+    reached(grpo=[1.0]).to_csv(folder / "outcomes.csv", index=False)
+    assert np.isfinite(read_outcomes(tmp_path)["rule-from-scratch"]["reached"]).all()
+    (folder / "outcomes.csv").write_text("scheme,seed\n")
+    with pytest.raises(ValueError, match="lacks the column 'reached'"):
+        read_outcomes(tmp_path)

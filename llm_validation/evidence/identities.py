@@ -131,7 +131,8 @@ def _errors(model: str, texts: Sequence[tuple[Prompt, str]]) -> Iterator[tuple[s
             logits.retain_grad()
             used = logits[0, len(before) - 1 : -1]
             chosen = torch.tensor(after)
-            log_probability = used.log_softmax(-1).gather(-1, chosen[:, None])
+            # In float64, or a softmax over 50,000 float32 logits would add errors of its own.
+            log_probability = used.double().log_softmax(-1).gather(-1, chosen[:, None])
             logarithmic = name == "log_probability"
             (log_probability if logarithmic else log_probability.exp()).sum().backward()
             assert logits.grad is not None

@@ -83,9 +83,9 @@ def test_findings_are_written_for_the_ledger(tmp_path):
 
 
 def test_published_verdicts_follow_from_the_published_tables():
-    stored = sorted((PUBLISHED / "findings").glob("*.json"))
-    if not stored:
-        pytest.skip("nothing has been published yet")
+    files = sorted((PUBLISHED / "findings").glob("*.json"))
+    stored = [path for path in files if path.stem in CLAIMS]  # others do not come from the arms
+    assert stored
     derived = {item.id: item for item in judge(PUBLISHED)}
     assert sorted(derived) == [path.stem for path in stored]
     for path in stored:

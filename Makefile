@@ -66,7 +66,10 @@ clean:           ## remove the environment and every result
 	rm -rf $(VENV) results
 
 # Ray brings its own pins: it gets an environment of its own.
-test-ray:        ## sweeps on a local Ray, one worker killed on the way
-	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check '.[cluster]' pytest hypothesis
+test-ray: .venv-ray/.installed  ## sweeps on a local Ray, one worker killed on the way
 	.venv-ray/bin/python -m pytest -p no:cacheprovider tests/sim/test_sweep.py -k killed_worker
+
+.venv-ray/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cluster]' pytest hypothesis
+	@touch $@

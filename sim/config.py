@@ -12,6 +12,9 @@ from sim.starts import check_start
 from theory.schedules import parse_schedule
 from theory.schemes import resolve
 
+LARGEST_FISHER = 1024
+"""Most parameters of a log-linear policy whose Fisher matrix is solved at every update."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SimulationConfig:
@@ -95,7 +98,8 @@ class SimulationConfig:
 
     learner: Literal["mirror", "natural", "softmax", "ppo"] = "softmax"
     """``mirror``: exact KL-proximal step with expected advantages; ``natural``: natural gradient
-    from sampled groups, whose expectation is the mirror step; ``softmax``: REINFORCE, the sampled
+    from sampled groups, whose expectation is the mirror step (log_linear: what of it the features
+    can express, nearest in the Fisher metric); ``softmax``: REINFORCE, the sampled
     policy gradient on the parameters; ``ppo``: several epochs of the clipped surrogate on each
     batch of responses."""
 
@@ -259,11 +263,18 @@ def _check_policy(config: SimulationConfig) -> None:
 
 def _check_learner(config: SimulationConfig) -> None:
     exact = config.learner in ("mirror", "natural")
-    if exact and config.policy == "log_linear":
+    if config.policy == "log_linear" and config.learner == "mirror":
         raise ValueError(
-            f"learner {config.learner} moves every prompt by itself, which shared parameters do "
-            "not allow: use softmax or ppo"
+            "learner mirror moves every prompt's distribution by itself, which shared parameters "
+            "do not allow: use natural, its sampled projection on the features, softmax or ppo"
         )
+    if config.policy == "log_linear" and config.learner == "natural":
+        rows = config.prompts + 1 if config.sharing is not None else config.features
+        if rows * config.answers > LARGEST_FISHER:
+            raise ValueError(
+                "learner natural solves for features × answers parameters of a log_linear policy, "
+                f"at most {LARGEST_FISHER:,}; got {rows} × {config.answers}"
+            )
     if exact and (config.optimizer != "sgd" or config.entropy_bonus or config.kl_penalty):
         raise ValueError(
             f"learner {config.learner} takes plain steps: optimizer, entropy_bonus and kl_penalty "

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 
+from sim._floats import epsilon, tiny
 from sim.policies.base import Array, MaskedPolicy
 
 
@@ -47,6 +50,37 @@ class LogLinear(MaskedPolicy):
         by_logit = weights - masses * (total / sum_of_masses)[None]
         gradient: Array = self.features @ by_logit.T / weights.shape[1]
         return gradient
+
+    def moved(self, parameters: Array, direction: Array) -> Array:
+        """Parameters moved by the natural gradient: the direction as far as features express it.
+
+        Where prompts share parameters no step changes each prompt's distribution as it likes. The
+        step taken is the one whose change of logits Δᵀφ is nearest to the direction d in the
+        Fisher metric of the policy: Δ minimises Σ_x (Δᵀφ_x − d_x)ᵀ F_x (Δᵀφ_x − d_x) with
+        F_x = diag π_x − π_x π_xᵀ, so Δ = F⁺ (1/n) Σ_x φ_x (F_x d_x)ᵀ with F = (1/n) Σ_x φφᵀ ⊗ F_x.
+
+        Args:
+            parameters: Where it starts.
+            direction: Wanted change of the logits, shape (answers, prompts).
+
+        Source: Kakade (2001), a natural policy gradient; compatible function approximation.
+        """
+        masses = self.masses(parameters)
+        probabilities = masses / masses.sum(axis=0)[None]
+        weights = probabilities * direction
+        gradient = self.score(parameters, masses, weights)
+        features, answers = gradient.shape
+        count = direction.shape[1]
+        scaled = (self.features[:, None] * probabilities[None]).reshape(-1, count)
+        own = jnp.einsum("jx,kx,ax->jak", self.features, self.features, probabilities)
+        fisher = own[:, :, :, None] * jnp.eye(answers, dtype=own.dtype)[None, :, None]
+        fisher = (fisher.reshape(features * answers, -1) - scaled @ scaled.T) / count
+        # Shifting all logits of a prompt changes nothing: F is singular, and a ridge of half its
+        # digits picks the shortest of the equivalent steps.
+        ridge = math.sqrt(epsilon(fisher)) * jnp.trace(fisher) / len(fisher) + tiny(fisher)
+        damped = fisher + ridge * jnp.eye(len(fisher), dtype=fisher.dtype)
+        step = jax.scipy.linalg.solve(damped, gradient.ravel(), assume_a="pos")
+        return parameters + step.reshape(features, answers)
 
     def take(self, prompts: Array) -> LogLinear:
         """The policy on some of the prompts."""

@@ -40,6 +40,11 @@ def test_round_trip_through_json():
         ({"pass_k": []}, "pass_k"),
         ({"prior_spread": -1.0}, "prior_spread must be at least 0"),
         ({"lerning_rate": 0.1}, "unknown field 'lerning_rate'"),
+        ({"policy": "log_linear", "learner": "mirror"}, "shared parameters do not allow"),
+        (
+            {"policy": "log_linear", "learner": "natural", "features": 100},
+            "at most 1,024; got 100 × 16",
+        ),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],
 )

@@ -1,9 +1,12 @@
 """All policies through one interface: scores against autodiff, trees against flattened bandits."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
 from sim.policies.bandit import Bandit
 from sim.policies.log_linear import LogLinear
@@ -122,3 +125,44 @@ def test_lengths_of_a_tree_with_an_end_token():
 def test_trees_that_cannot_be_are_refused(length, symbols):
     with pytest.raises(ValueError, match="a tree"):
         TreeShape(length, symbols)
+
+
+def test_natural_step_with_a_feature_of_its_own_per_prompt_is_the_step_of_the_distribution():
+    policy, _ = log_linear()
+    own = LogLinear(policy.correct, policy.prior, 2.0 * jnp.eye(PROMPTS))
+    direction = 0.3 * jnp.asarray(GENERATOR.standard_normal((5, PROMPTS)))
+    moved = own.log_probabilities(own.moved(jnp.zeros((PROMPTS, 5)), direction))
+    # Shared features average over prompts: nothing is shared here, so the mean must cancel out.
+    expected = jax.nn.log_softmax(policy.prior + direction, axis=0)
+    # The ridge, 1.5e-8 of the mean eigenvalue, shortens the step where probabilities are small.
+    np.testing.assert_allclose(moved, expected, atol=1e-5)
+
+
+def test_natural_step_is_the_nearest_in_the_fisher_metric_whatever_the_features_are_called():
+    policy, parameters = log_linear()
+    policy = dataclasses.replace(policy, features=jnp.asarray(GENERATOR.standard_normal((2, 3))))
+    parameters = parameters[:2]
+    direction = jnp.asarray(GENERATOR.standard_normal((5, PROMPTS)))
+    step = policy.moved(parameters, direction) - parameters
+    changed = np.asarray(step.T @ policy.features)
+    # Least squares over all prompts with rows √F_x, by SciPy's pseudo-inverse.
+    probabilities = np.exp(np.asarray(policy.log_probabilities(parameters)))
+    rows, wanted = [], []
+    for x in range(PROMPTS):
+        p = probabilities[:, x]
+        root = np.real(scipy.linalg.sqrtm(np.diag(p) - np.outer(p, p)))
+        rows.append(np.kron(np.asarray(policy.features[:, x])[None], root))
+        wanted.append(root @ np.asarray(direction[:, x]))
+    solved = np.linalg.lstsq(np.concatenate(rows), np.concatenate(wanted), rcond=1e-8)[0]
+    nearest = solved.reshape(2, 5).T @ np.asarray(policy.features)
+
+    def centred(values):
+        return values - (probabilities * values).sum(axis=0)
+
+    np.testing.assert_allclose(centred(changed), centred(nearest), atol=1e-4)
+    # Other names for the same features change the parameters, not the policy.
+    mix = jnp.asarray([[2.0, 1.0], [0.0, 0.5]])
+    renamed = dataclasses.replace(policy, features=mix @ policy.features)
+    start = jnp.linalg.inv(mix).T @ parameters
+    again = (renamed.moved(start, direction) - start).T @ renamed.features
+    np.testing.assert_allclose(centred(np.asarray(again)), centred(changed), atol=1e-4)

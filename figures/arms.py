@@ -193,18 +193,23 @@ def _of_outcomes(table: pd.DataFrame) -> Iterator[tuple[str, str, list[float]]]:
 
 
 def _caption(table: pd.DataFrame) -> str:
-    measured = table[table["seeds"] > 0]
-    seeds = (
-        f"Marks of simulation and language model are geometric means over paired seeds "
-        f"({measured['seeds'].min()} or more) with 95% bootstrap intervals."
-        if len(measured)
+    series = set(table["series"])
+    words = [
+        "Time until the success probability is at the target, as a multiple of GRPO's; left of the "
+        f"line is sooner. The theory, exact for groups of {GROUP_SIZE}, is drawn for two clocks, "
+        "since the answer depends on what is counted: responses, where every update waits for a "
+        "correct one, or updates, where GRPO's weight is the optimum."
+    ]
+    same, own = SIMULATIONS.values()
+    if same in series:
+        words.append("The simulation at the same budget is the setting of the first.")
+    if {own, LANGUAGE_MODEL} & series:
+        words.append("At their own best rates, schemes count responses of updates that never wait.")
+    seeds = table.loc[table["seeds"] > 0, "seeds"]
+    words.append(
+        f"Measured marks are geometric means over paired seeds ({seeds.min()} or more) with 95% "
+        "bootstrap intervals."
+        if len(seeds)
         else "No simulation or language model has been run."
     )
-    return (
-        "Time until the success probability is at the target, as a multiple of GRPO's; left of the "
-        f"line is sooner. The theory's groups have {GROUP_SIZE} responses; it is drawn for two "
-        "clocks, since the answer depends on what is counted: responses, where an update waits "
-        "for a correct one, or updates, where GRPO's weight is the optimum. The simulation at the "
-        "same budget is the setting of the first; simulation and language model at their own best "
-        f"rates count responses of updates that do not wait. {seeds}"
-    )
+    return " ".join(words)

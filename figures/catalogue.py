@@ -30,6 +30,12 @@ THEORY: dict[str, Callable[[], Picture]] = {
 }
 """Figures that need no run."""
 
+_WEIGHTS = ("rloo", "grpo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens")
+"""Schemes of the published evidence whose speed is drawn."""
+
+_SIGNS = ("grpo", "psr", "nsr", "w_reinforce", "lens")
+"""Schemes of the published evidence whose diversity is drawn."""
+
 
 def published_arms_picture() -> Picture:
     """Time to the target in all arms, from the evidence that is published with the package.
@@ -45,8 +51,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
     """Every figure of a finished run.
 
     Args:
-        path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``, or the folder of
-            a sweep, whose regimes are drawn one by one.
+        path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``; the folder of a
+            sweep, whose regimes are drawn one by one; or an arm's published tables.
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
@@ -55,6 +61,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
     Source: the tables of run folders, theory.md for predictions.
     """
     path = Path(path)
+    if (path / "curves.parquet").exists():
+        return _evidence_pictures(pd.read_parquet(path / "curves.parquet"))
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
         return [evaluations_picture([path])]
@@ -100,7 +108,7 @@ def _simulation_pictures(metrics: pd.DataFrame, config: Mapping[str, Any]) -> li
     from figures.convergence import convergence_picture
     from figures.entropy import entropy_picture
     from figures.negative_groups import negative_groups_picture
-    from figures.pass_at_k import simulated_pass_at_k_picture
+    from figures.pass_at_k import trained_pass_at_k_picture
     from figures.time_to_target import time_to_target_picture
 
     measured = set(metrics["metric"])
@@ -115,7 +123,7 @@ def _simulation_pictures(metrics: pd.DataFrame, config: Mapping[str, Any]) -> li
     if "entropy" in measured:
         pictures.append(entropy_picture(metrics))
     if len([metric for metric in measured if metric.startswith("pass@") and "/" not in metric]) > 1:
-        pictures.append(simulated_pass_at_k_picture(metrics))
+        pictures.append(trained_pass_at_k_picture(metrics))
     return pictures
 
 
@@ -131,6 +139,40 @@ def _training_pictures(metrics: pd.DataFrame) -> list[Picture]:
     if "entropy" in measured:
         pictures.append(entropy_picture(metrics))
     return pictures
+
+
+def _evidence_pictures(curves: pd.DataFrame) -> list[Picture]:
+    from figures.entropy import entropy_picture
+    from figures.negative_groups import negative_groups_picture
+    from figures.pass_at_k import trained_pass_at_k_picture
+    from figures.training import training_picture
+
+    # The published curves are averages over batches already: they are not smoothed again.
+    curves = curves.assign(arm="evidence", run="evidence")
+    curves, stopped = _carried_on(curves)
+    weights = curves[curves["scheme"].isin(_WEIGHTS)]
+    signs = curves[curves["scheme"].isin(_SIGNS)]
+    names = {m: f"held_out/{m}" for m in signs["metric"].unique() if str(m).startswith("pass@")}
+    solved = signs.replace({"metric": {**names, "success": "held_out/pass@1"}})
+    pictures = [
+        training_picture(weights),
+        negative_groups_picture(weights),
+        entropy_picture(signs),
+        trained_pass_at_k_picture(solved),
+    ]
+    if not stopped:
+        return pictures
+    words = "Runs stop when they arrive, and count as they were last."
+    return [dataclasses.replace(p, caption=f"{p.caption} {words}") for p in pictures]
+
+
+def _carried_on(curves: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Curves with every run's last values carried on to the last step, and whether any were."""
+    keys = ["arm", "run", "scheme", "seed"]
+    wide = curves.pivot(index=[*keys, "metric"], columns="step", values="value")
+    stopped = bool(wide.iloc[:, -1].isna().any())
+    tall = wide.ffill(axis=1).reset_index().melt(id_vars=[*keys, "metric"], var_name="step")
+    return tall.dropna(subset=["value"]).astype({"step": int}), stopped
 
 
 def _regimes(

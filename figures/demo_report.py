@@ -78,7 +78,7 @@ def theory_section(folder: Path) -> Section:
             "excess time of a scheme is the factor by which it is slower than that optimum."
         ],
         findings=theory_findings(target=target, group_size=size),
-        pictures=[make() for make in THEORY.values()],
+        pictures=[THEORY[name]() for name in ("weights", "optimal_weights", "excess_time")],
         table=shown,
         table_caption=f"Excess time to reach {target:g}; 1 is optimal. Exact integrals and, for "
         "finite groups, exact binomial sums; no sampling.",
@@ -112,7 +112,7 @@ def simulation_section(folder: Path) -> Section:
             "the same update budget, as the theory has it."
         ],
         findings=simulation_findings(metrics, config),
-        pictures=run_pictures(folder),
+        pictures=run_pictures(folder)[:2],
         commands=[_simulate_command(config)],
         folder=f"{folder.name}/",
     )
@@ -146,7 +146,7 @@ def training_section(folder: Path) -> Section:
             "is no evidence for or against a scheme unless the sentences below say so.",
         ],
         findings=training_findings(metrics),
-        pictures=run_pictures(folder),
+        pictures=run_pictures(folder)[:1],
         commands=[_train_command(config)],
         folder=f"{folder.name}/",
     )

@@ -104,7 +104,7 @@ def draw_panels(
         label: What the vertical axis of the first panel shows.
     """
     names = [str(name) for name in table["scheme"].unique()]
-    width = COLUMN if len(panels) == 1 else WIDE
+    width = COLUMN if len(panels) == 1 and len(names) <= 6 else WIDE
     columns = min(len(names), 3 if width == COLUMN else 6)
     figure = new_figure(width, 2.3 + 0.17 * -(-len(names) // columns))
     axes_of = list(figure.subplots(1, len(panels), sharey=share, squeeze=False)[0])

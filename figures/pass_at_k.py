@@ -1,7 +1,7 @@
-"""Pass@k curves: of evaluations, and of simulated schemes against the policy they began as.
+"""Pass@k curves: of evaluations, and of trained schemes against the policy they began as.
 
 Evaluations estimate pass@k from sampled responses, without bias, with intervals over problems;
-simulations know it exactly, with intervals over seeds.
+simulations, and language models small enough, know it exactly, with intervals over seeds.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ TOLD_APART = 0.8
 """Pass@1 at which such schemes are compared: when the first of them gets there."""
 
 
-def simulated_pass_at_k_table(metrics: pd.DataFrame, *, step: int | None = None) -> pd.DataFrame:
-    """Pass@k of a simulation's schemes, and of its start, with intervals over seeds.
+def trained_pass_at_k_table(metrics: pd.DataFrame, *, step: int | None = None) -> pd.DataFrame:
+    """Pass@k of the schemes of a run, and of its start, with intervals over seeds.
 
     Args:
-        metrics: Metrics of a simulation.
+        metrics: Metrics of a simulation or of published evidence.
         step: Step at which the schemes are compared; the last one by default.
 
     Returns:
@@ -61,7 +61,7 @@ def simulated_pass_at_k_table(metrics: pd.DataFrame, *, step: int | None = None)
 
     >>> rows = [("nsr", seed, t, "pass@1", 0.1 + 0.2 * t) for seed in (0, 1) for t in (0, 1)]
     >>> table = pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
-    >>> simulated_pass_at_k_table(table).query("quantity == 'gain'")["mean"].round(6).tolist()
+    >>> trained_pass_at_k_table(table).query("quantity == 'gain'")["mean"].round(6).tolist()
     [0.2]
     """
     rows = []
@@ -71,6 +71,8 @@ def simulated_pass_at_k_table(metrics: pd.DataFrame, *, step: int | None = None)
         for metric, part in chosen.groupby("metric", sort=False):
             k = int(str(metric).removeprefix(pattern))
             wide = part.pivot_table(index=["scheme", "seed"], columns="step", values="value")
+            # A run that stopped early stays where it stopped.
+            wide = wide.ffill(axis=1)
             first, last = wide[min(wide.columns)], wide[max(wide.columns) if step is None else step]
             base = first.groupby(level="seed").mean().to_numpy()
             rows.append((split, BASE, k, "pass", *_mean_and_band(base)))
@@ -84,11 +86,11 @@ def simulated_pass_at_k_table(metrics: pd.DataFrame, *, step: int | None = None)
     return pd.DataFrame(rows, columns=columns).sort_values("k", kind="stable", ignore_index=True)
 
 
-def simulated_pass_at_k_picture(metrics: pd.DataFrame) -> Picture:
-    """Picture of pass@k over k at the end of a simulation, and of the gain over its start.
+def trained_pass_at_k_picture(metrics: pd.DataFrame) -> Picture:
+    """Picture of pass@k over k at the end of training, and of the gain over its start.
 
     Args:
-        metrics: Metrics of a simulation.
+        metrics: Metrics of a simulation or of published evidence.
 
     Raises:
         ValueError: Pass@k was not measured at more than one k.
@@ -96,7 +98,7 @@ def simulated_pass_at_k_picture(metrics: pd.DataFrame) -> Picture:
     Source: the comparison of arXiv 2506.01347.
     """
     step = _step_to_compare_at(metrics)
-    table = simulated_pass_at_k_table(metrics, step=step)
+    table = trained_pass_at_k_table(metrics, step=step)
     if table["k"].nunique() < 2:
         raise ValueError("pass@k was measured at one k only: there is no curve to draw")
     splits = [split for split in SPLITS.values() if split in set(table["split"])]
@@ -126,7 +128,7 @@ def simulated_pass_at_k_picture(metrics: pd.DataFrame) -> Picture:
     return Picture(
         "pass_at_k",
         "Pass@k after training",
-        f"Pass@k of the simulated policies {_when(step)} (left) and its gain over the policy they "
+        f"Pass@k of the trained policies {_when(step)} (left) and its gain over the policy they "
         f"began as (right). On the {splits[-1]}, {_in_words(gains, 1)}; "
         f"{_in_words(gains, largest)}. Exact values; mean over seeds, "
         f"{band_in_words(int(table['seeds'].max()))}.",

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.curves import band_in_words, curves_table, draw_curves
+from figures.over_training import SMOOTHING, smooth
 from figures.picture import Picture
 from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis
 
@@ -15,9 +16,6 @@ PANELS = {
     "groups_all_wrong": "share of all-wrong groups",
 }
 """Metric → panel title; a metric that a run lacks leaves its panel out."""
-
-_SMOOTHING = 10
-"""Steps over which metrics of single batches are averaged."""
 
 
 def training_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Picture:
@@ -35,10 +33,13 @@ def training_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Picture:
     shown = [metric for metric in PANELS if metric in set(metrics["metric"])]
     if not shown:
         raise ValueError(f"the run has none of the metrics {', '.join(PANELS)}")
+    sampled = set(metrics["arm"]) == {"llm"}
     table = pd.concat(
         [
             curves_table(
-                metrics if metric == "success" else _smooth(metrics, metric), metric, clock=clock
+                smooth(metrics, metric) if sampled and metric != "success" else metrics,
+                metric,
+                clock=clock,
             )
             for metric in shown
         ],
@@ -60,8 +61,8 @@ def training_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Picture:
 
     seeds = int(table["seeds"].max())
     smoothed = (
-        f"; metrics of single batches are averages over {_SMOOTHING} steps"
-        if len(shown) > 1 or shown[0] != "success"
+        f"; metrics of single batches are averages over {SMOOTHING} steps"
+        if sampled and (len(shown) > 1 or shown[0] != "success")
         else ""
     )
     return Picture(
@@ -73,13 +74,3 @@ def training_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Picture:
         table,
         draw,
     )
-
-
-def _smooth(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Replace a metric by its trailing mean, run by run."""
-    chosen = metrics["metric"] == metric
-    smooth = metrics[chosen].sort_values("step").copy()
-    smooth["value"] = smooth.groupby(["scheme", "seed"])["value"].transform(
-        lambda values: values.rolling(_SMOOTHING, min_periods=1).mean()
-    )
-    return pd.concat([metrics[~chosen], smooth], ignore_index=True)

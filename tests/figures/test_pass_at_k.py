@@ -8,8 +8,8 @@ import pytest
 
 from figures.pass_at_k import (
     pass_at_k_picture,
-    simulated_pass_at_k_picture,
-    simulated_pass_at_k_table,
+    trained_pass_at_k_picture,
+    trained_pass_at_k_table,
 )
 
 
@@ -27,7 +27,7 @@ def simulated(ends: dict[str, float], *, ks: tuple[int, ...] = (1, 4)) -> pd.Dat
 
 
 def test_gains_are_over_the_start_seed_by_seed() -> None:
-    table = simulated_pass_at_k_table(simulated({"nsr": 0.8}))
+    table = trained_pass_at_k_table(simulated({"nsr": 0.8}))
     keys = ["split", "scheme", "k", "quantity"]
     means = table.set_index(keys)["mean"]
     assert means["training prompts", "base", 4, "pass"] == pytest.approx(1 - 0.8**4)
@@ -37,24 +37,24 @@ def test_gains_are_over_the_start_seed_by_seed() -> None:
 
 
 def test_the_caption_tells_who_is_above_and_below_the_base() -> None:
-    caption = simulated_pass_at_k_picture(simulated({"psr": 0.5, "nsr": 0.8})).caption
+    caption = trained_pass_at_k_picture(simulated({"psr": 0.5, "nsr": 0.8})).caption
     assert "at the end of training" in caption
     assert "at k = 4 PSR and NSR lie below it (bands that exclude 0)" in caption
 
 
 def test_schemes_that_all_solve_everything_are_compared_on_the_way() -> None:
-    picture = simulated_pass_at_k_picture(simulated({"grpo": 1.0, "lens": 1.0}, ks=(1, 2)))
+    picture = trained_pass_at_k_picture(simulated({"grpo": 1.0, "lens": 1.0}, ks=(1, 2)))
     assert "after 20 updates" in picture.caption
     metrics = simulated({"grpo": 1.0, "lens": 1.0}, ks=(1, 2))
     metrics.loc[(metrics["step"] == 10) & (metrics["metric"] == "pass@1"), "value"] = 0.85
-    assert "after 10 updates" in simulated_pass_at_k_picture(metrics).caption
+    assert "after 10 updates" in trained_pass_at_k_picture(metrics).caption
 
 
 def test_a_single_k_is_no_curve() -> None:
     with pytest.raises(ValueError, match="at one k only"):
-        simulated_pass_at_k_picture(simulated({"grpo": 0.5}, ks=(1,)).query("metric == 'pass@1'"))
+        trained_pass_at_k_picture(simulated({"grpo": 0.5}, ks=(1,)).query("metric == 'pass@1'"))
     with pytest.raises(ValueError, match=r"pass@k was not measured"):
-        simulated_pass_at_k_table(simulated({"grpo": 0.5}).query("metric == 'pass@4/q1'"))
+        trained_pass_at_k_table(simulated({"grpo": 0.5}).query("metric == 'pass@4/q1'"))
 
 
 def test_evaluations_are_named_and_drawn() -> None:

@@ -147,6 +147,21 @@ def test_sweeps_are_drawn_regime_by_regime_without_predictions(runs: Runs, tmp_p
     assert pictures["time_to_target-hard"].data["predicted"].isna().all()
 
 
+def test_published_curves_go_on_where_runs_stopped(runs: Runs, tmp_path: Path) -> None:
+    rates = dict.fromkeys(("grpo", "sqrt_r", "psr", "lens"), (0.1, 0.1))
+    curves = runs(rates, arm="llm").replace({"metric": {"reward": "entropy", "updates": "pass@4"}})
+    curves = curves[(curves["scheme"] != "grpo") | (curves["step"] <= 5)]
+    curves[["scheme", "seed", "step", "metric", "value"]].to_parquet(tmp_path / "curves.parquet")
+    pictures = {picture.name: picture for picture in run_pictures(tmp_path)}
+    assert list(pictures) == ["training", "negative_groups", "entropy", "pass_at_k"]
+    success = pictures["training"].data.query("metric == 'success' and scheme == 'grpo'")
+    assert success.set_index("reading")["mean"][[5, 10]].tolist() == pytest.approx([0.6, 0.6])
+    assert "averages over" not in pictures["training"].caption
+    assert all("Runs stop when they arrive" in p.caption for p in pictures.values())
+    assert set(pictures["pass_at_k"].data["split"]) == {"held-out prompts"}
+    assert set(pictures["pass_at_k"].data["scheme"]) == {"base", "grpo", "psr", "lens"}
+
+
 def test_run_folders_are_drawn_by_what_they_are(runs: Runs, tmp_path: Path) -> None:
     for arm, names in (
         ("sim", ["convergence", "time_to_target"]),

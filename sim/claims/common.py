@@ -36,6 +36,7 @@ class Lab:
         progress: Show progress bars.
         anew: Folders that were run anew, if what they held was to be replaced; none to continue
             what they hold. Claims that share runs share this set.
+        used: Folders the claim looked at, by name; filled on the way.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Lab:
     executor: Literal["local", "ray"] = "local"
     progress: bool = False
     anew: set[Path] | None = None
+    used: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     @property
     def first_seed(self) -> int:
@@ -52,12 +54,12 @@ class Lab:
 
     def run(self, config: SimulationConfig, name: str) -> pd.DataFrame:
         """Metrics of a run; continues or reads what is there."""
-        path = self.folder / self.claim / name
+        path = self.used[name] = self.folder / self.claim / name
         return simulate(config, path, overwrite=self._replaced(path), progress=self.progress)
 
     def sweep(self, config: SweepConfig, name: str, *, shared: str | None = None) -> pd.DataFrame:
         """Metrics of a sweep; ``shared`` names a folder that several claims look at."""
-        path = self.folder / (shared or self.claim) / name
+        path = self.used[name] = self.folder / (shared or self.claim) / name
         return sweep(
             config, path, overwrite=self._replaced(path), progress=self.progress,
             executor=self.executor,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from apw.runs import describe_environment, write_json
+from apw.runs import describe_environment, write_json, write_text
 from sim.claims.common import Lab
 from sim.claims.confidence import l3, l4, l5
 from sim.claims.crossover import o4
@@ -14,6 +14,7 @@ from sim.claims.from_scratch import a4, a5, a6
 from sim.claims.gradients import n5, o1, o3
 from sim.claims.optimality import a1, a2, a3, o2
 from sim.claims.reinforcement import n2, n3, n4, n6, n7
+from sim.claims.tables import claim_table
 from theory.verdicts import Finding
 
 CLAIMS: dict[str, Callable[[Lab], Finding]] = {
@@ -43,7 +44,10 @@ def check_claim(
     progress: bool = False,
     anew: set[Path] | None = None,
 ) -> Finding:
-    """Run a claim's simulations and write ``folder/full/<id>/verdict.json``, or ``folder/quick``.
+    """Run a claim's simulations and write its evidence to ``folder/full/<id>``.
+
+    That is ``verdict.json`` and ``table.csv``, what its figures need; the quick version's goes to
+    ``folder/quick/<id>``.
 
     A killed run goes on where it was, and a finished one is only judged again.
 
@@ -65,9 +69,12 @@ def check_claim(
     if claim.upper() not in CLAIMS:
         raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
     version = Path(folder) / ("quick" if quick else "full")
-    found = CLAIMS[claim.upper()](Lab(version, claim.upper(), quick, executor, progress, anew))
+    lab = Lab(version, claim.upper(), quick, executor, progress, anew)
+    found = CLAIMS[lab.claim](lab)
+    table = claim_table(lab.claim, lab.used).to_csv(index=False, float_format="%.6g")
+    write_text(version / lab.claim / "table.csv", table)
     write_json(
-        version / claim.upper() / "verdict.json",
+        version / lab.claim / "verdict.json",
         {**found.to_dict(), "arm": "sim", "environment": describe_environment()},
     )
     return found

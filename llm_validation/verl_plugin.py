@@ -2,21 +2,22 @@
 
 Installing this package is enough: verl loads it through the entry point ``verl.plugins`` (and says
 nothing if that fails, so ask ``apw doctor``). Then choose, for instance,
-``algorithm.adv_estimator=apw_sqrt_r``. A scheme with other options is registered under a name of
-your own with :func:`register`.
+``algorithm.adv_estimator=apw_sqrt_r``. A scheme with other options is named in the environment
+variable ``APW_VERL_SCHEMES`` (several apart by semicolons) and called
+``estimator_name(scheme)``, or registered under a name of your own with :func:`register`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from llm_validation.verl_names import SCHEMES_VARIABLE, estimator_name
 from theory.advantages import group_advantages
 from theory.schemes import SCHEMES, Scheme, resolve
-
-PREFIX = "apw_"
 
 
 def estimator(scheme: str | Scheme) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
@@ -82,11 +83,17 @@ def register(name: str, scheme: str | Scheme) -> None:
 
 
 def register_all() -> list[str]:
-    """Register every scheme that needs no critic; return the names."""
-    names = [name for name, scheme in SCHEMES.items() if not scheme.needs_baseline]
-    for name in names:
-        register(PREFIX + name, name)
-    return [PREFIX + name for name in names]
+    """Register every scheme that needs no critic, and those of the environment; return the names.
+
+    Raises:
+        ImportError: verl is not installed.
+        ValueError: ``APW_VERL_SCHEMES`` names a scheme that does not exist.
+    """
+    schemes = [name for name, scheme in SCHEMES.items() if not scheme.needs_baseline]
+    schemes += [text for text in os.environ.get(SCHEMES_VARIABLE, "").split(";") if text]
+    for scheme in schemes:
+        register(estimator_name(scheme), scheme)
+    return [estimator_name(scheme) for scheme in schemes]
 
 
 def _by_group(

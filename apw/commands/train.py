@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import tyro
 from apw.command_line import Answer, parse, split_option, table
 from apw.runs import refuse_finished
 from llm_validation.config import TrainConfig, list_recipes, load_recipe
+from llm_validation.dry_run import plan
+from llm_validation.launch import Machines, launch_files, write_files
 from theory.schemes import resolve
 
 
@@ -42,6 +45,11 @@ class Options:
     dry_run: bool = False
     """Train nothing: count responses and tokens, estimate memory, name what is missing."""
 
+    launch: str | None = None
+    """Train nothing: write a script for many GPUs: accelerate, fsdp, deepspeed or verl."""
+
+    machines: tyro.conf.OmitArgPrefixes[Machines] = dataclasses.field(default_factory=Machines)
+
     json: bool = False
     """Print one JSON object."""
 
@@ -59,11 +67,11 @@ def main(arguments: Sequence[str]) -> Answer:
             raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
         config = dataclasses.replace(config, train_path=str(options.data))
     if options.dry_run:
-        from llm_validation.dry_run import plan
-
         planned = plan(config)
         return Answer({"config": config.to_dict(), **planned.to_dict()}, planned.describe())
-    out = options.out or Path("results/train") / Path(options.recipe).stem
+    if options.launch is not None:
+        return _write_launch(options, config, options.launch)
+    out = options.out or Path("results/train") / _name(options.recipe)
     refuse_finished(out, overwrite=options.overwrite)
 
     from llm_validation.train import train
@@ -71,7 +79,25 @@ def main(arguments: Sequence[str]) -> Answer:
     metrics = train(config, out, overwrite=options.overwrite)
     summary = summarise(metrics)
     data = {"run": str(out), "config": config.to_dict(), "summary": summary.to_dict("records")}
-    return Answer(data, _describe(out, summary))
+    # Of several processes one speaks.
+    return Answer(data, _describe(out, summary) if os.environ.get("RANK", "0") == "0" else "")
+
+
+def _write_launch(options: Options, config: TrainConfig, launcher: str) -> Answer:
+    name = _name(options.recipe or "run")
+    files = launch_files(config, launcher, name, options.machines)
+    planned = plan(config)
+    folder = options.out or Path("launch") / f"{name}.{launcher}"
+    written = write_files(files, folder)
+    data = {"launch": launcher, "files": [str(path) for path in written], "run": str(written[0])}
+    lines = [f"Start it with {folder / 'run.sh'}", f"  (wrote {', '.join(files)})"]
+    lines += [f"note: {note}" for note in planned.notes if "--launch" not in note]
+    return Answer(data, "\n".join(lines))
+
+
+def _name(recipe: str) -> str:
+    """Name of a recipe's results: its file's without the ending, dots within it kept."""
+    return Path(recipe).name.removesuffix(".toml")
 
 
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from llm_validation.verl_plugin import PREFIX, estimator, register_all
+from llm_validation.verl_names import PREFIX
+from llm_validation.verl_plugin import estimator, register_all
 from theory.advantages import group_advantages
 from theory.schemes import SCHEMES
 

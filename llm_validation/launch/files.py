@@ -1,0 +1,88 @@
+"""What every launch script shares: machines, the recipe as a file, and writing the files."""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from llm_validation.config import TrainConfig
+from llm_validation.options import to_toml
+
+
+@dataclasses.dataclass(frozen=True)
+class Machines:
+    """What a run is launched on.
+
+    Attributes:
+        nodes: Machines, each with as many GPUs.
+        gpus: GPUs of one machine; processes of one machine where a run is on the CPU.
+        server_gpus: GPUs of the first machine that are kept for a vLLM server.
+    """
+
+    nodes: int = 1
+    gpus: int = 8
+    server_gpus: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        for name, low in (("nodes", 1), ("gpus", 1), ("server_gpus", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise ValueError(f"{name} must be a whole number of at least {low}; got {value!r}")
+        if self.server_gpus >= self.gpus:
+            raise ValueError(
+                f"server_gpus must leave GPUs to train on: fewer than gpus = {self.gpus}; "
+                f"got {self.server_gpus}"
+            )
+
+
+def recipe_text(config: TrainConfig) -> str:
+    """A configuration as the text of a recipe that gives it back.
+
+    >>> recipe_text(TrainConfig(steps=7)).splitlines()[3]
+    'steps = 7'
+    """
+    lines = [f"{name} = {to_toml(v)}" for name, v in config.to_dict().items() if v is not None]
+    return "\n".join(lines) + "\n"
+
+
+def script_head(name: str, launcher: str, config: TrainConfig, *notes: str) -> list[str]:
+    """First lines of a script: what it is, and where its files are."""
+    runs = len(config.schemes) * config.seeds
+    each = "" if runs == 1 else f" {runs} trainings, one after another;"
+    return [
+        "#!/usr/bin/env bash",
+        f"# Trains {comment(name)} with {launcher}:{each} started again, it goes on where it was.",
+        f"# Written by `apw train --launch {launcher}`; recipe.toml holds the configuration.",
+        *(f"# {comment(note)}" for note in notes),
+        "set -euo pipefail",
+        'here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)',
+    ]
+
+
+def comment(text: str) -> str:
+    """Text that cannot end a comment."""
+    return " ".join(text.split())
+
+
+def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write the files into a folder, scripts executable.
+
+    Raises:
+        FileExistsError: The folder holds another file of such a name.
+    """
+    for name, text in files.items():
+        path = folder / name
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise FileExistsError(f"{path} exists and differs; name another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in files.items():
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        if path.suffix == ".sh":
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        paths.append(path)
+    return paths

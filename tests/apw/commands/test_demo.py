@@ -34,7 +34,8 @@ def test_every_arm_leaves_a_run_and_figures(folder: Path) -> None:
     assert drawn == {
         "llm/entropy.png", "llm/negative_groups.png", "sim/entropy.png",
         "sim/negative_groups.png", "sim/pass_at_k.png", "theory/finite_weights.png",
-        "theory/lens.png", "theory/logit_updates.png", "theory/weights.png", "theory/optimal_weights.png", "theory/excess_time.png",
+        "theory/lens.png", "theory/logit_updates.png", "theory/weights.png",
+        "theory/optimal_weights.png", "theory/excess_time.png",
         "sim/convergence.png", "sim/time_to_target.png", "llm/training.png",
     }  # fmt: skip
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 from figures.picture import Picture
 from figures.style import WIDE, Theme, accent, in_order, new_figure, optimum, title
+from theory.intervals import interval_over_seeds
 from theory.optimal import optimal_weight
-from theory.verdicts import Finding, bootstrap_interval
+from theory.verdicts import Finding
 
 SETTINGS = {
     "from scratch": ("A4", 0.01, "rule-from-scratch"),
@@ -77,7 +78,7 @@ def arms_table(
         for series, scheme, values in logs:
             if len(values):
                 clipped = np.clip(values, -np.log(CEILING), np.log(CEILING))
-                low, high = bootstrap_interval(clipped)
+                low, high = interval_over_seeds(clipped)
                 mean = float(np.mean(clipped))
                 numbers = (float(np.exp(x)) for x in (mean, low, high))
                 rows.append((setting, series, scheme, *numbers, len(clipped)))

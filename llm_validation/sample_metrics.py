@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from llm_validation.outcomes import Outcome
-from theory.pass_at_k import bootstrap_interval, pass_at_k_table
+from theory.intervals import interval_over_problems
+from theory.pass_at_k import pass_at_k_table
 
 SAMPLE_COLUMNS = ("problem", "sample", "gold", "response", "outcome", "tokens", "truncated",
                   "entropy", "log_probability", "level", "metadata")  # fmt: skip
@@ -140,7 +141,7 @@ def _means(
         means = known.groupby("problem", sort=True)["value"].mean().to_numpy(copy=True)
         if not len(means):
             continue
-        low, high = bootstrap_interval(means, generator, level=level, resamples=resamples)
+        low, high = interval_over_problems(means, generator, level=level, resamples=resamples)
         rows.append({"group": group, "metric": metric, "k": 0, "estimate": means.mean(),
                      "low": float(low), "high": float(high), "problems": len(means)})  # fmt: skip
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from theory.verdicts import bootstrap_interval
+from theory.intervals import interval_over_seeds
 
 CLOCK_METRICS = {
     "updates": "updates",
@@ -57,7 +57,7 @@ def time_to_target(
     rows = []
     for (scheme, clock), group in times.groupby(["scheme", "clock"], sort=False):
         values = group["time"].to_numpy()
-        low, high = bootstrap_interval(values, level=level)
+        low, high = interval_over_seeds(values, level=level)
         base = times[(times["scheme"] == reference) & (times["clock"] == clock)]
         paired = group.merge(base, on="seed", suffixes=("", "_reference"))
         ratio = paired_ratio(
@@ -131,7 +131,7 @@ def paired_ratio(
     with np.errstate(divide="ignore"):
         logs = np.log(times[kept] / reference[kept])
     with np.errstate(invalid="ignore"):
-        low, high = bootstrap_interval(logs, level=level)
+        low, high = interval_over_seeds(logs, level=level)
         return float(np.exp(np.mean(logs))), float(np.exp(low)), float(np.exp(high))
 
 

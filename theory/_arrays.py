@@ -11,6 +11,9 @@ import numpy as np
 Array = Any
 """A NumPy array, a JAX array or a torch tensor; Python numbers and lists become NumPy float64."""
 
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+"""A NumPy array of float64."""
+
 
 def as_array(values: Array) -> Array:
     """Return ``values`` unchanged if it is an array of a known kind, else as NumPy float64.

@@ -11,9 +11,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from theory._arrays import Array, as_floating, check_interval, namespace
-
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+from theory._arrays import Array, Floats, as_floating, check_interval, namespace
 
 _CHUNK = 2**20  # binomial probabilities held at a time: 8 MiB in float64
 

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import integrate
 from scipy.special import expit, logit
 
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+from theory._arrays import Floats
 
 _RELATIVE = 1e-10
 _PANEL = 4.0  # width in logit ρ; the nearest singularity of expit is at a distance of π

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from theory._arrays import Array
+from theory._arrays import Array, Floats
 from theory._binomial import (
-    Floats,
     binomial_expectation,
     binomial_probabilities,
     check_group_size,

@@ -20,7 +20,7 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit, logit
 
 from theory import lens
-from theory._binomial import Floats
+from theory._arrays import Floats
 from theory.advantages import group_advantages
 from theory.crossover import crossover
 from theory.finite_group import expected_weight

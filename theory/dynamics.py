@@ -16,8 +16,8 @@ import numpy as np
 from scipy import integrate, optimize
 from scipy.special import expit, logit
 
-from theory._arrays import Array, as_floating, check_interval, namespace
-from theory._quadrature import Floats, integrate_success
+from theory._arrays import Array, Floats, as_floating, check_interval, namespace
+from theory._quadrature import integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.schemes import Scheme, resolve
 

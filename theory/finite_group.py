@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theory._arrays import Array, check_interval
-from theory._binomial import Floats, binomial_expectation, binomial_expectation_of
+from theory._arrays import Array, Floats, check_interval
+from theory._binomial import binomial_expectation, binomial_expectation_of
 from theory._options import Option
 from theory.schemes import Scheme, resolve
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from theory._arrays import check_interval
-from theory._binomial import Floats, check_group_size
+from theory._arrays import Floats, check_interval
+from theory._binomial import check_group_size
 from theory._options import Option
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.finite_group import moments

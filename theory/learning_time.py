@@ -33,8 +33,7 @@ import math
 import numpy as np
 from scipy.special import expit, logit
 
-from theory._arrays import Array
-from theory._binomial import Floats
+from theory._arrays import Array, Floats
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.finite_group import moments

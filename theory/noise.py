@@ -22,8 +22,8 @@ import math
 
 import numpy as np
 
-from theory._arrays import Array
-from theory._binomial import Floats, binomial_probabilities, check_group_size
+from theory._arrays import Array, Floats
+from theory._binomial import binomial_probabilities, check_group_size
 from theory._options import Option
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.pass_rates import PassRates, as_pass_rates

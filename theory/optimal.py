@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from theory._arrays import Array, as_floating, check_interval
-from theory._quadrature import Floats, Integrals, integrate_success
+from theory._arrays import Array, Floats, as_floating, check_interval
+from theory._quadrature import Integrals, integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import (
     Dynamics,

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-Floats = npt.NDArray[np.float64]
-_ATTEMPTS_AT_ONCE = 4_000_000  # numbers of a bootstrap held in memory at a time
+from theory._arrays import Floats
+from theory.intervals import interval_over_problems
 
 
 def pass_at_k(samples: npt.ArrayLike, correct: npt.ArrayLike, k: npt.ArrayLike) -> Floats:
@@ -83,58 +83,6 @@ def pass_at_k_variance(samples: int, success: npt.ArrayLike, k: int) -> Floats:
     return np.asarray(variances, dtype=np.float64).reshape(rho.shape)
 
 
-def bootstrap_interval(
-    values: npt.ArrayLike,
-    generator: np.random.Generator,
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval of the mean over problems.
-
-    Problems are drawn with replacement, all columns of a problem together.
-
-    Args:
-        values: One row per problem, shape (problems, ...), such as estimates of pass@k.
-        generator: Source of randomness.
-        level: Coverage, in (0, 1).
-        resamples: Number of resamples, at least 1.
-
-    Returns:
-        Lower and upper ends, shape (...,).
-
-    Raises:
-        ValueError: No problems, values that are not finite, or a level outside (0, 1).
-
-    Source: Efron's percentile interval; theory.md section 7 (bootstrap over problems).
-
-    >>> low, high = bootstrap_interval([0.0, 1.0] * 50, np.random.default_rng(0))
-    >>> bool(0.35 < low < 0.5 < high < 0.65)
-    True
-    """
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim < 1 or table.shape[0] < 1:
-        raise ValueError("values must have shape (problems, ...) with at least one problem")
-    if not np.all(np.isfinite(table)):
-        raise ValueError("values must be finite numbers, one estimate per problem")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1); got {level:g}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1; got {resamples}")
-    problems = table.shape[0]
-    flat = table.reshape(problems, -1)
-    chunk = max(1, _ATTEMPTS_AT_ONCE // problems)
-    means = []
-    for first in range(0, resamples, chunk):
-        rows = min(chunk, resamples - first)
-        # How often each problem is drawn is all that a mean needs.
-        draws = generator.multinomial(problems, np.full(problems, 1 / problems), size=rows)
-        means.append(draws @ flat / problems)
-    ends = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    low, high = ends.reshape((2, *table.shape[1:]))
-    return low, high
-
-
 @dataclasses.dataclass(frozen=True)
 class PassAtKTable:
     """Mean pass@k over problems, with bootstrap intervals.
@@ -189,7 +137,7 @@ def pass_at_k_table(
         The table, one row per k.
 
     Raises:
-        ValueError: As :func:`pass_at_k` and :func:`bootstrap_interval`.
+        ValueError: As :func:`pass_at_k` and :func:`theory.intervals.interval_over_problems`.
 
     Source: theory.md section 7.
 
@@ -205,7 +153,7 @@ def pass_at_k_table(
         k = 2 ** np.arange(int(np.log2(max(float(n.min()), 1))) + 1)
     attempts = np.atleast_1d(np.asarray(k))
     values = pass_at_k(n[:, None], c[:, None], attempts)
-    low, high = bootstrap_interval(values, generator, level=level, resamples=resamples)
+    low, high = interval_over_problems(values, generator, level=level, resamples=resamples)
     return PassAtKTable(
         k=attempts.astype(np.int64),
         estimate=values.mean(axis=0),

@@ -8,9 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit, logit, roots_jacobi
 
-from theory._arrays import Array, check_interval
-
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+from theory._arrays import Array, Floats, check_interval
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,8 +27,7 @@ from scipy import optimize
 from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit, logit
 
-from theory._arrays import Array
-from theory._binomial import Floats
+from theory._arrays import Array, Floats
 from theory.clocks import Clock
 from theory.dynamics import Dynamics, Weight, weight_function
 from theory.optimal import BudgetDensity, OptimalWeight, optimal_weight

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
+
+from theory.intervals import interval_over_seeds
 
 Verdict = Literal["confirmed", "refuted", "inconclusive"]
 Relation = Literal["near", "above", "below"]
@@ -20,8 +22,6 @@ Rule = Literal["all", "primary", "any"]
 
 LEAST_SEEDS = 5
 """Fewer samples than these decide nothing in a full run, unless the check is exact."""
-
-_RESAMPLES = 4000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -345,44 +345,13 @@ def _of_regimes(
     return Finding(id, claim, _joined(checks, rule, quick), checks, regimes, quick, rule)
 
 
-def bootstrap_interval(
-    values: np.ndarray,
-    *,
-    level: float = 0.95,
-    statistic: Callable[..., np.ndarray] = np.mean,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic over seeds, with a fixed generator.
-
-    Args:
-        values: One value per seed, shape (seeds,); infinities stay infinities.
-        level: Coverage.
-        statistic: Reduces the last axis, called with ``axis=-1``.
-
-    Returns:
-        Lower and upper end; both the value itself for a single seed.
-
-    Source: Efron and Tibshirani (1993), percentile interval.
-
-    >>> bootstrap_interval(np.array([1.0, 1.0]))
-    (1.0, 1.0)
-    """
-    values = np.asarray(values, dtype=float)
-    generator = np.random.default_rng(20260211)
-    picks = generator.integers(values.size, size=(_RESAMPLES, values.size))
-    samples = np.sort(statistic(values[picks], axis=-1))
-    # Order statistics rather than interpolation: ∞ − ∞ would be NaN.
-    tail = (1 - level) / 2
-    low, high = samples[int(tail * _RESAMPLES)], samples[-1 - int(tail * _RESAMPLES)]
-    return float(low), float(high)
-
-
 def _summary(samples: Sequence[float], level: float) -> tuple[float, float, float]:
     values = np.asarray(samples, dtype=float)
     if not values.size or np.isnan(values).any():
         return (math.nan,) * 3
     with np.errstate(invalid="ignore"):  # ∞ − ∞
         mean = float(np.mean(values))
-        return (mean, *bootstrap_interval(values, level=level))
+        return (mean, *interval_over_seeds(values, level=level))
 
 
 def _finite(value: Any) -> Any:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from apw.runs import read_config
 from sim.summary import CLOCK_METRICS, time_to_target
-from theory.verdicts import bootstrap_interval
+from theory.intervals import interval_over_seeds
 
 COLUMNS = (
     "run", "scheme", "learning_rate", "at_edge", "metric", "step", "clock", "mean", "low", "high",
@@ -79,7 +79,7 @@ def _curves(claim: str, metrics: pd.DataFrame) -> pd.DataFrame:
     chosen = metrics[metrics["step"].isin(kept)]
     for (scheme, metric, step), group in chosen.groupby(["scheme", "metric", "step"], sort=False):
         values = group["value"].to_numpy()
-        low, high = bootstrap_interval(values)
+        low, high = interval_over_seeds(values)
         rows.append(
             {
                 "scheme": scheme, "metric": metric, "step": step, "mean": values.mean(),

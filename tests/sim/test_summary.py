@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from sim.summary import crossing, paired_ratio, time_to_target
-from theory.verdicts import bootstrap_interval
 
 
 def table(paths):
@@ -54,16 +53,6 @@ def test_ratio_with_one_side_missing_is_infinite_or_zero_not_nan():
     assert paired_ratio(np.array([np.inf, np.inf]), np.array([1.0, 2.0]))[0] == np.inf
     assert paired_ratio(np.array([1.0]), np.array([np.inf]))[0] == 0.0
     assert np.isnan(paired_ratio(np.array([np.inf]), np.array([np.inf]))[0])
-
-
-def test_bootstrap_interval_covers_the_mean_about_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(200):
-        low, high = bootstrap_interval(generator.standard_normal(20))
-        covered += low <= 0 <= high
-    # Nominal 190 of 200; the percentile bootstrap of 20 values undercovers a little.
-    assert 175 <= covered <= 199
 
 
 @pytest.mark.parametrize(

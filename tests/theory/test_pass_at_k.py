@@ -1,4 +1,4 @@
-"""Pass@k: unbiasedness by enumeration, exact binomials, variance, bootstrap, refusals."""
+"""Pass@k: unbiasedness by enumeration, exact binomials, variance, refusals."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from theory.pass_at_k import bootstrap_interval, pass_at_k, pass_at_k_table, pass_at_k_variance
+from theory.pass_at_k import pass_at_k, pass_at_k_table, pass_at_k_variance
 
 
 def exact(n, c, k):
@@ -95,39 +95,6 @@ def test_variance_falls_with_samples_to_the_delta_methods_value():
     )
 
 
-def test_bootstrap_interval_agrees_with_scipys():
-    values = np.random.default_rng(0).beta(0.5, 1, 80)
-    low, high = bootstrap_interval(values, np.random.default_rng(1), level=0.9)
-    reference = stats.bootstrap(
-        (values,), np.mean, confidence_level=0.9, method="percentile",
-        n_resamples=10_000, random_state=np.random.default_rng(2),
-    ).confidence_interval  # fmt: skip
-    # Ends are order statistics of 10,000 draws: their error is a few percent of the spread.
-    spread = values.std() / np.sqrt(80)
-    assert abs(low - reference.low) < 0.1 * spread
-    assert abs(high - reference.high) < 0.1 * spread
-
-
-def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(300):
-        low, high = bootstrap_interval(generator.random(60), generator, level=0.9, resamples=500)
-        covered += low <= 0.5 <= high
-    assert 0.84 < covered / 300 < 0.95  # 0.9 within three standard errors
-
-
-def test_bootstrap_resamples_whole_problems_repeatably_and_in_pieces(monkeypatch):
-    values = np.random.default_rng(0).random((20, 3))
-    values[:, 2] = values[:, 0]
-    low, high = bootstrap_interval(values, np.random.default_rng(1), resamples=400)
-    assert low.shape == high.shape == (3,)
-    assert low[0] == low[2]
-    monkeypatch.setattr("theory.pass_at_k._ATTEMPTS_AT_ONCE", 20 * 7)
-    pieces = bootstrap_interval(values, np.random.default_rng(1), resamples=400)
-    np.testing.assert_allclose(pieces, (low, high), rtol=1e-12)
-
-
 def test_table_reports_means_over_problems_at_powers_of_two():
     correct = np.array([0, 1, 16, 3])
     table = pass_at_k_table(16, correct, np.random.default_rng(0), resamples=200)
@@ -156,10 +123,6 @@ def test_table_reports_means_over_problems_at_powers_of_two():
         (lambda: pass_at_k([4, 4], [1, 1, 1], 1), "must broadcast"),
         (lambda: pass_at_k_variance(4, 1.5, 2), r"success must lie in \[0, 1\]; got 1.5"),
         (lambda: pass_at_k_variance(4, 0.5, 8), "k must be at most the number of samples"),
-        (lambda: bootstrap_interval([], np.random.default_rng(0)), "at least one problem"),
-        (lambda: bootstrap_interval([np.nan], np.random.default_rng(0)), "must be finite"),
-        (lambda: bootstrap_interval([1.0], np.random.default_rng(0), level=1), r"lie in \(0, 1\)"),
-        (lambda: bootstrap_interval([1.0], np.random.default_rng(0), resamples=0), "at least 1"),
         (lambda: pass_at_k_table(4, [], np.random.default_rng(0)), "correct must have shape"),
     ],
 )

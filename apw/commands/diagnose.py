@@ -325,10 +325,10 @@ def _size_words(data: dict[str, Any]) -> str:
     words = f"{data['responses']:,} responses in {data['groups']:,} groups of {usual}"
     strange = []
     if data["smaller_groups"]:
-        strange.append(f"{data['smaller_groups']:,} are smaller")
+        strange.append(f"{data['smaller_groups']:,} smaller")
     if data["larger_groups"]:
         strange.append(
-            f"{data['larger_groups']:,} are larger (a prompt drawn twice at a step is one group)"
+            f"{data['larger_groups']:,} larger (a prompt drawn twice at a step is one group)"
         )
     if strange:
         words += f", of which {listed(strange)}"
@@ -351,8 +351,8 @@ def _notes(reading: Reading, data: dict[str, Any]) -> list[str]:
         )
     if reading.unusable:
         notes.append(
-            f"{reading.unusable:,} responses have no usable log-probability; LENS, confidence and "
-            "entropy leave them out."
+            f"Responses without a usable log-probability: {reading.unusable:,}; LENS, confidence "
+            "and entropy leave them out."
         )
     if reading.broken:
         notes.append(

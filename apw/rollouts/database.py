@@ -163,12 +163,14 @@ def csv_header(link: Path, file: RolloutFile) -> tuple[list[str], str]:
             raise ValueError(f"{file.path}: CSV may be compressed with gzip, and not otherwise")
         packed = file.compression == "gzip"
         opened: Callable[..., Any] = gzip.open if packed else open
-        with opened(link, "rt", encoding="utf-8-sig", newline="") as stream:
+        with opened(link, "rt", encoding="utf-8-sig", errors="replace", newline="") as stream:
             line = stream.readline(_LONGEST_LINE)
             separator = max(",\t;|", key=line.count)
             stream.seek(0)
             names = next(csv.reader(stream, delimiter=separator), [])
-    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+            if any("\ufffd" in name for name in names):
+                raise csv.Error("its first line is not UTF-8")
+    except (csv.Error, EOFError, gzip.BadGzipFile) as error:
         raise ValueError(f"{file.path} is no CSV text: {error}") from error
     if not names:
         raise ValueError(f"{file.path} is empty")

@@ -93,7 +93,7 @@ class Place:
     Attributes:
         file: The file.
         row: Number of the row in the file, from 1, header and blank lines not counted, or the
-            number of the line.
+            number of the line, a line break inside quotes not counted.
         unit: ``row`` or ``line``: lines of CSV that cannot be split are no rows.
         status: What is wrong.
         value: The reward as it stands there, or the line, its first characters.

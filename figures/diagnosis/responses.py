@@ -191,7 +191,8 @@ def lens_sums(groups: Groups, scheme: Scheme) -> pd.DataFrame:
         keys = {"step": groups.step[alike], "size": size, "correct": correct[alike], "groups": 1}
         tables.append(pd.DataFrame({**keys, **joined}))
     if not tables:
-        return pd.DataFrame(columns=[*_LENS_KEYS, *_LENS_VALUES], dtype=np.float64)
+        types = dict.fromkeys(_LENS_KEYS, "int64") | dict.fromkeys(_LENS_VALUES, "float64")
+        return pd.DataFrame(columns=list(types)).astype(types)
     return add_response_sums(tables, ["step", "size", "correct"])
 
 

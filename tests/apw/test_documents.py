@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import json
 import re
 import shlex
 import tomllib
@@ -16,6 +17,7 @@ import pytest
 
 from apw.command_line import parse
 from apw.commands.demo import Options as DemoOptions
+from apw.commands.reproduce import Options as ReproduceOptions
 from apw.main import COMMANDS, main
 from apw.runs import Run
 from sim.config import SimulationConfig, to_dict
@@ -49,10 +51,12 @@ def test_shown_output_is_what_the_command_prints(
 
 
 @pytest.mark.parametrize("text", blocks("python"))
-def test_python_runs(text: str) -> None:
+def test_python_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with contextlib.redirect_stdout(io.StringIO()) as output:
         exec(compile(text, "document", "exec"), {})
-    assert output.getvalue() or "print" not in text
+    written = any(tmp_path.iterdir())
+    assert output.getvalue() or written or "print" not in text
 
 
 SHELL_LINES = sorted(
@@ -107,6 +111,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pass-rates.txt").write_text("0\n0.125\n0.5\n")
     rollouts = ("1,a,1", "1,a,0", "1,b,0", "1,b,0", "2,a,1", "2,a,1", "2,b,1", "2,b,0")
     (tmp_path / "rollouts.csv").write_text("\n".join(("step,prompt_id,reward", *rollouts)))
+    (tmp_path / "graded.csv").write_text("prompt,reward\na,0.2\na,0.7\nb,1\nb,0\n")
     (tmp_path / "results" / "claims").mkdir(parents=True)
     for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +120,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                       ("from-scratch", "sim"),
                       ("train/smollm2-math-cpu", "llm")):  # fmt: skip
         _finished_run(tmp_path / "results" / name, arm)
+    _training_logs(tmp_path)
 
 
 def _finished_run(path: Path, arm: str) -> None:
@@ -124,6 +130,20 @@ def _finished_run(path: Path, arm: str) -> None:
             clocks = {"updates": step, "clock/effective": step, "success": 0.5 * step}
             run.log(scheme="grpo", seed=seed, step=step, reward=0.5, **clocks)
     run.finish()
+
+
+def _training_logs(folder: Path) -> None:
+    """Rollouts as verl and TRL log them, and samples of an evaluation."""
+    verl = [{"input": "p", "output": "o", "score": score, "step": 1} for score in (0.0, 1.0)]
+    (folder / "rollouts").mkdir()
+    (folder / "rollouts" / "1.jsonl").write_text("\n".join(map(json.dumps, verl)))
+    trl = {"step": 1, "prompt": "p", "completion": "c", "correct": [1.0, 0.0], "advantage": 0.0}
+    (folder / "results" / "mine" / "completions").mkdir()
+    pd.DataFrame(trl).to_parquet(folder / "results/mine/completions/completions_00001.parquet")
+    samples = {"problem": 0, "sample": [0, 1], "outcome": ["correct", "wrong"], "truncated": False,
+               "response": "r", "tokens": 4, "log_probability": -0.5}  # fmt: skip
+    (folder / "results" / "mine-evaluation").mkdir()
+    pd.DataFrame(samples).to_parquet(folder / "results" / "mine-evaluation" / "samples.parquet")
 
 
 @pytest.mark.parametrize("line", SHELL_LINES)
@@ -140,6 +160,8 @@ def test_every_command_line_runs(
         assert named is None or named[1] in extras["optional-dependencies"]
     elif words[:2] == ["apw", "demo"]:  # tests/apw/commands/test_demo.py runs it
         assert parse(DemoOptions, words[2:], command="demo")
+    elif words[:2] == ["apw", "reproduce"]:  # tests/apw/commands/test_reproduce.py runs it
+        assert parse(ReproduceOptions, words[2:], command="reproduce")
     else:
         assert words[0] == "apw"
         again = ["--overwrite"] if words[1] in ("simulate", "train", "evaluate") else []

@@ -1,0 +1,175 @@
+"""``apw diagnose`` from a table to its answer, the files it writes and the call it ends in."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apw.main import main
+
+SIZE = 8
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(3)
+    steps, prompts = 6, 20
+    rate = np.repeat(generator.beta(0.6, 1.5, (steps, prompts)).ravel(), SIZE)
+    rows = rate.size
+    length = generator.integers(3, 30, rows)
+    log_prob = -length * generator.gamma(4, 0.1, rows)
+    frame = pd.DataFrame(
+        {
+            "step": np.repeat(np.arange(steps), prompts * SIZE),
+            "prompt_id": np.repeat(np.tile(np.arange(prompts), steps), SIZE),
+            "reward": (generator.random(rows) < rate).astype(int),
+            "response": [f"answer {n}" for n in generator.integers(0, 40, rows)],
+            "length": length,
+            "log_prob": log_prob,
+            "sampler_log_prob": log_prob + generator.normal(0, 0.05, rows),
+        }
+    )
+    path = tmp_path / "rollouts.parquet"
+    frame.to_parquet(path)
+    return path
+
+
+def ask(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    assert main(["diagnose", "--json", "--threads", "1", *map(str, words)]) == 0
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert main(["diagnose", *map(str, words)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+def test_the_answer_is_that_of_pandas(capsys: pytest.CaptureFixture[str], table: Path) -> None:
+    answer = ask(capsys, table)
+    frame = pd.read_parquet(table)
+    rates = frame.groupby(["step", "prompt_id"])["reward"].mean()
+    assert (answer["groups"], answer["responses"], answer["usual_group"]) == (120, 960, SIZE)
+    whole = answer["overall"]
+    assert whole["pass_rate"] == frame["reward"].mean()
+    assert whole["all_wrong"] == (rates == 0).mean()
+    assert whole["untaught"] == rates.isin([0, 1]).mean()
+    delta = frame["log_prob"] - frame["sampler_log_prob"]
+    assert whole["k3"] == pytest.approx((np.exp(delta) - 1 - delta).mean(), rel=1e-9)
+    assert whole["entropy"] == pytest.approx(-frame["log_prob"].sum() / frame["length"].sum())
+    assert {row["scheme"] for row in answer["mass"]} >= {"grpo", "sqrt_r", "lens"}
+    assert [row["step"] for row in answer["steps"]] == list(range(6))
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "dapo", "lens", "plateau_r:threshold=0.3"])
+@pytest.mark.parametrize("out", [False, True])
+def test_the_call_it_ends_in_runs(
+    capsys: pytest.CaptureFixture[str], table: Path, tmp_path: Path, out: bool, scheme: str
+) -> None:
+    # A folder whose name a shell would take apart.
+    words = ["--out", tmp_path / "my results"] if out else []
+    call = shlex.split(ask(capsys, table, "--scheme", scheme, *words)["advise"])
+    assert call[:2] == ["apw", "advise"]
+    assert ("--rates" in call) == out
+    assert ("until_mixed" in call) == (scheme == "dapo")
+    assert main([*call[1:], "--json"]) == 0
+    advice = json.loads(capsys.readouterr().out)
+    assert advice["group_size"] == SIZE
+    if out:
+        assert advice["prompts"] == 20
+
+
+def test_it_writes_tables_summary_and_picture(
+    capsys: pytest.CaptureFixture[str], table: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    answer = ask(capsys, table, "--out", out)
+    assert sorted(answer["written"]) == sorted(str(path) for path in out.iterdir())
+    steps = pd.read_csv(out / "steps.csv")
+    assert steps["groups"].tolist() == [20] * 6
+    mass = pd.read_csv(out / "mass.csv").groupby(["step", "scheme"])["share"].sum()
+    assert mass.to_numpy() == pytest.approx(1)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["overall"] == answer["overall"]
+    rates = pd.read_csv(out / "pass_rates.csv")
+    assert rates["pass_rate"].tolist() == pytest.approx(
+        (rates["correct"] / rates["responses"]).tolist()
+    )
+    assert (out / "diagnosis.png").stat().st_size > 10_000
+
+
+def test_what_was_done_to_the_data_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "prompt,reward,log_prob,length\np,1,-1,2\np,-1,,2\np,-1,-3,2\nq,-1,-1,1\nq,\x1b[31m,-1,1\n"
+    )
+    assert main(["diagnose", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "a table; prompt ← prompt, reward ← reward, log_prob ← log_prob, length" in printed
+    assert "There is no column of steps (--step)" in printed
+    assert "Rewards are −1 and 1 and were taken for 0 and 1" in printed
+    assert "Responses without a usable log-probability: 1;" in printed
+    assert "1 of 5 rows were left out: 1 with a reward that is no number" in printed
+    assert r"row 5: with a reward that is no number: '\x1b[31m'" in printed
+    assert "\x1b" not in printed
+    assert "of which 1 smaller" in printed or "of which 1 larger" in printed
+
+
+def test_thresholds_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "graded.csv"
+    path.write_text("prompt,reward\np,0.7\np,0.2\np,1\n")
+    assert "--threshold 0.5" in complaint(capsys, path)
+    assert main(["diagnose", str(path), "--threshold", "0.5"]) == 0
+    assert (
+        "Rewards of 0.5 and more count as correct; 2 of 3 were neither" in capsys.readouterr().out
+    )
+
+
+def test_solved_prompts_end_without_a_call(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "solved.csv"
+    path.write_text("prompt,reward\n" + "p,1\n" * 16)
+    assert ask(capsys, path)["advise"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--scheme", "ppo"], "critic's values"),
+        (["--scheme", "grop"], "unknown scheme 'grop'"),
+        (["--scheme", "lens"], "lens needs log-probabilities and lengths"),
+        (["--every", "0"], "every must be at least 1"),
+        (["--memory", "0"], "memory must be at least 0.1"),
+        (["--threads", "0"], "threads must be at least 1"),
+        (["--reward", "rewrad"], "no column 'rewrad' (--reward); it has: prompt, reward"),
+        (["--reward", "prompt"], "none of the 2 rows"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("prompt,reward\np,1\np,0\n")
+    error = complaint(capsys, path, *words)
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_no_paths_and_no_rows_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "name at least one file" in complaint(capsys)
+    path = tmp_path / "header.csv"
+    path.write_text("prompt,reward\n")
+    assert "holds no rows" in complaint(capsys, path)

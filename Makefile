@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: test-ray help install demo test test-vllm test-verl lint types smollm2 bench lock clean
+.PHONY: test-ray help install demo reproduce test test-vllm test-verl lint types smollm2 bench lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -21,6 +21,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: $(STAMP)   ## theory, simulation and a small language model in under ten minutes
 	$(BIN)/apw demo
+
+reproduce: $(STAMP)  ## every claim tried anew within the hour; stopped, the same command goes on
+	$(BIN)/apw reproduce
 
 test: $(STAMP) lint types  ## tests, doctests, lint and types
 	$(BIN)/python -m pytest -n 2 --doctest-modules theory sim llm_validation figures apw tests

@@ -22,6 +22,7 @@ class Section:
     Attributes:
         title: Heading.
         what: What was computed, one paragraph each.
+        html: A fragment of HTML that follows, put in as it is.
         findings: What it shows, one sentence or two each.
         pictures: Figures with their captions.
         table: Numbers, or none.
@@ -32,6 +33,7 @@ class Section:
 
     title: str
     what: Sequence[str]
+    html: str = ""
     findings: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
     table: pd.DataFrame | None = None
@@ -52,6 +54,7 @@ def write_report(
     summary: Sequence[str],
     sections: Sequence[Section],
     environment: Mapping[str, Any],
+    head: str = "",
 ) -> None:
     """Write a report.
 
@@ -61,6 +64,7 @@ def write_report(
         summary: Opening paragraphs.
         sections: What follows.
         environment: What it was run with, as in ``environment.json``.
+        head: Further style sheets, as HTML put in as it is.
     """
     body = "\n".join(_section(section) for section in sections)
     contents = "\n".join(
@@ -79,6 +83,7 @@ def write_report(
 <link rel="icon" href="data:,">
 <style>
 {style}</style>
+{head}
 </head>
 <body>
 <header>
@@ -108,6 +113,8 @@ def _section(section: Section) -> str:
         f'<h2 id="{section.anchor}">{_text(section.title)}</h2>',
         _paragraphs(section.what),
     ]
+    if section.html:
+        parts.append(section.html)
     if section.findings:
         items = "\n".join(f"<li>{_text(finding)}</li>" for finding in section.findings)
         parts.append(f'<ul class="findings">\n{items}\n</ul>')
@@ -123,13 +130,18 @@ def _section(section: Section) -> str:
 
 
 def _picture(picture: Picture) -> str:
-    return f"""<figure>
+    return f"""<figure id="{figure_anchor(picture)}">
 <picture>
 <source media="(prefers-color-scheme: dark)" srcset="{picture.data_address("dark")}">
 <img src="{picture.data_address("light")}" alt="{_text(picture.alternative)}">
 </picture>
 <figcaption><b>{_text(picture.title)}.</b> {_text(picture.caption)}</figcaption>
 </figure>"""
+
+
+def figure_anchor(picture: Picture) -> str:
+    """Identifier of a picture on a page."""
+    return f"figure-{picture.name}"
 
 
 def _table(table: pd.DataFrame, caption: str) -> str:

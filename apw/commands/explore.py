@@ -1,0 +1,56 @@
+"""``apw explore``: a page to pick a problem on and see weights, excess times, finite groups."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from apw.command_line import Answer, parse
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Write a page that opens in any browser, from disk, and computes as its controls are moved."""
+
+    out: Path = Path("results/explorer.html")
+    """The file; one that is there is replaced."""
+
+    start: float = 0.01
+    """Success probability at the start, ρ₀, from 0.0001 to 0.95; the page can change it."""
+
+    target: float = 0.9
+    """Success probability to reach, from 0.001 to 0.999; the page can change it."""
+
+    group_size: int = 16
+    """Responses in a group, M, from 2 to 256; the page can change it."""
+
+    clock: Literal["effective", "regular", "affine", "any_success", "mixed_group"] = "effective"
+    """What is counted; the page can change it."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        """Check what the page could not show."""
+        if not 1e-4 <= self.start <= 0.95:
+            raise ValueError(f"--start must lie between 0.0001 and 0.95; got {self.start}")
+        if not self.start < self.target <= 0.999:
+            raise ValueError(
+                f"--target must lie above --start and be at most 0.999; got {self.target}"
+            )
+        if not 2 <= self.group_size <= 256:
+            raise ValueError(f"--group-size must lie between 2 and 256; got {self.group_size}")
+
+
+def main(arguments: Sequence[str]) -> Answer:
+    """Run ``apw explore``."""
+    options = parse(Options, arguments, command="explore")
+    from figures.explorer import write_explorer
+
+    write_explorer(
+        options.out, start=options.start, target=options.target, group_size=options.group_size,
+        clock=options.clock,
+    )  # fmt: skip
+    return Answer({"page": str(options.out)}, f"Open {options.out} in a browser.")

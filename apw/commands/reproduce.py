@@ -1,0 +1,235 @@
+"""``apw reproduce``: every claim tried anew within the hour, in one report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apw.command_line import Answer, parse
+from apw.runs import is_run, read_config
+
+if TYPE_CHECKING:
+    from figures.report import Section
+    from llm_validation.config import TrainConfig
+    from llm_validation.evidence.arms import Arm
+
+    Training = tuple[Arm, dict[str, TrainConfig]]
+    """An arm of the language model, and the configurations of its run folders."""
+
+SCHEMES = {
+    "rule-post-sft": (
+        "grpo", "linear_r", "sqrt_r", "uniform_r", "lens", "psr", "nsr", "w_reinforce",
+    ),
+    "rule-from-scratch": (
+        "grpo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens",
+    ),
+}  # fmt: skip
+"""Arm of the language model → those of its schemes that a claim is about."""
+
+QUICK_CLAIMS = ("A1", "A2", "O1", "O2")
+"""Claims whose simulations take seconds."""
+
+QUICK_TRAINING = {"steps": 8, "measure_every": 2, "warm_up_steps": 40}
+"""Changes to the language model's configuration that make it a matter of seconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Try every claim anew: theory, the simulator's short versions, a tiny language model.
+
+    Takes most of an hour on two CPU cores. If it is stopped, the same command goes on where it was.
+    """
+
+    out: Path | None = None
+    """Folder for runs, figures and report.html; results/reproduce by default, with --quick
+    results/reproduce-quick."""
+
+    quick: bool = False
+    """Show the way in a minute or two: four claims simulated, a few steps of training under one
+    seed. Decides little, and says so."""
+
+    claims: tuple[str, ...] = ()
+    """Claims that the simulator tries; all it can by default."""
+
+    arms: tuple[str, ...] = ()
+    """Arms of the language model, rule-post-sft and rule-from-scratch; both by default."""
+
+    seeds: int | None = None
+    """Seeds of the language model, 5 by default; fewer decide nothing."""
+
+    no_llm: bool = False
+    """Leave the language model out."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        unknown = sorted(set(self.arms) - set(SCHEMES))
+        if unknown:
+            raise ValueError(f"--arms takes {' and '.join(SCHEMES)}; got {unknown[0]}")
+        if self.seeds is not None and self.seeds < 1:
+            raise ValueError(f"--seeds must be at least 1; got {self.seeds}")
+
+
+def main(arguments: Sequence[str]) -> Answer:
+    """Run ``apw reproduce``."""
+    options = parse(Options, arguments, command="reproduce")
+    out = options.out or Path("results/reproduce-quick" if options.quick else "results/reproduce")
+    began = time.monotonic()
+    trainings, skipped = _trainings(options, out)
+    claims = _claims(options)
+    _say("[1/4] theory: the mathematics of every claim")
+    published = _theory()
+    _say("[2/4] sim: the short versions of the simulations")
+    _simulate(out, claims)
+    _say("[3/4] llm: a tiny transformer through TRL's GRPOTrainer")
+    skipped = skipped or _train(out, trainings)
+    if skipped:
+        _say(f"      left out: {skipped}")
+    _say("[4/4] figures and report")
+    report, counts, agreement = _report(out, published, skipped, options.quick)
+    minutes = (time.monotonic() - began) / 60
+    data = {
+        "report": str(report), "verdicts": counts, "agreement": agreement, "skipped": skipped,
+        "minutes": minutes,
+    }  # fmt: skip
+    lines = [counts, agreement, f"Done in {minutes:.1f} minutes. Open {report} in a browser."]
+    return Answer(data, "\n".join(lines))
+
+
+def _claims(options: Options) -> list[str]:
+    """Claims to simulate, in the order of the ledger."""
+    from figures.ledger.runs import runnable
+
+    able = runnable("sim")
+    unknown = [id for id in options.claims if id.upper() not in able]
+    if unknown:
+        raise ValueError(f"{unknown[0]} has no simulation; claims that do: {', '.join(able)}")
+    asked = [id.upper() for id in options.claims] or (QUICK_CLAIMS if options.quick else able)
+    return [id for id in able if id in asked]
+
+
+def _trainings(options: Options, out: Path) -> tuple[list[Training], str]:
+    """What the language model is to be trained on, or why it is not, in a sentence."""
+    if options.no_llm:
+        return [], "it was not asked for"
+    from llm_validation.evidence.arms import judging
+
+    seeds = options.seeds or (1 if options.quick else 5)
+    changes = QUICK_TRAINING if options.quick else {}
+    asked = options.arms or (("rule-post-sft",) if options.quick else tuple(SCHEMES))
+    found = []
+    for arm in map(_arm, asked):
+        configs = dict(judging(arm, _picked(arm), seeds=seeds, **changes))
+        for name, config in configs.items():
+            folder = out / "llm" / name
+            if is_run(folder) and read_config(folder) != config.to_dict():
+                raise ValueError(
+                    f"{folder} holds a run with other settings; give --out another folder"
+                )
+        found.append((arm, configs))
+    return found, ""
+
+
+def _theory() -> list[Any]:
+    from figures.ledger.entries import ledger
+
+    entries = ledger()
+    found = [entry.verdicts["theory"] for entry in entries]
+    confirmed = sum(f is not None and f.verdict == "confirmed" for f in found)
+    _say(f"      {confirmed} of {sum(f is not None for f in found)} confirmed")
+    return entries
+
+
+def _simulate(out: Path, claims: Sequence[str]) -> None:
+    from figures.ledger.evidence import read_records
+    from figures.ledger.runs import run_missing
+    from figures.reproduction import CLAIMS
+
+    folder = out / CLAIMS
+    done = {id for _, id in read_records(folder / "sim")}
+    wanted = [id for id in claims if id not in done]
+    if wanted:
+        run_missing("sim", wanted, folder, quick=True, say=lambda words: _say(f"      {words}"))
+    else:
+        _say("      already there")
+
+
+def _train(out: Path, trainings: Sequence[Training]) -> str:
+    """Train what is missing; say in a sentence why there is nothing to show, if so."""
+    from figures.reproduction import EVIDENCE
+
+    try:
+        from llm_validation.evidence.claims import write_findings
+        from llm_validation.evidence.run import publish
+        from llm_validation.train import train
+
+        for _, configs in trainings:
+            for name, config in configs.items():
+                seeds = "one seed" if config.seeds == 1 else f"{config.seeds} seeds"
+                _say(f"      {name}: {len(config.schemes)} schemes, {seeds}")
+                train(config, out / "llm" / name)
+    except ImportError as error:
+        return f"{error}".rstrip(".")
+    publish(out / "llm", [arm for arm, _ in trainings], out / EVIDENCE)
+    write_findings(out / EVIDENCE)
+    return ""
+
+
+def _arm(name: str) -> Arm:
+    from llm_validation.evidence.arms import ARMS
+
+    arm = next(arm for arm in ARMS if arm.name == name)
+    return dataclasses.replace(arm, schemes=SCHEMES[name])
+
+
+def _picked(arm: Arm) -> dict[str, float]:
+    """Learning rates as the published evidence picked them, on seeds that are not used here."""
+    import llm_validation.evidence
+
+    place = Path(llm_validation.evidence.__file__).parent / arm.name / "environment.json"
+    picked = json.loads(place.read_text(encoding="utf-8"))["picked"]
+    return {scheme: float(picked[scheme]) for scheme in arm.schemes}
+
+
+def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple[Path, str, str]:
+    from tqdm import tqdm
+
+    from apw.runs import describe_environment
+    from figures.explorer import explorer_head
+    from figures.ledger.entries import counting_sentence
+    from figures.report import write_report
+    from figures.reproduction import reproduced_ledger, sections
+
+    entries = reproduced_ledger(out)
+    parts: list[Section] = sections(out, entries, published, skipped=skipped, quick=quick)
+    pictures = [picture for part in parts for picture in part.pictures]
+    for picture in tqdm(pictures, desc="figures", unit=" figure", file=sys.stderr):
+        picture.save(out / "figures")
+    report = out / "report.html"
+    counts = counting_sentence(entries)
+    write_report(
+        report,
+        title="Prompt weighting: every claim, tried anew",
+        summary=[
+            "What three papers on prompt weighting in reinforcement learning with verifiable "
+            "rewards claim, and what theory, simulation and a small language model say to it.",
+            "Every number, sentence and verdict below was computed from the results beside this "
+            "file, which loads nothing.",
+        ],
+        sections=parts,
+        environment=describe_environment(),
+        head=explorer_head(),
+    )
+    agreement = next(p.findings[0] for p in parts if p.title == "Against the published verdicts")
+    return report, counts, agreement
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,177 @@
+"""The pipeline on its shortest claims: one page, every link leads somewhere, nothing done twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sim.claims.registry
+from apw.commands import reproduce
+from apw.main import main
+from apw.runs import Run
+from figures.reproduction import reproduced_ledger
+
+CLAIMS = ["A1", "O1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("reproduce") / "out"
+    assert main(["reproduce", "--no-llm", "--claims", *CLAIMS, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("figures.picture.Picture.render", lambda *_: b"<svg/>")
+
+
+def test_the_page_is_whole_and_its_links_lead_somewhere(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    anchors = re.findall(r'\bid="([^"]+)"', page)
+    assert len(set(anchors)) == len(anchors)
+    addresses = re.findall(r'\b(?:href|src|srcset)="([^"]+)"', page)
+    for address in addresses:
+        if address.startswith("#"):
+            assert address[1:] in anchors
+        elif not address.startswith("data:"):
+            assert (folder / urllib.parse.unquote(address)).is_file(), address
+    assert {f"#claim-{id}" for id in CLAIMS} <= set(addresses)
+    assert "claims/sim/quick/O1/verdict.json" in addresses
+    assert page.index("The ledger of claims</h2>") < page.index('<div class="explorer"')
+    assert "This part was left out: it was not asked for." in page
+
+
+def test_every_verdict_of_the_page_has_a_picture(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    drawn = set(re.findall(r'<figure id="figure-([^"]+)"', text))
+    assert {"sim-claim_a1", "sim-claim_o1", "theory-lens", "all-time_to_target_arms"} <= drawn
+    assert {f"{name}.png" for name in drawn} <= {p.name for p in (folder / "figures").iterdir()}
+    for id in CLAIMS:
+        section = text[text.index(f'id="claim-{id}"') :]
+        assert f'href="#figure-sim-claim_{id.lower()}"' in section[: section.index("</section>")]
+
+
+def test_a_browser_shows_it_and_the_explorer_moves(folder: Path, browser: Any) -> None:
+    browser.open((folder / "report.html").as_uri())
+    assert browser.complaints == []
+    assert browser.run("Array.from(document.images).every((i) => i.complete && i.naturalWidth > 0)")
+    script = """(() => { const plot = document.getElementById('explorer-weights');
+        const before = Array.from(plot.data[0].y);
+        const box = document.querySelector('[name=target]');
+        box.value = '0.5'; box.dispatchEvent(new Event('input', {bubbles: true}));
+        return [before, Array.from(plot.data[0].y)]; })()"""
+    before, after = browser.run(script)
+    assert len(before) == len(after)
+    assert before != after
+    browser.open((folder / "report.html").as_uri(), width=390)
+    assert browser.run("document.documentElement.scrollWidth") <= 390
+    assert browser.complaints == []
+
+
+def test_finished_claims_are_kept_and_missing_ones_made(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    no_pictures: None,
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(folder, out)
+    (out / "claims/sim/quick/O1/verdict.json").unlink()
+    made = []
+    check_claim = sim.claims.registry.check_claim
+
+    def counted(id: str, *arguments: Any, **options: Any) -> Any:
+        made.append(id)
+        return check_claim(id, *arguments, **options)
+
+    monkeypatch.setattr(sim.claims.registry, "check_claim", counted)
+    words = ["reproduce", "--no-llm", "--claims", *CLAIMS, "--json", "--out", str(out)]
+    assert main(words) == 0
+    assert made == ["O1"]
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["skipped"] == "it was not asked for"
+    assert "2 from quick runs only" in answer["verdicts"]
+    assert main(words) == 0
+    assert made == ["O1"]
+    assert "already there" in capsys.readouterr().err
+
+
+def fake_training(config: Any, path: Path) -> None:
+    """What a training leaves: success that rises from the arm's start, sooner under Sqrt-R."""
+    run = Run.open(path, config.to_dict(), arm="llm")
+    for scheme in config.schemes:
+        for seed in config.seed_range():
+            for step in range(0, 21, 4):
+                pace = (1.5 if scheme == "sqrt_r" else 1.0) + 0.01 * seed
+                success = float(np.clip(0.4 + 0.05 * pace * step, 0, 0.95))
+                passes = {f"pass@{k}": 1 - (1 - success) ** k for k in (4, 16, 64, 256)}
+                run.log(
+                    scheme=scheme, seed=seed, step=step, success=success, responses=256 * step,
+                    entropy=1 - success, grad_norm=1 - success,
+                    groups_all_wrong=(1 - success) ** 16, **passes,
+                )  # fmt: skip
+    run.finish()
+
+
+def test_language_models_are_trained_judged_and_drawn(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(folder / "claims", out / "claims")
+    trained: list[Path] = []
+
+    def train(config: Any, path: Path) -> None:
+        trained.append(path)
+        if not (path / "metrics.parquet").exists():
+            fake_training(config, path)
+
+    monkeypatch.setattr("llm_validation.train.train", train)
+    words = ["reproduce", "--arms", "rule-post-sft", "--claims", *CLAIMS, "--out", str(out)]
+    assert main(words) == 0
+    assert trained
+    assert all(path.is_relative_to(out / "llm" / "rule-post-sft" / "judge") for path in trained)
+    outcomes = pd.read_csv(out / "evidence" / "rule-post-sft" / "outcomes.csv")
+    assert set(outcomes["scheme"]) == set(reproduce.SCHEMES["rule-post-sft"])
+    verdicts = {e.claim.id: e.verdicts["llm"] for e in reproduced_ledger(out)}
+    assert verdicts["A5"] is not None
+    assert verdicts["A5"].verdict == "refuted"  # Sqrt-R was made the sooner
+    assert verdicts["A4"] is None
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert 'id="figure-llm-rule-post-sft-pass_at_k"' in text
+
+
+def test_without_the_extra_the_language_model_is_left_out_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: Any) -> None:
+        raise ImportError("torch is not installed; pip install 'apw[llm]'")
+
+    monkeypatch.setattr("llm_validation.train.train", missing)
+    trainings, _ = reproduce._trainings(reproduce.Options(quick=True), tmp_path)
+    assert reproduce._train(tmp_path, trainings) == "torch is not installed; pip install 'apw[llm]'"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--arms", "everything"], "--arms takes rule-post-sft and rule-from-scratch"),
+        (["--seeds", "0"], "--seeds must be at least 1; got 0"),
+        (["--claims", "L1"], "L1 has no simulation; claims that do: A1"),
+    ],
+)
+def test_what_there_is_not_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    assert main(["reproduce", *words, "--out", str(tmp_path / "out")]) == 2
+    assert sentence in capsys.readouterr().err

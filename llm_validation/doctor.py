@@ -70,8 +70,8 @@ def diagnose(weights: Path = WEIGHTS) -> list[Check]:
 def supported(extra: str = "") -> list[Requirement]:
     """Requirements of this package, or of one of its extras, as it was installed.
 
-    >>> [r.name for r in supported("verl")]
-    ['verl']
+    >>> [r.name for r in supported("vllm")]
+    ['vllm']
     """
     found = [Requirement(text) for text in importlib.metadata.requires("apw") or []]
     if not extra:

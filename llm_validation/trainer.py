@@ -224,14 +224,19 @@ class WeightedGRPOTrainer(GRPOTrainer):
     def save_trained(self, folder: Path) -> None:
         """Write the present model and its tokenizer, whole or not at all."""
         unfinished = folder.parent / f".{folder.name}.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        if self.accelerator.is_main_process:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         self.save_model(str(unfinished))
+        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        # Every process writes its random state; only then is the checkpoint whole.
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             temporary = folder / f".{STATE_FILE}"

@@ -12,13 +12,35 @@ from safetensors.torch import load_file
 from apw.runs import read_metrics
 from llm_validation.config import TrainConfig
 from llm_validation.train import run_key, train
+from llm_validation.trainer import last_checkpoint
 
 CODE = """
-import json, sys
+import json, os, signal, sys, time
 from accelerate import PartialState
+from transformers import Trainer
+from llm_validation import callbacks
 from llm_validation.config import TrainConfig
 from llm_validation.train import train
-assert PartialState(cpu=True).num_processes == 2
+state = PartialState(cpu=True)
+assert state.num_processes == 2
+def delay(name, before, after):
+    inner = getattr(Trainer, name)
+    def slow(self, *arguments, **options):
+        time.sleep(before)
+        inner(self, *arguments, **options)
+        time.sleep(after)
+    setattr(Trainer, name, slow)
+if state.process_index == 0:
+    delay("save_model", 0, 1)
+else:
+    delay("_finalize_training", 0, 0.5)
+    save = Trainer._save_rng_state
+    def deadly(self, folder):
+        if self.state.global_step == 4 and sys.argv[3] == "die":
+            time.sleep(2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(self, folder)
+    Trainer._save_rng_state = deadly
 train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
 """
 
@@ -37,22 +59,31 @@ def numbers(path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("scheme", ["lens"])
-def test_two_processes_train_as_one_does(tmp_path, scheme):
+def test_two_processes_of_which_one_is_killed_train_as_one_does(tmp_path, scheme):
     # LENS needs everything gathered: rewards, confidences, lengths. Each process makes half of
-    # every group's neighbours, in two micro-batches.
+    # every group's neighbours, in two micro-batches. One process is killed where only its part of
+    # the second checkpoint is missing, and all is started again; each is slow where files are
+    # written, so that one which does not wait for the other trips over it.
     config = TrainConfig(
-        schemes=(scheme,), seeds=1, steps=3, warm_up_steps=10, initial_success=0.3,
+        schemes=(scheme,), seeds=1, steps=4, warm_up_steps=10, initial_success=0.3,
         prompts_per_step=4, group_size=4, micro_batch=4, measure_every=1, checkpoint_every=2,
         threads=1, cpu=True, save_models=True,
     )  # fmt: skip
     script = tmp_path / "script.py"
     script.write_text(CODE)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone",
-                "--nproc_per_node", "2"]  # fmt: skip
-    subprocess.run(
-        [*launcher, str(script), json.dumps(config.to_dict()), str(tmp_path / "two")],
-        check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    for fate, status in (("die", 1), ("live", 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+             str(script), json.dumps(config.to_dict()), str(tmp_path / "two"), fate],
+            check=False, capture_output=True, text=True, timeout=900,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert ("SIGKILL" in done.stderr) == (fate == "die"), done.stderr
+        if fate == "die":
+            left = last_checkpoint(tmp_path / "two" / "checkpoints" / run_key(scheme, 0))
+            assert left is not None
+            assert left.name == "checkpoint-2"
     train(config, tmp_path / "one", progress=False)
     one, two = (numbers(tmp_path / name) for name in ("one", "two"))
     assert one.index.equals(two.index)

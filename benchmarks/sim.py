@@ -8,7 +8,6 @@ whatever else the machine does falls on all alike.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import time
 from collections.abc import Callable
@@ -22,8 +21,8 @@ from jax import lax
 from sim.config import SimulationConfig
 from sim.counter import key, uniforms
 from sim.problems import build
-from sim.program import Cells, compiler_options, initial_state, run_updates
-from sim.tables import scheme_table
+from sim.program import Cells, Runner, compiler_options
+from sim.tables import scheme_table, stack
 from sim.update import Rules
 
 PROMPTS, ANSWERS, CORRECT, GROUP = 4096, 64, 4, 16
@@ -59,20 +58,21 @@ def run() -> list[dict[str, Any]]:
 
 
 def ours(prompts: int, steps: int = STEPS) -> Callable[[], None]:
-    """The simulator's own program, as simulate() runs it, without measurements."""
+    """The simulator as simulate() runs it, between two measurements."""
     config = SimulationConfig(
         schemes=("grpo",), prompts=prompts, answers=ANSWERS, correct_answers=CORRECT, start=0.1,
         group_size=GROUP, learning_rate=RATE, seeds=1,
     )  # fmt: skip
-    rules = Rules(learner="softmax", group_size=GROUP)
     cells = Cells(
-        build(config, 0), scheme_table("grpo", GROUP, "float32"), jnp.float32(RATE), jnp.uint32(0)
+        jax.tree.map(lambda leaf: leaf[None], build(config, 0)),
+        stack([scheme_table("grpo", GROUP, "float32")]),
+        jnp.float32([RATE]),
+        jnp.uint32([0]),
     )
-    program = jax.jit(functools.partial(run_updates, rules), compiler_options=compiler_options())
-    state = initial_state(rules, cells)
+    runner = Runner(Rules(learner="softmax", group_size=GROUP), (1,), cells)
 
     def call() -> None:
-        jax.block_until_ready(program(cells, state, jnp.uint32(0), jnp.uint32(steps)))
+        runner.advance(0, steps)
 
     return call
 
@@ -87,7 +87,7 @@ def bound(logits: np.ndarray) -> Callable[[], None]:
 
     program = jax.jit(
         lambda z: lax.fori_loop(jnp.uint32(0), jnp.uint32(STEPS), step, z),
-        compiler_options=compiler_options(),
+        compiler_options=dict(compiler_options(wide=True)),
     )
     start = jnp.asarray(logits)
 

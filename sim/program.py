@@ -1,42 +1,58 @@
-"""The compiled part of a simulation: some updates, then one measurement, for a batch of cells.
+"""The compiled part of a simulation: many cells, in blocks of prompts, on every core.
 
 A cell is one scheme under one seed. Schemes with a table differ in numbers only, so all of them
-run in one program, vectorised over cells; it is compiled once per shape and kept. Independent
-prompts are processed in blocks whose random draws fit in the first-level cache; a prompt's draws
-do not depend on its block.
+run in one program, compiled once per shape and kept. The work falls into items: a block of the
+prompts of one cell where prompts share nothing, else some whole cells. An item takes all its
+updates up to the next measurement before the next item begins, so that its logits stay in the
+cache, and each core takes an equal share of the items without waiting for the others. Items are
+chosen by the shape alone and a prompt's draws by its place among all, so the numbers do not
+depend on how many cores there are.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from sim.measure import measure
 from sim.optimizers import Moments, initial_moments
 from sim.policies.bandit import Bandit
+from sim.policies.base import Policy
 from sim.problems import Problem
 from sim.tables import Table
-from sim.update import Rules, clock_metrics, update
+from sim.update import Costs, Rules, clock_metrics, update
+from theory.schedules import ByEntropy, parse_schedule
 
 Array = jax.Array
-Metrics = dict[str, Array]
+Metrics = dict[str, np.ndarray]
 State = tuple[Array, Moments]
+Options = tuple[tuple[str, Any], ...]
 
 _BLOCK = 256
-"""Prompts per block: 16 draws for each fit in 16 KiB."""
+"""Prompts per block: their draws fit the first-level cache, logits and counts the second."""
 
-_COMPILER = {
-    # Comparisons into mask registers run once a cycle whatever their width: make them wide.
-    "xla_cpu_prefer_vector_width": 512,
+_ITEM_ELEMENTS = 1 << 13
+"""Parameters per item of small cells, which are vectorised together."""
+
+_LOOPS = {
     # The library takes matrix products; loops over logits are faster as XLA's own.
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
 }
+_WIDE = {
+    # Comparisons into mask registers run once a cycle whatever their width: make them wide. Other
+    # programs do not gain what this takes to compile.
+    "xla_cpu_prefer_vector_width": 512,
+}
+_ONE_CORE = {"xla_cpu_multi_thread_eigen": False}
 
 
 @jax.tree_util.register_dataclass
@@ -57,111 +73,342 @@ class Cells:
     seed: Array
 
 
+class Layout(NamedTuple):
+    """How the work falls into items.
+
+    Attributes:
+        cells: Number of cells.
+        blocks: Blocks the prompts of a cell fall into.
+        group: Cells vectorised in one item; 1 where there are several blocks.
+    """
+
+    cells: int
+    blocks: int
+    group: int
+
+    @property
+    def items(self) -> int:
+        """Number of items; the last may repeat a cell to be full."""
+        return -(-self.cells // self.group) * self.blocks
+
+    def shares(self, cores: int) -> list[range]:
+        """Items of each core, as equal as may be.
+
+        >>> Layout(cells=5, blocks=1, group=1).shares(2)
+        [range(0, 3), range(3, 5)]
+        """
+        size = -(-self.items // min(cores, self.items))
+        return [range(first, min(first + size, self.items)) for first in range(0, self.items, size)]
+
+
+class Inputs(NamedTuple):
+    """What does not change while an item learns; arrays lead with (items, group).
+
+    Attributes:
+        policy: The policy.
+        initial: Initial parameters, where a KL penalty asks for them.
+        table: Scheme tables, or none.
+        rate: Step sizes.
+        seed: Seeds.
+        start: Place of the first prompt among all.
+    """
+
+    policy: Policy
+    initial: Array | None
+    table: Table | None
+    rate: Array
+    seed: Array
+    start: Array
+
+
 def initial_state(rules: Rules, cells: Cells) -> State:
     """Parameters and optimiser state before the first update."""
     parameters = cells.problem.parameters
     return parameters, initial_moments(rules.optimizer, parameters)
 
 
-Program = Callable[[Cells, State, Array, Array], tuple[State, Metrics]]
+def layout(rules: Rules, cells: Cells) -> Layout:
+    """Items of a batch of cells, from its shape alone."""
+    count, rows, prompts = cells.problem.parameters.shape
+    shared = any(isinstance(parse_schedule(text), ByEntropy) for _, text in rules.schedules)
+    blocks = 1
+    if isinstance(cells.problem.policy, Bandit) and not shared:
+        widths = [w for w in range(max(1, _BLOCK // 2), _BLOCK + 1) if prompts % w == 0]
+        blocks = prompts // widths[-1] if widths else 1
+    group = 1 if blocks > 1 else max(1, min(count, _ITEM_ELEMENTS // (rows * prompts)))
+    return Layout(count, blocks, group)
 
 
-@functools.lru_cache(maxsize=64)
-def compiled(rules: Rules, pass_k: tuple[int, ...]) -> Program:
-    """Program (cells, state, first, end) → (state, metrics) of the updates first..end − 1.
+class Runner:
+    """Cells under way: advanced on all cores, measured as a whole.
 
-    The number of updates may be 0: then the state is only measured. Besides the measurements the
-    metrics hold ``responses`` and ``clock/<name>``, the cost of these updates.
+    Args:
+        rules: How they learn.
+        pass_k: The k of pass@k.
+        cells: The cells.
+        state: Where to go on, from :meth:`state`; none for the beginning.
+        cores: Threads to use; none for the cores this process may use.
     """
 
-    def one(cells: Cells, state: State, first: Array, end: Array) -> tuple[State, Metrics]:
-        state, costs = run_updates(rules, cells, state, first, end)
-        problem, parameters = cells.problem, state[0]
-        metrics = measure(problem.policy, parameters, rules.group_size, pass_k, cells.table)
-        if problem.held_out is not None:
-            unseen = measure(problem.held_out, parameters, rules.group_size, pass_k, None)
-            metrics.update({f"held_out/{name}": value for name, value in unseen.items()})
-        return state, {**metrics, **costs}
+    def __init__(
+        self,
+        rules: Rules,
+        pass_k: tuple[int, ...],
+        cells: Cells,
+        state: State | None = None,
+        *,
+        cores: int | None = None,
+    ) -> None:
+        self._rules, self._pass_k = rules, pass_k
+        self._layout = layout(rules, cells)
+        self._prompts = cells.problem.parameters.shape[2]
+        self._policies = cells.problem.policy, cells.problem.held_out
+        self._table = cells.table
+        self._shares = self._layout.shares(available_cores() if cores is None else cores)
+        # Shares of one size, so that one program serves all; what is added is never run.
+        size = len(self._shares[0])
+        padded = [range(share.start, share.start + size) for share in self._shares]
+        self._inputs = [_inputs(rules, cells, self._layout, share) for share in padded]
+        start = initial_state(rules, cells) if state is None else state
+        self._parts: list[State] = [
+            jax.tree.map(lambda x, share=share: jnp.array(_take(x, self._layout, share)), start)
+            for share in padded
+        ]
 
-    program: Program = jax.jit(
-        jax.vmap(one, in_axes=(0, 0, None, None)),
-        donate_argnums=1,
-        compiler_options=compiler_options(),
-    )
-    return program
+    def advance(self, first: int, end: int) -> Metrics:
+        """Do the updates first..end − 1 and return what they cost, per cell.
+
+        ``responses`` is the total over prompts, ``clock/<name>`` the mean.
+        """
+        steps = jnp.uint32(first), jnp.uint32(end)
+        calls = [
+            (inputs, part, jnp.int32(len(share)), *steps)
+            for inputs, part, share in zip(self._inputs, self._parts, self._shares, strict=True)
+        ]
+        options = compiler_options(
+            wide=isinstance(self._policies[0], Bandit), one_core=self._layout.items > 1
+        )
+        program = _advance_program(self._rules, self._prompts, options)
+        done = _on_cores(program.on(calls[0]), calls)
+        self._parts = [part for part, _ in done]
+        costs = {
+            name: np.concatenate(
+                [
+                    np.asarray(cost[name], float)[: len(share)]
+                    for (_, cost), share in zip(done, self._shares, strict=True)
+                ]
+            )
+            for name in done[0][1]
+        }
+        return {name: self._per_cell(name, values) for name, values in costs.items()}
+
+    def measure(self) -> Metrics:
+        """Measurements of :func:`sim.measure.measure`, per cell."""
+        parameters = [part[0] for part in self._parts]
+        program = _measure_program(self._rules, self._pass_k, self._layout)
+        metrics = program(*self._policies, self._table, parameters)
+        return {name: np.asarray(value, float) for name, value in metrics.items()}
+
+    def state(self) -> State:
+        """Parameters and optimiser state of all cells, as :func:`initial_state` has them."""
+        state: State = jax.tree.map(
+            lambda *parts: _join(np.concatenate(parts), self._layout), *self._parts
+        )
+        return state
+
+    def _per_cell(self, name: str, values: np.ndarray) -> np.ndarray:
+        count, blocks, _ = self._layout
+        by_block = values.reshape(-1, blocks)[:count]
+        totals: np.ndarray = by_block.sum(axis=1)
+        return totals if name == "responses" else totals / blocks
 
 
 def run_updates(
-    rules: Rules, cells: Cells, state: State, first: Array, end: Array
-) -> tuple[State, Metrics]:
-    """Updates first..end − 1 of one cell, and what they cost in total."""
-    problem, blocks = cells.problem, _blocks(cells.problem)
-    prompts = problem.parameters.shape[-1]
-    width = prompts // blocks
-    initial = _split(problem.parameters, blocks)
-    starts = jnp.arange(blocks, dtype=jnp.uint32) * jnp.uint32(width)
+    rules: Rules,
+    inputs: Inputs,
+    state: State,
+    first: Array,
+    end: Array,
+    stride: int,
+) -> tuple[State, Costs]:
+    """Updates first..end − 1 of one cell or of a block of it, and the sums of their costs."""
 
-    def step(number: Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
-        def block(parameters: Array, state: State, start: Array) -> tuple[State, Metrics]:
-            part = dataclasses.replace(problem, parameters=parameters)
-            return update(
-                rules, part, cells.table, cells.rate, cells.seed, state, number,
-                first=start, stride=prompts,
-            )  # fmt: skip
+    def one(state: State, number: Array) -> tuple[State, Costs]:
+        initial = state[0] if inputs.initial is None else inputs.initial
+        problem = Problem(inputs.policy, None, initial)
+        return update(
+            rules, problem, inputs.table, inputs.rate, inputs.seed, state, number,
+            first=inputs.start, stride=stride,
+        )  # fmt: skip
 
-        state, totals = carry
-        if blocks == 1:
-            state, costs = block(initial, state, jnp.uint32(0))
-        else:
-            state, by_block = jax.vmap(block)(initial, state, starts)
-            costs = {name: values.mean() for name, values in by_block.items()}
-            costs["responses"] = by_block["responses"].sum()
-        return state, {name: totals[name] + cost for name, cost in costs.items()}
+    def step(number: Array, carry: tuple[State, Costs]) -> tuple[State, Costs]:
+        state, costs = one(carry[0], number)
+        return state, {name: carry[1][name] + cost for name, cost in costs.items()}
 
-    zero = jnp.zeros((), problem.parameters.dtype)
-    totals = dict.fromkeys([*clock_metrics(rules.group_size), "responses"], zero)
-    split: State = jax.tree.map(lambda x: _split(x, blocks), state)
-    split, totals = lax.fori_loop(first, end, step, (split, totals))
-    return jax.tree.map(lambda x: _join(x, blocks), split), totals
+    _, shapes = jax.eval_shape(one, state, first)
+    zeros = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+    state, totals = lax.fori_loop(first, end, step, (state, zeros))
+    return state, {name: total.mean() for name, total in totals.items()}
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:
+    """Options of a compiled program on this backend, as far as its compiler knows them.
+
+    They change speed alone; another version of JAX may lack one.
+
+    Args:
+        wide: Use the widest registers there are.
+        one_core: Leave the other cores to other programs.
+    """
+    if jax.default_backend() != "cpu":
+        return ()
+    wanted = {**_LOOPS, **(_WIDE if wide else {}), **(_ONE_CORE if one_core else {})}
+    return tuple((name, value) for name, value in wanted.items() if _is_known(name, value))
+
+
+class _Compiled:
+    """A jitted function as executables by shape, which any thread may call.
+
+    A thread does not inherit the precision its caller has set; an executable does not ask.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._executables: dict[Any, Callable[..., Any]] = {}
+
+    def on(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """The executable for arguments of this kind."""
+        leaves, structure = jax.tree.flatten(arguments)
+        kind = (structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+        if kind not in self._executables:
+            self._executables[kind] = self._function.lower(*arguments).compile()  # type: ignore[attr-defined]
+        return self._executables[kind]
+
+
+@functools.lru_cache(maxsize=64)
+def _advance_program(rules: Rules, stride: int, options: Options) -> _Compiled:
+    """Program (inputs, state, number of items, first, end) → (state, costs) of one share."""
+
+    def advance(
+        inputs: Inputs, state: State, count: Array, first: Array, end: Array
+    ) -> tuple[State, Costs]:
+        def one(inputs: Inputs, state: State) -> tuple[State, Costs]:
+            return run_updates(rules, inputs, state, first, end, stride)
+
+        def item(number: Array, carry: tuple[State, Costs]) -> tuple[State, Costs]:
+            own, now = jax.tree.map(
+                lambda x: lax.dynamic_index_in_dim(x, number, keepdims=False), (inputs, carry[0])
+            )
+            now, cost = jax.vmap(one)(own, now)
+            result: tuple[State, Costs] = jax.tree.map(
+                lambda x, new: lax.dynamic_update_index_in_dim(x, new, number, 0),
+                carry,
+                (now, cost),
+            )
+            return result
+
+        zeros = jnp.zeros(inputs.rate.shape, state[0].dtype)
+        costs = dict.fromkeys([*clock_metrics(rules.group_size), "responses"], zeros)
+        done: tuple[State, Costs] = lax.fori_loop(0, count, item, (state, costs))
+        return done
+
+    return _Compiled(jax.jit(advance, donate_argnums=1, compiler_options=dict(options)))
+
+
+@functools.lru_cache(maxsize=64)
+def _measure_program(
+    rules: Rules, pass_k: tuple[int, ...], layout: Layout
+) -> Callable[[Policy, Policy | None, Table | None, list[Array]], dict[str, Array]]:
+    """Program (policies, tables, parameters of every share) → measurements of every cell."""
+
+    def one(
+        policy: Policy, held_out: Policy | None, table: Table | None, parameters: Array
+    ) -> dict[str, Array]:
+        metrics = measure(policy, parameters, rules.group_size, pass_k, table)
+        if held_out is not None:
+            unseen = measure(held_out, parameters, rules.group_size, pass_k, None)
+            metrics.update({f"held_out/{name}": value for name, value in unseen.items()})
+        return metrics
+
+    def program(
+        policy: Policy, held_out: Policy | None, table: Table | None, parts: list[Array]
+    ) -> dict[str, Array]:
+        return jax.vmap(one)(policy, held_out, table, _join(jnp.concatenate(parts), layout))
+
+    return jax.jit(program, compiler_options=dict(compiler_options()))
+
+
+def _inputs(rules: Rules, cells: Cells, layout: Layout, items: range) -> Inputs:
+    """Inputs of some items."""
+    chosen, blocks = _places(layout, items)
+    width = cells.problem.parameters.shape[2] // layout.blocks
+
+    def pick(values: Array) -> Array:
+        return jnp.asarray(np.asarray(values)[chosen])
+
+    initial = _take(cells.problem.parameters, layout, items) if rules.kl_penalty else None
+    return Inputs(
+        jax.tree.map(pick, cells.problem.policy),
+        None if initial is None else jnp.asarray(initial),
+        jax.tree.map(pick, cells.table),
+        pick(cells.rate),
+        pick(cells.seed),
+        jnp.asarray((blocks * width).astype(np.uint32)),
+    )
+
+
+def _places(layout: Layout, items: range) -> tuple[np.ndarray, np.ndarray]:
+    """Cells and blocks of each item, both of shape (items, group).
+
+    What lies beyond the last cell repeats it.
+    """
+    cells, blocks = np.divmod(np.asarray(items)[:, None], layout.blocks)
+    cells = cells * layout.group + np.arange(layout.group)[None]
+    return np.minimum(cells, layout.cells - 1), np.broadcast_to(blocks, cells.shape)
+
+
+def _take(values: Array, layout: Layout, items: range) -> np.ndarray:
+    """Items of an array of all cells: (cells, rows, prompts) to (items, group, rows, width)."""
+    whole = np.asarray(values)
+    by_block = whole.reshape(*whole.shape[:2], layout.blocks, -1).swapaxes(1, 2)
+    taken: np.ndarray = by_block[_places(layout, items)]
+    return taken
+
+
+def _join(items: Any, layout: Layout) -> Any:
+    """What :func:`_take` took apart."""
+    _, _, rows, width = items.shape
+    split = items[: layout.items].reshape(-1, layout.blocks, rows, width)[: layout.cells]
+    return split.swapaxes(1, 2).reshape(layout.cells, rows, layout.blocks * width)
+
+
+def _on_cores(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Results of the calls, each on a thread of its own; XLA lets go of the interpreter."""
+
+    def call(arguments: tuple[Any, ...]) -> Any:
+        return jax.block_until_ready(function(*arguments))  # type: ignore[no-untyped-call]
+
+    if len(calls) == 1:
+        return [call(calls[0])]
+    return list(_pool(len(calls)).map(call, calls))
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="sim")
 
 
 @functools.cache
-def compiler_options() -> dict[str, Any] | None:
-    """Options of the compiled programs on this backend, as far as its compiler knows them.
-
-    They change speed alone; another version of JAX may lack one.
-    """
-    if jax.default_backend() != "cpu":
-        return None
-    return {name: value for name, value in _COMPILER.items() if _is_known(name, value)}
-
-
 def _is_known(name: str, value: Any) -> bool:
     try:
         jax.jit(lambda: jnp.zeros(()), compiler_options={name: value})()
     except (jax.errors.JaxRuntimeError, ValueError):
         return False
     return True
-
-
-def _blocks(problem: Problem) -> int:
-    """Number of equal blocks the prompts fall into; 1 where they share anything."""
-    if not isinstance(problem.policy, Bandit):
-        return 1
-    prompts = problem.parameters.shape[1]
-    widths = [w for w in range(_BLOCK // 2, _BLOCK + 1) if prompts % w == 0]
-    return prompts // widths[-1] if widths else 1
-
-
-def _split(values: Array, blocks: int) -> Array:
-    if blocks == 1:
-        return values
-    rows, prompts = values.shape
-    return values.reshape(rows, blocks, prompts // blocks).transpose(1, 0, 2)
-
-
-def _join(values: Array, blocks: int) -> Array:
-    if blocks == 1:
-        return values
-    _, rows, width = values.shape
-    return values.transpose(1, 0, 2).reshape(rows, blocks * width)

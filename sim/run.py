@@ -18,7 +18,7 @@ from tqdm import tqdm
 from apw.runs import Run, is_finished, read_config, read_metrics
 from sim.config import SimulationConfig, to_dict, tree_answers
 from sim.problems import build
-from sim.program import Cells, compiled, initial_state
+from sim.program import Cells, Runner, initial_state
 from sim.rates import learning_rates
 from sim.tables import scheme_table, stack
 from sim.update import Rules, clock_metrics
@@ -136,40 +136,34 @@ def _run_batch(
     saved = run.load_checkpoint(batch.name)
     done = 0 if saved is None else int(saved["measurements"])
     tables: list[pd.DataFrame] = []
-    program = compiled(batch.rules, config.pass_k)
     if saved is None:
-        # A jitted program owns the state it was given: it starts from a copy of the problem's.
-        state = jax.tree.map(jnp.copy, initial_state(batch.rules, cells))
-        state, metrics = program(cells, state, jnp.uint32(0), jnp.uint32(0))
-        start = _values(metrics)
-        totals = {name: start[name] for name in _summed(batch.rules)}
+        runner = Runner(batch.rules, config.pass_k, cells)
+        totals = {name: np.zeros(len(batch.cells)) for name in _summed(batch.rules)}
+        start = {**runner.measure(), **totals}
         start["learning_rate"] = np.array([rates[s] for s, _ in batch.cells])
         tables.append(_rows(config, batch, 0, start))
     else:
-        leaves = [jnp.asarray(saved[f"state/{i}"]) for i in range(_count(saved, "state/"))]
+        leaves = [saved[f"state/{i}"] for i in range(_count(saved, "state/"))]
         structure = jax.tree.structure(initial_state(batch.rules, cells))
         state = jax.tree.unflatten(structure, leaves)
+        runner = Runner(batch.rules, config.pass_k, cells, state)
         totals = {name: saved[name] for name in _summed(batch.rules)}
     bar.update(done * config.measure_every * len(batch.cells))
     for number in range(done, measurements):
         first = number * config.measure_every
         end = first + config.measure_every
-        state, metrics = program(cells, state, jnp.uint32(first), jnp.uint32(end))
-        values = _values(metrics)
-        totals = {name: total + values[name] for name, total in totals.items()}
-        tables.append(_rows(config, batch, number + 1, {**values, **totals}))
+        costs = runner.advance(first, end)
+        totals = {name: total + costs[name] for name, total in totals.items()}
+        tables.append(_rows(config, batch, number + 1, {**runner.measure(), **totals}))
         bar.update(config.measure_every * len(batch.cells))
         if (number + 1) % config.checkpoint_every == 0 or number + 1 == measurements:
             run.log_table(pd.concat(tables, ignore_index=True))
             run.write_part(f"{batch.name}-{number // config.checkpoint_every:06d}")
-            arrays = {f"state/{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
+            leaves = jax.tree.leaves(runner.state())
+            arrays = {f"state/{i}": np.asarray(x) for i, x in enumerate(leaves)}
             arrays["measurements"] = np.asarray(number + 1)
             run.save_checkpoint(batch.name, {**arrays, **totals})
             tables = []
-
-
-def _values(metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value, dtype=float) for name, value in metrics.items()}
 
 
 def _summed(rules: Rules) -> list[str]:
@@ -189,7 +183,8 @@ def _cells(config: SimulationConfig, batch: Batch, rates: dict[str, float]) -> C
         table = stack([scheme_table(s, size, config.precision) for s, _ in batch.cells])
     return Cells(
         problem=jax.tree.map(
-            lambda *leaves: jnp.stack(leaves), *(problems[seed] for _, seed in batch.cells)
+            lambda *leaves: jnp.asarray(np.stack(leaves)),
+            *(problems[seed] for _, seed in batch.cells),
         ),
         table=table,
         rate=jnp.asarray([rates[s] for s, _ in batch.cells], config.precision),

@@ -42,46 +42,56 @@ def sample_counts(masses: Array, uniforms: Array, live: Array | None = None) -> 
     outer = -(-answers // inner)
     padding = outer * inner - answers
     padded = lax.pad(masses, jnp.zeros((), masses.dtype), ((0, padding, 0), (0, 0, 0)))
-
-    def prefix_sums(blocks: Array) -> Array:
-        sums = [jnp.zeros_like(blocks[0])]
-        for j in range(outer):
-            sums.append(sums[-1] + blocks[j])
-        return jnp.stack(sums)
-
-    within = materialised(prefix_sums, padded.reshape(outer, inner, prompts), live=live)
-    rows = [jnp.zeros_like(masses[0])]
-    for i in range(inner):
-        rows.append(rows[-1] + within[-1, i])
-    offsets = materialised(lambda *parts: jnp.stack(parts), *rows[:-1], live=live)
-    thresholds = materialised(lambda u, total: u * total[None], uniforms, rows[-1], live=live)
-
-    def count_below(within: Array, offsets: Array, thresholds: Array) -> Array:
-        cumulative = within + offsets[None]
-
-        def add(below: Array, some: Array) -> Array:
-            for threshold in some:
-                below = below + (threshold[None, None] < cumulative).astype(jnp.int32)
-            return below
-
-        def add_chunk(number: Array, below: Array) -> Array:
-            return add(below, lax.dynamic_slice_in_dim(thresholds, number * _UNROLLED, _UNROLLED))
-
-        below = jnp.zeros(cumulative.shape, jnp.int32)
-        chunks, rest = divmod(thresholds.shape[0], _UNROLLED)
-        if chunks <= 2:
-            below = add(below, thresholds)
-        else:
-            below = lax.fori_loop(0, chunks, add_chunk, below)
-            below = add(below, thresholds[thresholds.shape[0] - rest :])
-        return below.astype(masses.dtype)
-
-    below = materialised(count_below, within, offsets, thresholds, live=live)
+    within = materialised(_prefix_sums, padded.reshape(outer, inner, prompts), live=live)
+    offsets = materialised(_prefix_sums, within[-1], live=live)
+    thresholds = uniforms * offsets[-1:]
+    below = materialised(_count_below, within, offsets[:-1], thresholds, live=live)
     # Answer (j, i) owns what lies between two prefix sums. A column's last sum and the next
     # column's offset are one and the same addition, so no threshold is lost or counted twice.
     counts = (below[1:] - below[:-1]).reshape(outer * inner, prompts)
     kept: Array = counts[:answers]
     return kept
+
+
+def _prefix_sums(parts: Array) -> Array:
+    """0, x₀, x₀ + x₁, … along the first axis, written into place: stacking would copy them."""
+    sums = jnp.zeros((parts.shape[0] + 1, *parts.shape[1:]), parts.dtype)
+    running = parts[0]
+    sums = sums.at[1].set(running)
+    for j in range(1, parts.shape[0]):
+        running = running + parts[j]
+        sums = sums.at[j + 1].set(running)
+    return sums
+
+
+def _count_below(within: Array, offsets: Array, thresholds: Array) -> Array:
+    """How many thresholds lie below each cumulative mass, floating."""
+    cumulative = within + offsets[None]
+    one = jnp.ones((), cumulative.dtype)
+    # A masked floating addition is one instruction where a comparison turned into an integer is
+    # two; two counts side by side hide its latency.
+    counts = [jnp.zeros_like(cumulative) for _ in range(2)]
+
+    def add(counts: list[Array], some: Array) -> list[Array]:
+        even, odd = counts
+        for number, threshold in enumerate(some):
+            smaller = threshold[None, None] < cumulative
+            if number % 2:
+                odd = jnp.where(smaller, odd + one, odd)
+            else:
+                even = jnp.where(smaller, even + one, even)
+        return [even, odd]
+
+    def add_chunk(number: Array, counts: list[Array]) -> list[Array]:
+        return add(counts, lax.dynamic_slice_in_dim(thresholds, number * _UNROLLED, _UNROLLED))
+
+    chunks, rest = divmod(thresholds.shape[0], _UNROLLED)
+    if chunks <= 2:
+        counts = add(counts, thresholds)
+    else:
+        counts = lax.fori_loop(0, chunks, add_chunk, counts)
+        counts = add(counts, thresholds[thresholds.shape[0] - rest :])
+    return counts[0] + counts[1]
 
 
 def sample_answers(masses: Array, uniforms: Array) -> Array:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from sim._floats import tiny
+from sim._folds import sum_over_answers
 from sim.counter import Generator, draw
 from sim.learners import (
     Group,
@@ -111,7 +112,8 @@ def update(
         stride: Number of all prompts, then.
 
     Returns:
-        The new state, and ``responses`` drawn and each clock's cost, mean over prompts.
+        The new state, and what it cost: each clock's cost per prompt, shape (prompts,), and the
+        ``responses`` drawn for all of them.
     """
     parameters, moments = state
     policy = problem.policy
@@ -120,10 +122,10 @@ def update(
         policy = _batch(rules, policy, seed, number)
     masses = policy.masses(parameters)
     # One sum over the answers serves success, sampling thresholds and scores alike.
-    sum_of_masses = masses.sum(axis=0)
+    sum_of_masses = sum_over_answers(masses)
     success = policy.sum_correct(masses) / sum_of_masses
     costs = {
-        metric: resolve_clock(clock).cost(success).mean()
+        metric: resolve_clock(clock).cost(success)
         for metric, clock in clock_metrics(rules.group_size).items()
     }
     costs["responses"] = jnp.zeros_like(success[0])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from sim._folds import max_over_answers, sum_over_answers
 from sim.policies.base import Policy
 
 Array = jax.Array
@@ -37,6 +38,10 @@ class Bandit(Policy):
         """The parameters themselves."""
         return parameters
 
+    def masses(self, parameters: Array) -> Array:
+        """Unnormalised probabilities exp(z − max z), shape (answers, prompts)."""
+        return jnp.exp(parameters - max_over_answers(parameters)[None])
+
     def score(
         self,
         parameters: Array,
@@ -47,7 +52,7 @@ class Bandit(Policy):
     ) -> Array:
         """W − π Σ_a W_a."""
         total = weights.sum(axis=0) if total is None else total
-        sum_of_masses = masses.sum(axis=0) if sum_of_masses is None else sum_of_masses
+        sum_of_masses = sum_over_answers(masses) if sum_of_masses is None else sum_of_masses
         return weights - masses * (total / sum_of_masses)[None]
 
     def moved(self, parameters: Array, direction: Array) -> Array:

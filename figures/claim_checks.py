@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from figures.ledger.words import spelled
 from figures.picture import Picture
 from figures.style import WIDE, Look, Theme, accent, new_figure
 from theory.verdicts import Check, Finding
@@ -62,18 +63,31 @@ def claim_checks_picture(found: Finding) -> Picture:
     table = pd.DataFrame([_record(check) for check in found.checks])
     counted = table["verdict"].value_counts()
     parts = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
-    seeds = sorted({check.seeds for check in found.checks})
-    runs = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    regimes = f" Regimes: {'; '.join(found.regimes)}." if found.regimes else ""
     return Picture(
         f"claim_{found.id.lower()}",
         f"Claim {found.id}",
         f"{found.claim.strip().rstrip('.')}: {found.verdict}{' (quick run)' * found.quick}. "
-        f"{len(table)} checks, {parts}; mean and 95% bootstrap interval over {runs} samples. "
-        f"{'; '.join(found.regimes)}.",
-        f"Forest plot of {len(table)} checks of claim {found.id}: {parts}.",
+        f"{_number(table, 'check')}: {parts}. {_sampling(found.checks)}{regimes}",
+        f"Forest plot of {_number(table, 'check')} of claim {found.id}: {parts}.",
         table,
         draw,
     )
+
+
+def _number(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def _sampling(checks: Sequence[Check]) -> str:
+    """What the marks and lines are, by what the checks were sampled from."""
+    seeds = sorted({check.seeds for check in checks if check.seeds and not check.exact})
+    if not seeds:
+        return "Nothing in it was sampled." if checks[0].exact else "Nothing was measured."
+    if seeds == [1]:
+        return "One sample each, hence no interval."
+    runs = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"Mean and 95% bootstrap interval over {runs} samples."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +109,7 @@ def _rows(checks: Sequence[Check]) -> list[_Row]:
             rows.append(_Row(regime, None, below + 0.8, below + 1.3))
             below += 1.3
         name = check.name.removeprefix(f"{regime}: ") if regime else check.name
-        lines = textwrap.wrap(name, _LETTERS)
+        lines = textwrap.wrap(spelled(name), _LETTERS)
         height = max(1.0, 0.85 * len(lines)) + 0.15
         rows.append(_Row("\n".join(lines), check, below + height / 2, below + height))
         below += height

@@ -9,7 +9,16 @@ from importlib import resources
 from figures.ledger.entries import MARKS, Entry, counting_sentence
 from figures.ledger.published import regime_words
 from figures.ledger.spec import ARM_NAMES, ARMS, Arm
-from figures.ledger.words import environment, measured, predicted, reason, rerun, rule, tally
+from figures.ledger.words import (
+    environment,
+    measured,
+    predicted,
+    reason,
+    rerun,
+    rule,
+    spelled,
+    tally,
+)
 
 
 def ledger_html(
@@ -97,20 +106,21 @@ def _arm(entry: Entry, arm: Arm) -> str:
         )
         return "\n".join([*parts, f"<p>{told}</p>"])
     found = record.finding
-    words = " ".join(
-        word for word in (reason(found), rule(found), environment(record.environment)) if word
-    )
-    if words:
-        parts.append(f"<p>{_text(words)}</p>")
+    if why := reason(found):
+        parts.append(f"<p>{_text(spelled(why))}</p>")
+    details = []
     if arm != "theory":
         items = "".join(f"<li>{_text(words)}</li>" for words in regime_words(found))
-        parts.append(f"<p>Regimes tried:</p><ul>{items}</ul>")
+        details.append(f"<p>Regimes tried:</p><ul>{items}</ul>")
+    words = " ".join(word for word in (rule(found), environment(record.environment)) if word)
+    if words:
+        details.append(f"<p>{_text(words)}</p>")
     head = "".join(
         f'<th scope="col">{word}</th>'
         for word in ("check", "predicted", "measured [95 %]", "seeds", "verdict")
     )
     rows = "\n".join(
-        f'<tr><td class="words">{_text(check.name)}</td><td>{_text(predicted(check))}</td>'
+        f'<tr><td class="words">{_text(spelled(check.name))}</td><td>{_text(predicted(check))}</td>'
         f"<td>{_text(measured(check))}</td>"
         f"<td>{'exact' if check.exact else check.seeds}</td>"
         f'<td><span class="verdict {check.verdict}">{MARKS[check.verdict]} {check.verdict}</span>'
@@ -119,7 +129,8 @@ def _arm(entry: Entry, arm: Arm) -> str:
     )
     parts.append(
         f"<details><summary>{_text(tally(found))}</summary>\n"
-        f'<div class="scroll"><table class="ledger"><thead><tr>{head}</tr></thead>\n'
+        + "\n".join(details)
+        + f'<div class="scroll"><table class="ledger"><thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>\n</details>"
     )
     parts.append(f"<p>Run it again: <code>{_text(rerun(entry, arm))}</code></p>")

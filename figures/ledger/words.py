@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from figures.ledger.entries import Entry
 from figures.ledger.spec import ARMS, Arm
+from theory.schemes import SCHEMES, resolve
 from theory.verdicts import LEAST_SEEDS, Check, Finding
 
+_SCHEME = re.compile(rf"(?<![\w:=])(?:{'|'.join(SCHEMES)})(?::[a-z_]+=[\w.]+)?(?!\w)")
 _PACKAGES = ("apw", "numpy", "scipy", "jax", "torch", "transformers", "trl", "vllm")
 
 
@@ -43,7 +47,11 @@ def measured(check: Check, *, rounding: bool = True) -> str:
     >>> tiny = below("", 1e-12, [2.2e-16], exact=True)
     >>> measured(tiny), measured(tiny, rounding=False)
     ('2.2e−16', 'less than 1e−12')
+    >>> measured(above("", 0.0, []))
+    'not measured'
     """
+    if math.isnan(check.measurement):
+        return "not measured"
     bounded = check.exact and check.relation == "below" and check.verdict == "confirmed"
     if bounded and not rounding:
         return f"less than {number(check.prediction)}"
@@ -152,9 +160,20 @@ def main_number(entry: Entry, order: Sequence[Arm] = tuple(reversed(ARMS))) -> s
 
 
 def rerun(entry: Entry, arm: Arm) -> str:
-    """The command that tests a claim; empty where there is no run for it yet."""
-    test = entry.claim.tests[arm]
-    return test.command or (f"apw claims {entry.claim.id} --run {arm}" if test.built else "")
+    """The command that tests a claim as it was tested; empty where there is no run for it yet."""
+    test, record = entry.claim.tests[arm], entry.records[arm]
+    quick = " --quick" if record is not None and record.finding.quick else ""
+    command = f"apw claims {entry.claim.id} --run {arm}{quick}" if test.built else ""
+    return test.command or command
+
+
+def spelled(text: str) -> str:
+    """A check's name with the names of schemes as they are printed.
+
+    >>> spelled("ln of time of linear_r:zero_success=drop over grpo, not below −0.1")
+    'ln of time of Linear-R (zero_success=drop) over GRPO, not below −0.1'
+    """
+    return _SCHEME.sub(lambda match: resolve(match[0]).label, text)
 
 
 def _counts(found: Finding, check: Check) -> bool:

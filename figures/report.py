@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
 from apw.files import write_text
 from figures.picture import Picture
+from figures.style import WIDE
+
+_PAGE = 51.5
+"""Width of the page's text in rem, as report.css has it."""
+
+_FULL = 0.9
+"""Share of the page that a figure takes whole."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +64,7 @@ def write_report(
     sections: Sequence[Section],
     environment: Mapping[str, Any],
     head: str = "",
+    figures: str = "",
 ) -> None:
     """Write a report.
 
@@ -65,8 +75,9 @@ def write_report(
         sections: What follows.
         environment: What it was run with, as in ``environment.json``.
         head: Further style sheets, as HTML put in as it is.
+        figures: Folder beside the page that the figures are saved in, for links to their data.
     """
-    body = "\n".join(_section(section) for section in sections)
+    body = "\n".join(_section(section, figures) for section in sections)
     contents = "\n".join(
         f'<li><a href="#{section.anchor}">{_text(section.title)}</a></li>' for section in sections
     )
@@ -107,7 +118,7 @@ def write_report(
     )
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, figures: str) -> str:
     parts = [
         f'<section aria-labelledby="{section.anchor}">',
         f'<h2 id="{section.anchor}">{_text(section.title)}</h2>',
@@ -118,7 +129,7 @@ def _section(section: Section) -> str:
     if section.findings:
         items = "\n".join(f"<li>{_text(finding)}</li>" for finding in section.findings)
         parts.append(f'<ul class="findings">\n{items}\n</ul>')
-    parts += [_picture(picture) for picture in section.pictures]
+    parts += [_picture(picture, figures) for picture in section.pictures]
     if section.table is not None:
         parts.append(_table(section.table, section.table_caption))
     if section.commands:
@@ -129,14 +140,27 @@ def _section(section: Section) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: Picture, figures: str) -> str:
+    files = ", ".join(
+        f'<a href="{_text(quote(f"{figures}/{picture.name}.{kind}"))}">{words}</a>'
+        for kind, words in (("csv", "data"), ("png", "PNG"), ("svg", "SVG"))
+        if figures
+    )
+    files = f' <span class="files">{files}</span>' if files else ""
     return f"""<figure id="{figure_anchor(picture)}">
-<picture>
+<picture{_width(picture)}>
 <source media="(prefers-color-scheme: dark)" srcset="{picture.data_address("dark")}">
 <img src="{picture.data_address("light")}" alt="{_text(picture.alternative)}">
 </picture>
-<figcaption><b>{_text(picture.title)}.</b> {_text(picture.caption)}</figcaption>
+<figcaption><b>{_text(picture.title)}.</b> {_text(picture.caption)}{files}</figcaption>
 </figure>"""
+
+
+def _width(picture: Picture) -> str:
+    """Style that keeps letters of one size: a figure as wide as a column takes part of the page."""
+    points = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', picture.render("svg"))
+    share = float(points[1]) / (72 * WIDE) if points else 1.0
+    return "" if share > _FULL else f' style="max-width: {_PAGE * share:.1f}rem"'
 
 
 def figure_anchor(picture: Picture) -> str:

@@ -52,6 +52,12 @@ _EVIDENCE_CLAIMS: dict[str, dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Arm of the language model → picture → claims that it is about."""
 
+_SETTINGS = {
+    "rule-from-scratch": "a rule from scratch",
+    "rule-post-sft": "a rule after fine-tuning",
+}
+"""Arm of the language model in words."""
+
 Drawn = tuple[Picture, tuple[str, ...]]
 """A picture and the claims that it is about."""
 
@@ -106,7 +112,7 @@ def sections(
     skipped: str = "",
     quick: bool = False,
 ) -> list[Section]:
-    """The report's sections: the ledger first, then the explorer, then every arm.
+    """The report's sections: the ledger first, then every arm's figures, then the explorer.
 
     Args:
         folder: Folder of ``apw reproduce``.
@@ -143,12 +149,6 @@ def sections(
             html=ledger_html(entries, links),
             commands=["apw claims", "apw claims --check"],
         ),
-        Section(
-            title="Explore: weights, excess times, finite groups",
-            what=explorer,
-            html=explorer_body(),
-            commands=["apw explore"],
-        ),
         _agreement(entries, published),
         Section(
             title="All arms on one axis",
@@ -184,6 +184,12 @@ def sections(
             pictures=[picture for picture, _ in trained],
             commands=["pip install 'apw[llm]'", "apw reproduce"] if skipped else ["apw reproduce"],
             folder="" if skipped else f"{EVIDENCE}/",
+        ),
+        Section(
+            title="Explore: weights, excess times, finite groups",
+            what=explorer,
+            html=explorer_body(),
+            commands=["apw explore"],
         ),
     ]
 
@@ -236,7 +242,7 @@ def _simulated(folder: Path) -> Iterable[Drawn]:
 def _trained(folder: Path) -> Iterable[Drawn]:
     for arm, wanted in _EVIDENCE_CLAIMS.items():
         if (folder / arm / "curves.parquet").exists():
-            yield from _pictures(folder / arm, wanted, f"llm-{arm}", f", {arm.replace('-', ' ')}")
+            yield from _pictures(folder / arm, wanted, f"llm-{arm}", f", {_SETTINGS[arm]}")
 
 
 def _checks(entries: Iterable[Entry], arm: Arm) -> Iterable[Drawn]:

@@ -226,6 +226,7 @@ def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple
         sections=parts,
         environment=describe_environment(),
         head=explorer_head(),
+        figures="figures",
     )
     agreement = next(p.findings[0] for p in parts if p.title == "Against the published verdicts")
     return report, counts, agreement

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import textwrap
 from collections.abc import Sequence, Sized
 
@@ -23,6 +24,9 @@ _ROW = 0.16
 
 _LETTERS = 62
 """Letters of a check's name per line."""
+
+_NUMBER = re.compile(r" (?=[-−]?\d)")
+"""The space before a number, where no line is broken."""
 
 _MARKS = {"confirmed": (3, "o"), "refuted": (0, "X"), "inconclusive": (5, "D")}
 """Verdict → accent colour and marker; a hollow marker is undecided."""
@@ -109,7 +113,7 @@ def _rows(checks: Sequence[Check]) -> list[_Row]:
             rows.append(_Row(regime, None, below + 0.8, below + 1.3))
             below += 1.3
         name = check.name.removeprefix(f"{regime}: ") if regime else check.name
-        lines = textwrap.wrap(spelled(name), _LETTERS)
+        lines = textwrap.wrap(_NUMBER.sub("\u00a0", spelled(name)), _LETTERS)
         height = max(1.0, 0.85 * len(lines)) + 0.15
         rows.append(_Row("\n".join(lines), check, below + height / 2, below + height))
         below += height

@@ -213,7 +213,7 @@ def _in_words(gains: pd.DataFrame, k: int) -> str:
     below = [title(str(name)) for name in part.index if part.loc[name, "high"] < 0]
     words = [f"{_listed(above)} above the base"] if above else []
     words += [f"{_listed(below)} below it"] if below else []
-    sure = " (bands that exclude 0)" if words else ""
+    sure = " (bands that exclude 0)" if words and part["seeds"].max() > 1 else ""
     return f"at k = {k} {' and '.join(words) or 'no scheme differs from the base'}{sure}"
 
 

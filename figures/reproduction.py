@@ -29,18 +29,27 @@ _THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
     "lens": ("L1", "L2"),
     "logit_updates": ("N1", "N5"),
 }
-_SIMULATION_CLAIMS: dict[str, dict[str, tuple[str, ...]]] = {
-    "A4/budget-0.01": {"time_to_target": ("A3", "A4", "O2")},
-    "A5/budget-0.4": {"time_to_target": ("A5",)},
-    "rule/start-0.01": {"time_to_target": ("A4", "A6")},
-    "confidence/shared": {"negative_groups": ("L5",), "pass_at_k": ("L3", "L4")},
-    "reinforcement/off-policy": {"pass_at_k": ("N2", "N3", "N6"), "entropy": ("N4",)},
-    "N7/long-off-policy": {"convergence": ("N7",)},
-    "O3/sampled": {"convergence": ("O3",)},
-    "O4/rule-0.01": {"time_to_target": ("O4",)},
-    "O4/memory-0.01": {"time_to_target": ("O4",)},
-}
-"""Folder of quick runs → picture → claims that it is about."""
+_SIMULATION_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "A4/budget-0.01": (
+        "equal budgets, from 1%", {"time_to_target": ("A3", "A4", "O2")},
+    ),
+    "A5/budget-0.4": ("equal budgets, from 40%", {"time_to_target": ("A5",)}),
+    "rule/start-0.01": (
+        "a rule to find, from 1%, own rates", {"time_to_target": ("A4", "A6")},
+    ),
+    "confidence/shared": (
+        "prompts that share parameters", {"negative_groups": ("L5",), "pass_at_k": ("L3", "L4")},
+    ),
+    "reinforcement/off-policy": (
+        "positive and negative reinforcement",
+        {"pass_at_k": ("N2", "N3", "N6"), "entropy": ("N4",)},
+    ),
+    "N7/long-off-policy": ("many steps of NSR", {"convergence": ("N7",)}),
+    "O3/sampled": ("sampled softmax steps", {"convergence": ("O3",)}),
+    "O4/rule-0.01": ("a rule to find, from 1%", {"time_to_target": ("O4",)}),
+    "O4/memory-0.01": ("answers to memorise, from 1%", {"time_to_target": ("O4",)}),
+}  # fmt: skip
+"""Folder of quick runs → its setting in words, and picture → claims that it is about."""
 
 _EVIDENCE_CLAIMS: dict[str, dict[str, tuple[str, ...]]] = {
     "rule-from-scratch": {
@@ -165,8 +174,8 @@ def sections(
         Section(
             title="Simulation",
             what=[
-                "The short versions of the claims' simulations: seconds each, few seeds, few "
-                "learning rates. `apw claims --run sim` makes the full ones."
+                "The short versions of the claims' simulations: few seeds, few learning rates. The "
+                "full ones are behind the published ledger."
             ],
             pictures=[picture for picture, _ in simulated],
             commands=["apw claims --run sim --quick", "apw figures RUN_FOLDER"],
@@ -234,9 +243,9 @@ def _named(picture: Picture, prefix: str) -> Picture:
 
 
 def _simulated(folder: Path) -> Iterable[Drawn]:
-    for run, wanted in _SIMULATION_CLAIMS.items():
+    for run, (setting, wanted) in _SIMULATION_CLAIMS.items():
         if is_finished(folder / run):
-            yield from _pictures(folder / run, wanted, f"sim-{run}", f", {run.replace('/', ' ')}")
+            yield from _pictures(folder / run, wanted, f"sim-{run}", f", {setting}")
 
 
 def _trained(folder: Path) -> Iterable[Drawn]:

@@ -18,6 +18,12 @@ from theory.schemes import resolve
 THEORY_CLOCKS = {"updates": "regular", "effective": "effective"}
 """Clock of a simulation → clock of the theory."""
 
+_LEAST = math.log(1.5)
+"""The axis shows at least this much on either side of 1, in logarithm."""
+
+_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
+_FINE_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 2)
+
 TITLES = {"updates": "updates counted", "effective": "responses counted"}
 
 
@@ -143,33 +149,53 @@ def time_to_target_picture(
         "time_to_target",
         "Time to target",
         f"Time until the mean success probability is {config['target']:g}, as a multiple of "
-        f"{title(reference)}'s: geometric mean over {seeds} seeds paired by prompts and draws "
-        f"with 95% bootstrap intervals{predicted}. Left of the line is sooner.",
-        "Two panels of horizontal bars of relative times, one bar per scheme.",
+        f"{title(reference)}'s, on a logarithmic axis: geometric mean over {seeds} seeds paired by "
+        f"prompts and draws with 95% bootstrap intervals{predicted}. Left of the line is sooner.",
+        "Two panels of horizontal bars of relative times that begin at 1, one bar per scheme.",
         table,
         draw,
     )
 
 
 def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme) -> None:
+    """Bars from 1, to the left where a scheme is sooner; ratios stand on a logarithmic axis."""
     ink = optimum(theme).color
-    finite = [r for r in (*part["ratio_high"], *part["predicted"]) if math.isfinite(r)]
-    end = 1.3 * max([1.0, *finite])
+    reach = part[["ratio", "ratio_low", "ratio_high", "predicted"]].to_numpy(float)
+    logs = np.log(reach[np.isfinite(reach) & (reach > 0)])
+    left, right = min(logs.min(initial=0.0), -_LEAST), max(logs.max(initial=0.0), _LEAST)
+    margin = 0.08 * (right - left)
+    low, high = math.exp(left - margin), math.exp(right + margin)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(0.5 - len(places), 0.5)
     for row in part.itertuples():
         name, place = str(row.scheme), places[str(row.scheme)]
-        ratio, low, high = float(row.ratio), float(row.ratio_low), float(row.ratio_high)  # type: ignore[arg-type]
+        ratio = float(row.ratio)  # type: ignore[arg-type]
         if not math.isfinite(ratio):
-            axes.text(0.02 * end, place, f"reached by {row.reached} of {row.seeds} seeds",
-                      va="center", fontsize=6.5)  # fmt: skip
+            axes.text(0.02, place, f"reached by {row.reached} of {row.seeds} seeds",
+                      transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)  # fmt: skip
             continue
-        axes.barh(place, ratio, height=0.55, color=look(name, theme).color, alpha=0.85)
-        high = min(high, end)  # ∞ where some seed never arrived: the line leaves the panel
-        if high > low:
-            axes.plot([low, high], [place, place], color=ink, linewidth=1.2, solid_capstyle="butt")
-        predicted = float(row.predicted)  # type: ignore[arg-type]
-        if math.isfinite(predicted):
-            axes.plot(predicted, place, "d", markersize=4.5, markerfacecolor="none", color=ink)
-        edge = max(high, predicted if math.isfinite(predicted) else 0.0)
-        axes.text(min(edge, 0.88 * end), place, f"  {ratio:.2f}", va="center", fontsize=6.5)
-    axes.set_xlim(0, end)
-    axes.set_ylim(0.5 - len(places), 0.5)
+        axes.barh(place, ratio - 1, left=1, height=0.55, color=look(name, theme).color, alpha=0.85)
+        # ∞ or 0 where some seed never arrived: the line leaves the panel.
+        ends = np.clip([float(row.ratio_low), float(row.ratio_high)], low, high)  # type: ignore[arg-type]
+        if ends[1] > ends[0]:
+            axes.plot(ends, [place, place], color=ink, linewidth=1.2, solid_capstyle="butt")
+        axes.plot(ratio, place, "|", markersize=6, color=ink)
+        if math.isfinite(float(row.predicted)):  # type: ignore[arg-type]
+            axes.plot(row.predicted, place, "d", markersize=4.5, markerfacecolor="none", color=ink)
+        axes.text(
+            1.01, place, f"{ratio:.2f}", transform=axes.get_yaxis_transform(), va="center",
+            fontsize=6.5,
+        )  # fmt: skip
+    shown = [tick for tick in _ticks(high / low) if low <= tick <= high]
+    axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    axes.minorticks_off()
+    axes.tick_params(axis="y", length=0)
+
+
+def _ticks(span: float) -> Sequence[float]:
+    """Ticks of an axis whose ends have this ratio, few enough to be read."""
+    if span < 12:
+        return _FINE_TICKS if span < 4 else _TICKS
+    decades = math.ceil(math.log10(span) / 5)
+    return [10.0 ** (decades * power) for power in range(-9, 10)]

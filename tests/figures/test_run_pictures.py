@@ -14,6 +14,7 @@ from figures.catalogue import evaluations_picture, run_pictures
 from figures.convergence import convergence_picture
 from figures.curves import curves_table, intervals, readings
 from figures.pass_at_k import pass_at_k_picture
+from figures.style import house_style
 from figures.time_to_target import predicted_ratios, time_to_target_picture, time_to_target_table
 from figures.training import training_picture
 from theory.optimal import optimal_weight
@@ -81,6 +82,11 @@ def test_measured_times_stand_beside_predictions(runs: Runs) -> None:
     picture = time_to_target_picture(metrics, CONFIG)
     assert "diamonds" in picture.caption
     assert picture.render("svg")
+    with house_style():
+        updates = picture.draw("light").axes[1]
+    bars = {round(bar.get_x() + bar.get_width(), 9) for bar in updates.patches}
+    assert bars == {1.0, 0.5}  # they begin at 1 and end at the ratio
+    assert updates.get_xscale() == "log"
     silent = time_to_target_picture(metrics, {**CONFIG, "learner": "softmax"})
     assert "diamonds" not in silent.caption
 

@@ -129,15 +129,16 @@ def test_whatever_a_configuration_holds_stays_one_word(tmp_path, launcher):
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ("accelerate", "trl", "python"):
-        (tools / tool).write_text('#!/bin/bash\nprintf "%s\\0" "$@" >> "$LOG"; sleep 0.2\n')
+        (tools / tool).write_text('#!/bin/bash\nprintf "%s\\0" "$@" > "$LOG/$$"; sleep 0.2\n')
         (tools / tool).chmod(0o755)
     write_files(files, tmp_path)
-    log = tmp_path / "log"
+    log = tmp_path / "log"  # a file per program: two at a time would write into each other's lines
+    log.mkdir()
     subprocess.run(
         ["bash", str(tmp_path / "run.sh")], cwd=tmp_path, check=True, capture_output=True,
         env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "LOG": str(log)},
     )  # fmt: skip
-    words = log.read_text().split("\0")
+    words = "".join(path.read_text() for path in log.iterdir()).split("\0")
     if launcher == "verl":
         # Hydra quotes within the word; what bash sees is one word.
         assert any(word.startswith("actor_rollout_ref.model.path='it\\'s; rm") for word in words)

@@ -32,10 +32,7 @@ def test_every_arm_leaves_a_run_and_figures(folder: Path) -> None:
     assert arms == {"theory": {"theory"}, "sim": {"sim"}, "llm": {"llm"}}
     drawn = {str(path.relative_to(folder / "figures")) for path in folder.rglob("*.png")}
     assert drawn == {
-        "llm/entropy.png", "llm/negative_groups.png", "sim/entropy.png",
-        "sim/negative_groups.png", "sim/pass_at_k.png", "theory/finite_weights.png",
-        "theory/lens.png", "theory/logit_updates.png", "theory/weights.png",
-        "theory/optimal_weights.png", "theory/excess_time.png",
+        "theory/weights.png", "theory/optimal_weights.png", "theory/excess_time.png",
         "sim/convergence.png", "sim/time_to_target.png", "llm/training.png",
     }  # fmt: skip
 
@@ -95,7 +92,7 @@ def test_the_report_is_one_valid_page_that_loads_nothing(folder: Path) -> None:
         assert inside or address.startswith("data:"), address[:60]
     assert "@import" not in text
     assert not re.search(r"url\((?!['\"]?data:)", text)
-    assert len(page.images) == 14
+    assert len(page.images) == 6
     assert all(image["alt"] for image in page.images)
     words = " ".join(page.text)
     # Two seeds and four steps tell nothing apart, and the report must say so.
@@ -162,4 +159,4 @@ def test_a_browser_shows_the_report_without_complaint(folder: Path, tmp_path: Pa
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
-    assert done.stdout.count("<figure>") == 14
+    assert done.stdout.count("<figure ") == 6

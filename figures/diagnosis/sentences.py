@@ -9,7 +9,6 @@ import pandas as pd
 
 from figures.diagnosis.tables import lens_on_all_wrong, mass_table, step_table
 from figures.diagnosis.tally import Rollouts
-from figures.style import title
 from theory.schemes import resolve
 
 _TENTHS = 10
@@ -47,7 +46,7 @@ def _outcomes(whole: pd.Series, scheme: str) -> str:
     return (
         f"{percent(whole['all_wrong'])} of the groups are all wrong, {percent(whole['mixed'])} "
         f"mixed and {percent(whole['all_right'])} all right; {percent(whole['untaught'])} of the "
-        f"responses taught nothing, because {title(scheme)} gave them advantage 0."
+        f"responses taught nothing, because {resolve(scheme).label} gave them advantage 0."
     )
 
 
@@ -55,14 +54,14 @@ def _taught(whole: pd.Series, mass: pd.DataFrame, scheme: str, others: Sequence[
     """Where the gradient mass lies, and which other scheme would put most on hard prompts."""
     hard = {name: _hard_share(mass, name) for name in dict.fromkeys([scheme, *others])}
     if math.isnan(hard[scheme]):
-        return [f"Under {title(scheme)} no response taught anything."]
+        return [f"Under {resolve(scheme).label} no response taught anything."]
     said = [
-        f"{percent(hard[scheme])} of {title(scheme)}'s gradient mass lies in groups with at most "
-        f"a quarter of the responses correct"
+        f"{percent(hard[scheme])} of {resolve(scheme).label}'s gradient mass lies in groups with "
+        f"at most a quarter of the responses correct"
     ]
     more = [name for name, value in hard.items() if value - hard[scheme] > _MATTERS]
     if more:
-        shares = ", of ".join(f"{title(name)}'s {percent(hard[name])}" for name in more)
+        shares = ", of ".join(f"{resolve(name).label}'s {percent(hard[name])}" for name in more)
         said[0] += f"; it would be of {shares}"
     said[0] += "."
     return said

@@ -1,10 +1,14 @@
-"""The pipeline on its shortest claims: one page, every link leads somewhere, nothing done twice."""
+"""The quick pipeline: one page, every link leads somewhere, nothing done twice, kills survived."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -19,13 +23,15 @@ from apw.main import main
 from apw.runs import Run
 from figures.reproduction import reproduced_ledger
 
+pytestmark = pytest.mark.slow
+
 CLAIMS = ["A1", "O1"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("reproduce") / "out"
-    assert main(["reproduce", "--no-llm", "--claims", *CLAIMS, "--out", str(out)]) == 0
+    assert main(["reproduce", "--quick", "--claims", *CLAIMS, "--out", str(out)]) == 0
     return out
 
 
@@ -47,14 +53,27 @@ def test_the_page_is_whole_and_its_links_lead_somewhere(folder: Path) -> None:
             assert (folder / urllib.parse.unquote(address)).is_file(), address
     assert {f"#claim-{id}" for id in CLAIMS} <= set(addresses)
     assert "claims/sim/quick/O1/verdict.json" in addresses
-    assert page.index("The ledger of claims</h2>") < page.index('<div class="explorer"')
-    assert "This part was left out: it was not asked for." in page
+    assert "evidence/findings/A5.json" in addresses
+    assert "figures/theory-lens.csv" in addresses
+
+
+def test_the_page_loads_nothing_and_opens_with_the_ledger(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"""(?:src|srcset|href|action)\s*=\s*["']?(?:https?:)?//""", page)
+    assert not re.search(r"@import|url\(", page)
+    assert "<script src" not in text
+    ledger = page.index('<table class="ledger">')
+    assert page.index("The ledger of claims</h2>") < ledger < page.index("<figure ")
+    assert page.index("<figure ") < page.index('<div class="explorer"')
+    assert "under one seed, to show the way: that decides nothing" in page
 
 
 def test_every_verdict_of_the_page_has_a_picture(folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     drawn = set(re.findall(r'<figure id="figure-([^"]+)"', text))
     assert {"sim-claim_a1", "sim-claim_o1", "theory-lens", "all-time_to_target_arms"} <= drawn
+    assert {"llm-claim_a5", "llm-rule-post-sft-training", "llm-rule-post-sft-entropy"} <= drawn
     assert {f"{name}.png" for name in drawn} <= {p.name for p in (folder / "figures").iterdir()}
     for id in CLAIMS:
         section = text[text.index(f'id="claim-{id}"') :]
@@ -64,6 +83,9 @@ def test_every_verdict_of_the_page_has_a_picture(folder: Path) -> None:
 def test_a_browser_shows_it_and_the_explorer_moves(folder: Path, browser: Any) -> None:
     browser.open((folder / "report.html").as_uri())
     assert browser.complaints == []
+    assert browser.run(
+        "performance.getEntriesByType('resource').every((e) => e.name.startsWith('data:'))"
+    )
     assert browser.run("Array.from(document.images).every((i) => i.complete && i.naturalWidth > 0)")
     script = """(() => { const plot = document.getElementById('explorer-weights');
         const before = Array.from(plot.data[0].y);
@@ -102,9 +124,48 @@ def test_finished_claims_are_kept_and_missing_ones_made(
     answer = json.loads(capsys.readouterr().out)
     assert answer["skipped"] == "it was not asked for"
     assert "2 from quick runs only" in answer["verdicts"]
+    assert "This part was left out: it was not asked for." in (out / "report.html").read_text()
     assert main(words) == 0
     assert made == ["O1"]
     assert "already there" in capsys.readouterr().err
+
+
+def test_killed_between_parts_it_goes_on_with_the_next(
+    tmp_path: Path, no_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["reproduce", "--no-llm", "--claims", *CLAIMS, "--out", str(out)]
+    verdicts = [out / "claims" / "sim" / "quick" / id / "verdict.json" for id in CLAIMS]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apw.main", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    end = time.monotonic() + 300
+    while not verdicts[0].exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "report.html").exists()
+    first = verdicts[0].read_bytes(), verdicts[0].stat().st_mtime_ns
+    assert main(words) == 0
+    assert (verdicts[0].read_bytes(), verdicts[0].stat().st_mtime_ns) == first
+    assert verdicts[1].exists()
+    assert (out / "report.html").exists()
+    assert "A1:" not in capsys.readouterr().err
+
+
+def test_finished_trainings_are_kept_and_other_settings_refused(
+    folder: Path, tmp_path: Path, no_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(folder, out)
+    metrics = out / "llm" / "rule-post-sft" / "judge" / "lr=0.0005" / "metrics.parquet"
+    before = metrics.stat().st_mtime_ns
+    words = ["reproduce", "--claims", *CLAIMS, "--out", str(out), "--arms", "rule-post-sft"]
+    assert main([*words, "--quick"]) == 0
+    assert metrics.stat().st_mtime_ns == before
+    assert main(words) == 2
+    assert "holds a run with other settings; give --out another folder" in capsys.readouterr().err
 
 
 def fake_training(config: Any, path: Path) -> None:

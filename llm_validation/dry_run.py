@@ -14,7 +14,7 @@ from theory.schemes import resolve
 
 GIB = 2**30
 _PROMPT_TOKENS = 256
-"""Prompt length that memory is estimated with; competition problems are rarely longer."""
+"""Prompt length that memory is estimated with at most; competition problems are rarely longer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
     """
     weights = shape.parameters * (2 if config.dtype == "bfloat16" else 4) / GIB
     width = 4 if config.dtype == "float32" else 2
-    length = _PROMPT_TOKENS + config.max_response_tokens
+    length = min(_PROMPT_TOKENS, config.max_prompt_tokens) + config.max_response_tokens
     if config.model == "tiny":
         length = 6 + config.max_response_tokens
     micro = config.micro_batch or config.responses_per_step

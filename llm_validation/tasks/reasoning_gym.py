@@ -13,14 +13,14 @@ from typing import Any
 
 from llm_validation.tasks._prompts import make_prompt
 from llm_validation.tasks._select import select
-from llm_validation.tasks.tagged import TaggedAnswer
+from llm_validation.tasks.tagged import TaggedAnswer, WholeAnswer
 from llm_validation.tasks.task import Example, Report, Task
 from llm_validation.verifier import Verifier
 
 INSTRUCTION = (
     "Work it out, then give the final answer, and nothing else, inside <answer> </answer> tags."
 )
-
+BARE_INSTRUCTION = "Give the final answer and nothing else."
 
 _BROKEN = {
     # It compares truth values, and in Python the text "False" is true.
@@ -39,7 +39,8 @@ def load(
     config: Mapping[str, Any] | None = None,
     threshold: float = 1.0,
     style: str = "chat",
-    instruction: str = INSTRUCTION,
+    tags: bool = True,
+    instruction: str | None = None,
     workers: int | None = None,
     timeout: float = 5.0,
 ) -> Task:
@@ -54,7 +55,9 @@ def load(
         config: Options of the dataset, such as ``{"min_terms": 2}``.
         threshold: Least score, in (0, 1], that counts as correct.
         style: ``"chat"`` or ``"plain"``.
-        instruction: What follows the question.
+        tags: Whether the answer is looked for in ``<answer>`` tags; else it is the whole response,
+            which suits a small model that answers in a word.
+        instruction: What follows the question; None for a sentence that asks for such an answer.
         workers: Worker processes; None for one per processor.
         timeout: Seconds for one answer.
 
@@ -68,6 +71,8 @@ def load(
         )
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie in (0, 1]; got {threshold}")
+    if instruction is None:
+        instruction = INSTRUCTION if tags else BARE_INSTRUCTION
     made = {"size": train_size + test_size, "seed": seed, **(config or {})}
     entries = _entries(dataset, made)
     examples = [
@@ -100,7 +105,7 @@ def load(
         test=test,
         licence="Apache-2.0 (reasoning-gym); generated",
         size=f"{len(train):,} training and {len(test):,} test entries of {dataset}",
-        scorer=TaggedAnswer(verifier),
+        scorer=TaggedAnswer(verifier) if tags else WholeAnswer(verifier),
         report=Report(
             read={"train": train_size, "test": test_size},
             dropped_ids={"test: leaked": repeats} if repeats else {},

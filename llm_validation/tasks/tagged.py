@@ -1,4 +1,4 @@
-"""Answers inside ``<answer>`` tags."""
+"""What of a response is its answer: what stands in ``<answer>`` tags, or all of it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,21 @@ class TaggedAnswer:
     def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
         """Outcomes in order; ``unparsable`` without a tag."""
         return self.scorer.score(golds, [last_tagged(response) or "" for response in responses])
+
+    def close(self) -> None:
+        """Close the other scorer."""
+        self.scorer.close()
+
+
+class WholeAnswer:
+    """Hands whole responses to another scorer, without the blanks around them."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
+        """Outcomes in order; ``unparsable`` for blanks alone."""
+        return self.scorer.score(golds, [response.strip() for response in responses])
 
     def close(self) -> None:
         """Close the other scorer."""

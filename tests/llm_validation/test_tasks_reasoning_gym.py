@@ -28,6 +28,16 @@ def test_right_answers_score_and_wrong_ones_do_not(name):
         assert task.score(golds, untaged) == ["unparsable"] * 4
 
 
+def test_without_tags_the_whole_response_is_the_answer():
+    options = {"train_size": 1, "test_size": 0, "workers": 1, "tags": False, "style": "plain"}
+    with load_task("reasoning_gym:chain_sum", **options) as task:
+        assert "<answer>" not in str(task.train[0].prompt)
+        (answer,) = answers_of(task)
+        responses = [f" {answer}\n", answer, f"It is {answer}", f"<answer>{answer}</answer>", " "]
+        outcomes = task.score([task.train[0].gold] * 5, responses)
+    assert outcomes == ["correct", "correct", "wrong", "wrong", "unparsable"]
+
+
 def test_answers_evaluated_as_python_do_no_harm(tmp_path):
     trap = tmp_path / "pwned"
     payloads = [

@@ -16,6 +16,7 @@ SCHEMES = (
     "grpo", "rloo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens", "psr",
     "nsr", "w_reinforce",
 )  # fmt: skip
+LENS_PARTS = ("lens:parts=mixed", "lens:parts=negative")
 PICKING_SEEDS = 2
 """Seeds that learning rates are picked on; the seeds that follow judge."""
 TARGET = 0.9
@@ -61,16 +62,22 @@ ARMS = (
     Arm("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), ("grpo", "sqrt_r"),
         steps=200),
     Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), ("grpo", "sqrt_r"), steps=200),
+    # A start at which both kinds of groups LENS treats in its own way, mixed and all-wrong, abound.
+    Arm("rule-one-in-ten", "tiny-post-sft", "rule", ("L4",), ("grpo", "lens", *LENS_PARTS),
+        steps=100, measure_every=4, initial_success=0.1),
+    # Five times the steps of rule-post-sft, at the rate that was best for both there.
+    Arm("rule-post-sft-long", "tiny-post-sft", "rule", ("N7",), ("nsr", "w_reinforce"), (5e-4,),
+        steps=500, measure_every=20),
 )  # fmt: skip
 
 
 def tuning(arm: Arm, **changes: object) -> Iterator[tuple[str, TrainConfig]]:
-    """Folder names and configurations that learning rates are picked by, one per rate.
+    """Folder names and configurations that learning rates are picked by; none if there is one rate.
 
     >>> [name for name, _ in tuning(ARMS[0])]
     ['rule-from-scratch/tune/lr=0.0005', 'rule-from-scratch/tune/lr=0.001']
     """
-    for rate in arm.learning_rates:
+    for rate in arm.learning_rates if len(arm.learning_rates) > 1 else ():
         options = {"schemes": arm.schemes, "seeds": PICKING_SEEDS, **changes}
         yield f"{arm.name}/tune/lr={rate:g}", configuration(arm, rate, **options)
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from apw.runs import write_json
-from llm_validation.evidence.arms import TARGET
+from llm_validation.evidence.arms import LENS_PARTS, TARGET
 from theory.crossover import predicted_speedup
 from theory.verdicts import Check, Finding, above, below, finding
 
@@ -128,6 +128,19 @@ def _l3(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
+def _l4(one_in_ten: ArmTables) -> list[Check]:
+    """Both halves of LENS help: mixed groups alone and all-wrong groups alone each beat GRPO."""
+    grpo = one_in_ten.course("grpo", "success").mean(axis=1)
+    return [
+        above(
+            f"success of LENS on {name} groups alone minus GRPO, mean over training",
+            0.0,
+            list(one_in_ten.course(scheme, "success").mean(axis=1) - grpo),
+        )
+        for scheme, name in zip(LENS_PARTS, ("mixed", "all-wrong"), strict=True)
+    ]
+
+
 def _l5(scratch: ArmTables) -> list[Check]:
     """The share of all-wrong groups falls during training, and falls faster with LENS."""
     name = "groups_all_wrong"
@@ -192,6 +205,18 @@ def _n6(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
+def _n7(long: ArmTables) -> list[Check]:
+    """Many steps of pure NSR degrade; W-REINFORCE does not."""
+    fall = {}
+    for scheme in ("nsr", "w_reinforce"):
+        course = long.course(scheme, "success")
+        fall[scheme] = list(course.max(axis=1) - course.iloc[:, -1])
+    return [
+        above("fall of NSR's success from its peak to the end", SLACK, fall["nsr"]),
+        below("the same of W-REINFORCE", SLACK, fall["w_reinforce"]),
+    ]
+
+
 def _o4(*arms: ArmTables) -> list[Check]:
     """Asymmetric weights pay where drift dominates noise and not where noise dominates."""
     checks = []
@@ -218,12 +243,14 @@ CLAIMS: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "A5": (_a5, _FINE_TUNED),
     "A6": (_a6, _SCRATCH),
     "L3": (_l3, _FINE_TUNED),
+    "L4": (_l4, ("rule-one-in-ten",)),
     "L5": (_l5, _SCRATCH),
     "N2": (_n2, _FINE_TUNED),
     "N3": (_n3, _FINE_TUNED),
     "N4": (_n4, _FINE_TUNED),
     "N5": (_n5, _FINE_TUNED),
     "N6": (_n6, _FINE_TUNED),
+    "N7": (_n7, ("rule-post-sft-long",)),
     "O4": (
         _o4,
         (*_SCRATCH, *_FINE_TUNED, "memorise-from-scratch", "memorise-post-sft"),

@@ -33,6 +33,8 @@ def pick_rates(out: Path, arm: Arm) -> dict[str, float]:
     Raises:
         FileNotFoundError: A tuning run is not finished.
     """
+    if len(arm.learning_rates) == 1:
+        return dict.fromkeys(arm.schemes, arm.learning_rates[0])
     found = []
     for name, config in tuning(arm):
         metrics = read_metrics(out / name)

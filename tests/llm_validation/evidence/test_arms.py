@@ -6,7 +6,8 @@ from llm_validation.evidence.arms import ARMS, judging, tuning
 def test_no_seed_both_picks_and_judges():
     for arm in ARMS:
         picking = [config for _, config in tuning(arm)]
-        assert [config.learning_rate for config in picking] == list(arm.learning_rates)
+        wanted = arm.learning_rates if len(arm.learning_rates) > 1 else ()
+        assert tuple(config.learning_rate for config in picking) == wanted
         rates = dict(zip(arm.schemes, arm.learning_rates * len(arm.schemes), strict=False))
         judges = [config for _, config in judging(arm, rates)]
         assert {s: c.learning_rate for c in judges for s in c.schemes} == rates

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import llm_validation.evidence
-from llm_validation.evidence.arms import ARMS
+from llm_validation.evidence.arms import ARMS, LENS_PARTS
 from llm_validation.evidence.claims import CLAIMS, KS, ArmTables, judge, write_findings
 from theory.verdicts import Finding, finding, judged
 
@@ -49,6 +49,9 @@ def test_a_world_in_which_the_papers_are_right(tmp_path):
     shares = {("lens", "groups_all_wrong"): 0.1, ("grpo", "groups_all_wrong"): 0.3}
     publish_made_up(tmp_path, ARM["rule-from-scratch"], sooner, shares)
     publish_made_up(tmp_path, ARM["rule-post-sft"], {}, kept)
+    halves = {(scheme, "success"): 0.95 for scheme in LENS_PARTS}
+    publish_made_up(tmp_path, ARM["rule-one-in-ten"], {}, halves)
+    publish_made_up(tmp_path, ARM["rule-post-sft-long"], {}, {("nsr", "success"): 0.2})
     found = {item.id: item.verdict for item in judge(tmp_path)}
     assert set(found) == set(CLAIMS) - {"O4"}  # which needs the memorising arms too
     assert set(found.values()) == {"confirmed"}
@@ -61,8 +64,10 @@ def test_a_world_in_which_they_are_wrong(tmp_path):
                     {("lens", "success"): 0.1, ("psr", "pass@256"): 0.95,
                      ("nsr", "pass@64"): 0.2, ("nsr", "entropy"): 0.1,
                      ("w_reinforce", "pass@256"): 0.1})  # fmt: skip
+    publish_made_up(tmp_path, ARM["rule-one-in-ten"], {}, {("grpo", "success"): 0.95})
+    publish_made_up(tmp_path, ARM["rule-post-sft-long"], {}, {("w_reinforce", "success"): 0.2})
     found = {item.id: item.verdict for item in judge(tmp_path)}
-    for claim in ("A4", "A5", "L3", "N2", "N3", "N4", "N5", "N6"):
+    for claim in ("A4", "A5", "L3", "L4", "N2", "N3", "N4", "N5", "N6", "N7"):
         assert found[claim] == "refuted", claim
 
 

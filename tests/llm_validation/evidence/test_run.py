@@ -37,6 +37,8 @@ def test_rates_are_picked_by_the_time_to_the_target_then_by_success(tmp_path):
     write(tmp_path, 0.2, high, "tune")
     # GRPO: 40 responses against (20 + the whole budget) / 2; Sqrt-R: no arrival, so more success.
     assert pick_rates(tmp_path, ARM) == {"grpo": 0.1, "sqrt_r": 0.2}
+    only = dataclasses.replace(ARM, learning_rates=(0.3,))
+    assert pick_rates(tmp_path, only) == {"grpo": 0.3, "sqrt_r": 0.3}
 
 
 @pytest.mark.slow

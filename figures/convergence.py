@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from figures.curves import band_in_words, curves_table, draw_curves
 from figures.picture import Picture
-from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis
+from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis, title
 
 CLOCKS = {
     "updates": "updates",
@@ -54,19 +54,31 @@ def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Pictur
         "Simulated convergence",
         "Mean success probability of the simulated prompts, over updates (left) and over responses "
         "when every update waits for one correct response (right); the dotted line is the target, "
-        f"{band_in_words(seeds)}.",
+        f"{band_in_words(seeds)}. {_in_words(table, target)}",
         "Two panels of rising success curves, one per scheme.",
         table,
         draw,
     )
 
 
+def _arrivals(part: pd.DataFrame, target: float) -> pd.Series:
+    """Scheme → first reading at which its mean has reached the target; NaN if it never has."""
+    reached = part[part["mean"] >= target].groupby("scheme")["reading"].min()
+    return reached.reindex(part["scheme"].unique()).sort_values(kind="stable")
+
+
+def _in_words(table: pd.DataFrame, target: float) -> str:
+    """Who reaches the target after how many updates, the first first."""
+    arrivals = _arrivals(table[table["clock"] == "updates"], target)
+    words = [
+        f"{title(str(name))} {f'after {time:,.0f}' if np.isfinite(time) else 'never'}"
+        for name, time in arrivals.items()
+    ]
+    return f"In updates the mean reaches {target:g}: {', '.join(words)}."
+
+
 def _end(part: pd.DataFrame, target: float) -> float:
     """Where the slowest scheme that arrives has arrived, and a fifth more."""
-    arrivals = [
-        float(curve.loc[curve["mean"] >= target, "reading"].min())
-        for _, curve in part.groupby("scheme")
-    ]
-    latest = np.nanmax([*arrivals, 0.0])
+    latest = np.nanmax([*_arrivals(part, target), 0.0])
     end = float(part["reading"].max())
     return min(end, 1.2 * float(latest)) if latest > 0 else end

@@ -51,7 +51,9 @@ def negative_groups_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Pi
         for axes, metric in zip(axes_of, panels, strict=True):
             if metric != difference:
                 axes.set_ylim(0, min(1.02, 1.1 * top))
-            axes.yaxis.set_major_formatter(lambda share, _: f"{round(100 * share, 6):g}%")
+            axes.yaxis.set_major_formatter(
+                lambda share, _: f"{round(100 * share, 6):g}%".replace("-", "−")
+            )
         return figure
 
     main = table[table["metric"] == first]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from figures.curves import band_in_words, curves_table, draw_curves
 from figures.over_training import SMOOTHING, smooth
 from figures.picture import Picture
-from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis
+from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis, title
 
 PANELS = {
     "success": "success on held-out prompts",
@@ -69,8 +69,16 @@ def training_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Picture:
         "training",
         "Training of the language model",
         f"Training through TRL's GRPOTrainer with the advantages of each scheme: mean over seeds, "
-        f"{band_in_words(seeds)}{smoothed}.",
+        f"{band_in_words(seeds)}{smoothed}.{_in_words(table)}",
         f"{len(shown)} panels of curves over training steps, one curve per scheme.",
         table,
         draw,
     )
+
+
+def _in_words(table: pd.DataFrame) -> str:
+    """Success at the end, the highest first; empty if it was not measured."""
+    success = table[table["metric"] == "success"].sort_values("reading")
+    ends = success.groupby("scheme")["mean"].last().sort_values(ascending=False, kind="stable")
+    listed = ", ".join(f"{title(str(name))} {end:.1%}" for name, end in ends.items())
+    return f" Success at the end, the highest first: {listed}." if listed else ""

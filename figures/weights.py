@@ -103,7 +103,8 @@ def weights_picture(schemes: Sequence[str] = SCHEMES) -> Picture:
     caption = (
         "How much a prompt counts, by its success probability. "
         f"The effective weight of {_listed(vanishing)} goes to zero on prompts that are hardly "
-        f"ever solved; {_listed(asymmetric)} keep it at 1 there."
+        f"ever solved; {_listed(asymmetric)} keep it at 1 there. The surrogate objectives have "
+        "ω for their slope; they are drawn with value 0 and slope 1 at ρ = ½."
     )
     return Picture(
         "weights",

@@ -101,9 +101,13 @@ def test_a_scheme_that_never_arrives_is_drawn_as_such(runs: Runs) -> None:
 def test_convergence_and_training_say_what_their_bands_are(runs: Runs) -> None:
     convergence = convergence_picture(runs({"grpo": (0.1,) * 6}))
     assert "95% bootstrap intervals over 6 seeds" in convergence.caption
+    assert "In updates the mean reaches 0.9: GRPO after 8." in convergence.caption
+    slow = convergence_picture(runs({"grpo": (0.1,), "lens": (0.01,)}))
+    assert "GRPO after 8, LENS never." in slow.caption
     assert convergence.render("svg")
     training = training_picture(runs({"grpo": (0.1, 0.2), "lens": (0.1, 0.1)}, arm="llm"))
     assert "range of 2 seeds" in training.caption
+    assert "the highest first: GRPO 100.0%, LENS 100.0%." in training.caption
     assert training.render("svg")
 
 

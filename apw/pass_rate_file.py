@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+MOST_PROMPTS = 10_000_000
+"""More prompts than these are a mistake in a column of counts."""
 
-def read_pass_rates(path: Path, column: str = "pass_rate") -> np.ndarray:
+
+def read_pass_rates(path: Path, column: str = "pass_rate", count: str | None = None) -> np.ndarray:
     """Read one pass rate per prompt.
 
     Args:
         path: ``.parquet``, ``.csv`` or ``.jsonl`` with the column, or text with a number per line.
         column: Column that holds the pass rates.
+        count: Column that holds how many prompts have each; none if every row is a prompt.
 
     Returns:
         Pass rates in [0, 1], shape (prompts,).
@@ -28,6 +32,8 @@ def read_pass_rates(path: Path, column: str = "pass_rate") -> np.ndarray:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file")
+    if count is not None and path.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
+        raise ValueError(f"a column of counts needs a .csv, .jsonl or .parquet file; got {path}")
     rates = []
     for place, value in _rows(path, column):
         try:
@@ -39,7 +45,46 @@ def read_pass_rates(path: Path, column: str = "pass_rate") -> np.ndarray:
         rates.append(rate)
     if not rates:
         raise ValueError(f"{path} holds no pass rates")
-    return np.array(rates)
+    if count is None:
+        return np.array(rates)
+    counts = [check_counts(value, f"{path}, {place}") for place, value in _rows(path, count)]
+    return repeated(rates, counts, str(path))
+
+
+def repeated(rates: Sequence[float], counts: Sequence[int], name: str) -> np.ndarray:
+    """Every pass rate as often as it is counted.
+
+    Raises:
+        ValueError: The counts are all 0, or more than ``MOST_PROMPTS`` together.
+
+    >>> repeated([0.0, 0.5], [1, 2], "the histogram").tolist()
+    [0.0, 0.5, 0.5]
+    """
+    if not any(counts):
+        raise ValueError(f"{name} counts no prompts")
+    if sum(counts) > MOST_PROMPTS:
+        raise ValueError(f"{name} counts more than {MOST_PROMPTS:,} prompts")
+    return np.repeat(rates, counts)
+
+
+def check_counts(value: Any, place: str) -> int:
+    """A number of prompts.
+
+    Raises:
+        ValueError: It is not a whole number of at least 0 and at most ``MOST_PROMPTS``.
+
+    >>> check_counts("12", "rates.csv, line 2")
+    12
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (0 <= number <= MOST_PROMPTS and number == int(number)):
+        raise ValueError(
+            f"{place}: a number of prompts must be whole, from 0 to {MOST_PROMPTS:,}; got {value!r}"
+        )
+    return int(number)
 
 
 def _rows(path: Path, column: str) -> Iterator[tuple[str, Any]]:

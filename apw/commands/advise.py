@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
+from apw.advice.problem import ENOUGH, Costs, group_sizes, solve
+from apw.advice.prompts import prompts_from
 from apw.command_line import Answer, listed, parse, table
-from apw.commands.weights import schemes_with_table
-from apw.pass_rate_file import read_pass_rates
-from theory.clocks import resolve_clock
-from theory.group_size import group_size_advice
-from theory.optimal import optimal_weight
+from apw.commands.weights import schemes_with_table, success_grid
+from theory.dynamics import weight_function
+from theory.optimal import OptimalWeight
 from theory.schemes import resolve
 
 CLOSE = 1.05
 """Schemes within this factor of the best are called equally good."""
 
-MOST_KNOTS = 128
-"""Distinct success probabilities that are told apart."""
+SHOWN = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.99)
+"""Success probabilities for which weights are printed, besides start and target."""
 
-GROUP_SIZES = (2, 4, 8, 16, 32, 64, 128)
+POINTS = 101
+"""Success probabilities for which ``--json`` gives weights."""
 
 ASSUMPTIONS = (
-    "small steps, every scheme at a step size that spends the same update budget",
-    "prompts that do not learn from each other, and no sampling noise but that of the group: with "
-    "few prompts per batch and little to generalise, noise decides, and symmetric schemes win",
-    "natural-gradient (mirror) dynamics, which a language model follows only roughly",
+    "small steps, every scheme at a step size that spends the same update budget. It fails where "
+    "clipping or one learning rate for all schemes decides how far an update goes",
+    "no noise but that of the group, and prompts that do not learn from each other. It fails with "
+    "few prompts per update and little to generalise: there noise decides, and symmetric schemes "
+    "win",
+    "natural-gradient (mirror) dynamics, in which an update moves the log-odds by ηω. A language "
+    "model follows them only roughly, least where its optimizer rescales every step, as AdamW does",
+    "responses that all cost the same. It fails where wrong answers are much longer than others",
+    "pass rates that are what was measured. It fails where few responses measured them: 0 of 8 may "
+    "be 1 in 10 or never",
 )
+"""What the advice rests on, and where that fails."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +48,11 @@ class Options:
     """Which scheme reaches a target soonest from measured pass rates, under your costs.
 
     The cost of an update of one prompt is --update-cost and, for every response sampled,
-    --response-cost.
+    --response-cost, or --token-cost for each of its --tokens.
     """
 
     start: float = 0.01
-    """Success probability of every prompt, in (0, 1); not used with --rates."""
+    """Success probability of every prompt, in (0, 1); not used with --rates or --histogram."""
 
     rates: Path | None = None
     """File of measured pass rates, one per prompt: .csv, .jsonl or .parquet with --column, or text
@@ -51,6 +60,12 @@ class Options:
 
     column: str = "pass_rate"
     """Column of the pass rates."""
+
+    count: str | None = None
+    """Column of the number of prompts with each pass rate; without it every row is a prompt."""
+
+    histogram: tuple[str, ...] = ()
+    """RATE:PROMPTS, how many prompts have each pass rate, as in 0:120 0.125:40 0.5:16."""
 
     tries: int | None = None
     """Responses that each pass rate was measured with; makes 0 and 1 mean rare and frequent."""
@@ -64,8 +79,14 @@ class Options:
     update_cost: float = 1.0
     """Cost of an update per prompt, apart from sampling."""
 
-    response_cost: float = 1.0
-    """Cost of a response."""
+    response_cost: float | None = None
+    """Cost of a response; 1 unless tokens are what costs."""
+
+    token_cost: float | None = None
+    """Cost of a token of a response, instead of --response-cost; needs --tokens."""
+
+    tokens: float | None = None
+    """Tokens of a response, on average."""
 
     sampling: Literal["fixed", "until_correct", "until_mixed"] = "fixed"
     """fixed: M responses per prompt and update; until_correct: groups are drawn until one holds a
@@ -74,6 +95,9 @@ class Options:
     schemes: tuple[str, ...] = ()
     """Schemes to compare; all that have a table by default."""
 
+    figure: Path | None = None
+    """Draw prompts, weights and costs into this .png or .svg file, with the data as CSV beside."""
+
     json: bool = False
     """Print one JSON object."""
 
@@ -81,157 +105,170 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw advise``."""
     options = parse(Options, arguments, command="advise")
-    if min(options.update_cost, options.response_cost) < 0 or not (
-        0 < options.update_cost + options.response_cost < math.inf
-    ):
-        raise ValueError("costs must be at least 0 and finite, and one of them positive")
+    costs = Costs(options.update_cost, _response_cost(options), options.sampling)
     if not 0 < options.target < 1:
         raise ValueError(f"target must lie in (0, 1); got {options.target:g}")
-    rates, unsolved = _rates(options)
-    below = np.sort(rates[rates < options.target])
+    prompts = prompts_from(
+        start=options.start, rates=options.rates, histogram=options.histogram,
+        column=options.column, count=options.count, tries=options.tries,
+    )  # fmt: skip
+    below = np.sort(prompts.success[prompts.success < options.target])
     if below.size == 0:
         raise ValueError(f"every prompt has reached the target {options.target:g} already")
     names = options.schemes or schemes_with_table(options.group_size)
-    knots, shares = _knots(below)
-    share = _share(knots, shares)
-    best = optimal_weight(
-        float(knots[0]), options.target, clock=_clock(options, share), budget_density=share,
-        kinks=[float(knot) for knot in knots[1:]],
-    )  # fmt: skip
+    best = solve(below, options.target, costs, options.group_size)
     excess = best.excess_of_all(names, group_size=options.group_size)
     ranked = sorted(excess, key=excess.__getitem__)
     chosen = ranked[0]
     limit = best.excess_of_all(names)
-    nearest = min(limit, key=limit.__getitem__)
     typical = float(np.median(below))
-    sizes = group_size_advice(
-        chosen, typical, group_sizes=[m for m in GROUP_SIZES if m >= resolve(chosen).minimum_group],
-        update_cost=options.update_cost, response_cost=options.response_cost,
-    )  # fmt: skip
-    line = f'WeightedGRPOTrainer(scheme="{chosen}", ...)  # num_generations={options.group_size}'
+    sizes = group_sizes(chosen, typical, costs)
+    success = success_grid(best.start, best.target, POINTS)
     data: dict[str, Any] = {
-        "prompts": int(rates.size),
-        "unsolved": unsolved,
+        "prompts": int(prompts.success.size),
+        "unsolved": prompts.unsolved,
         "median": typical,
+        "start": best.start,
         "target": options.target,
         "group_size": options.group_size,
         "sampling": options.sampling,
+        "update_cost": options.update_cost,
+        "response_cost": costs.response,
         "excess": limit,
         "excess_finite": excess,
+        "time_optimal": best.time,
+        "time": {name: best.time * value for name, value in excess.items()},
         "recommended": chosen,
         "equally_good": [name for name in ranked if excess[name] <= CLOSE * excess[chosen]],
-        "nearest": nearest,
-        "group_size_drift": sizes.best_drift,
-        "group_size_information": sizes.best_information,
-        "all_wrong": float(np.mean((1 - rates) ** options.group_size)),
-        "trl": line,
+        "nearest": min(limit, key=limit.__getitem__),
+        "success": success,
+        "weight": best.weight(success),
+        "recommended_group_size": sizes.recommended,
+        "group_size_drift": sizes.drift,
+        "group_size_information": sizes.information,
+        "all_wrong": float(np.mean((1 - prompts.success) ** options.group_size)),
+        "trl": trl_line(chosen, options.group_size),
+        "verl": verl_line(chosen, options.group_size),
         "assumptions": list(ASSUMPTIONS),
     }
-    return Answer(data, _describe(options, data, ranked))
+    if options.figure is not None:
+        from figures.advice import advice_picture
+
+        advice_picture(best, below, excess, options.group_size).save_as(options.figure)
+        data["figure"] = str(options.figure)
+    return Answer(data, _describe(options, data, ranked, best))
 
 
-def _rates(options: Options) -> tuple[np.ndarray, int]:
-    """Success probabilities in (0, 1], and how many prompts were left out as never solved."""
-    if options.tries is not None and options.tries < 1:
-        raise ValueError(f"tries must be at least 1; got {options.tries}")
-    if options.rates is None:
-        if not 0 < options.start < 1:
-            raise ValueError(f"start must lie in (0, 1); got {options.start:g}")
-        return np.array([options.start]), 0
-    rates = read_pass_rates(options.rates, options.column)
-    if options.tries is not None:
-        # The posterior mean under Jeffreys' prior: no prompt is impossible or certain.
-        return (rates * options.tries + 0.5) / (options.tries + 1), 0
-    solved = rates[rates > 0]
-    if solved.size == 0:
-        raise ValueError(
-            f"no prompt of {options.rates} was ever solved; with --tries the number of responses "
-            "they were measured with, 0 can be taken as rare"
-        )
-    return solved, int(rates.size - solved.size)
-
-
-def _knots(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct starts, increasing, and the share of prompts that started at or below each.
-
-    More than ``MOST_KNOTS`` of them are moved to evenly spaced log-odds first.
-    """
-    if np.unique(starts).size > MOST_KNOTS:
-        odds = np.log(starts) - np.log1p(-starts)
-        grid = np.linspace(odds.min(), odds.max(), MOST_KNOTS)
-        nearest = np.abs(odds[:, None] - grid).argmin(axis=1)
-        starts = 1 / (1 + np.exp(-grid[nearest]))
-    knots, counts = np.unique(starts, return_counts=True)
-    return knots, np.cumsum(counts) / starts.size
-
-
-def _share(knots: np.ndarray, shares: np.ndarray) -> Callable[[Any], Any]:
-    """Share of the prompts that pass through ρ on their way: those that started below it.
-
-    Cost and budget of a population are integrals with this factor, so that its optimal weight is
-    that of one prompt, and excess times are those of ``theory.optimal``.
-    """
-
-    def share(success: Any) -> Any:
-        place = np.searchsorted(knots, np.asarray(success), side="right") - 1
-        return shares[np.maximum(place, 0)]
-
-    return share
-
-
-def _clock(options: Options, share: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    groups = {"until_correct": "any_success", "until_mixed": "mixed_group"}.get(options.sampling)
-    counted = resolve_clock(groups, group_size=options.group_size) if groups else None
-
-    def cost(success: Any) -> Any:
-        number = 1.0 if counted is None else counted.cost(success)
-        sampling = options.response_cost * options.group_size * number
-        return (options.update_cost + sampling) * share(success)
-
+def _response_cost(options: Options) -> float:
+    """Cost of a response, from its own or from its tokens'."""
+    if (options.token_cost is None) != (options.tokens is None):
+        raise ValueError("--token-cost and --tokens, the tokens of a response, go together")
+    if options.token_cost is not None and options.tokens is not None:
+        if options.response_cost is not None:
+            raise ValueError("give the cost of a response or that of a token, not both")
+        if not 0 < options.tokens < math.inf:
+            raise ValueError(f"tokens must be positive and finite; got {options.tokens:g}")
+        cost = options.token_cost * options.tokens
+    else:
+        cost = 1.0 if options.response_cost is None else options.response_cost
+    if not (min(options.update_cost, cost) >= 0 and 0 < options.update_cost + cost < math.inf):
+        raise ValueError("costs must be at least 0 and finite, and one of them positive")
     return cost
 
 
-def _describe(options: Options, data: dict[str, Any], ranked: Sequence[str]) -> str:
-    excess, chosen = data["excess_finite"], data["recommended"]
+def _describe(
+    options: Options, data: dict[str, Any], ranked: Sequence[str], best: OptimalWeight
+) -> str:
+    chosen, size = data["recommended"], options.group_size
     equally = [resolve(name).label for name in data["equally_good"]]
-    prompts = "one success probability" if data["prompts"] == 1 else f"{data['prompts']} prompts"
-    unsolved = (
-        f" ({data['unsolved']} more were never solved and are left out; --tries takes them in)"
-        if data["unsolved"]
-        else ""
+    parts = [
+        *_prompt_words(options, data),
+        "",
+        f"Use {listed(equally, 'or')}" + (": they are equally good." if len(equally) > 1 else "."),
+        f"The optimal weight is nearest to {resolve(data['nearest']).label}'s. How much a prompt "
+        "counts, against one at the target:",
+        _weight_words(best, chosen, size),
+        "",
+        _scheme_words(data, ranked, size),
+        "",
+        "Time: cost per prompt until the target, for a unit of update budget. Over the optimum: "
+        "for large groups and for yours. Cost: with the best scheme as 1.",
+        _size_words(data),
+        "",
+        f"In TRL ({TRL_IMPORTS}):",
+        f"  {data['trl']}",
+        "In verl, and then your words for data, model and hardware:",
+        f"  {data['verl']}",
+    ]
+    if options.sampling != "fixed":
+        parts.append(
+            "Neither line draws groups anew by itself: that is for the loop that samples to do."
+        )
+    if "figure" in data:
+        parts += ["", f"Figure: {data['figure']}"]
+    return "\n".join([*parts, "", "This assumes", *(f"- {text}." for text in ASSUMPTIONS)])
+
+
+def _size_words(data: dict[str, Any]) -> str:
+    enough, best = data["recommended_group_size"], data["group_size_information"]
+    words = f"Group size for {resolve(data['recommended']).label} at the median prompt: {enough}"
+    if enough < best:
+        words += (
+            f", the smallest that gets {ENOUGH:.0%} of what the best, {best}, gets for its cost"
+        )
+    return (
+        f"{words}, where noise limits the learning rate; {data['group_size_drift']} at a fixed "
+        "learning rate."
     )
+
+
+def _prompt_words(options: Options, data: dict[str, Any]) -> list[str]:
+    count = data["prompts"]
+    prompts = f"{count:,} prompts"
+    if data["unsolved"]:
+        prompts += (
+            f" ({data['unsolved']:,} more were never solved and are left out; --tries takes them "
+            "in)"
+        )
+    drawn = {
+        "fixed": "",
+        "until_correct": ", and again until one response is correct",
+        "until_mixed": ", and again until the group is mixed",
+    }[options.sampling]
+    start = f"{prompts}, median of those below the target {data['median']:.3g}, to"
+    if count == 1:
+        start = f"From a success probability of {data['start']:.3g} to"
+    return [
+        f"{start} {options.target:g}.",
+        f"An update of a prompt costs {options.update_cost:g}, and {data['response_cost']:g} for "
+        f"each of {options.group_size} responses{drawn}.",
+        f"In groups of {options.group_size}, {data['all_wrong']:.0%} of the groups hold no correct "
+        "response.",
+    ]
+
+
+def _weight_words(best: OptimalWeight, scheme: str, size: int) -> str:
+    shown = [best.start, *(p for p in SHOWN if best.start < p < best.target), best.target]
+    success = np.array(shown)
+    columns = {
+        "optimal": best.weight(success),
+        f"{resolve(scheme).label}, M = {size}": weight_function(scheme, group_size=size)(success),
+    }
+    rows = [[name, *(f"{w:.3g}" for w in values / values[-1])] for name, values in columns.items()]
+    return table(["success ρ", *(f"{p:.2g}" for p in shown)], rows, right="l" + "r" * len(shown))
+
+
+def _scheme_words(data: dict[str, Any], ranked: Sequence[str], size: int) -> str:
+    finite, least = data["excess_finite"], data["excess_finite"][ranked[0]]
     rows = [
         [
             resolve(name).label,
+            f"{data['time'][name]:.4g}",
             f"{data['excess'][name]:.2f}",
-            f"{excess[name]:.2f}",
-            f"{excess[name] / excess[chosen]:.2f}",
+            f"{finite[name]:.2f}",
+            f"{finite[name] / least:.2f}",
         ]
         for name in ranked
     ]
-    size = options.group_size
-    return "\n".join(
-        [
-            f"{prompts[0].upper()}{prompts[1:]}{unsolved}, median of those below the target "
-            f"{data['median']:.3g}, to {options.target:g}.",
-            f"In groups of {size}, {data['all_wrong']:.0%} of the groups hold no correct response.",
-            "",
-            f"Use {listed(equally, 'or')}"
-            + (": they are equally good." if len(equally) > 1 else "."),
-            f"The optimal weight is nearest to {resolve(data['nearest']).label}'s.",
-            f"Group size for {resolve(chosen).label} at the median prompt: "
-            f"{data['group_size_drift']} if the learning rate is fixed, "
-            f"{data['group_size_information']} if noise limits it.",
-            "",
-            table(
-                ["scheme", "M → ∞", f"M = {size}", "cost"],
-                rows,
-                right="lrrr",
-            ),
-            "",
-            "Columns: time over the optimum for large groups and for yours; cost to the target "
-            "with the best as 1.",
-            f"In TRL: {data['trl']}",
-            "This assumes " + "; ".join(ASSUMPTIONS) + ".",
-        ]
-    )
+    header = ["scheme", "time", "M → ∞", f"M = {size}", "cost"]
+    return table(header, rows, right="lrrrr")

@@ -184,13 +184,17 @@ def _phases(config: TrainConfig, scheme: str) -> Iterator[tuple[int, list[str]]]
             raise ValueError("a zero_success warm-up in verl needs a constant learning rate")
         saving = [] if config.checkpoint_every else [f"trainer.save_freq={warm_up}"]
         dropping = f"{scheme}{',' if ':' in scheme else ':'}zero_success=drop"
-        yield warm_up, [*_estimator(dropping), *saving]
+        yield warm_up, [*estimator_words(dropping), *saving]
     if warm_up < config.generations:
-        yield config.generations, _estimator(scheme)
+        yield config.generations, estimator_words(scheme)
 
 
-def _estimator(scheme: str) -> list[str]:
-    """Choose a scheme; one with options of its own is named to the plug-in of Ray's workers."""
+def estimator_words(scheme: str) -> list[str]:
+    """Overrides that choose a scheme; the plug-in of Ray's workers is told of its options.
+
+    >>> estimator_words("sqrt_r")
+    ['algorithm.adv_estimator=apw_sqrt_r']
+    """
     chosen = [override("algorithm.adv_estimator", estimator_name(scheme))]
     if ":" in scheme:
         variable = f"+ray_kwargs.ray_init.runtime_env.env_vars.{SCHEMES_VARIABLE}"

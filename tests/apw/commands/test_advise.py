@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate
+from scipy import integrate, stats
 
 from apw.main import main
 from theory.finite_group import expected_weight
@@ -84,6 +86,102 @@ def test_zeros_are_left_out_or_taken_as_rare(
     assert "--tries" in capsys.readouterr().err
 
 
+def test_times_and_weights_of_fixed_groups_are_those_of_the_regular_clock(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Every update costs α + βM: ω* ∝ 1/√(ρ(1−ρ)) and T* = (α + βM)(2[arcsin √ρ])².
+    answer: Any = ask(capsys, "--start", "0.05", "--target", "0.8", "--group-size", "4",
+                      "--update-cost", "2", "--response-cost", "0.5")  # fmt: skip
+    angle = 2 * (math.asin(math.sqrt(0.8)) - math.asin(math.sqrt(0.05)))
+    assert answer["time_optimal"] == pytest.approx((2 + 4 * 0.5) * angle**2, rel=1e-9)
+    success = np.array(answer["success"])
+    assert (success[0], success[-1]) == (0.05, 0.8)
+    shape = 1 / np.sqrt(success * (1 - success))
+    assert answer["weight"] == pytest.approx(shape / angle, rel=1e-9)
+    for name, time in answer["time"].items():
+        ratio = answer["excess_finite"][name]
+        assert time == pytest.approx(ratio * answer["time_optimal"], rel=1e-12)
+
+
+def test_tokens_cost_what_their_responses_do(capsys: pytest.CaptureFixture[str]) -> None:
+    base = ("--start", "0.02", "--sampling", "until_correct")
+    tokens = ask(capsys, *base, "--token-cost", "0.001", "--tokens", "250")
+    assert tokens["response_cost"] == 0.25
+    assert tokens["time"] == ask(capsys, *base, "--response-cost", "0.25")["time"]
+
+
+def test_a_histogram_is_its_prompts_one_by_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("--tries", "8", "--group-size", "4", "--schemes", "grpo", "sqrt_r")
+    inline = ask(capsys, "--histogram", "0:3", "0.25:2", "1:1", *words)
+    listed = ask(capsys, "--rates", rates_file(tmp_path, 0, 0, 0, 0.25, 0.25, 1), *words)
+    table = tmp_path / "histogram.csv"
+    table.write_text("pass_rate,prompts\n0,3\n0.25,2\n1,1\n")
+    counted = ask(capsys, "--rates", str(table), "--count", "prompts", *words)
+    assert inline == listed == counted
+    assert inline["prompts"] == 6
+
+
+def test_the_recommended_group_size_gets_nearly_all_for_its_cost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Under RLOO a group's share of the information is (M − 1)/M whatever ρ, so per cost it gets
+    # (M − 1)/(α + βM), which grows with M.
+    words = ("--start", "0.3", "--schemes", "rloo", "--update-cost", "0", "--response-cost", "1")
+    answer = ask(capsys, *words)
+    assert answer["group_size_information"] == 128
+    assert answer["recommended_group_size"] == 16  # 15/16 ≥ 0.9 × 127/128 > 7/8
+    assert answer["group_size_drift"] == 2
+    # Drawn until one is correct, small groups of rare successes cost 1/ρ responses, whatever M:
+    # an update's drift is the same for all of them, its information M − 1 times one's.
+    rare = ask(capsys, "--start", "1e-6", *words[2:], "--sampling", "until_correct")
+    assert rare["recommended_group_size"] == 128
+
+
+@pytest.mark.parametrize("sampling", ["fixed", "until_correct", "until_mixed"])
+def test_group_sizes_are_the_best_of_those_compared(
+    capsys: pytest.CaptureFixture[str], sampling: str
+) -> None:
+    rho, alpha, beta = 0.15, 3.0, 0.2
+    answer = ask(capsys, "--start", str(rho), "--schemes", "linear_r", "--sampling", sampling,
+                 "--update-cost", str(alpha), "--response-cost", str(beta))  # fmt: skip
+    drift, information = {}, {}
+    for size in (2, 4, 8, 16, 32, 64, 128):
+        correct = np.arange(size + 1)
+        chance = stats.binom.pmf(correct, size, rho)
+        # Linear-R: a correct response of K gets (M − K)/K, a wrong one −1, all-right groups 0.
+        right = (size - correct) / np.maximum(correct, 1)
+        wrong = np.where(correct < size, 1.0, 0.0)
+        second = chance @ (correct * right**2 + (size - correct) * wrong**2) / size
+        weight = float(expected_weight("linear_r", size, np.asarray(rho)))
+        kept = {"fixed": 1.0, "until_correct": 1 - (1 - rho) ** size,
+                "until_mixed": 1 - (1 - rho) ** size - rho**size}[sampling]  # fmt: skip
+        cost = alpha + beta * size / kept
+        drift[size] = weight / cost
+        information[size] = size * weight**2 * rho * (1 - rho) / second / cost
+    assert answer["group_size_drift"] == max(drift, key=drift.__getitem__)
+    most = max(information.values())
+    assert information[answer["group_size_information"]] == most  # type: ignore[index]
+    assert answer["recommended_group_size"] == next(
+        size for size, value in information.items() if value >= 0.9 * most
+    )
+
+
+def test_the_figure_is_written_with_its_data(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    figure = tmp_path / "advice.svg"
+    answer: Any = ask(capsys, "--start", "0.01", "--figure", str(figure))
+    assert answer["figure"] == str(figure)
+    assert figure.read_text().startswith("<?xml")
+    data = pd.read_csv(tmp_path / "advice.csv")
+    costs = data[data["panel"] == "costs"].set_index("scheme")["excess"]
+    assert costs.to_dict() == pytest.approx(answer["excess_finite"])
+    assert main(["advise", "--figure", str(tmp_path / "advice.doc")]) == 2
+    assert ".png or .svg" in capsys.readouterr().err
+
+
 def test_many_prompts_are_summarised(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rates = np.random.default_rng(0).beta(1, 4, size=2000)
     answer = ask(capsys, "--rates", rates_file(tmp_path, *rates), "--schemes", "grpo", "sqrt_r")
@@ -98,7 +196,13 @@ def test_words_end_in_a_line_to_use_and_the_assumptions(
     out = capsys.readouterr().out
     assert "Use GRPO or RLOO: they are equally good." in out
     assert 'WeightedGRPOTrainer(scheme="grpo"' in out
-    assert "This assumes" in out
+    assert "algorithm.adv_estimator=apw_grpo actor_rollout_ref.rollout.n=16" in out
+    assert "From a success probability of 0.4 to 0.9." in out
+    assumptions = out.split("This assumes\n")[1].splitlines()
+    assert len(assumptions) == 5
+    assert all(line.startswith("- ") for line in assumptions)
+    assert sum("It fails" in line for line in assumptions) == 4
+    assert "only roughly" in out  # the fifth's way of saying so
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -151,6 +255,17 @@ def test_broken_files_are_named(
         (["--tries", "0"], "tries must be at least 1"),
         (["--group-size", "1"], "at least 2; got 1"),
         (["--schemes", "lens"], "lens"),
+        (["--tokens", "100"], "--token-cost and --tokens"),
+        (["--token-cost", "1"], "--token-cost and --tokens"),
+        (["--token-cost", "1", "--tokens", "0"], "tokens must be positive"),
+        (["--token-cost", "-1", "--tokens", "9"], "costs must be at least 0"),
+        (["--token-cost", "1", "--tokens", "9", "--response-cost", "1"], "not both"),
+        (["--response-cost", "nan"], "costs must be at least 0 and finite"),
+        (["--histogram", "0.5"], "RATE:PROMPTS, such as 0.25:40, with a rate in [0, 1]; got '0.5'"),
+        (["--histogram", "1.5:2"], "got '1.5:2'"),
+        (["--histogram", "0.5:2.5"], "a number of prompts must be whole"),
+        (["--histogram", "0.5:0"], "counts no prompts"),
+        (["--histogram", "0.5:1", "--rates", "x.txt"], "not by both"),
         (["--rates", "absent.txt"], "absent.txt is not a file"),
     ],
 )

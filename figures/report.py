@@ -165,7 +165,7 @@ def _width(picture: Picture) -> str:
 
 def figure_anchor(picture: Picture) -> str:
     """Identifier of a picture on a page."""
-    return f"figure-{picture.name}"
+    return f"figure-{picture.name}".replace(" ", "-")
 
 
 def _table(table: pd.DataFrame, caption: str) -> str:

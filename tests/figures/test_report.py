@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
+import pytest
+from matplotlib.figure import Figure
 
+from figures.picture import Picture
 from figures.report import Section, write_report
+from figures.style import COLUMN, WIDE, Theme
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -36,3 +42,39 @@ def test_sections_are_linked_and_numbers_have_three_decimals(tmp_path: Path) -> 
     assert '<td class="number">1.555</td>' in text
     assert "3.11" in text
     assert "Commit" not in text
+
+
+def _picture(width: float) -> Picture:
+    def draw(_: Theme) -> Figure:
+        figure = Figure(figsize=(width, 1.0))
+        figure.subplots().plot([0, 1])
+        return figure
+
+    return Picture("a b", "Title", "Caption.", "Line.", pd.DataFrame({"x": [1]}), draw)
+
+
+@pytest.mark.parametrize(("width", "style"), [(WIDE, ""), (COLUMN, "max-width: 25.0rem")])
+def test_letters_have_one_size_whatever_a_figures_width(
+    tmp_path: Path, width: float, style: str
+) -> None:
+    file = tmp_path / "report.html"
+    section = Section("S", [], pictures=[_picture(width)])
+    write_report(file, title="T", summary=[], sections=[section], environment={})
+    text = file.read_text(encoding="utf-8")
+    assert (f'<picture style="{style}">' if style else "<picture>") in text
+    assert "files" not in text.partition("</style>")[2]
+
+
+def test_figures_lead_to_their_data_and_fragments_stand_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    section = Section("S", ["words"], html="<b>kept</b>", pictures=[_picture(WIDE)])
+    write_report(file, title="T", summary=[], sections=[section], environment={},
+                 head="<style>i {}</style>", figures="figures")  # fmt: skip
+    section.pictures[0].save(tmp_path / "figures")
+    text = file.read_text(encoding="utf-8")
+    assert '<figure id="figure-a b">' not in text
+    assert "<b>kept</b>" in text
+    assert "<style>i {}</style>\n</head>" in text
+    addresses = [a for a in re.findall(r'href="([^"]+)"', text) if a.startswith("figures/")]
+    assert len(addresses) == 3
+    assert all((tmp_path / unquote(address)).is_file() for address in addresses)

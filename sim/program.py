@@ -52,7 +52,11 @@ _WIDE = {
     # programs do not gain what this takes to compile.
     "xla_cpu_prefer_vector_width": 512,
 }
-_ONE_CORE = {"xla_cpu_multi_thread_eigen": False}
+_ONE_CORE = {
+    "xla_cpu_multi_thread_eigen": False,
+    # It would hand halves of every longer loop to the threads that serve the other items.
+    "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
+}
 
 
 @jax.tree_util.register_dataclass

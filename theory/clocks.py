@@ -89,15 +89,14 @@ def _affine(xp: Any, success: Array, *, update: float = 1.0, response: float = 1
 @_register("any_success", "1/(1 − (1−ρ)^M)")
 def _any_success(xp: Any, success: Array, *, group_size: int = 16) -> Array:
     """Counts groups of M responses until one holds a correct response."""
-    return _reciprocal(xp, -xp.expm1(group_size * _log1p(xp, -success)))
+    return _reciprocal(xp, _at_least_one(success, group_size))
 
 
 @_register("mixed_group", "1/(1 − ρ^M − (1−ρ)^M)")
 def _mixed_group(xp: Any, success: Array, *, group_size: int = 16) -> Array:
     """Counts groups of M responses until one is mixed: DAPO's resampling."""
     rare = xp.where(success < 0.5, success, 1 - success)
-    mixed = -xp.expm1(group_size * _log1p(xp, -rare)) - rare**group_size
-    return _reciprocal(xp, mixed)
+    return _reciprocal(xp, _at_least_one(rare, group_size) - rare**group_size)
 
 
 def _reciprocal(xp: Any, values: Array) -> Array:
@@ -105,12 +104,16 @@ def _reciprocal(xp: Any, values: Array) -> Array:
     return xp.where(zero, xp.full_like(values, math.inf), 1 / xp.where(zero, 1.0 + values, values))
 
 
-def _log1p(xp: Any, values: Array) -> Array:
-    """ln(1 + x) with −∞ at x = −1, without warnings."""
-    end = values == -1
-    return xp.where(
-        end, xp.full_like(values, -math.inf), xp.log1p(xp.where(end, 0 * values, values))
-    )
+def _at_least_one(success: Array, count: int) -> Array:
+    """1 − (1−ρ)^M by doubling: no term is negative, so small ρ keeps its digits; no logarithm."""
+    some, power = 0 * success, success
+    while count:
+        if count % 2:
+            some = some + power * (1 - some)
+        count //= 2
+        if count:
+            power = power * (2 - power)
+    return some
 
 
 def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Option) -> Clock:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import ast
 import contextlib
 import dataclasses
+import importlib
+import importlib.util
+import inspect
 import io
 import json
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,12 +24,19 @@ import pytest
 from apw.command_line import parse
 from apw.commands.demo import Options as DemoOptions
 from apw.commands.reproduce import Options as ReproduceOptions
+from apw.commands.simulate import Options as SimulateOptions
 from apw.main import COMMANDS, main
 from apw.runs import Run
+from figures.ledger.spec import claims
 from sim.config import SimulationConfig, to_dict
+from sim.sweep import sweep_from_dict
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INLINE_PAGES = [
+    *PAGES,
+    *(ROOT / arm / "evidence" / "README.md" for arm in ("sim", "llm_validation")),
+]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -108,6 +121,11 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-simulation.toml").write_text('schemes = ["grpo", "sqrt_r"]\nstart = 0.1\n')
+    (tmp_path / "sweep.toml").write_text(
+        'learning_rates = [0.3, 1]\ntuning_seeds = 2\nclock = "updates"\n'
+        "[base]\nprompts = 4\nsteps = 2\nmeasure_every = 1\nseeds = 2\npass_k = [1]\n"
+        "[regimes.scratch]\nstart = 0.1\n"
+    )
     (tmp_path / "pass-rates.txt").write_text("0\n0.125\n0.5\n")
     rollouts = ("1,a,1", "1,a,0", "1,b,0", "1,b,0", "2,a,1", "2,a,1", "2,b,1", "2,b,0")
     (tmp_path / "rollouts.csv").write_text("\n".join(("step,prompt_id,reward", *rollouts)))
@@ -152,16 +170,15 @@ def test_every_command_line_runs(
 ) -> None:
     words = shlex.split(line)
     if words[0] == "make":
-        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-        assert re.search(rf"^{re.escape(words[1])}:", makefile, flags=re.MULTILINE)
+        make_knows(words)
     elif words[0] == "pip":
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        named = re.search(r"\[(\w+)\]", line)
-        assert named is None or named[1] in extras["optional-dependencies"]
+        extras_exist(line)
     elif words[:2] == ["apw", "demo"]:  # tests/apw/commands/test_demo.py runs it
         assert parse(DemoOptions, words[2:], command="demo")
     elif words[:2] == ["apw", "reproduce"]:  # tests/apw/commands/test_reproduce.py runs it
         assert parse(ReproduceOptions, words[2:], command="reproduce")
+    elif "--ray" in words:  # tests/sim/test_sweep.py runs it, in an environment that has Ray
+        assert parse(SimulateOptions, words[2:], command="simulate").ray
     else:
         assert words[0] == "apw"
         again = ["--overwrite"] if words[1] in ("simulate", "train", "evaluate") else []
@@ -169,11 +186,113 @@ def test_every_command_line_runs(
         assert capsys.readouterr().out
 
 
+def make_knows(words: list[str]) -> None:
+    """Let make say what it would do; what its targets run is tested where that lives."""
+    subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, check=True)
+
+
+def extras_exist(line: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.search(r"\[(\w+)\]", line)
+    assert named is None or named[1] in project["optional-dependencies"]
+
+
+INLINE = sorted(
+    {
+        line
+        for page in INLINE_PAGES
+        for line in re.findall(
+            r"`((?:apw|make|pip|python -m) [^`\n]+)`",
+            BLOCK.sub("", page.read_text(encoding="utf-8")),
+        )
+    }
+)
+
+
+@pytest.mark.parametrize("line", INLINE)
+def test_every_command_line_within_a_sentence_is_one_that_is_understood(
+    monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    words = shlex.split(line.replace("COMMAND", "weights"))
+    if words[0] == "make":
+        make_knows(words)
+    elif words[0] == "pip":
+        extras_exist(line)
+    elif words[0] == "apw":
+        assert words[1] in COMMANDS
+        if words[2:] == ["--help"]:
+            with pytest.raises(SystemExit, match="^0$"):
+                main(words[1:])
+        elif len(words) > 2:
+            command = importlib.import_module(f"apw.commands.{words[1]}")
+            options = parse(command.Options, words[2:], command=words[1])
+            if words[1] == "claims":
+                assert set(options.claims) <= set(claims())
+    else:
+        run_until_parsed(words[2], words[3:], monkeypatch)
+
+
+class ParsedError(Exception):
+    """A module's own parser has taken the words it was given."""
+
+
+def run_until_parsed(module: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    understand = argparse.ArgumentParser.parse_args
+
+    def stop(parser: argparse.ArgumentParser, *arguments: Any) -> None:
+        understand(parser, *arguments)
+        raise ParsedError
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr("sys.argv", [module, *words])
+    found = importlib.util.find_spec(module)
+    package = found is not None and found.submodule_search_locations is not None
+    with pytest.raises(ParsedError):
+        importlib.import_module(f"{module}.__main__" if package else module).main()
+
+
+def test_every_block_is_of_a_kind_that_is_tried() -> None:
+    for page in PAGES:
+        fences = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert set(fences[::2]) <= {"sh", "console", "python", "py", "toml"}, page
+        assert not any(fences[1::2]), page
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_files_that_pages_show_are_read(text: str) -> None:
+    assert sweep_from_dict(tomllib.loads(text)).regimes
+
+
+@pytest.mark.parametrize("text", blocks("py"))
+def test_calls_with_gaps_to_fill_take_the_arguments_they_show(text: str) -> None:
+    tree = ast.parse(text)
+    names: dict[str, Any] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom):
+            exec(compile(ast.Module([statement], []), "document", "exec"), names)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert calls
+    for call in calls:
+        assert isinstance(call.func, ast.Name)
+        given = {keyword.arg for keyword in call.keywords}
+        makers = names[call.func.id].__mro__
+        known = {name for maker in makers for name in inspect.signature(maker.__init__).parameters}
+        assert given <= known
+
+
 def test_links_and_images_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_folder_has_a_page_that_the_index_names() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for folder in ("theory", "sim", "llm_validation", "figures", "apw", "benchmarks"):
+        assert f"]({folder}.md)" in index
+    for name in COMMANDS:
+        assert f"](commands/{name}.md)" in index
 
 
 def test_every_command_is_in_the_readme_and_has_a_page() -> None:

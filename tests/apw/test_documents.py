@@ -221,7 +221,7 @@ def test_every_command_line_within_a_sentence_is_one_that_is_understood(
     elif words[0] == "apw":
         assert words[1] in COMMANDS
         if words[2:] == ["--help"]:
-            with pytest.raises(SystemExit, match="^0$"):
+            with pytest.raises(SystemExit, match=r"^0$"):
                 main(words[1:])
         elif len(words) > 2:
             command = importlib.import_module(f"apw.commands.{words[1]}")

@@ -134,12 +134,14 @@ def sections(
         ValueError: Tables that are broken.
     """
     theory: list[Drawn] = [
-        (_named(make(), "theory"), _THEORY_CLAIMS.get(name, ())) for name, make in THEORY.items()
+        _about(_named(make(), "theory"), _THEORY_CLAIMS.get(name, ()))
+        for name, make in THEORY.items()
     ]
     simulated = [*_simulated(folder / CLAIMS / "sim" / "quick"), *_checks(entries, "sim")]
     trained = [*_trained(folder / EVIDENCE), *_checks(entries, "llm")]
     findings = {e.claim.id: found for e in entries if (found := e.verdicts["sim"]) is not None}
-    arms = (_named(arms_picture(findings, read_outcomes(folder / EVIDENCE)), "all"), ("A4", "A5"))
+    together = arms_picture(findings, read_outcomes(folder / EVIDENCE))
+    arms = _about(_named(together, "all"), ("A4", "A5"))
     links = _links(folder, entries, [arms, *theory, *simulated, *trained])
     explorer = [
         ("Move the controls: everything is computed in this page, by formulas that the tests of "
@@ -242,6 +244,12 @@ def _named(picture: Picture, prefix: str) -> Picture:
     return dataclasses.replace(picture, name=name)
 
 
+def _about(picture: Picture, claims: tuple[str, ...]) -> Drawn:
+    """The picture with the claims that it is about in its caption."""
+    words = f" Claim{'s'[: len(claims) > 1]} {', '.join(claims)}." if claims else ""
+    return dataclasses.replace(picture, caption=picture.caption + words), claims
+
+
 def _simulated(folder: Path) -> Iterable[Drawn]:
     for run, (setting, wanted) in _SIMULATION_CLAIMS.items():
         if is_finished(folder / run):
@@ -270,7 +278,7 @@ def _pictures(
     for picture in run_pictures(path):
         if picture.name in wanted:
             titled = dataclasses.replace(picture, title=f"{picture.title}{words}")
-            yield _named(titled, prefix), wanted[picture.name]
+            yield _about(_named(titled, prefix), wanted[picture.name])
 
 
 def _links(

@@ -44,13 +44,18 @@ def exact_gradient(scheme):
 @pytest.mark.parametrize("scheme", ["grpo", "sqrt_r", "nsr", "w_reinforce", "maxrl", "lens"])
 def test_sampled_gradient_has_the_enumerated_expectation(scheme):
     masses = jnp.asarray(np.tile(PROBABILITY[:, None], COPIES))
-    uniforms = draw("hash", 11, 0, GROUP, COPIES, dtype=jnp.float64)
-    if resolve(scheme).needs_confidence:
-        group = confidence_group(POLICY, masses, uniforms, resolve(scheme))
-    else:
-        group = table_group(POLICY, masses, uniforms, scheme_table(scheme, GROUP, "float64"))
+
+    @jax.jit
+    def sampled(masses):
+        uniforms = draw("hash", 11, 0, GROUP, COPIES, dtype=jnp.float64)
+        if resolve(scheme).needs_confidence:
+            group = confidence_group(POLICY, masses, uniforms, resolve(scheme))
+        else:
+            group = table_group(POLICY, masses, uniforms, scheme_table(scheme, GROUP, "float64"))
+        return group, POLICY.score(jnp.log(masses), masses, group.weights, group.total)
+
+    group, gradients = jax.tree.map(np.asarray, sampled(masses))
     np.testing.assert_allclose(group.total, group.weights.sum(axis=0), atol=1e-12)
-    gradients = np.asarray(POLICY.score(jnp.log(masses), masses, group.weights, group.total))
     error = gradients.std(axis=1) / math.sqrt(COPIES) + 1e-12
     z = (gradients.mean(axis=1) - exact_gradient(scheme)) / error
     assert np.abs(z).max() < 4.5
@@ -76,10 +81,9 @@ def test_mirror_run_converges_to_the_flow_at_first_order(tmp_path, schemes):
 
 def test_first_epoch_of_ppo_is_the_policy_gradient_and_clipping_stops_it():
     masses = jnp.asarray(np.tile(PROBABILITY[:, None], 4))
-    group = table_group(
-        POLICY, masses, draw("hash", 0, 0, GROUP, 4, dtype=jnp.float64),
-        scheme_table("grpo", GROUP, "float64"),
-    )  # fmt: skip
+    table = scheme_table("grpo", GROUP, "float64")
+    uniforms = draw("hash", 0, 0, GROUP, 4, dtype=jnp.float64)
+    group = jax.jit(table_group)(POLICY, masses, uniforms, table)
     same = clipped_weights(group, masses, masses, 0.2, 0.2)
     np.testing.assert_allclose(same, group.weights)
     # Far along its advantage an answer has no gradient left; against it, it keeps one.
@@ -115,15 +119,11 @@ def test_dapo_counts_every_response_and_leaves_only_mixed_groups():
     assert rules.attempts == 30
     problem = build(config, 0)
     state = (problem.parameters, ())
-    _, costs = update(
+    (moved, _), costs = jax.jit(update, static_argnums=0)(
         rules, problem, scheme_table("dapo", 2, "float64"), jnp.asarray(1.0), jnp.uint32(0),
         state, jnp.uint32(0),
     )  # fmt: skip
     # Half of the groups of two are mixed: 2 attempts expected, with standard deviation √2.
     attempts = float(costs["responses"]) / 2 / 512
     assert abs(attempts - 2) < 5 * math.sqrt(2 / 512)
-    (moved, _), _ = update(
-        rules, problem, scheme_table("dapo", 2, "float64"), jnp.asarray(1.0), jnp.uint32(0),
-        state, jnp.uint32(0),
-    )  # fmt: skip
     assert np.all(np.asarray(moved[0]) > np.asarray(problem.parameters[0]))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from figures.diagnosis.outcomes import DIFFICULTIES
 from figures.picture import Picture
@@ -76,6 +77,7 @@ def _draw_shares(axes: Axes, steps: pd.DataFrame, theme: Theme) -> None:
         )  # fmt: skip
         below = above
     axes.set_xlim(x[0], x[-1])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     probability_axis(axes)
     axes.set_ylim(0, 1)
     axes.grid(False)

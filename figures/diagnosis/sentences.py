@@ -106,8 +106,8 @@ def _lens(rollouts: Rollouts) -> list[str]:
         f"LENS would give the {int(row['groups']):,} all-wrong groups "
         f"{percent(row['share'])} of its gradient mass{alone}: mean |advantage| "
         f"{row['advantage']:.2g} (largest {row['advantage_largest']:.2g}), pushing the more "
-        f"confident answers down and {percent(row['raised'])} of them up; the surest answer of "
-        f"such a group has a confidence of {row['confidence']:.2f} per token."
+        f"confident answers down and {percent(row['raised'])} of all answers up; the surest answer "
+        f"of such a group has a confidence of {row['confidence']:.2f} per token."
     ]
 
 

@@ -2,73 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from apw.runs import is_finished
-from figures.arms import arms_picture, read_outcomes
-from figures.catalogue import THEORY, run_pictures
-from figures.claim_checks import claim_checks_picture
 from figures.explorer import ABOUT, explorer_body
 from figures.ledger.entries import Entry, ledger
 from figures.ledger.spec import ARM_NAMES, ARMS, Arm
 from figures.ledger.web import ledger_html
-from figures.picture import Picture
 from figures.report import Section, figure_anchor
+from figures.reproduction_pictures import (
+    Drawn,
+    arms_drawn,
+    simulation_drawn,
+    theory_drawn,
+    training_drawn,
+)
 
 CLAIMS, EVIDENCE = "claims", "evidence"
 """Folders of a reproduction: runs of the simulator, and tables of the language model."""
-
-_THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
-    "optimal_weights": ("A1", "A2"),
-    "excess_time": ("A3", "A4", "A5", "O2"),
-    "finite_weights": ("A6", "O1", "O2"),
-    "lens": ("L1", "L2"),
-    "logit_updates": ("N1", "N5"),
-}
-_SIMULATION_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
-    "A4/budget-0.01": (
-        "equal budgets, from 1%", {"time_to_target": ("A3", "A4", "O2")},
-    ),
-    "A5/budget-0.4": ("equal budgets, from 40%", {"time_to_target": ("A5",)}),
-    "rule/start-0.01": (
-        "a rule to find, from 1%, own rates", {"time_to_target": ("A4", "A6")},
-    ),
-    "confidence/shared": (
-        "prompts that share parameters", {"negative_groups": ("L5",), "pass_at_k": ("L3", "L4")},
-    ),
-    "reinforcement/off-policy": (
-        "positive and negative reinforcement",
-        {"pass_at_k": ("N2", "N3", "N6"), "entropy": ("N4",)},
-    ),
-    "N7/long-off-policy": ("many steps of NSR", {"convergence": ("N7",)}),
-    "O3/sampled": ("sampled softmax steps", {"convergence": ("O3",)}),
-    "O4/rule-0.01": ("a rule to find, from 1%", {"time_to_target": ("O4",)}),
-    "O4/memory-0.01": ("answers to memorise, from 1%", {"time_to_target": ("O4",)}),
-}  # fmt: skip
-"""Folder of quick runs → its setting in words, and picture → claims that it is about."""
-
-_EVIDENCE_CLAIMS: dict[str, dict[str, tuple[str, ...]]] = {
-    "rule-from-scratch": {
-        "training": ("A4", "A6"), "negative_groups": ("L5",),
-    },
-    "rule-post-sft": {
-        "training": ("A5",), "pass_at_k": ("L3", "N2", "N3", "N6"), "entropy": ("N4", "N5"),
-    },
-}  # fmt: skip
-"""Arm of the language model → picture → claims that it is about."""
-
-_SETTINGS = {
-    "rule-from-scratch": "a rule from scratch",
-    "rule-post-sft": "a rule after fine-tuning",
-}
-"""Arm of the language model in words."""
-
-Drawn = tuple[Picture, tuple[str, ...]]
-"""A picture and the claims that it is about."""
 
 
 def reproduced_ledger(folder: Path) -> list[Entry]:
@@ -133,15 +86,10 @@ def sections(
     Raises:
         ValueError: Tables that are broken.
     """
-    theory: list[Drawn] = [
-        _about(_named(make(), "theory"), _THEORY_CLAIMS.get(name, ()))
-        for name, make in THEORY.items()
-    ]
-    simulated = [*_simulated(folder / CLAIMS / "sim" / "quick"), *_checks(entries, "sim")]
-    trained = [*_trained(folder / EVIDENCE), *_checks(entries, "llm")]
-    findings = {e.claim.id: found for e in entries if (found := e.verdicts["sim"]) is not None}
-    together = arms_picture(findings, read_outcomes(folder / EVIDENCE))
-    arms = _about(_named(together, "all"), ("A4", "A5"))
+    arms = arms_drawn(entries, folder / EVIDENCE)
+    theory = theory_drawn()
+    simulated = simulation_drawn(entries, folder / CLAIMS / "sim" / "quick")
+    trained = training_drawn(entries, folder / EVIDENCE)
     links = _links(folder, entries, [arms, *theory, *simulated, *trained])
     explorer = [
         ("Move the controls: everything is computed in this page, by formulas that the tests of "
@@ -237,48 +185,6 @@ def _agreement(entries: Sequence[Entry], published: Sequence[Entry]) -> Section:
         table=table,
         table_caption="Verdicts of this reproduction beside the published ones.",
     )
-
-
-def _named(picture: Picture, prefix: str) -> Picture:
-    name = f"{prefix}-{picture.name}".replace("/", "-")
-    return dataclasses.replace(picture, name=name)
-
-
-def _about(picture: Picture, claims: tuple[str, ...]) -> Drawn:
-    """The picture with the claims that it is about in its caption."""
-    words = f" Claim{'s'[: len(claims) > 1]} {', '.join(claims)}." if claims else ""
-    return dataclasses.replace(picture, caption=picture.caption + words), claims
-
-
-def _simulated(folder: Path) -> Iterable[Drawn]:
-    for run, (setting, wanted) in _SIMULATION_CLAIMS.items():
-        if is_finished(folder / run):
-            yield from _pictures(folder / run, wanted, f"sim-{run}", f", {setting}")
-
-
-def _trained(folder: Path) -> Iterable[Drawn]:
-    for arm, wanted in _EVIDENCE_CLAIMS.items():
-        if (folder / arm / "curves.parquet").exists():
-            yield from _pictures(folder / arm, wanted, f"llm-{arm}", f", {_SETTINGS[arm]}")
-
-
-def _checks(entries: Iterable[Entry], arm: Arm) -> Iterable[Drawn]:
-    """Every claim's checks with their intervals, so that no verdict is without a picture."""
-    for entry in entries:
-        found = entry.verdicts[arm]
-        if found is not None:
-            picture = claim_checks_picture(found)
-            titled = dataclasses.replace(picture, title=f"{picture.title}, {ARM_NAMES[arm]}")
-            yield _named(titled, arm), (entry.claim.id,)
-
-
-def _pictures(
-    path: Path, wanted: Mapping[str, tuple[str, ...]], prefix: str, words: str
-) -> Iterable[Drawn]:
-    for picture in run_pictures(path):
-        if picture.name in wanted:
-            titled = dataclasses.replace(picture, title=f"{picture.title}{words}")
-            yield _about(_named(titled, prefix), wanted[picture.name])
 
 
 def _links(

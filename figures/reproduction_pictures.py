@@ -1,0 +1,140 @@
+"""The pictures of ``apw reproduce``, each with the claims that it is about."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from apw.runs import is_finished
+from figures.arms import arms_picture, read_outcomes
+from figures.catalogue import THEORY, run_pictures
+from figures.claim_checks import claim_checks_picture
+from figures.ledger.entries import Entry
+from figures.ledger.spec import ARM_NAMES, Arm
+from figures.picture import Picture
+
+_THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
+    "optimal_weights": ("A1", "A2"),
+    "excess_time": ("A3", "A4", "A5", "O2"),
+    "finite_weights": ("A6", "O1", "O2"),
+    "lens": ("L1", "L2"),
+    "logit_updates": ("N1", "N5"),
+}
+_SIMULATION_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "A4/budget-0.01": (
+        "equal budgets, from 1%", {"time_to_target": ("A3", "A4", "O2")},
+    ),
+    "A5/budget-0.4": ("equal budgets, from 40%", {"time_to_target": ("A5",)}),
+    "rule/start-0.01": (
+        "a rule to find, from 1%, own rates", {"time_to_target": ("A4", "A6")},
+    ),
+    "confidence/shared": (
+        "prompts that share parameters", {"negative_groups": ("L5",), "pass_at_k": ("L3", "L4")},
+    ),
+    "reinforcement/off-policy": (
+        "positive and negative reinforcement",
+        {"pass_at_k": ("N2", "N3", "N6"), "entropy": ("N4",)},
+    ),
+    "N7/long-off-policy": ("many steps of NSR", {"convergence": ("N7",)}),
+    "O3/sampled": ("sampled softmax steps", {"convergence": ("O3",)}),
+    "O4/rule-0.01": ("a rule to find, from 1%", {"time_to_target": ("O4",)}),
+    "O4/memory-0.01": ("answers to memorise, from 1%", {"time_to_target": ("O4",)}),
+}  # fmt: skip
+"""Folder of quick runs → its setting in words, and picture → claims that it is about."""
+
+_EVIDENCE_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "rule-from-scratch": (
+        "a rule from scratch", {"training": ("A4", "A6"), "negative_groups": ("L5",)},
+    ),
+    "rule-post-sft": (
+        "a rule after fine-tuning",
+        {"training": ("A5",), "pass_at_k": ("L3", "N2", "N3", "N6"), "entropy": ("N4", "N5")},
+    ),
+}  # fmt: skip
+"""Arm of the language model → its setting in words, and picture → claims that it is about."""
+
+Drawn = tuple[Picture, tuple[str, ...]]
+"""A picture and the claims that it is about."""
+
+
+def arms_drawn(entries: Iterable[Entry], evidence: Path) -> Drawn:
+    """Theory, simulation and language model on one axis.
+
+    Args:
+        entries: The ledger of the reproduction.
+        evidence: Folder of the language model's tables.
+    """
+    findings = {e.claim.id: found for e in entries if (found := e.verdicts["sim"]) is not None}
+    together = arms_picture(findings, read_outcomes(evidence))
+    return _about(_named(together, "all"), ("A4", "A5"))
+
+
+def theory_drawn() -> list[Drawn]:
+    """The figures that need no run.
+
+    >>> [claims for picture, claims in theory_drawn() if picture.name == "theory-lens"]
+    [('L1', 'L2')]
+    """
+    return [
+        _about(_named(make(), "theory"), _THEORY_CLAIMS.get(name, ()))
+        for name, make in THEORY.items()
+    ]
+
+
+def simulation_drawn(entries: Iterable[Entry], folder: Path) -> list[Drawn]:
+    """Figures of the simulator's quick runs, and the checks of every claim it tried.
+
+    Args:
+        entries: The ledger of the reproduction.
+        folder: Folder of the quick runs.
+    """
+    drawn: list[Drawn] = []
+    for run, (setting, wanted) in _SIMULATION_CLAIMS.items():
+        if is_finished(folder / run):
+            drawn += _pictures(folder / run, wanted, f"sim-{run}", setting)
+    return [*drawn, *_checks(entries, "sim")]
+
+
+def training_drawn(entries: Iterable[Entry], evidence: Path) -> list[Drawn]:
+    """Figures of the language model's tables, and the checks of every claim it tried.
+
+    Args:
+        entries: The ledger of the reproduction.
+        evidence: Folder of the tables.
+    """
+    drawn: list[Drawn] = []
+    for arm, (setting, wanted) in _EVIDENCE_CLAIMS.items():
+        if (evidence / arm / "curves.parquet").exists():
+            drawn += _pictures(evidence / arm, wanted, f"llm-{arm}", setting)
+    return [*drawn, *_checks(entries, "llm")]
+
+
+def _named(picture: Picture, prefix: str) -> Picture:
+    name = f"{prefix}-{picture.name}".replace("/", "-")
+    return dataclasses.replace(picture, name=name)
+
+
+def _about(picture: Picture, claims: tuple[str, ...]) -> Drawn:
+    """The picture with the claims that it is about in its caption."""
+    words = f" Claim{'s'[: len(claims) > 1]} {', '.join(claims)}." if claims else ""
+    return dataclasses.replace(picture, caption=picture.caption + words), claims
+
+
+def _checks(entries: Iterable[Entry], arm: Arm) -> Iterable[Drawn]:
+    """Every claim's checks with their intervals, so that no verdict is without a picture."""
+    for entry in entries:
+        found = entry.verdicts[arm]
+        if found is not None:
+            picture = claim_checks_picture(found)
+            titled = dataclasses.replace(picture, title=f"{picture.title}, {ARM_NAMES[arm]}")
+            yield _named(titled, arm), (entry.claim.id,)
+
+
+def _pictures(
+    path: Path, wanted: Mapping[str, tuple[str, ...]], prefix: str, setting: str
+) -> Iterable[Drawn]:
+    for picture in run_pictures(path):
+        if picture.name in wanted:
+            titled = dataclasses.replace(picture, title=f"{picture.title}, {setting}")
+            yield _about(_named(titled, prefix), wanted[picture.name])

@@ -186,7 +186,8 @@ def clipped_weights(
     """Weights of PPO's clipped surrogate Σ_a W_a min-clip(π_a/π_old,a) at the current policy.
 
     An answer's weight is multiplied by its ratio while the ratio is inside its clip range or
-    moving back into it, and is 0 otherwise. The ratio is that of whole answers.
+    moving back into it, and is 0 otherwise. The ratio is that of whole answers; answers of several
+    tokens have one per token, :meth:`sim.policies.tree.Tree.clipped_score`.
 
     Args:
         group: Groups sampled by the old policy.

@@ -26,6 +26,7 @@ from sim.learners import (
 from sim.optimizers import Moments, ascend
 from sim.policies.base import Policy
 from sim.policies.log_linear import LogLinear
+from sim.policies.tree import Tree
 from sim.problems import Problem
 from sim.sampling import sample_counts
 from sim.tables import Table
@@ -166,12 +167,16 @@ def update(
             weights, total = weights + extra.weights(masses, initial), None
         gradient = policy.score(parameters, masses, weights, total, sum_of_masses)
         return ascend(parameters, gradient, moments, number, rate), costs
+    sampled, clips = parameters, (rules.clip_low, rules.clip_high)
     for epoch in range(rules.epochs):
         now = masses if epoch == 0 else policy.masses(parameters)
-        weights = clipped_weights(group, now, masses, rules.clip_low, rules.clip_high)
-        if regular:
-            weights = weights + extra.weights(now, initial)
-        gradient = policy.score(parameters, now, weights)
+        also = extra.weights(now, initial) if regular else jnp.zeros_like(now)
+        if isinstance(policy, Tree):
+            gradient = policy.clipped_score(parameters, sampled, group.weights, *clips)
+            gradient = gradient + policy.score(parameters, now, also)
+        else:
+            weights = clipped_weights(group, now, masses, *clips) + also
+            gradient = policy.score(parameters, now, weights)
         count = number * jnp.uint32(rules.epochs) + jnp.uint32(epoch)
         parameters, moments = ascend(parameters, gradient, moments, count, rate)
     return (parameters, moments), costs

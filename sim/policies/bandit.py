@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sim._folds import max_over_answers, sum_over_answers
-from sim.policies.base import Policy
+from sim._folds import max_over_answers
+from sim.policies.base import Policy, logit_score
 
 Array = jax.Array
 
@@ -51,9 +51,7 @@ class Bandit(Policy):
         sum_of_masses: Array | None = None,
     ) -> Array:
         """W − π Σ_a W_a."""
-        total = weights.sum(axis=0) if total is None else total
-        sum_of_masses = sum_over_answers(masses) if sum_of_masses is None else sum_of_masses
-        return weights - masses * (total / sum_of_masses)[None]
+        return logit_score(masses, weights, total, sum_of_masses)
 
     def moved(self, parameters: Array, direction: Array) -> Array:
         """Logits plus direction."""

@@ -13,7 +13,23 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
+from sim._folds import sum_over_answers
+
 Array = jax.Array
+
+
+def logit_score(masses: Array, weights: Array, total: Array | None, sums: Array | None) -> Array:
+    """Gradient of Σ_a W_a ln π(a|x) in the logits of a softmax, W − π Σ_a W_a.
+
+    Args:
+        masses: Unnormalised probabilities, shape (answers, prompts).
+        weights: W, same shape.
+        total: Σ_a W_a, shape (prompts,), if known.
+        sums: Sum of the masses over answers, shape (prompts,), if known.
+    """
+    total = weights.sum(axis=0) if total is None else total
+    sums = sum_over_answers(masses) if sums is None else sums
+    return weights - masses * (total / sums)[None]
 
 
 class Policy(abc.ABC):

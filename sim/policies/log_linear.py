@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from sim._floats import epsilon, tiny
-from sim.policies.base import Array, MaskedPolicy
+from sim.policies.base import Array, MaskedPolicy, logit_score
 
 
 @jax.tree_util.register_dataclass
@@ -45,9 +45,7 @@ class LogLinear(MaskedPolicy):
         sum_of_masses: Array | None = None,
     ) -> Array:
         """(1/n) φ (W − π ΣW)ᵀ, the mean over the n prompts."""
-        total = weights.sum(axis=0) if total is None else total
-        sum_of_masses = masses.sum(axis=0) if sum_of_masses is None else sum_of_masses
-        by_logit = weights - masses * (total / sum_of_masses)[None]
+        by_logit = logit_score(masses, weights, total, sum_of_masses)
         gradient: Array = self.features @ by_logit.T / weights.shape[1]
         return gradient
 

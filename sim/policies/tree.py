@@ -131,6 +131,36 @@ class Tree(MaskedPolicy):
         gradient = by_node - probabilities * by_node.sum(axis=1, keepdims=True)
         return gradient.reshape(parameters.shape)
 
+    def clipped_score(
+        self, parameters: Array, sampled: Array, weights: Array, clip_low: float, clip_high: float
+    ) -> Array:
+        """Gradient of PPO's surrogate with a ratio per token, Σ_a Σ_t min(r_t W_a, clip(r_t) W_a).
+
+        r_t = π(y_t|y_<t)/π_old(y_t|y_<t) belongs to a choice, so all answers that make the choice
+        share it, and only what passes through with either sign has to be known.
+
+        Args:
+            parameters: Where the gradient is taken.
+            sampled: Parameters of the policy that drew the responses.
+            weights: W, shape (answers, prompts), of one sign per answer.
+            clip_low: ε of 1 − ε.
+            clip_high: ε of 1 + ε.
+
+        Source: Schulman et al. (2017), eq. 7, per token as trainers of language models have it.
+        """
+        incidence = jnp.asarray(self.shape.incidence, parameters.dtype)
+        signed = jnp.concatenate([jnp.maximum(weights, 0), jnp.minimum(weights, 0)], axis=1)
+        through = jnp.matmul(incidence.T, signed, precision=lax.Precision.HIGHEST)
+        good, bad = jnp.split(through, 2, axis=1)
+        choices = self.choices(parameters)
+        ratio = jnp.exp(choices - self.choices(sampled))
+        good = jnp.where(ratio < 1 + clip_high, good, 0)
+        bad = jnp.where(ratio > 1 - clip_low, bad, 0)
+        by_node = (ratio * (good + bad)).reshape(-1, self.shape.symbols, parameters.shape[-1])
+        probabilities = jnp.exp(choices).reshape(by_node.shape)
+        gradient = by_node - probabilities * by_node.sum(axis=1, keepdims=True)
+        return gradient.reshape(parameters.shape)
+
     def moved(self, parameters: Array, direction: Array) -> Array:
         """Parameters of π·exp(direction): choice logits of the moved distribution."""
         logits = self.logits(parameters) + direction

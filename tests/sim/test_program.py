@@ -13,7 +13,7 @@ from sim.update import Rules
 REGIMES = {
     "blocks of a bandit": {"prompts": 640, "answers": 4},
     "whole small bandits": {"prompts": 130, "answers": 21},
-    "trees": {"policy": "tree", "prompts": 300},
+    "trees": {"policy": "tree", "prompts": 180, "learner": "ppo", "epochs": 2},
     "log-linear": {"policy": "log_linear", "prompts": 40},
     "penalty and moments": {"prompts": 320, "answers": 4, "kl_penalty": 0.1, "optimizer": "adam"},
 }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from sim.learners import Group, clipped_weights
 from sim.policies.bandit import Bandit
 from sim.policies.log_linear import LogLinear
 from sim.policies.tree import Tree, TreeShape, choice_logits
@@ -111,6 +112,48 @@ def test_gradient_of_the_tree_is_the_flattened_one_through_the_chain_rule():
     expected = pull_back(upstream)[0]
     got = policy.score(parameters, policy.masses(parameters), weights)
     np.testing.assert_allclose(got, expected, atol=1e-10)
+
+
+def test_clipped_score_of_the_tree_is_the_gradient_of_the_surrogate_token_by_token():
+    policy, sampled = tree()
+    parameters = sampled + 0.4 * jnp.asarray(GENERATOR.standard_normal(sampled.shape))
+    weights = jnp.asarray(GENERATOR.standard_normal(policy.correct.shape))
+    low, high = 0.2, 0.3
+    index = {node: i for i, node in enumerate(policy.shape.nodes)}
+
+    def surrogate(parameters):
+        ratios = jnp.exp(policy.choices(parameters) - policy.choices(sampled))
+        ratios = ratios.reshape(-1, 3, PROMPTS)
+        total = 0.0
+        for weight, sequence in zip(weights, policy.shape.sequences, strict=True):
+            for depth, symbol in enumerate(sequence):
+                ratio = ratios[index[sequence[:depth]], symbol]
+                clipped = jnp.clip(ratio, 1 - low, 1 + high)
+                total = total + jnp.minimum(ratio * weight, clipped * weight).sum()
+        return total
+
+    ratios = np.exp(policy.choices(parameters) - policy.choices(sampled))
+    assert (ratios < 1 - low).any()
+    assert (ratios > 1 + high).any()
+    got = jax.jit(policy.clipped_score)(parameters, sampled, weights, low, high)
+    np.testing.assert_allclose(got, jax.jit(jax.grad(surrogate))(parameters), atol=1e-10)
+    # Where nothing is clipped yet it is the score.
+    same = policy.clipped_score(sampled, sampled, weights, low, high)
+    expected = policy.score(sampled, policy.masses(sampled), weights)
+    np.testing.assert_allclose(same, expected, atol=1e-10)
+
+
+def test_clipping_by_token_and_by_answer_agree_on_answers_of_one_token():
+    shape = TreeShape(1, 5)
+    sampled = jnp.asarray(GENERATOR.standard_normal((5, PROMPTS)))
+    parameters = sampled + 0.4 * jnp.asarray(GENERATOR.standard_normal((5, PROMPTS)))
+    weights = jnp.asarray(GENERATOR.standard_normal((5, PROMPTS)))
+    policy, flat = Tree(jnp.zeros((5, PROMPTS), bool), shape), Bandit(5, 1)
+    group = Group(weights, weights.sum(axis=0), weights[0])
+    old, new = flat.masses(sampled), flat.masses(parameters)
+    expected = flat.score(parameters, new, clipped_weights(group, new, old, 0.2, 0.3))
+    got = policy.clipped_score(parameters, sampled, weights, 0.2, 0.3)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
 def test_lengths_of_a_tree_with_an_end_token():

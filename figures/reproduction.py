@@ -9,6 +9,7 @@ import pandas as pd
 
 from figures.explorer import ABOUT, explorer_body
 from figures.ledger.entries import Entry, ledger
+from figures.ledger.evidence import PUBLISHED
 from figures.ledger.spec import ARM_NAMES, ARMS, Arm
 from figures.ledger.web import ledger_html
 from figures.report import Section, figure_anchor
@@ -108,7 +109,7 @@ def sections(
             html=ledger_html(entries, links),
             commands=["apw claims", "apw claims --check"],
         ),
-        _agreement(entries, published),
+        _agreement(entries, published, "" if skipped or quick else same_trainings(folder)),
         Section(
             title="All arms on one axis",
             what=["Claims A4 and A5 in theory, simulation and language model."],
@@ -167,7 +168,32 @@ def _about_training(skipped: str, quick: bool) -> str:
     )
 
 
-def _agreement(entries: Sequence[Entry], published: Sequence[Entry]) -> Section:
+def same_trainings(folder: Path, published: Path = PUBLISHED["llm"].parent) -> str:
+    """How many trainings of the language model end with the published numbers, in a sentence.
+
+    Args:
+        folder: Folder of ``apw reproduce``.
+        published: Folder of the published tables.
+
+    Returns:
+        The sentence; empty if nothing was trained.
+    """
+    same, total = 0, 0
+    for table in sorted((folder / EVIDENCE).glob("*/outcomes.csv")):
+        there = published / table.parent.name / "outcomes.csv"
+        if there.exists():
+            here = pd.read_csv(table)
+            same += len(here.merge(pd.read_csv(there)))  # on all columns, to the last digit
+            total += len(here)
+    if not total:
+        return ""
+    return (
+        f"{same} of {total} trainings of the language model end with the published numbers to the "
+        "last digit; other processors and other versions of torch round otherwise."
+    )
+
+
+def _agreement(entries: Sequence[Entry], published: Sequence[Entry], trainings: str) -> Section:
     table = agreement_table(entries, published)
     differing = table[table["agree"] == "no"]
     named = ", ".join(f"{row.claim} ({row.arm})" for row in differing.itertuples())
@@ -180,7 +206,8 @@ def _agreement(entries: Sequence[Entry], published: Sequence[Entry]) -> Section:
         ],
         findings=[
             f"{len(table) - len(differing)} of {len(table)} verdicts that exist both here and in "
-            f"the published ledger agree. {told}"
+            f"the published ledger agree. {told}",
+            *([trainings] if trainings else []),
         ],
         table=table,
         table_caption="Verdicts of this reproduction beside the published ones.",

@@ -42,7 +42,8 @@ QUICK_TRAINING = {"steps": 8, "measure_every": 2, "warm_up_steps": 40}
 class Options:
     """Try every claim anew: theory, the simulator's short versions, a tiny language model.
 
-    Takes most of an hour on two CPU cores. If it is stopped, the same command goes on where it was.
+    Takes half an hour to an hour on two CPU cores. If it is stopped, the same command goes on where
+    it was.
     """
 
     out: Path | None = None

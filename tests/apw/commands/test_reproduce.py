@@ -21,7 +21,7 @@ import sim.claims.registry
 from apw.commands import reproduce
 from apw.main import main
 from apw.runs import Run
-from figures.reproduction import reproduced_ledger
+from figures.reproduction import reproduced_ledger, same_trainings
 
 pytestmark = pytest.mark.slow
 
@@ -211,6 +211,23 @@ def test_language_models_are_trained_judged_and_drawn(
     assert verdicts["A4"] is None
     text = (out / "report.html").read_text(encoding="utf-8")
     assert 'id="figure-llm-rule-post-sft-pass_at_k"' in text
+
+
+def test_trainings_are_compared_with_the_published_to_the_last_digit(tmp_path: Path) -> None:
+    here, there = tmp_path / "out" / "evidence" / "arm", tmp_path / "published" / "arm"
+    table = pd.DataFrame(
+        {"scheme": ["grpo", "grpo", "nsr"], "seed": [2, 3, 2], "final": [0.1, 0.2, 0.3],
+         "reached": [10.0, np.nan, np.nan]}
+    )  # fmt: skip
+    for place in (here, there):
+        place.mkdir(parents=True)
+        table.to_csv(place / "outcomes.csv", index=False)
+    assert "3 of 3 trainings" in same_trainings(tmp_path / "out", tmp_path / "published")
+    table.loc[1, "final"] += 1e-16
+    table.loc[2, "reached"] = 20.0
+    table.to_csv(here / "outcomes.csv", index=False)
+    assert "1 of 3 trainings" in same_trainings(tmp_path / "out", tmp_path / "published")
+    assert same_trainings(tmp_path, tmp_path / "published") == ""
 
 
 def test_without_the_extra_the_language_model_is_left_out_in_a_sentence(

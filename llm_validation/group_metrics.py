@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
 GROUP_METRICS = (
     "advantage_mean",
@@ -19,7 +19,7 @@ GROUP_METRICS = (
 
 
 def group_metrics(
-    rewards: torch.Tensor, advantages: torch.Tensor, valid: torch.Tensor
+    rewards: np.ndarray, advantages: np.ndarray, valid: np.ndarray
 ) -> dict[str, float]:
     """Metrics of one batch of groups.
 
@@ -38,32 +38,33 @@ def group_metrics(
         ``groups_mixed`` and ``groups_unscorable``, which sum to 1; ``effective_weight``, the mean
         over groups; ``unscorable``, the share of responses. Where nothing was scored, means are 0.
 
-    >>> rewards = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    >>> advantages = torch.tensor([[1.0, -1.0], [-1.0, -1.0]])
-    >>> metrics = group_metrics(rewards, advantages, torch.ones(2, 2, dtype=torch.bool))
+    >>> rewards = np.array([[1.0, 0.0], [0.0, 0.0]])
+    >>> advantages = np.array([[1.0, -1.0], [-1.0, -1.0]])
+    >>> metrics = group_metrics(rewards, advantages, np.ones((2, 2), dtype=bool))
     >>> metrics["groups_all_wrong"], metrics["groups_mixed"], metrics["effective_weight"]
     (0.5, 0.5, 0.25)
     """
-    weight = valid.double()
-    rewards, advantages = rewards.double() * weight, advantages.double() * weight
-    size = weight.sum(dim=1)
+    weight = valid.astype(np.float64)
+    rewards, advantages = rewards * weight, advantages * weight
+    size = weight.sum(axis=1)
     scored = size > 0
-    safe = size.clamp(min=1)
-    mean = rewards.sum(dim=1) / safe
-    all_wrong = scored & (torch.where(valid, rewards, 0.0).amax(dim=1) == 0)
-    all_right = scored & (torch.where(valid, rewards, 1.0).amin(dim=1) == 1)
-    covariance = (advantages * (rewards - mean[:, None])).sum(dim=1) / safe
-    total = size.sum().clamp(min=1)
-    first, second = advantages.sum() / total, advantages.square().sum() / total
+    safe = np.maximum(size, 1.0)
+    mean = rewards.sum(axis=1) / safe
+    all_wrong = scored & ((rewards > 0).sum(axis=1) == 0)
+    all_right = scored & (((rewards < 1) & valid).sum(axis=1) == 0)
+    covariance = (advantages * (rewards - mean[:, None])).sum(axis=1) / safe
+    total = max(float(size.sum()), 1.0)
+    first, second = float(advantages.sum()) / total, float(np.square(advantages).sum()) / total
+    shares = [float(kind.mean()) for kind in (all_wrong, all_right, scored)]
     values = (
         first,
-        (second - first.square()).clamp(min=0).sqrt(),
+        max(second - first**2, 0.0) ** 0.5,
         second,
-        all_wrong.double().mean(),
-        all_right.double().mean(),
-        (scored & ~all_wrong & ~all_right).double().mean(),
-        (~scored).double().mean(),
-        covariance.mean(),
-        1 - weight.mean(),
+        shares[0],
+        shares[1],
+        float((scored & ~all_wrong & ~all_right).mean()),
+        1 - shares[2],
+        float(covariance.mean()),
+        1 - float(weight.mean()),
     )
-    return dict(zip(GROUP_METRICS, torch.stack(values).tolist(), strict=True))
+    return dict(zip(GROUP_METRICS, values, strict=True))

@@ -8,8 +8,9 @@ different schemes with the same seed share them (common random numbers).
 from __future__ import annotations
 
 import contextlib
-import functools
+import copy
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ class SeededChoice(LogitsProcessor):
     """
 
     def __init__(self, uniforms: torch.Tensor, temperature: float, top_p: float) -> None:
-        self.uniforms = uniforms
+        # One column, of shape (rows, 1), per token.
+        self.uniforms = uniforms.T.contiguous().unsqueeze(-1)
         self.position = 0
         self.warpers = LogitsProcessorList()
         if temperature != 1:
@@ -57,10 +59,11 @@ class SeededChoice(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
         """Replace scores, shape (rows, vocabulary), by those of the chosen tokens."""
-        scores = self.warpers(input_ids, scores)
+        if self.warpers:
+            scores = self.warpers(input_ids, scores)
         cumulative = scores.softmax(-1).cumsum(-1, dtype=torch.float64)
         # Scaled by the total, which rounding leaves a little off 1: a token is always found.
-        target = self.uniforms[:, self.position, None] * cumulative[:, -1:]
+        target = self.uniforms[self.position] * cumulative[:, -1:]
         self.position += 1
         chosen = torch.searchsorted(cumulative, target, right=True)
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen, 0.0)
@@ -73,10 +76,19 @@ def seeded_generation(
     """Let ``model.generate`` sample with the given numbers, one row per response, in this block."""
     device = next(model.parameters()).device
     choice = SeededChoice(torch.from_numpy(uniforms).to(device), temperature, top_p)
+    inner = type(model).generate
+
+    def generate(*arguments: Any, **options: Any) -> Any:
+        options["logits_processor"] = LogitsProcessorList([choice])
+        if "generation_config" in options:
+            # One token per row is left to choose from: no other sampling is wanted, or paid for.
+            greedy = options["generation_config"] = copy.copy(options["generation_config"])
+            greedy.do_sample, greedy.temperature = False, None
+            greedy.top_p, greedy.top_k = None, None
+        return inner(model, *arguments, **options)
+
     # On the instance, since the caller of generate gives no way to pass a processor through.
-    model.generate = functools.partial(  # type: ignore[method-assign]
-        type(model).generate, model, logits_processor=LogitsProcessorList([choice])
-    )
+    model.generate = generate  # type: ignore[method-assign]
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from trl import GRPOTrainer
 
@@ -89,6 +90,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self._tokens = 0
         self._rewards: torch.Tensor | None = None
         self._lengths: list[int] = []
+        self._unwrapped: tuple[Any, Any] = (None, None)
 
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
@@ -111,9 +113,17 @@ class WeightedGRPOTrainer(GRPOTrainer):
             rows,
             self.max_completion_length,
         )
-        model = self.accelerator.unwrap_model(self.model_wrapped)
-        with seeded_generation(model, uniforms, temperature=self.temperature, top_p=self.top_p):
+        with seeded_generation(
+            self._inner_model(), uniforms, temperature=self.temperature, top_p=self.top_p
+        ):
             return super()._generate_single_turn(prompt_ids, images, fields, *arguments, **options)
+
+    def _inner_model(self) -> Any:
+        """The model without its wrappers, which are looked through once: that takes a while."""
+        if self._unwrapped[0] is not self.model_wrapped:
+            inner = self.accelerator.unwrap_model(self.model_wrapped)
+            self._unwrapped = (self.model_wrapped, inner)
+        return self._unwrapped[1]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
@@ -122,20 +132,22 @@ class WeightedGRPOTrainer(GRPOTrainer):
         entropy = self._mean_entropy(output) if self._follows_entropy else None
         scheme = scheme_at(self.scheme, self.schedules, self.state.global_step, entropy=entropy)
         group = (-1, self.num_generations)
+        # In NumPy: on a few hundred numbers torch's own overhead is larger than the work.
         assert self._rewards is not None
-        unscorable = self._rewards.isnan().all(dim=1)
-        weights = self.reward_weights.to(self._rewards.device)
-        rewards = (self._rewards * weights).nansum(dim=1).view(group)
-        valid = ~unscorable.view(group)
+        each = self._rewards.cpu().numpy()
+        valid = ~np.isnan(each).all(axis=1).reshape(group)
+        rewards = np.nansum(each * self.reward_weights.cpu().numpy(), axis=1).reshape(group)
         # A mask that masks nothing would double the cost of the advantages.
-        counted = valid if bool(unscorable.any()) else None
+        counted = None if valid.all() else valid
         confidence = None
         if scheme.needs_confidence:
-            confidence = self.accelerator.gather(self._log_confidence(output)).view(group)
+            confidence = self.accelerator.gather(self._log_confidence(output))
+            confidence = confidence.cpu().numpy().reshape(group)
         advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=counted)
         rows = output["advantages"].shape[0]
         first = self.accelerator.process_index * rows
-        output["advantages"] = advantages.flatten()[first : first + rows]
+        mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])
+        output["advantages"] = mine.to(output["advantages"])
         self._correct_logs(rewards, advantages, valid)
         return output
 
@@ -188,16 +200,14 @@ class WeightedGRPOTrainer(GRPOTrainer):
         real = self._real_tokens(output)
         return real & output["tool_mask"].bool() if "tool_mask" in output else real
 
-    def _correct_logs(
-        self, rewards: torch.Tensor, advantages: torch.Tensor, valid: torch.Tensor
-    ) -> None:
+    def _correct_logs(self, rewards: np.ndarray, advantages: np.ndarray, valid: np.ndarray) -> None:
         """Put the true advantages where TRL logged its own, and add what they say."""
         logged = self._logs["advantages"]
-        for _ in range(min(len(logged), advantages.numel())):
+        for _ in range(min(len(logged), advantages.size)):
             logged.pop()
-        logged.extend(advantages.flatten().tolist())
-        self._responses += advantages.numel()
-        lengths = torch.tensor(self._lengths, device=rewards.device)
+        logged.extend(advantages.reshape(-1).tolist())
+        self._responses += advantages.size
+        lengths = torch.tensor(sum(self._lengths), device=self.accelerator.device)
         self._tokens += int(self.accelerator.gather(lengths).sum())
         metrics = self._metrics["train"]
         for name, value in group_metrics(rewards, advantages, valid).items():

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +13,10 @@ from theory.schemes import SCHEMES
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=6))
 def test_effective_weight_is_omega_times_the_variance_of_the_rewards(successes):
-    rewards = torch.tensor([[1.0] * k + [0.0] * (8 - k) for k in successes], dtype=torch.float64)
+    rewards = np.array([[1.0] * k + [0.0] * (8 - k) for k in successes])
     for name in ("rloo", "linear_r", "sqrt_r", "uniform_r"):
         advantages = group_advantages(rewards, name)
-        found = group_metrics(rewards, advantages, torch.ones_like(rewards, dtype=torch.bool))
+        found = group_metrics(rewards, advantages, np.ones_like(rewards, dtype=bool))
         positive, negative = SCHEMES[name].table(8)
         share = np.array(successes) / 8
         weight = (positive + negative)[successes] * share * (1 - share)
@@ -27,8 +26,8 @@ def test_effective_weight_is_omega_times_the_variance_of_the_rewards(successes):
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.sampled_from([0.0, 1.0, None]), min_size=4, max_size=4), min_size=1))
 def test_shares_of_groups_sum_to_one_and_match_a_count(groups):
-    rewards = torch.tensor([[0.0 if r is None else r for r in g] for g in groups])
-    valid = torch.tensor([[r is not None for r in g] for g in groups])
+    rewards = np.array([[0.0 if r is None else r for r in g] for g in groups])
+    valid = np.array([[r is not None for r in g] for g in groups])
     advantages = group_advantages(rewards, "uniform_r", valid=valid)
     found = group_metrics(rewards, advantages, valid)
     assert tuple(found) == GROUP_METRICS

@@ -1,0 +1,115 @@
+"""One training of a real model, with pass@k before and after, as small tables.
+
+python -m llm_validation.evidence.before_after --train RUN --before RUN --after RUN --to FOLDER
+
+The runs are one of ``apw train`` and two of ``apw evaluate``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from apw.runs import describe_environment, read_config, read_metrics, write_json
+from llm_validation.sample_metrics import read_samples
+from theory.intervals import interval_over_problems
+from theory.pass_at_k import pass_at_k
+
+CURVES = (
+    "reward", "groups_all_wrong", "groups_mixed", "groups_all_right", "effective_weight",
+    "advantage_square", "entropy", "response_length", "truncated", "grad_norm", "responses",
+    "tokens",
+)  # fmt: skip
+"""Metrics of training that are kept."""
+
+
+def compare(before: pd.DataFrame, after: pd.DataFrame, *, resamples: int = 10_000) -> pd.DataFrame:
+    """Pass@k of two samples files on the problems they share, and the gain, paired by problem.
+
+    Args:
+        before: Responses of the model before training, one per row.
+        after: Those after it.
+        resamples: Bootstrap resamples, of problems.
+
+    Returns:
+        One row per k up to the smallest number of responses: k, problems, and for ``before``,
+        ``after`` and ``gain`` the estimate and its 95 % interval (``_low``, ``_high``).
+
+    Raises:
+        ValueError: No problem in common.
+
+    >>> names = ["problem", "outcome"]
+    >>> one = pd.DataFrame([("a", "correct"), ("a", "wrong")], columns=names)
+    >>> two = pd.DataFrame([("a", "correct"), ("a", "correct")], columns=names)
+    >>> compare(one, two)[["k", "before", "after", "gain"]].values.tolist()
+    [[1.0, 0.5, 1.0, 0.5], [2.0, 1.0, 1.0, 0.0]]
+    """
+    counts = [
+        samples.assign(right=samples["outcome"] == "correct")
+        .groupby("problem")["right"]
+        .agg(["size", "sum"])
+        for samples in (before, after)
+    ]
+    common = counts[0].index.intersection(counts[1].index)
+    if common.empty:
+        raise ValueError("the two evaluations have no problem in common")
+    tables = [table.loc[common] for table in counts]
+    attempts = np.arange(1, int(min(table["size"].min() for table in tables)) + 1)
+    first, second = (
+        pass_at_k(t["size"].to_numpy()[:, None], t["sum"].to_numpy()[:, None], attempts)
+        for t in tables
+    )
+    rows: dict[str, object] = {"k": attempts, "problems": len(common)}
+    for name, values in (("before", first), ("after", second), ("gain", second - first)):
+        rng = np.random.default_rng(0)  # the same problems are drawn for all three
+        low, high = interval_over_problems(values, rng, resamples=resamples)
+        rows |= {name: values.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame(rows)
+
+
+def publish(train: Path, before: Path, after: Path, to: Path) -> pd.DataFrame:
+    """Write ``curves.csv``, ``pass_at_k.csv`` and ``environment.json``; the table of pass@k.
+
+    Raises:
+        FileNotFoundError: A folder without a finished run.
+    """
+    metrics = read_metrics(train)
+    kept = metrics[metrics["metric"].isin(CURVES)]
+    curves = kept.pivot(index=["scheme", "seed", "step"], columns="metric", values="value")
+    table = compare(*(read_samples(folder / "samples.parquet") for folder in (before, after)))
+    to.mkdir(parents=True, exist_ok=True)
+    columns = [name for name in CURVES if name in curves]
+    curves[columns].reset_index().to_csv(to / "curves.csv", index=False, float_format="%.6g")
+    table.to_csv(to / "pass_at_k.csv", index=False, float_format="%.6g")
+    configurations = {"train": train, "before": before, "after": after}
+    configurations = {name: read_config(folder) for name, folder in configurations.items()}
+    write_json(to / "environment.json", {**describe_environment(), **configurations})
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line: publish and print pass@k."""
+    parser = argparse.ArgumentParser(
+        prog="python -m llm_validation.evidence.before_after", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    for name in ("train", "before", "after"):
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    try:
+        table = publish(options.train, options.before, options.after, options.to)
+    except (ValueError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(table.to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

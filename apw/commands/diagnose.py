@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -391,7 +392,21 @@ def _step_words(steps: pd.DataFrame) -> str:
             form = percent if name in shares else (lambda value: f"{value:.3g}")
             for row, value in zip(rows, steps[name], strict=True):
                 row.append("–" if np.isnan(value) else form(value))
+    header.append("pass rates 0…1")
+    for row, counts in zip(rows, steps.filter(regex="^groups ").to_numpy(), strict=True):
+        row.append(histogram(counts))
     return table(header, rows, right="r" * len(header))
+
+
+def histogram(counts: Iterable[float]) -> str:
+    """Bars of a character each, the highest for the largest count and a dot for none.
+
+    >>> histogram([8, 0, 1, 4])
+    '█·▁▄'
+    """
+    numbers = list(counts)
+    most = max(numbers, default=0)
+    return "".join("▁▂▃▄▅▆▇█"[math.ceil(8 * n / most) - 1] if n else "·" for n in numbers)
 
 
 def _mass_words(mass: pd.DataFrame) -> str:

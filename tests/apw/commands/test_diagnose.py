@@ -125,6 +125,21 @@ def test_what_was_done_to_the_data_is_said(
     assert "of which 1 smaller" in printed or "of which 1 larger" in printed
 
 
+def test_every_step_shows_its_histogram_of_pass_rates(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    groups = {1: ("00", "00", "00", "00", "01", "11"), 2: ("0001", "1111")}
+    rows = [f"{step},{prompt},{reward}" for step, texts in groups.items()
+            for prompt, text in enumerate(texts) for reward in text]  # fmt: skip
+    path.write_text("step,prompt,reward\n" + "\n".join(rows) + "\n")
+    assert main(["diagnose", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # Bins: 0, ten tenths, 1; one half lies in (0.4, 0.5] and one quarter in (0.2, 0.3].
+    assert next(line for line in lines if line.lstrip().startswith("1 ")).endswith("█····▂·····▂")
+    assert next(line for line in lines if line.lstrip().startswith("2 ")).endswith("···█·······█")
+
+
 def test_thresholds_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "graded.csv"
     path.write_text("prompt,reward\np,0.7\np,0.2\np,1\n")

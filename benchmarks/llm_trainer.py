@@ -29,8 +29,8 @@ from llm_validation.trainer import WeightedGRPOTrainer
 GRPO = "grpo:ddof=1,eps=1e-4"
 WARM = 5
 SIZES = {
-    "tiny": {"hidden_size": 64, "layers": 2, "tokens": 3, "steps": 60},
-    "small": {"hidden_size": 256, "layers": 4, "tokens": 24, "steps": 12},
+    "tiny": {"hidden_size": 64, "layers": 2, "tokens": 3, "steps": 205},
+    "small": {"hidden_size": 256, "layers": 4, "tokens": 24, "steps": 20},
 }
 
 

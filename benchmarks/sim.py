@@ -23,9 +23,10 @@ from jax import lax
 
 from apw.environment import describe_environment
 from sim.config import SimulationConfig
+from sim.cores import available_cores, compiler_options
 from sim.counter import key, uniforms
 from sim.problems import build
-from sim.program import Cells, Runner, available_cores, compiler_options
+from sim.program import Cells, Runner
 from sim.tables import scheme_table, stack
 from sim.update import Rules
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from sim.cores import Compiled, Options, available_cores, compiler_options, on_cores
 from sim.measure import measure
 from sim.optimizers import Moments, initial_moments
 from sim.policies.bandit import Bandit
@@ -35,28 +34,12 @@ from theory.schedules import ByEntropy, parse_schedule
 Array = jax.Array
 Metrics = dict[str, np.ndarray]
 State = tuple[Array, Moments]
-Options = tuple[tuple[str, Any], ...]
 
 _BLOCK = 256
 """Prompts per block: their draws fit the first-level cache, logits and counts the second."""
 
 _ITEM_ELEMENTS = 1 << 13
 """Parameters per item of small cells, which are vectorised together."""
-
-_LOOPS = {
-    # The library takes matrix products; loops over logits are faster as XLA's own.
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
-}
-_WIDE = {
-    # Comparisons into mask registers run once a cycle whatever their width: make them wide. Other
-    # programs do not gain what this takes to compile.
-    "xla_cpu_prefer_vector_width": 512,
-}
-_ONE_CORE = {
-    "xla_cpu_multi_thread_eigen": False,
-    # It would hand halves of every longer loop to the threads that serve the other items.
-    "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
-}
 
 
 @jax.tree_util.register_dataclass
@@ -165,7 +148,9 @@ class Runner:
     ) -> None:
         self._rules, self._pass_k = rules, pass_k
         self._layout = layout(rules, cells)
-        self._prompts = cells.problem.parameters.shape[2]
+        # The draws of a block are those it would have within the whole.
+        whole = cells.problem.parameters.shape[2]
+        self._stride = whole if self._layout.blocks > 1 else None
         self._policies = cells.problem.policy, cells.problem.held_out
         self._table = cells.table
         self._shares = self._layout.shares(available_cores() if cores is None else cores)
@@ -192,8 +177,8 @@ class Runner:
         options = compiler_options(
             wide=isinstance(self._policies[0], Bandit), one_core=self._layout.items > 1
         )
-        program = _advance_program(self._rules, self._prompts, options)
-        done = _on_cores(program.on(calls[0]), calls)
+        program = _advance_program(self._rules, self._stride, options)
+        done = on_cores(program.on(calls[0]), calls)
         self._parts = [part for part, _ in done]
         costs = {
             name: np.concatenate(
@@ -233,7 +218,7 @@ def run_updates(
     state: State,
     first: Array,
     end: Array,
-    stride: int,
+    stride: int | None,
 ) -> tuple[State, Costs]:
     """Updates first..end − 1 of one cell or of a block of it, and the sums of their costs."""
 
@@ -255,49 +240,8 @@ def run_updates(
     return state, {name: total.mean() for name, total in totals.items()}
 
 
-def available_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:
-    """Options of a compiled program on this backend, as far as its compiler knows them.
-
-    They change speed alone; another version of JAX may lack one.
-
-    Args:
-        wide: Use the widest registers there are.
-        one_core: Leave the other cores to other programs.
-    """
-    if jax.default_backend() != "cpu":
-        return ()
-    wanted = {**_LOOPS, **(_WIDE if wide else {}), **(_ONE_CORE if one_core else {})}
-    return tuple((name, value) for name, value in wanted.items() if _is_known(name, value))
-
-
-class _Compiled:
-    """A jitted function as executables by shape, which any thread may call.
-
-    A thread does not inherit the precision its caller has set; an executable does not ask.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self._executables: dict[Any, Callable[..., Any]] = {}
-
-    def on(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        """The executable for arguments of this kind."""
-        leaves, structure = jax.tree.flatten(arguments)
-        kind = (structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
-        if kind not in self._executables:
-            self._executables[kind] = self._function.lower(*arguments).compile()  # type: ignore[attr-defined]
-        return self._executables[kind]
-
-
 @functools.lru_cache(maxsize=64)
-def _advance_program(rules: Rules, stride: int, options: Options) -> _Compiled:
+def _advance_program(rules: Rules, stride: int | None, options: Options) -> Compiled:
     """Program (inputs, state, number of items, first, end) → (state, costs) of one share."""
 
     def advance(
@@ -323,7 +267,7 @@ def _advance_program(rules: Rules, stride: int, options: Options) -> _Compiled:
         done: tuple[State, Costs] = lax.fori_loop(0, count, item, (state, costs))
         return done
 
-    return _Compiled(jax.jit(advance, donate_argnums=1, compiler_options=dict(options)))
+    return Compiled(jax.jit(advance, donate_argnums=1, compiler_options=dict(options)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -391,28 +335,3 @@ def _join(items: Any, layout: Layout) -> Any:
     _, _, rows, width = items.shape
     split = items[: layout.items].reshape(-1, layout.blocks, rows, width)[: layout.cells]
     return split.swapaxes(1, 2).reshape(layout.cells, rows, layout.blocks * width)
-
-
-def _on_cores(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Results of the calls, each on a thread of its own; XLA lets go of the interpreter."""
-
-    def call(arguments: tuple[Any, ...]) -> Any:
-        return jax.block_until_ready(function(*arguments))  # type: ignore[no-untyped-call]
-
-    if len(calls) == 1:
-        return [call(calls[0])]
-    return list(_pool(len(calls)).map(call, calls))
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="sim")
-
-
-@functools.cache
-def _is_known(name: str, value: Any) -> bool:
-    try:
-        jax.jit(lambda: jnp.zeros(()), compiler_options={name: value})()
-    except (jax.errors.JaxRuntimeError, ValueError):
-        return False
-    return True

@@ -1,0 +1,95 @@
+"""Programs for some of the cores: how they are compiled, and how they are called on threads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Options = tuple[tuple[str, Any], ...]
+
+_LOOPS = {
+    # The library takes matrix products; loops over logits are faster as XLA's own.
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
+}
+_WIDE = {
+    # Comparisons into mask registers run once a cycle whatever their width: make them wide. Other
+    # programs do not gain what this takes to compile.
+    "xla_cpu_prefer_vector_width": 512,
+}
+_ONE_CORE = {
+    "xla_cpu_multi_thread_eigen": False,
+    # It would hand halves of every longer loop to the threads that serve the other items.
+    "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
+}
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:
+    """Options of a compiled program on this backend, as far as its compiler knows them.
+
+    They change speed alone; another version of JAX may lack one.
+
+    Args:
+        wide: Use the widest registers there are.
+        one_core: Leave the other cores to other programs.
+    """
+    if jax.default_backend() != "cpu":
+        return ()
+    wanted = {**_LOOPS, **(_WIDE if wide else {}), **(_ONE_CORE if one_core else {})}
+    return tuple((name, value) for name, value in wanted.items() if _is_known(name, value))
+
+
+class Compiled:
+    """A jitted function as executables by shape, which any thread may call.
+
+    A thread does not inherit the precision its caller has set; an executable does not ask.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._executables: dict[Any, Callable[..., Any]] = {}
+
+    def on(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """The executable for arguments of this kind."""
+        leaves, structure = jax.tree.flatten(arguments)
+        kind = (structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+        if kind not in self._executables:
+            self._executables[kind] = self._function.lower(*arguments).compile()  # type: ignore[attr-defined]
+        return self._executables[kind]
+
+
+def on_cores(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Results of the calls, each on a thread of its own; XLA lets go of the interpreter."""
+
+    def call(arguments: tuple[Any, ...]) -> Any:
+        return jax.block_until_ready(function(*arguments))  # type: ignore[no-untyped-call]
+
+    if len(calls) == 1:
+        return [call(calls[0])]
+    return list(_pool(len(calls)).map(call, calls))
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="sim")
+
+
+@functools.cache
+def _is_known(name: str, value: Any) -> bool:
+    try:
+        jax.jit(lambda: jnp.zeros(()), compiler_options={name: value})()
+    except (jax.errors.JaxRuntimeError, ValueError):
+        return False
+    return True

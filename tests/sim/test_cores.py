@@ -1,0 +1,32 @@
+"""Programs on threads: results in order, errors raised, one executable per shape, known options."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sim import cores
+
+
+def test_results_come_in_the_order_of_the_calls_and_errors_come_out():
+    assert cores.on_cores(lambda x: 2 * x, [(i,) for i in range(5)]) == [0, 2, 4, 6, 8]
+    with pytest.raises(ZeroDivisionError):
+        cores.on_cores(lambda x: 1 // x, [(1,), (0,)])
+
+
+def test_an_executable_is_compiled_once_per_shape_and_keeps_its_precision():
+    program = cores.Compiled(jax.jit(lambda x: x / 3))
+    single, double = jnp.ones(2, jnp.float32), jnp.ones(2, jnp.float64)
+    assert program.on((single,)) is program.on((single + 1,))
+    assert program.on((single,)) is not program.on((double,))
+    # On a thread, which would start out in single precision.
+    (one, other) = cores.on_cores(program.on((double,)), [(double,), (3 * double,)])
+    assert one.dtype == jnp.float64
+    np.testing.assert_array_equal(one, np.full(2, 1 / 3))
+    np.testing.assert_array_equal(other, np.ones(2))
+
+
+def test_options_a_compiler_does_not_know_are_left_out(monkeypatch):
+    monkeypatch.setattr(cores, "_WIDE", {"xla_cpu_no_such_option": 1})
+    assert "xla_cpu_no_such_option" not in dict(cores.compiler_options(wide=True))
+    assert "xla_disable_hlo_passes" in dict(cores.compiler_options(one_core=True))

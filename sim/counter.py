@@ -75,12 +75,14 @@ def uniforms(
         Array of ``dtype``.
 
     Raises:
-        ValueError: More than 2³² draws for one key.
+        ValueError: More than 2³² draws for one key, or a stride that gives two columns one draw.
 
     >>> bool((uniforms(key(0, 0), 2, 3) < 1).all())
     True
     """
     stride = columns if stride is None else stride
+    if stride < columns:
+        raise ValueError(f"stride must be at least the columns, {columns}; got {stride}")
     if rows * stride >= 2**32:
         raise ValueError(f"one key gives fewer than 2**32 draws; got {rows} × {stride}")
     dtype = jnp.dtype(jnp.float32) if dtype is None else jnp.dtype(dtype)

@@ -93,3 +93,9 @@ def test_threefry_is_the_reference_and_agrees_in_distribution(values):
 def test_too_many_draws_are_refused():
     with pytest.raises(ValueError, match="fewer than 2\\*\\*32"):
         uniforms(key(0, 0), 2**16, 2**16)
+
+
+def test_a_stride_that_gives_two_prompts_one_draw_is_refused():
+    assert np.unique(uniforms(key(0, 0), 8, 40, stride=40)).size == 8 * 40
+    with pytest.raises(ValueError, match="at least the columns, 40; got 16"):
+        uniforms(key(0, 0), 8, 40, stride=16)

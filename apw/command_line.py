@@ -138,7 +138,7 @@ def _complaint(box: str, command: str) -> str:
         parts = parts[1:]
     sentence = " ".join(" ".join(parts[:1]).split()).rstrip(".") or "the options cannot be read"
     # The dataclass that refused a value is not an option, and its message says enough.
-    sentence = sentence.removeprefix("Error parsing config: ")
+    sentence = re.sub(r"^Error parsing \w+: ", "", sentence)
     suggested = []
     for part in parts[1:]:
         if part.strip().lower().startswith("perhaps you meant"):

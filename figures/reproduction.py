@@ -25,20 +25,49 @@ CLAIMS, EVIDENCE = "claims", "evidence"
 """Folders of a reproduction: runs of the simulator, and tables of the language model."""
 
 
-def reproduced_ledger(folder: Path) -> list[Entry]:
+def reproduced_ledger(folder: Path, *, trained: bool = True) -> list[Entry]:
     """The ledger by what was run in a folder.
 
     Args:
         folder: Folder of ``apw reproduce``.
+        trained: Take in what the language model left there.
 
     Raises:
         ValueError: Broken evidence.
     """
-    evidence: dict[Arm, Path] = {
-        "sim": folder / CLAIMS / "sim",
-        "llm": folder / EVIDENCE / "findings",
-    }
+    evidence: dict[Arm, Path] = {"sim": folder / CLAIMS / "sim"}
+    if trained:
+        evidence["llm"] = folder / EVIDENCE / "findings"
     return ledger(evidence)
+
+
+def made_elsewhere(entries: Iterable[Entry], commit: str | None) -> str:
+    """Which claims were tried by other code than the page's, in a sentence.
+
+    Args:
+        entries: The reproduced ledger.
+        commit: Commit of the code that writes the page; none if it is not known.
+
+    Returns:
+        The sentence; empty if it is all of one commit.
+
+    >>> made_elsewhere([], None)
+    ''
+    """
+    others = {
+        (entry.claim.id, ARM_NAMES[arm])
+        for entry in entries
+        for arm, record in entry.records.items()
+        if record is not None and record.path is not None
+        and record.environment.get("commit") != commit
+    }  # fmt: skip
+    if not others:
+        return ""
+    return (
+        "Kept from an earlier start, by code of another commit than this page: "
+        f"{', '.join(f'{id} ({arm})' for id, arm in sorted(others))}. Another folder (--out) tries "
+        "them anew."
+    )
 
 
 def agreement_table(here: Iterable[Entry], published: Iterable[Entry]) -> pd.DataFrame:
@@ -74,6 +103,7 @@ def sections(
     *,
     skipped: str = "",
     quick: bool = False,
+    commit: str | None = None,
 ) -> list[Section]:
     """The report's sections: the ledger first, then every arm's figures, then the explorer.
 
@@ -83,14 +113,15 @@ def sections(
         published: The published ledger.
         skipped: Why there is no language model; empty if there is one.
         quick: The language model was trained for a few steps only.
+        commit: Commit of the code that writes the page.
 
     Raises:
         ValueError: Tables that are broken.
     """
-    arms = arms_drawn(entries, folder / EVIDENCE)
+    arms = arms_drawn(entries, None if skipped else folder / EVIDENCE)
     theory = theory_drawn()
     simulated = simulation_drawn(entries, folder / CLAIMS / "sim" / "quick")
-    trained = training_drawn(entries, folder / EVIDENCE)
+    trained = [] if skipped else training_drawn(entries, folder / EVIDENCE)
     links = _links(folder, entries, [arms, *theory, *simulated, *trained])
     explorer = [
         ("Move the controls: everything is computed in this page, by formulas that the tests of "
@@ -105,6 +136,7 @@ def sections(
                 "the simulator's are of its short versions, which have wider intervals than the "
                 "published ones and are marked as quick.",
                 _about_training(skipped, quick),
+                *filter(None, [made_elsewhere(entries, commit)]),
             ],
             html=ledger_html(entries, links),
             commands=["apw claims", "apw claims --check"],
@@ -142,7 +174,7 @@ def sections(
                 "computed exactly."
             ],
             pictures=[picture for picture, _ in trained],
-            commands=["pip install 'apw[llm]'", "apw reproduce"] if skipped else ["apw reproduce"],
+            commands=["apw reproduce"],
             folder="" if skipped else f"{EVIDENCE}/",
         ),
         Section(

@@ -58,15 +58,15 @@ Drawn = tuple[Picture, tuple[str, ...]]
 """A picture and the claims that it is about."""
 
 
-def arms_drawn(entries: Iterable[Entry], evidence: Path) -> Drawn:
+def arms_drawn(entries: Iterable[Entry], evidence: Path | None) -> Drawn:
     """Theory, simulation and language model on one axis.
 
     Args:
         entries: The ledger of the reproduction.
-        evidence: Folder of the language model's tables.
+        evidence: Folder of the language model's tables; none if it was left out.
     """
     findings = {e.claim.id: found for e in entries if (found := e.verdicts["sim"]) is not None}
-    together = arms_picture(findings, read_outcomes(evidence))
+    together = arms_picture(findings, {} if evidence is None else read_outcomes(evidence))
     return _about(_named(together, "all"), ("A4", "A5"))
 
 

@@ -165,19 +165,21 @@ def _simulate(out: Path, claims: Sequence[str]) -> None:
 def _train(out: Path, trainings: Sequence[Training]) -> str:
     """Train what is missing; say in a sentence why there is nothing to show, if so."""
     from figures.reproduction import EVIDENCE
+    from llm_validation.extras import MissingExtraError, require_llm
 
     try:
-        from llm_validation.evidence.claims import write_findings
-        from llm_validation.evidence.run import publish
-        from llm_validation.train import train
-
-        for _, configs in trainings:
-            for name, config in configs.items():
-                seeds = "one seed" if config.seeds == 1 else f"{config.seeds} seeds"
-                _say(f"      {name}: {len(config.schemes)} schemes, {seeds}")
-                train(config, out / "llm" / name)
-    except ImportError as error:
+        require_llm()
+    except MissingExtraError as error:
         return f"{error}".rstrip(".")
+    from llm_validation.evidence.claims import write_findings
+    from llm_validation.evidence.run import publish
+    from llm_validation.train import train
+
+    for _, configs in trainings:
+        for name, config in configs.items():
+            seeds = "one seed" if config.seeds == 1 else f"{config.seeds} seeds"
+            _say(f"      {name}: {len(config.schemes)} schemes, {seeds}")
+            train(config, out / "llm" / name)
     publish(out / "llm", [arm for arm, _ in trainings], out / EVIDENCE)
     write_findings(out / EVIDENCE)
     return ""
@@ -208,8 +210,11 @@ def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple
     from figures.report import write_report
     from figures.reproduction import reproduced_ledger, sections
 
-    entries = reproduced_ledger(out)
-    parts: list[Section] = sections(out, entries, published, skipped=skipped, quick=quick)
+    entries = reproduced_ledger(out, trained=not skipped)
+    environment = describe_environment()
+    parts: list[Section] = sections(
+        out, entries, published, skipped=skipped, quick=quick, commit=environment.get("commit")
+    )
     pictures = [picture for part in parts for picture in part.pictures]
     for picture in tqdm(pictures, desc="figures", unit=" figure", file=sys.stderr):
         picture.save(out / "figures")
@@ -225,7 +230,7 @@ def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple
             "file, which loads nothing.",
         ],
         sections=parts,
-        environment=describe_environment(),
+        environment=environment,
         head=explorer_head(),
         figures="figures",
     )

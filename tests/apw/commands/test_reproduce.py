@@ -21,7 +21,8 @@ import sim.claims.registry
 from apw.commands import reproduce
 from apw.main import main
 from apw.runs import Run
-from figures.reproduction import reproduced_ledger, same_trainings
+from figures.ledger.evidence import read_records
+from figures.reproduction import made_elsewhere, reproduced_ledger, same_trainings
 
 pytestmark = pytest.mark.slow
 
@@ -125,7 +126,12 @@ def test_finished_claims_are_kept_and_missing_ones_made(
     answer = json.loads(capsys.readouterr().out)
     assert answer["skipped"] == "it was not asked for"
     assert "2 from quick runs only" in answer["verdicts"]
-    assert "This part was left out: it was not asked for." in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "This part was left out: it was not asked for." in page
+    # What the language model left there before is not shown beside that sentence.
+    assert "evidence/findings" in (folder / "report.html").read_text()
+    assert "evidence/findings" not in page
+    assert 'id="figure-llm' not in page
     assert main(words) == 0
     assert made == ["O1"]
     assert "already there" in capsys.readouterr().err
@@ -233,12 +239,9 @@ def test_trainings_are_compared_with_the_published_to_the_last_digit(tmp_path: P
 def test_without_the_extra_the_language_model_is_left_out_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(*_: Any) -> None:
-        raise ImportError("torch is not installed; pip install 'apw[llm]'")
-
-    monkeypatch.setattr("llm_validation.train.train", missing)
     trainings, _ = reproduce._trainings(reproduce.Options(quick=True), tmp_path)
-    assert reproduce._train(tmp_path, trainings) == "torch is not installed; pip install 'apw[llm]'"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert reproduce._train(tmp_path, trainings) == "torch is not installed; pip install '.[llm]'"
 
 
 @pytest.mark.parametrize(
@@ -254,3 +257,10 @@ def test_what_there_is_not_is_refused(
 ) -> None:
     assert main(["reproduce", *words, "--out", str(tmp_path / "out")]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_what_other_code_left_is_named(folder: Path) -> None:
+    entries = reproduced_ledger(folder, trained=False)
+    commit = read_records(folder / "claims")["sim", "A1"].environment["commit"]
+    assert made_elsewhere(entries, f"not {commit}").count("(simulation)") == len(CLAIMS)
+    assert "A1" not in made_elsewhere(entries, commit)

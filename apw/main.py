@@ -104,7 +104,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package in _EXTRAS:
-            return f"this needs {package}: pip install 'apw[{_EXTRAS[package]}]'"
+            return f"this needs {package}: pip install '.[{_EXTRAS[package]}]'"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror.lower()}"
     if isinstance(error, json.JSONDecodeError) and not str(error):

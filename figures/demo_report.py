@@ -157,7 +157,7 @@ def skipped_section(reason: str) -> Section:
     return Section(
         title="Language model: not run",
         what=[f"This part was left out: {reason}."],
-        commands=["pip install 'apw[llm]'", "apw demo"],
+        commands=["pip install '.[llm]'", "apw demo"],
     )
 
 

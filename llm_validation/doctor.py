@@ -82,7 +82,7 @@ def supported(extra: str = "") -> list[Requirement]:
 
 def _packages(extra: str, weights: Path) -> Check:
     """Versions of an extra's packages against the ranges that are supported."""
-    install = f"pip install 'apw[{extra}]'" if extra else "pip install apw"
+    install = f"pip install '.[{extra}]'" if extra else "pip install ."
     wanted = supported(extra)
     versions = {r.name: _version(r.name) for r in wanted}
     absent = [name for name, version in versions.items() if version is None]
@@ -104,7 +104,7 @@ def _device(weights: Path) -> Check:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cpu = f"{cores} CPU cores, Python {platform.python_version()}"
     if importlib.util.find_spec("torch") is None:
-        return Check("device", None, f"{cpu}; torch is not installed", "pip install 'apw[llm]'")
+        return Check("device", None, f"{cpu}; torch is not installed", "pip install '.[llm]'")
     import torch
 
     if not torch.cuda.is_available():
@@ -116,7 +116,7 @@ def _device(weights: Path) -> Check:
 
 
 def _vllm(weights: Path) -> Check:
-    remedy = "pip install 'apw[vllm]' (on a CPU: make test-vllm)"
+    remedy = "pip install '.[vllm]' (on a CPU: make test-vllm)"
     if importlib.util.find_spec("vllm") is None:
         return Check("vllm", None, "not installed; generation is by transformers", remedy)
     answer, error = _ask(_VLLM)
@@ -129,28 +129,33 @@ def _vllm(weights: Path) -> Check:
 def _verl(weights: Path) -> Check:
     """Import verl as training does, and look for our estimators in its registry."""
     if importlib.util.find_spec("verl") is None:
-        return Check("verl", None, "not installed", "pip install 'apw[verl]', apart from apw[llm]")
+        return Check(
+            "verl",
+            None,
+            "not installed",
+            "pip install '.[verl]', in an environment apart from the extra llm's",
+        )
     answer, error = _ask(_VERL)
     if error:
-        return Check("verl", False, f"verl cannot be imported: {error}", "pip install 'apw[verl]'")
+        return Check("verl", False, f"verl cannot be imported: {error}", "pip install '.[verl]'")
     if answer:
         known = ", ".join(answer.split())
         return Check("verl", True, f"verl {_version('verl')} has loaded the plug-in: {known}")
     # verl hides what went wrong, so do it again in the open.
     _, error = _ask("import llm_validation.verl_plugin as p; p.register_all(); print('apw:')")
     if error:
-        return Check("verl", False, f"the plug-in cannot be loaded: {error}", "pip install apw")
+        return Check("verl", False, f"the plug-in cannot be loaded: {error}", "pip install .")
     return Check(
         "verl", False,
         "the plug-in works but verl has not loaded it: its entry point verl.plugins is not known",
-        "pip install apw, or export VERL_USE_EXTERNAL_MODULES=llm_validation.verl_plugin",
+        "pip install ., or export VERL_USE_EXTERNAL_MODULES=llm_validation.verl_plugin",
     )  # fmt: skip
 
 
 def _verifier(weights: Path) -> Check:
     """Score one right and one wrong answer in a worker process, as training does."""
     if importlib.util.find_spec("math_verify") is None:
-        return Check("verifier", None, "math-verify is not installed", "pip install 'apw[llm]'")
+        return Check("verifier", None, "math-verify is not installed", "pip install '.[llm]'")
     from llm_validation.verifier import Verifier
 
     try:
@@ -162,7 +167,7 @@ def _verifier(weights: Path) -> Check:
         return Check("verifier", True, "math-verify tells 0.5 from 2 where 1/2 is right")
     listed = ", ".join(map(str, found))
     return Check("verifier", False, f"math-verify says {listed} instead of correct, wrong",
-                 "pip install 'apw[llm]'")  # fmt: skip
+                 "pip install '.[llm]'")  # fmt: skip
 
 
 def _weights(weights: Path) -> Check:

@@ -147,7 +147,7 @@ def find_missing(config: TrainConfig, shape: Shape | None) -> list[str]:
     for extra, modules in (("llm", wanted), ("vllm", ["vllm"] if config.engine == "vllm" else [])):
         absent = [module for module in modules if importlib.util.find_spec(module) is None]
         if absent:
-            missing.append(f"packages {', '.join(absent)}: pip install 'apw[{extra}]'")
+            missing.append(f"packages {', '.join(absent)}: pip install '.[{extra}]'")
     for field in ("train_path", "test_path"):
         path = getattr(config, field)
         if path is not None and path.startswith("hub:"):

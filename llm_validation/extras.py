@@ -18,11 +18,11 @@ def require(extra: str, *modules: str) -> None:
     >>> require("llm", "no_such_module")
     Traceback (most recent call last):
         ...
-    llm_validation.extras.MissingExtraError: no_such_module is not installed; pip install 'apw[llm]'
+    llm_validation.extras.MissingExtraError: no_such_module is not installed; pip install '.[llm]'
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(f"{module} is not installed; pip install 'apw[{extra}]'")
+            raise MissingExtraError(f"{module} is not installed; pip install '.[{extra}]'")
 
 
 def require_llm() -> None:

@@ -65,9 +65,7 @@ def make_sampler(config: EvaluateConfig) -> Sampler:
         torch.set_num_threads(config.threads)
     installed = importlib.util.find_spec("vllm") is not None
     if config.engine == "vllm" and not installed:
-        raise ImportError(
-            "vllm is not installed; pip install 'apw[vllm]', or --engine transformers"
-        )
+        raise ImportError("vllm is not installed; pip install '.[vllm]', or --engine transformers")
     if config.engine == "vllm" or (config.engine == "auto" and installed):
         return VllmSampler(config)
     return TransformersSampler(config)

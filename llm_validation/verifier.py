@@ -266,7 +266,7 @@ class Verifier:
             if self._start_failures >= _START_FAILURES:
                 raise VerifierError(
                     f"verifier workers do not start: {process.complaint}; "
-                    "is the extra installed (pip install 'apw[llm]')?"
+                    "is the extra installed (pip install '.[llm]')?"
                 )
             items.extendleft(reversed(process.sent))
             return

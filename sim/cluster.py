@@ -30,7 +30,7 @@ def run_on_ray(
         import ray
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "sweeps on several machines need Ray: pip install 'apw[cluster]'"
+            "sweeps on several machines need Ray: pip install '.[cluster]'"
         ) from error
     if not ray.is_initialized():
         ray.init(log_to_driver=False)

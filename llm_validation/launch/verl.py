@@ -47,7 +47,7 @@ def verl_files(config: TrainConfig, name: str, machines: Machines) -> dict[str, 
             f"{', '.join(left)} needs; launch with accelerate, fsdp or deepspeed"
         )
     notes = [
-        "Needs verl and this package on every machine: pip install 'apw[verl]' vllm; "
+        "Needs verl and this package on every machine: pip install '.[verl]' vllm; "
         "`apw doctor --require verl verifier` tells whether verl knows the schemes.",
         "On several machines start Ray first (ray start --head, ray start --address=...), let all "
         "see this folder, and run the script on the head.",

@@ -134,7 +134,7 @@ def _entries(dataset: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
         import reasoning_gym
         from reasoning_gym.factory import DATASETS
     except ImportError as error:
-        raise ImportError("this task needs reasoning-gym: pip install 'apw[llm]'") from error
+        raise ImportError("this task needs reasoning-gym: pip install '.[llm]'") from error
     if dataset not in DATASETS:
         near = difflib.get_close_matches(dataset, DATASETS, n=5, cutoff=0.4) or sorted(DATASETS)[:5]
         raise ValueError(

@@ -170,7 +170,7 @@ def _read_hub(repo: str, config: str | None, split: str, *, download: bool) -> I
         import huggingface_hub
     except ImportError as error:
         raise ImportError(
-            "reading data sets from the hub needs the extra: pip install 'apw[llm]'"
+            "reading data sets from the hub needs the extra: pip install '.[llm]'"
         ) from error
     try:
         folder = huggingface_hub.snapshot_download(

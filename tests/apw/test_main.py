@@ -67,8 +67,8 @@ def replace_weights(monkeypatch: pytest.MonkeyPatch, command: object) -> None:
     [
         (ValueError("start must lie\nin [0, 1]"), "start must lie in [0, 1]"),
         (FileNotFoundError(2, "No such file", "x.json"), "x.json: no such file"),
-        (ModuleNotFoundError("No module named 'trl'", name="trl"), "pip install 'apw[llm]'"),
-        (ModuleNotFoundError("", name="vllm.engine"), "pip install 'apw[vllm]'"),
+        (ModuleNotFoundError("No module named 'trl'", name="trl"), "pip install '.[llm]'"),
+        (ModuleNotFoundError("", name="vllm.engine"), "pip install '.[vllm]'"),
         (KeyboardInterrupt(), "goes on where it was"),
     ],
 )

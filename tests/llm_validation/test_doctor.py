@@ -50,7 +50,7 @@ def test_a_version_outside_its_range_is_broken_and_a_missing_one_absent(monkeypa
     found = check("llm")
     assert found.ok is False
     assert found.message == "transformers 4.50.0 is outside <5.20,>=5.16"
-    assert found.remedy == "pip install 'apw[llm]'"
+    assert found.remedy == "pip install '.[llm]'"
     versions["trl"] = None
     found = check("llm")
     assert found.ok is None
@@ -60,10 +60,10 @@ def test_a_version_outside_its_range_is_broken_and_a_missing_one_absent(monkeypa
 def test_engines_that_are_not_installed_are_absent_with_what_installs_them(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name, remedy in (
-        ("vllm", "pip install 'apw[vllm]'"),
-        ("verl", "pip install 'apw[verl]'"),
-        ("verifier", "pip install 'apw[llm]'"),
-        ("device", "pip install 'apw[llm]'"),
+        ("vllm", "pip install '.[vllm]'"),
+        ("verl", "pip install '.[verl]'"),
+        ("verifier", "pip install '.[llm]'"),
+        ("device", "pip install '.[llm]'"),
     ):
         found = check(name)
         assert found.ok is None

@@ -137,14 +137,14 @@ def test_without_the_extra_the_language_model_is_left_out(
         shutil.copytree(folder / arm, out / arm)
 
     def missing(path: Path, quick: bool, overwrite: bool) -> None:
-        raise ImportError("torch is not installed; pip install 'apw[llm]'")
+        raise ImportError("torch is not installed; pip install '.[llm]'")
 
     monkeypatch.setattr(demo, "_train", missing)
     monkeypatch.setattr("figures.picture.Picture.render", lambda *_: b"<svg/>")
     assert main(["demo", "--quick", "--json", "--out", str(out)]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert list(answer["skipped"]) == ["llm"]
-    assert "pip install &#x27;apw[llm]&#x27;" in Path(answer["report"]).read_text(encoding="utf-8")
+    assert "pip install &#x27;.[llm]&#x27;" in Path(answer["report"]).read_text(encoding="utf-8")
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")

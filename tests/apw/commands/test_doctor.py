@@ -11,8 +11,8 @@ from llm_validation.doctor import CHECKS, Check
 
 FOUND = [
     Check("core", True, "numpy 2.4"),
-    Check("vllm", None, "not installed", "pip install 'apw[vllm]'"),
-    Check("verl", False, "the plug-in cannot be loaded: no", "pip install apw"),
+    Check("vllm", None, "not installed", "pip install '.[vllm]'"),
+    Check("verl", False, "the plug-in cannot be loaded: no", "pip install ."),
 ]
 
 
@@ -33,7 +33,7 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["missing"], data["broken"]) == (["vllm"], ["verl"])
-    assert data["checks"][2]["remedy"] == "pip install apw"
+    assert data["checks"][2]["remedy"] == "pip install ."
 
 
 def test_what_is_required_and_does_not_work_is_a_failure(
@@ -44,8 +44,8 @@ def test_what_is_required_and_does_not_work_is_a_failure(
     assert main(["doctor", "--require", "core", "vllm", "verl"]) == 2
     error = capsys.readouterr().err
     assert error == (
-        "apw doctor: vllm: not installed; pip install 'apw[vllm]'; "
-        "verl: the plug-in cannot be loaded: no; pip install apw\n"
+        "apw doctor: vllm: not installed; pip install '.[vllm]'; "
+        "verl: the plug-in cannot be loaded: no; pip install .\n"
     )
     assert main(["doctor", "--require", "trl"]) == 2
     assert f"--require takes {', '.join(list(CHECKS)[:3])}" in capsys.readouterr().err

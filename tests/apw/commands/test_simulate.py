@@ -111,4 +111,4 @@ def test_without_ray_the_extra_is_named(
 ) -> None:
     words = ["simulate", "--ray", "--sweep", str(sweep_file), "--out", str(tmp_path / "sweep")]
     assert main(words) == 2
-    assert "pip install 'apw[cluster]'" in capsys.readouterr().err
+    assert "pip install '.[cluster]'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -104,17 +105,17 @@ def _rows(path: Path, column: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"row {i}", value) for i, value in enumerate(table[column], start=1))
         return
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text: {error}") from error
     if kind == ".csv":
-        reader = csv.DictReader(text.splitlines())
+        reader = csv.DictReader(io.StringIO(text, newline=""))
         if column not in (reader.fieldnames or ()):
             names = ", ".join(reader.fieldnames or ()) or "none"
             raise ValueError(f"{path} lacks the column {column!r}; it has: {names}")
         yield from ((f"line {reader.line_num}", row[column]) for row in reader)
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         value: Any = line.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 TRL_IMPORTS = "from trl import GRPOConfig; from llm_validation.trainer import WeightedGRPOTrainer"
@@ -18,8 +19,9 @@ def trl_line(scheme: str, group_size: int) -> str:
     WeightedGRPOTrainer(scheme="sqrt_r", args=GRPOConfig(num_generations=8, \
 per_device_train_batch_size=8), model=model, reward_funcs=reward_funcs, train_dataset=train_dataset)
     """
+    name = json.dumps(scheme)
     return (
-        f'WeightedGRPOTrainer(scheme="{scheme}", args=GRPOConfig(num_generations={group_size}, '
+        f"WeightedGRPOTrainer(scheme={name}, args=GRPOConfig(num_generations={group_size}, "
         f"per_device_train_batch_size={group_size}), model=model, reward_funcs=reward_funcs, "
         "train_dataset=train_dataset)"
     )

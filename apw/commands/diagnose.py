@@ -174,6 +174,8 @@ def _check(options: Options) -> None:
         raise ValueError(f"every must be at least 1; got {options.every}")
     if not 0.1 <= options.memory < np.inf:
         raise ValueError(f"memory must be at least 0.1 GiB; got {options.memory:g}")
+    if options.threshold is not None and not np.isfinite(options.threshold):
+        raise ValueError(f"threshold must be a finite reward; got {options.threshold:g}")
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"threads must be at least 1; got {options.threads}")
 

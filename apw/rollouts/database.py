@@ -71,6 +71,8 @@ class Links:
             types = dict.fromkeys(self._fields(connection), "JSON")
         if not types:
             raise ValueError(f"{self.pairs[0][1].path} is empty")
+        if any(name.lower() == "__file" for name in types):
+            raise ValueError(f"{self.pairs[0][1].path} has a column named __file; give it another")
         return Table(self.kind, types, steps)
 
     def source(self, table: Table, links: Sequence[Path] | None = None) -> str:

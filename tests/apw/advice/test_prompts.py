@@ -52,3 +52,18 @@ def test_broken_counts_are_named(tmp_path: Path, name: str, text: str, sentence:
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=sentence):
         prompts_from(start=0.5, rates=tmp_path / name, count="n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bom.csv", "\ufeffprompt,pass_rate\na,0.25\nb,0.5\n"),
+        ("quoted.csv", 'prompt,pass_rate\r\n"a\nb",0.25\r\nc\u2028d,0.5\r\n'),
+        ("separators.jsonl", '{"p": "a\u2028b", "pass_rate": 0.25}\r\n\r\n{"pass_rate": 0.5}'),
+        ("bom.txt", "\ufeff0.25\n0.5\n"),
+    ],
+)
+def test_lines_end_where_the_format_says(tmp_path: Path, name: str, text: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(text.encode())
+    assert prompts_from(start=0.5, rates=file).success.tolist() == [0.25, 0.5]

@@ -211,6 +211,8 @@ def test_wrong_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
     for ending in ("csv", "jsonl"):
         (tmp_path / f"empty.{ending}").write_text("")
         refused("is empty", tmp_path / f"empty.{ending}")
+    (tmp_path / "ours.csv").write_text("prompt,reward,__file\na,1,b\n")
+    refused("has a column named __file", tmp_path / "ours.csv")
     for ending in ("parquet", "csv.gz"):
         (tmp_path / f"junk.{ending}").write_bytes(b"\x00\xff junk")
         refused(f"junk.{ending} is n", tmp_path / f"junk.{ending}")

@@ -57,8 +57,9 @@ class Plan:
 
     def describe(self) -> str:
         """Lines for a person."""
+        trainings = "1 training with" if self.runs == 1 else f"{self.runs} trainings, each with"
         lines = [
-            f"{self.runs} trainings, each with {self.prompts:,} prompts, {self.responses:,} "
+            f"{trainings} {self.prompts:,} prompts, {self.responses:,} "
             f"responses and at most {self.tokens:,} tokens",
             f"all together: {self.total_responses:,} responses, at most {self.total_tokens:,} "
             "tokens",

@@ -104,7 +104,7 @@ def test_missing_or_broken_file(tmp_path):
 def test_without_ray_the_message_names_the_extra(tmp_path):
     if importlib.util.find_spec("ray") is not None:
         pytest.skip("Ray is installed")
-    with pytest.raises(ModuleNotFoundError, match=r"apw\[cluster\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"\.\[cluster\]"):
         sweep(SMALL, tmp_path / "sweep", progress=False, executor="ray")
 
 

@@ -159,6 +159,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             log_probs = output.get("old_per_token_logps")
         if log_probs is None:
             log_probs, _ = self._score(output)
+        log_probs = log_probs.float()  # sums over tokens in half precision lose digits
         used = self._sampled_tokens(output) & ~log_probs.isnan()
         total = torch.where(used, log_probs, 0.0).sum(dim=1)
         # A log-probability of 1e-8 above 0 is rounding, not a probability above 1.
@@ -169,7 +170,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         """Mean entropy of the policy over the tokens of all responses, in nats."""
         _, entropies = self._score(output, compute_entropy=True)
         used = self._sampled_tokens(output)
-        sums = torch.stack([torch.where(used, entropies, 0.0).sum(), used.sum().float()])
+        sums = torch.stack([torch.where(used, entropies.float(), 0.0).sum(), used.sum().float()])
         total, count = self.accelerator.reduce(sums, reduction="sum").tolist()
         return total / max(count, 1.0)
 

@@ -173,6 +173,20 @@ def test_lens_uses_the_samplers_length_normalised_confidence(
     np.testing.assert_allclose(batch["ours"].view(-1, GROUP), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "schedules"),
+    [("lens", {}), ("w_reinforce", {"lam": ByEntropy(0.0, 1.0, 0.0, 4.0)})],
+)
+def test_a_model_in_bfloat16_trains(tiny_folder, tmp_path, monkeypatch, scheme, schedules):
+    trainer = make(tiny_folder, tmp_path, scheme=scheme, schedules=schedules)
+    trainer.model.to(torch.bfloat16)
+    (batch,) = watched(trainer, monkeypatch)
+    assert next(trainer.model.parameters()).dtype == torch.bfloat16
+    assert batch["ours"].dtype == torch.float32
+    assert batch["ours"].isfinite().all()
+    assert batch["ours"].abs().sum() > 0
+
+
 def test_confidences_are_paid_for_by_lens_alone(tiny_folder, tmp_path, monkeypatch):
     calls = []
     inner = GRPOTrainer._get_per_token_logps_and_entropies

@@ -48,10 +48,16 @@ def publish(folder: Path, to: Path = EVIDENCE) -> list[str]:
     return [file.parent.name for file in files]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Publish the folder that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m sim.claims.publish", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of claims, as results/claims-sim/full")
+    options = parser.parse_args()
     try:
-        print("published:", ", ".join(publish(parser.parse_args().folder)))
+        print("published:", ", ".join(publish(options.folder)))
     except ValueError as error:
         parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

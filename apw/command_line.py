@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import sys
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,11 @@ def parse(
             raise
         raise ValueError(_complaint(complaints.getvalue(), command)) from None
     return options
+
+
+def say(words: str) -> None:
+    """Tell how far a command is, beside its answer: on standard error, at once."""
+    print(words, file=sys.stderr, flush=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> str:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from apw.environment import available_cores as available_cores
 from apw.environment import describe_environment as describe_environment
 from apw.files import Replacing
 from apw.files import write_json as write_json

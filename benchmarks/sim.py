@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from apw.environment import describe_environment
+from apw.environment import available_cores, describe_environment
 from sim.config import SimulationConfig
-from sim.cores import available_cores, compiler_options
+from sim.cores import compiler_options
 from sim.counter import key, uniforms
 from sim.problems import build
 from sim.program import Cells, Runner

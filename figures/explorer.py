@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from apw.files import write_text
+from figures.page import write_page
 from figures.style import THEMES, Dash, look
 from theory.schemes import resolve
 
@@ -100,32 +100,10 @@ def write_explorer(path: Path, **problem: Any) -> None:
     Source: theory.md, sections 3 and 4.
     """
     body = explorer_body(**problem)
-    style = resources.files("figures").joinpath("report.css").read_text(encoding="utf-8")
     about = "\n".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in ABOUT)
-    write_text(
-        path,
-        f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Which prompts should count how much?</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-{explorer_head()}
-</head>
-<body>
-<main>
-<h1>Which prompts should count how much?</h1>
-{about}
-{body}
-</main>
-</body>
-</html>
-""",
-    )
+    title = "Which prompts should count how much?"
+    main = f"<main>\n<h1>{title}</h1>\n{about}\n{body}\n</main>"
+    write_page(path, title=title, head=explorer_head(), body=main)
 
 
 def _scheme(name: str) -> dict[str, Any]:

@@ -6,14 +6,13 @@ import dataclasses
 import html
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from apw.files import write_text
+from figures.page import write_page
 from figures.picture import Picture
 from figures.style import WIDE
 
@@ -81,23 +80,11 @@ def write_report(
     contents = "\n".join(
         f'<li><a href="#{section.anchor}">{_text(section.title)}</a></li>' for section in sections
     )
-    style = resources.files("figures").joinpath("report.css").read_text(encoding="utf-8")
-    write_text(
+    write_page(
         path,
-        f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{_text(title)}</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-{head}
-</head>
-<body>
-<header>
+        title=title,
+        head=head,
+        body=f"""<header>
 <h1>{_text(title)}</h1>
 {_paragraphs(summary)}
 <nav aria-label="Contents"><ol>
@@ -111,10 +98,7 @@ def write_report(
 <h2 id="environment">Environment</h2>
 {_environment(environment)}
 </section>
-</main>
-</body>
-</html>
-""",
+</main>""",
     )
 
 

@@ -7,7 +7,6 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from apw.runs import available_cores
 
 WEIGHTS = Path("weights/smollm2-135m-instruct")
 """Where ``make smollm2`` puts the real model that some recipes train."""
@@ -101,8 +102,7 @@ def _packages(extra: str, weights: Path) -> Check:
 
 
 def _device(weights: Path) -> Check:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpu = f"{cores} CPU cores, Python {platform.python_version()}"
+    cpu = f"{available_cores()} CPU cores, Python {platform.python_version()}"
     if importlib.util.find_spec("torch") is None:
         return Check("device", None, f"{cpu}; torch is not installed", "pip install '.[llm]'")
     import torch

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from apw.runs import available_cores
 from llm_validation._verifier_process import Item, Process, end_all, wait
 from llm_validation.boxed import last_boxed
 from llm_validation.outcomes import Outcome
@@ -88,7 +89,7 @@ class Verifier:
                 raise ValueError(f"{name} must be positive; got {value}")
         if judge not in ("math", "reasoning_gym"):
             raise ValueError(f"judge must be math or reasoning_gym; got {judge!r}")
-        self.workers = workers or min(8, _processors())
+        self.workers = workers or min(8, available_cores())
         self.timeout = float(timeout)
         self.max_answer = max_answer
         self.require_box = require_box
@@ -305,8 +306,3 @@ def _check(golds: Sequence[str], responses: Sequence[str]) -> None:
                 raise ValueError(
                     f"{name} must be strings; got a {type(text).__name__} at index {place}"
                 )
-
-
-def _processors() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -27,13 +26,6 @@ _ONE_CORE = {
     # It would hand halves of every longer loop to the threads that serve the other items.
     "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
 }
-
-
-def available_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:

@@ -170,13 +170,14 @@ def update(
     sampled, clips = parameters, (rules.clip_low, rules.clip_high)
     for epoch in range(rules.epochs):
         now = masses if epoch == 0 else policy.masses(parameters)
-        also = extra.weights(now, initial) if regular else jnp.zeros_like(now)
+        also = extra.weights(now, initial) if regular else None
         if isinstance(policy, Tree):
             gradient = policy.clipped_score(parameters, sampled, group.weights, *clips)
-            gradient = gradient + policy.score(parameters, now, also)
+            if also is not None:
+                gradient = gradient + policy.score(parameters, now, also)
         else:
-            weights = clipped_weights(group, now, masses, *clips) + also
-            gradient = policy.score(parameters, now, weights)
+            weights = clipped_weights(group, now, masses, *clips)
+            gradient = policy.score(parameters, now, weights if also is None else weights + also)
         count = number * jnp.uint32(rules.epochs) + jnp.uint32(epoch)
         parameters, moments = ascend(parameters, gradient, moments, count, rate)
     return (parameters, moments), costs

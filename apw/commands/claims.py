@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, listed, parse, table
+from apw.command_line import Answer, listed, parse, say, table
 
 if TYPE_CHECKING:
     from figures.ledger.entries import Entry
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str]) -> Answer:
     folder = options.evidence
     if options.run:
         folder = folder or FOLDER
-        run_missing(options.run, ids, folder, quick=options.quick, say=_say)
+        run_missing(options.run, ids, folder, quick=options.quick, say=say)
     elif folder is not None and not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
     evidence: Mapping[Arm, Path] | None = None if folder is None else {"sim": folder, "llm": folder}
@@ -115,10 +114,6 @@ def _known(id: str) -> str:
     if id.upper() not in claims():
         raise ValueError(f"the ledger has no claim {id!r}; its claims are {', '.join(claims())}")
     return id.upper()
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
 
 
 def _overview(entries: Sequence[Entry]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from apw.command_line import Answer, parse
+from apw.command_line import Answer, parse, say
 from apw.runs import Run, describe_environment, is_finished, read_config
 
 SCHEMES = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
@@ -48,13 +48,13 @@ def main(arguments: Sequence[str]) -> Answer:
     skipped: dict[str, str] = {}
     for number, (name, what, stage) in enumerate(stages, start=1):
         folder = options.out / name
-        _say(f"[{number}/4] {name}: {what}")
+        say(f"[{number}/4] {name}: {what}")
         try:
             stage(folder, options.quick, options.overwrite)
         except ImportError as error:
             skipped[name] = str(error)
-            _say(f"      left out: {error}")
-    _say("[4/4] figures and report")
+            say(f"      left out: {error}")
+    say("[4/4] figures and report")
     report, findings = _report(options.out, skipped)
     minutes = (time.monotonic() - began) / 60
     data = {"report": str(report), "findings": findings, "skipped": skipped, "minutes": minutes}
@@ -106,7 +106,7 @@ def _train(folder: Path, quick: bool, overwrite: bool) -> None:
 def _is_done(folder: Path, config: dict[str, Any], overwrite: bool) -> bool:
     done = not overwrite and is_finished(folder) and read_config(folder) == config
     if done:
-        _say("      already there")
+        say("      already there")
     return done
 
 
@@ -143,7 +143,3 @@ def _report(out: Path, skipped: dict[str, str]) -> tuple[Path, dict[str, list[st
         environment=describe_environment(),
     )
     return report, {name: list(section.findings) for name, section in sections.items()}
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apw.command_line import Answer, parse
+from apw.command_line import Answer, parse, say
 from apw.runs import is_run, read_config
 
 if TYPE_CHECKING:
@@ -85,15 +85,15 @@ def main(arguments: Sequence[str]) -> Answer:
     began = time.monotonic()
     trainings, skipped = _trainings(options, out)
     claims = _claims(options)
-    _say("[1/4] theory: the mathematics of every claim")
+    say("[1/4] theory: the mathematics of every claim")
     published = _theory()
-    _say("[2/4] sim: the short versions of the simulations")
+    say("[2/4] sim: the short versions of the simulations")
     _simulate(out, claims)
-    _say("[3/4] llm: a tiny transformer through TRL's GRPOTrainer")
+    say("[3/4] llm: a tiny transformer through TRL's GRPOTrainer")
     skipped = skipped or _train(out, trainings)
     if skipped:
-        _say(f"      left out: {skipped}")
-    _say("[4/4] figures and report")
+        say(f"      left out: {skipped}")
+    say("[4/4] figures and report")
     report, counts, agreement = _report(out, published, skipped, options.quick)
     minutes = (time.monotonic() - began) / 60
     data = {
@@ -144,7 +144,7 @@ def _theory() -> list[Any]:
     entries = ledger()
     found = [entry.verdicts["theory"] for entry in entries]
     confirmed = sum(f is not None and f.verdict == "confirmed" for f in found)
-    _say(f"      {confirmed} of {sum(f is not None for f in found)} confirmed")
+    say(f"      {confirmed} of {sum(f is not None for f in found)} confirmed")
     return entries
 
 
@@ -157,9 +157,9 @@ def _simulate(out: Path, claims: Sequence[str]) -> None:
     done = {id for _, id in read_records(folder / "sim")}
     wanted = [id for id in claims if id not in done]
     if wanted:
-        run_missing("sim", wanted, folder, quick=True, say=lambda words: _say(f"      {words}"))
+        run_missing("sim", wanted, folder, quick=True, say=lambda words: say(f"      {words}"))
     else:
-        _say("      already there")
+        say("      already there")
 
 
 def _train(out: Path, trainings: Sequence[Training]) -> str:
@@ -178,7 +178,7 @@ def _train(out: Path, trainings: Sequence[Training]) -> str:
     for _, configs in trainings:
         for name, config in configs.items():
             seeds = "one seed" if config.seeds == 1 else f"{config.seeds} seeds"
-            _say(f"      {name}: {len(config.schemes)} schemes, {seeds}")
+            say(f"      {name}: {len(config.schemes)} schemes, {seeds}")
             train(config, out / "llm" / name)
     publish(out / "llm", [arm for arm, _ in trainings], out / EVIDENCE)
     write_findings(out / EVIDENCE)
@@ -236,7 +236,3 @@ def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple
     )
     agreement = next(p.findings[0] for p in parts if p.title == "Against the published verdicts")
     return report, counts, agreement
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

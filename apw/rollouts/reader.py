@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from apw.environment import available_cores
 from apw.rollouts import database
 from apw.rollouts.columns import Columns, Table, choose_columns
 from apw.rollouts.files import RolloutFile, find_files
@@ -243,7 +243,7 @@ def open_rollouts(
     name = str(paths[0]) if len(paths) == 1 else f"the {len(files)} files"
     with tempfile.TemporaryDirectory(prefix="apw-diagnose-") as folder:
         links = database.Links.make(files, Path(folder))
-        cores = threads or len(os.sched_getaffinity(0))
+        cores = threads or available_cores()
         with database.complaints(links), database.connection(links, memory, cores) as connection:
             table = links.table(connection)
         columns = choose_columns(table, given or {}, mean_log_prob=mean_log_prob, name=name)

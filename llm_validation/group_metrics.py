@@ -50,21 +50,22 @@ def group_metrics(
     scored = size > 0
     safe = np.maximum(size, 1.0)
     mean = rewards.sum(axis=1) / safe
-    all_wrong = scored & ((rewards > 0).sum(axis=1) == 0)
-    all_right = scored & (((rewards < 1) & valid).sum(axis=1) == 0)
     covariance = (advantages * (rewards - mean[:, None])).sum(axis=1) / safe
-    total = max(float(size.sum()), 1.0)
-    first, second = float(advantages.sum()) / total, float(np.square(advantages).sum()) / total
-    shares = [float(kind.mean()) for kind in (all_wrong, all_right, scored)]
+    all_wrong = scored & ~rewards.any(axis=1)
+    all_right = scored & (rewards >= weight).all(axis=1)
+    groups, responses = len(size), float(size.sum())
+    wrong, right, some = (np.count_nonzero(kind) for kind in (all_wrong, all_right, scored))
+    first = float(advantages.sum()) / max(responses, 1.0)
+    second = float(np.square(advantages).sum()) / max(responses, 1.0)
     values = (
         first,
         max(second - first**2, 0.0) ** 0.5,
         second,
-        shares[0],
-        shares[1],
-        float((scored & ~all_wrong & ~all_right).mean()),
-        1 - shares[2],
-        float(covariance.mean()),
-        1 - float(weight.mean()),
+        wrong / groups,
+        right / groups,
+        (some - wrong - right) / groups,
+        1 - some / groups,
+        float(covariance.sum()) / groups,
+        1 - responses / weight.size,
     )
     return dict(zip(GROUP_METRICS, values, strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,14 +69,23 @@ class SeededChoice(LogitsProcessor):
         chosen = torch.searchsorted(cumulative, target, right=True)
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen, 0.0)
 
+    # transformers asks for it before every token, and working it out takes a while.
+    __call__.__signature__ = inspect.signature(__call__)  # type: ignore[attr-defined]
+
 
 @contextlib.contextmanager
 def seeded_generation(
-    model: PreTrainedModel, uniforms: np.ndarray, *, temperature: float, top_p: float
+    model: PreTrainedModel, uniforms: torch.Tensor, *, temperature: float, top_p: float
 ) -> Iterator[None]:
-    """Let ``model.generate`` sample with the given numbers, one row per response, in this block."""
-    device = next(model.parameters()).device
-    choice = SeededChoice(torch.from_numpy(uniforms).to(device), temperature, top_p)
+    """Let ``model.generate`` sample with the given numbers in this block.
+
+    Args:
+        model: The model.
+        uniforms: Numbers in [0, 1), one row per response, on the device of the prompts.
+        temperature: Sampling temperature.
+        top_p: Nucleus of sampling.
+    """
+    choice = SeededChoice(uniforms, temperature, top_p)
     inner = type(model).generate
 
     def generate(*arguments: Any, **options: Any) -> Any:

@@ -113,8 +113,9 @@ class WeightedGRPOTrainer(GRPOTrainer):
             rows,
             self.max_completion_length,
         )
+        numbers = torch.from_numpy(uniforms).to(self.accelerator.device)
         with seeded_generation(
-            self._inner_model(), uniforms, temperature=self.temperature, top_p=self.top_p
+            self._inner_model(), numbers, temperature=self.temperature, top_p=self.top_p
         ):
             return super()._generate_single_turn(prompt_ids, images, fields, *arguments, **options)
 
@@ -135,8 +136,10 @@ class WeightedGRPOTrainer(GRPOTrainer):
         # In NumPy: on a few hundred numbers torch's own overhead is larger than the work.
         assert self._rewards is not None
         each = self._rewards.cpu().numpy()
-        valid = ~np.isnan(each).all(axis=1).reshape(group)
-        rewards = np.nansum(each * self.reward_weights.cpu().numpy(), axis=1).reshape(group)
+        absent = np.isnan(each)
+        valid = ~absent.all(axis=1).reshape(group)
+        weighted = np.where(absent, 0, each * self.reward_weights.cpu().numpy())
+        rewards = weighted.sum(axis=1).reshape(group)
         # A mask that masks nothing would double the cost of the advantages.
         counted = None if valid.all() else valid
         confidence = None
@@ -208,11 +211,17 @@ class WeightedGRPOTrainer(GRPOTrainer):
             logged.pop()
         logged.extend(advantages.reshape(-1).tolist())
         self._responses += advantages.size
-        lengths = torch.tensor(sum(self._lengths), device=self.accelerator.device)
-        self._tokens += int(self.accelerator.gather(lengths).sum())
+        self._tokens += self._over_processes(sum(self._lengths))
         metrics = self._metrics["train"]
         for name, value in group_metrics(rewards, advantages, valid).items():
             metrics[name].append(value)
+
+    def _over_processes(self, number: int) -> int:
+        """Sum of a number over all processes."""
+        if self.accelerator.num_processes == 1:
+            return number
+        numbers = torch.tensor([number], device=self.accelerator.device)
+        return int(self.accelerator.gather(numbers).sum())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as TRL does, and record what a run keeps."""

@@ -89,7 +89,8 @@ def summarise(out: Path, arms: Iterable[Arm] = ARMS, *, reference: str = "grpo")
     """Compare the schemes of every arm whose runs are all finished.
 
     Ratios of responses to the target are paired by seed; a seed in which only one of the two
-    arrives counts as 0 or ∞, and one in which neither does says nothing.
+    arrives counts as 0 or ∞, and one in which neither does says nothing. An arm without the
+    reference has no ratios.
 
     Returns:
         One row per arm and scheme: arm, claims, scheme, learning_rate, seeds, start, final (means),
@@ -113,7 +114,9 @@ def _compare(arm: Arm, metrics: pd.DataFrame, reference: str) -> list[dict[str, 
     rows = []
     for scheme in (s for s in arm.schemes if s in chosen):
         part = chosen[scheme]
-        ratios = paired_ratios(part["reached"], chosen[reference]["reached"])
+        ratios = np.array([])
+        if reference in chosen:
+            ratios = paired_ratios(part["reached"], chosen[reference]["reached"])
         low, high = _interval(ratios)
         rows.append({
             "arm": arm.name, "claims": " ".join(arm.claims), "scheme": scheme,

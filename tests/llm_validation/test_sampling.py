@@ -54,7 +54,7 @@ def test_a_response_does_not_depend_on_the_batch_it_is_generated_in():
     uniforms = uniform_rows(0, 0, 0, 4, 6)
 
     def generate(rows):
-        with seeded_generation(model, uniforms[rows], temperature=1.0, top_p=1.0):
+        with seeded_generation(model, torch.from_numpy(uniforms[rows]), temperature=1.0, top_p=1.0):
             return model.generate(
                 input_ids=prompts[rows],
                 attention_mask=torch.ones_like(prompts[rows]),

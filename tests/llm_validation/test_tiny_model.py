@@ -76,7 +76,7 @@ def test_success_probability_is_the_frequency_of_right_answers(tiny_folder):
     exact = success_probability(model, tokenizer, [example]).item()
     rows = 4000
     prompt = torch.tensor([tokenizer(example.prompt)["input_ids"]] * rows)
-    numbers = uniform_rows(0, 0, 0, rows, 3)
+    numbers = torch.from_numpy(uniform_rows(0, 0, 0, rows, 3))
     with seeded_generation(model, numbers, temperature=1.0, top_p=1.0):
         out = model.generate(
             input_ids=prompt, attention_mask=torch.ones_like(prompt),

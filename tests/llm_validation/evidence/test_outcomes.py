@@ -1,5 +1,7 @@
 """What came of runs, on made-up ones: arrival, collapse, pairing, curves."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,15 @@ def test_collapse_and_never_arriving_are_outcomes(tmp_path):
     assert table.loc["sqrt_r", "ratio"] == 4
     assert table.loc["sqrt_r", "ratio_high"] == np.inf
     assert np.isinf(table.loc["sqrt_r", "responses"])
+
+
+def test_an_arm_without_the_reference_has_no_ratios(tmp_path):
+    arm = dataclasses.replace(ARM, schemes=("sqrt_r",), learning_rates=(0.1,))
+    write(tmp_path, 0.1, {("sqrt_r", s): FAST for s in (2, 3)})
+    (row,) = summarise(tmp_path, [arm]).to_dict("records")
+    assert row["responses"] == 20
+    assert row["pairs"] == 0
+    assert np.isnan([row["ratio"], row["ratio_low"], row["ratio_high"]]).all()
 
 
 def test_an_arm_with_an_unfinished_run_is_left_out(tmp_path):

@@ -8,9 +8,16 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from sim.policies.tree_shape import TreeShape
 from sim.starts import check_start
 from theory.schedules import parse_schedule
-from theory.schemes import resolve
+from theory.schemes import Scheme, resolve
+
+LARGEST_SEED = 1 << 32
+"""Seeds are 32 bits of the generator's key."""
+
+SCHEDULABLE = ("lam", "zero_success", "alpha")
+"""Options of schemes that may change during a run, see theory.schedules.scheme_at."""
 
 LARGEST_FISHER = 1024
 """Most parameters of a log-linear policy whose Fisher matrix is solved at every update."""
@@ -35,7 +42,7 @@ class SimulationConfig:
     """Number of seeds. Seed number s has the same prompts and draws under every scheme."""
 
     seed: int = 0
-    """First seed; the run uses seed, seed + 1, ..."""
+    """First seed; the run uses seed, seed + 1, ..., all below 2³²."""
 
     prompts: int = 256
     """Number of training prompts."""
@@ -87,7 +94,7 @@ class SimulationConfig:
 
     start: float | str = 0.01
     """Initial success probability ρ₀: a number, ``beta:a,b``, ``loguniform:low,high``, or
-    ``file:path`` with measured pass rates."""
+    ``file:path`` with measured pass rates, CSV, JSON or Parquet."""
 
     target: float = 0.9
     """Mean success at which the clock is stopped."""
@@ -126,11 +133,13 @@ class SimulationConfig:
     """Coefficient of the exact KL(π‖π₀) in the objective of softmax and ppo."""
 
     dynamic_attempts: int = 10
-    """Scheme dapo: how often a group is sampled until it is mixed; 1 switches resampling off."""
+    """Scheme dapo: how often a group is sampled until it is mixed; 1 switches resampling off.
+    Learner mirror samples nothing: its dapo is grpo."""
 
     schedules: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Schedules of scheme options, such as ``lam = "linear:start=1,end=0.1,steps=200"``; they
-    apply to the schemes that have the option, see theory.schedules."""
+    """Schedules of the scheme options lam, zero_success and alpha, such as
+    ``lam = "linear:start=1,end=0.1,steps=200"``; they apply to the schemes that have the option,
+    see theory.schedules."""
 
     learning_rate: float = 1.0
     """Step size η of every scheme not named in ``learning_rates``."""
@@ -175,6 +184,8 @@ def to_dict(config: SimulationConfig) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any]) -> SimulationConfig:
     """Build a configuration from JSON or TOML values; omitted fields keep their defaults.
 
+    Where a field may be none, the text ``"none"`` says so.
+
     Raises:
         ValueError: An unknown field, a value of the wrong type, or one that is not allowed.
 
@@ -188,6 +199,8 @@ def from_dict(values: Mapping[str, Any]) -> SimulationConfig:
     read: dict[str, Any] = {}
     for name, value in values.items():
         value = tuple(value) if isinstance(value, list) else value
+        if value == "none" and _has_type(None, hints[name]):
+            value = None  # TOML has no other word for it
         if not _has_type(value, hints[name]):
             raise ValueError(f"{name} must be of type {_type_name(hints[name])}; got {value!r}")
         read[name] = value
@@ -207,6 +220,8 @@ def _check(config: SimulationConfig) -> None:
         allowed = typing.get_args(typing.get_type_hints(SimulationConfig)[name])
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+    if config.seed + config.seeds > LARGEST_SEED:
+        raise ValueError(f"seeds must be below 2³²; got {config.seeds} from {config.seed}")
     if config.steps % config.measure_every:
         raise ValueError(
             f"measure_every must divide steps; got {config.measure_every} and {config.steps}"
@@ -226,12 +241,7 @@ def _check(config: SimulationConfig) -> None:
 def _check_policy(config: SimulationConfig) -> None:
     answers = config.answers
     if config.policy == "tree":
-        answers = tree_answers(config)
-        if answers > 65_536:
-            raise ValueError(
-                f"a tree may have at most 65,536 answers, to be enumerable; {config.symbols} "
-                f"symbols and length {config.length} give {answers}"
-            )
+        answers = tree_shape(config).answers
     if config.correct_answers >= answers:
         raise ValueError(
             f"correct_answers must be below answers, so that a wrong answer exists; got "
@@ -290,16 +300,20 @@ def _check_learner(config: SimulationConfig) -> None:
             raise ValueError(f"{name} must be at least 0; got {getattr(config, name)}")
     for option, text in config.schedules.items():
         parse_schedule(text)
+        if option not in SCHEDULABLE:
+            raise ValueError(f"schedules may change {', '.join(SCHEDULABLE)}; got {option!r}")
         if not any(option in resolve(scheme).options for scheme in config.schemes):
             raise ValueError(f"schedules names {option!r}, which no scheme of the run has")
+    if config.schedules and config.learner == "mirror":
+        raise ValueError(
+            "schedules need a learner that samples, natural, softmax or ppo: mirror takes the "
+            "expected step of a scheme that stays the same"
+        )
 
 
-def tree_answers(config: SimulationConfig) -> int:
-    """Number of answers of the configuration's tree."""
-    if not config.end_token:
-        return int(config.symbols**config.length)
-    inner = config.symbols - 1
-    return int(sum(inner**n for n in range(config.length)) + inner**config.length)
+def tree_shape(config: SimulationConfig) -> TreeShape:
+    """Answers of the configuration's tree."""
+    return TreeShape(config.length, config.symbols, config.end_token)
 
 
 def _check_schemes(config: SimulationConfig) -> None:
@@ -321,6 +335,8 @@ def _check_schemes(config: SimulationConfig) -> None:
                 f"{bound.name} has no table of advantages, which the mirror learner needs; use a "
                 "sampling learner"
             )
+        if config.comparison == "same_budget":
+            _check_budget(config, bound)
     unknown = sorted(set(config.learning_rates) - set(config.schemes))
     if unknown:
         raise ValueError(
@@ -330,6 +346,21 @@ def _check_schemes(config: SimulationConfig) -> None:
     for rate in (config.learning_rate, *config.learning_rates.values()):
         if not 0 < rate < float("inf"):
             raise ValueError(f"a learning rate must be positive and finite; got {rate}")
+
+
+def _check_budget(config: SimulationConfig, scheme: Scheme) -> None:
+    if config.group_size is not None:
+        resolve("grpo").check_group_size(config.group_size)  # its budget is the measure
+    if scheme.needs_confidence or scheme.needs_baseline:
+        raise ValueError(
+            f"comparison same_budget integrates the weight of a table, which {scheme.name} has "
+            "not: use same_rate, with learning_rates"
+        )
+    if any(option in scheme.options for option in config.schedules):
+        raise ValueError(
+            f"comparison same_budget needs a weight that stays the same, and schedules change "
+            f"{scheme.name}'s: use same_rate, with learning_rates"
+        )
 
 
 def _choices(config: SimulationConfig) -> dict[str, Any]:

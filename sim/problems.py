@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.config import SimulationConfig
+from sim.config import SimulationConfig, tree_shape
 from sim.policies.bandit import Bandit
 from sim.policies.base import Policy
 from sim.policies.log_linear import LogLinear
-from sim.policies.tree import Tree, TreeShape, choice_logits
+from sim.policies.tree import Tree, choice_logits
 from sim.priors import Prior, make_prior, rule_prior, scatter_answers
 
 Array = jax.Array
@@ -48,7 +48,7 @@ def build(config: SimulationConfig, seed: int) -> Problem:
         bandit = Bandit(config.answers, config.correct_answers)
         return Problem(bandit, None, jnp.asarray(prior.log_probabilities, dtype))
     if config.policy == "tree":
-        shape = TreeShape(config.length, config.symbols, config.end_token)
+        shape = tree_shape(config)
         prior = scatter_answers(make_prior(**_common(config, shape.answers), seed=seed), seed)
         logits = choice_logits(shape, prior.log_probabilities)
         tree = Tree(jnp.asarray(prior.correct), shape)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import array_api_compat
 import numpy as np
 from scipy.special import expit, logit
 
@@ -18,7 +21,8 @@ def learning_rates(config: SimulationConfig) -> dict[str, float]:
 
     With ``comparison="same_budget"``, η_s = η · ∫ω_GRPO dρ / ∫ω_s dρ, both integrals meant over
     the prompts, from ρ₀ to the target: then η_s ∫ω_s dρ is the same for all schemes, which is the
-    constraint of theory.optimal. ω is the weight that groups of this size realise.
+    constraint of theory.optimal. ω is the weight that groups of this size realise, and that of the
+    groups DAPO keeps, where it samples again until they are mixed.
 
     >>> config = SimulationConfig(schemes=("rloo", "grpo"), start=0.01, comparison="same_budget",
     ...                           group_size=None, learner="mirror", learning_rate=0.1)
@@ -38,11 +42,59 @@ def weight_budget(config: SimulationConfig, scheme: str) -> float:
     low = min(float(start.min()), config.target / 2)
     grid = np.linspace(logit(low), logit(config.target), _POINTS)
     success = expit(grid)
-    integrand = _weight(scheme, config.group_size, success) * success * expit(-grid)
+    weight = _weight(scheme, config.group_size, success)
+    attempts = dynamic_attempts(config, scheme)
+    if attempts > 1 and config.group_size is not None:
+        weight = weight * kept_groups(success, expit(-grid), config.group_size, attempts)
+    integrand = weight * success * expit(-grid)
     steps = np.diff(grid) * (integrand[1:] + integrand[:-1]) / 2
     primitive = np.concatenate([[0.0], np.cumsum(steps)])
     below = np.interp(logit(np.minimum(start, config.target)), grid, primitive)
     return float(np.mean(primitive[-1] - below))
+
+
+def dynamic_attempts(config: SimulationConfig, scheme: str) -> int:
+    """How often a scheme of the configuration samples a group until it is mixed.
+
+    >>> dynamic_attempts(SimulationConfig(schemes=("grpo", "dapo")), "dapo")
+    10
+    """
+    samples = config.learner != "mirror" and config.group_size is not None
+    return config.dynamic_attempts if samples and resolve(scheme).name == "dapo" else 1
+
+
+def mixed_share(success: Any, failure: Any, group_size: int) -> Any:
+    """Share of groups that are mixed, 1 − ρ^M − (1−ρ)^M, to full precision for small ρ and 1 − ρ.
+
+    >>> mixed_share(np.array([1e-20]), np.array([1.0]), 4).tolist()
+    [4e-20]
+    """
+    xp = array_api_compat.array_namespace(success, failure)
+    rare = xp.minimum(success, failure)
+    return -xp.expm1(group_size * xp.log1p(-rare)) - rare**group_size
+
+
+def kept_groups(success: Any, failure: Any, group_size: int, attempts: int) -> Any:
+    """Mixed groups per update over those of one attempt, (1 − (1−p)ⁿ)/p with p = P(mixed).
+
+    Args:
+        success: ρ, an array of NumPy or JAX.
+        failure: 1 − ρ.
+        group_size: M.
+        attempts: n, how often a group is sampled until it is mixed.
+
+    Returns:
+        Factor in [1, n] by which resampling raises the weight ω_M.
+
+    >>> half = np.array([0.5])
+    >>> kept_groups(half, half, 2, 3).tolist()  # 1 + 1/2 + 1/4
+    [1.75]
+    """
+    xp = array_api_compat.array_namespace(success, failure)
+    mixed = mixed_share(success, failure, group_size)
+    none = xp.clip(1 - mixed, 0.0, 1.0)
+    some = xp.where(mixed > 0, mixed, xp.ones_like(mixed))
+    return xp.where(mixed > 0, (1 - none**attempts) / some, xp.full_like(mixed, attempts))
 
 
 def initial_successes(config: SimulationConfig) -> np.ndarray:

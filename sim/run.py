@@ -16,10 +16,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from apw.runs import Run, is_finished, read_config, read_metrics
-from sim.config import SimulationConfig, to_dict, tree_answers
+from sim.config import SimulationConfig, to_dict, tree_shape
 from sim.problems import build
 from sim.program import Cells, Runner, initial_state
-from sim.rates import learning_rates
+from sim.rates import dynamic_attempts, learning_rates
 from sim.tables import scheme_table, stack
 from sim.update import Rules, clock_metrics
 from theory.schemes import resolve
@@ -77,15 +77,15 @@ def simulate(
     described = to_dict(config)
     if not overwrite and is_finished(path) and read_config(path) == described:
         return read_metrics(path)
+    # What can be refused is refused before there is a folder.
+    rates, batches = learning_rates(config), plan(config)
+    total = sum(len(batch.cells) for batch in batches) * config.steps
     run = Run.open(path, described, arm="sim", overwrite=overwrite)
-    with _precision(config.precision):
-        rates = learning_rates(config)
-        batches = plan(config)
-        total = sum(len(batch.cells) for batch in batches) * config.steps
+    with contextlib.closing(run), _precision(config.precision):
         with _bar(total, progress, Path(path).name) as bar:
             for batch in batches:
                 _run_batch(config, run, batch, rates, bar)
-    return run.finish()
+        return run.finish()
 
 
 def plan(config: SimulationConfig) -> list[Batch]:
@@ -94,7 +94,7 @@ def plan(config: SimulationConfig) -> list[Batch]:
     groups: dict[Rules, list[str]] = {}
     for scheme in config.schemes:
         groups.setdefault(rules_of(config, scheme), []).append(scheme)
-    answers = tree_answers(config) if config.policy == "tree" else config.answers
+    answers = tree_shape(config).answers if config.policy == "tree" else config.answers
     size = max(1, _CELL_ELEMENTS // (answers * config.prompts))
     batches: list[Batch] = []
     for rules, names in groups.items():
@@ -123,7 +123,7 @@ def rules_of(config: SimulationConfig, scheme: str) -> Rules:
         clip_high=config.clip_high,
         entropy_bonus=config.entropy_bonus,
         kl_penalty=config.kl_penalty,
-        attempts=config.dynamic_attempts if bound.name == "dapo" and not alone else 1,
+        attempts=dynamic_attempts(config, scheme),
         generator=config.generator,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from sim.config import SimulationConfig
 from theory.intervals import interval_over_seeds
 
 CLOCK_METRICS = {
@@ -15,6 +16,22 @@ CLOCK_METRICS = {
     "mixed_group": "clock/mixed_group",
 }
 """Clock → the metric that counts it."""
+
+
+def reachable(config: SimulationConfig) -> tuple[str, ...]:
+    """Metrics of a simulation that a target can be set for: success and pass@k, and their parts.
+
+    >>> reachable(SimulationConfig(prompts=4, pass_k=(1, 8)))
+    ('success', 'pass@1', 'pass@8')
+    """
+    names: list[str] = []
+    for prefix, prompts in (("", config.prompts), ("held_out/", config.held_out_prompts)):
+        if not prompts:
+            continue
+        fifths = [f"/q{n}" for n in range(1, 6)] if prompts >= 5 else []
+        for name in ("success", *(f"pass@{k}" for k in config.pass_k)):
+            names.extend(f"{prefix}{name}{part}" for part in ("", *fifths))
+    return tuple(names)
 
 
 def time_to_target(
@@ -123,16 +140,27 @@ def paired_ratio(
 ) -> tuple[float, float, float]:
     """Geometric mean of the seeds' ratios times / reference, with a bootstrap interval.
 
-    Pairs in which neither reached the target are left out; NaN where no pair is left.
+    Pairs in which neither reached the target are left out; NaN where no pair is left. Two that
+    were there at the start have the ratio 1.
+
+    >>> paired_ratio(np.array([0.0, 3.0]), np.array([0.0, 3.0]))
+    (1.0, 1.0, 1.0)
     """
-    kept = np.isfinite(times) | np.isfinite(reference)
-    if not kept.any():
+    logs = log_ratios(times, reference)
+    if not logs.size:
         return (float("nan"),) * 3
-    with np.errstate(divide="ignore"):
-        logs = np.log(times[kept] / reference[kept])
     with np.errstate(invalid="ignore"):
         low, high = interval_over_seeds(logs, level=level)
         return float(np.exp(np.mean(logs))), float(np.exp(low)), float(np.exp(high))
+
+
+def log_ratios(times: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Logarithms of seed-by-seed ratios; pairs in which neither arrived are left out."""
+    kept = np.isfinite(times) | np.isfinite(reference)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(times[kept] / reference[kept])
+    together: np.ndarray = np.where(times[kept] == reference[kept], 0.0, logs)
+    return together
 
 
 def _check_fraction(name: str, value: float) -> None:

@@ -10,6 +10,7 @@ ratios taken seed by seed; they do not contain the choice of the rate, which is 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import tomllib
@@ -55,18 +56,37 @@ class SweepConfig:
     def __post_init__(self) -> None:
         if not self.regimes:
             raise ValueError("regimes must name at least one regime")
-        if self.tuning_seeds < 0:
-            raise ValueError(f"tuning_seeds must be at least 0; got {self.tuning_seeds}")
-        if self.tuning_seeds and not self.learning_rates:
+        seeds = self.tuning_seeds
+        if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 0:
+            raise ValueError(f"tuning_seeds must be a whole number of at least 0; got {seeds!r}")
+        if seeds and not self.learning_rates:
             raise ValueError("learning_rates must hold at least one rate to choose from")
         if any(not 0 < rate < float("inf") for rate in self.learning_rates):
             raise ValueError("learning_rates must be positive and finite")
+        if len(set(map(_rate_name, self.learning_rates))) < len(self.learning_rates):
+            raise ValueError("learning_rates must differ from each other")
         if self.clock not in CLOCK_METRICS:
             raise ValueError(f"clock must be one of {', '.join(CLOCK_METRICS)}; got {self.clock!r}")
         for name in self.regimes:
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
                 raise ValueError(f"a regime is named by letters, digits and ._-; got {name!r}")
-            self.regime(name)
+            self._check_regime(name)
+
+    def _check_regime(self, name: str) -> None:
+        config = self.regime(name)
+        if not self.tuning_seeds:
+            return
+        for field in ("learning_rate", "learning_rates"):
+            if field in self.regimes[name]:
+                raise ValueError(
+                    f"regime {name} sets {field}, which is chosen from the grid: leave it out, or "
+                    "set tuning_seeds to 0"
+                )
+        if self.clock not in clocks_of(config):
+            raise ValueError(
+                f"regime {name} has no clock {self.clock} to choose a rate by; it has: "
+                f"{', '.join(clocks_of(config))}"
+            )
 
     def regime(self, name: str, **changes: Any) -> SimulationConfig:
         """Configuration of a regime, with further changes."""
@@ -85,10 +105,42 @@ def sweep_from_dict(values: Mapping[str, Any]) -> SweepConfig:
         raise ValueError(f"unknown field {unknown[0]!r}; a sweep has: {', '.join(sorted(fields))}")
     read = dict(values)
     if "base" in read:
-        read["base"] = from_dict(read["base"])
+        read["base"] = from_dict(_table("base", read["base"]))
+    if "regimes" in read:
+        regimes = _table("regimes", read["regimes"])
+        read["regimes"] = {name: _table(f"regimes.{name}", x) for name, x in regimes.items()}
     if "learning_rates" in read:
-        read["learning_rates"] = tuple(float(rate) for rate in read["learning_rates"])
+        rates = read["learning_rates"]
+        if not isinstance(rates, list | tuple) or not all(map(_is_number, rates)):
+            raise ValueError(f"learning_rates must be a list of numbers; got {rates!r}")
+        read["learning_rates"] = tuple(float(rate) for rate in rates)
     return SweepConfig(**read)
+
+
+def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
+    """Clocks that a simulation of this configuration runs.
+
+    >>> clocks_of(SimulationConfig(learner="mirror", group_size=None))
+    ('updates', 'effective')
+    """
+    groups = config.group_size is not None and config.group_size >= 2
+    missing = {"responses"} if config.learner == "mirror" else set()
+    missing |= set() if groups else {"any_success", "mixed_group"}
+    return tuple(clock for clock in CLOCK_METRICS if clock not in missing)
+
+
+def _table(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a table; got {value!r}")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _rate_name(rate: float) -> str:
+    return f"{rate:.15g}"
 
 
 def read_sweep(path: Path | str) -> SweepConfig:
@@ -99,10 +151,10 @@ def read_sweep(path: Path | str) -> SweepConfig:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; a sweep is a TOML file")
+        raise ValueError(f"{path} is not a file; a sweep is a TOML file")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid TOML: {error}") from error
     return sweep_from_dict(values)
 
@@ -138,13 +190,18 @@ def sweep(
     described = _to_dict(config)
     if not overwrite and is_finished(path) and read_config(path) == described:
         return read_metrics(path)
-    Run.open(path, described, arm="sim", overwrite=overwrite)
+    run = Run.open(path, described, arm="sim", overwrite=overwrite)
+    with contextlib.closing(run):
+        return _sweep(config, path, progress, executor)
+
+
+def _sweep(config: SweepConfig, path: Path, progress: bool, executor: str) -> pd.DataFrame:
     cells = path / "cells"
     tuning: dict[Path, SimulationConfig] = {}
     if config.tuning_seeds:
         for regime in config.regimes:
             for rate in config.learning_rates:
-                tuning[cells / f"tune-{regime}-{rate:g}"] = config.regime(
+                tuning[_tuning_cell(cells, regime, rate)] = config.regime(
                     regime, learning_rate=rate, learning_rates={}, seeds=config.tuning_seeds,
                     seed=config.base.seed + TUNING_SEED,
                 )  # fmt: skip
@@ -169,8 +226,17 @@ def sweep(
     return read_metrics(path)
 
 
+def _tuning_cell(cells: Path, regime: str, rate: float) -> Path:
+    return cells / f"tune-{regime}-{_rate_name(rate)}"
+
+
 def sweep_times(
-    config: SweepConfig, metrics: pd.DataFrame, tuning: pd.DataFrame, *, reference: str = "grpo"
+    config: SweepConfig,
+    metrics: pd.DataFrame,
+    tuning: pd.DataFrame,
+    *,
+    metric: str = "success",
+    reference: str = "grpo",
 ) -> pd.DataFrame:
     """Times to target of a sweep, one row per regime, scheme and clock.
 
@@ -178,6 +244,7 @@ def sweep_times(
         config: The sweep.
         metrics: Its ``metrics.parquet``.
         tuning: Its ``tuning.parquet``.
+        metric: What has to reach the target.
         reference: Scheme that ratios compare with.
 
     Returns:
@@ -187,7 +254,8 @@ def sweep_times(
     tables = []
     for regime in config.regimes:
         run = metrics[metrics["run"] == regime]
-        times = time_to_target(run, config.regime(regime).target, reference=reference)
+        target = config.regime(regime).target
+        times = time_to_target(run, target, metric=metric, reference=reference)
         rates = run[run["metric"] == "learning_rate"].groupby("scheme")["value"].first()
         ends = tuning[(tuning["regime"] == regime) & tuning["at_edge"]]["scheme"]
         times.insert(0, "regime", regime)
@@ -227,7 +295,7 @@ def _choose(config: SweepConfig, cells: Path) -> tuple[pd.DataFrame, dict[str, d
     for regime in config.regimes if config.tuning_seeds else ():
         target = config.regime(regime).target
         for rate in config.learning_rates:
-            metrics = read_metrics(cells / f"tune-{regime}-{rate:g}")
+            metrics = read_metrics(_tuning_cell(cells, regime, rate))
             times = seed_times(metrics, target)
             times = times[times["clock"] == config.clock]
             level = metrics[metrics["metric"] == "success"].groupby("scheme")["value"].mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import sys
 import time
@@ -12,8 +13,7 @@ from typing import Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, parse, read_toml, split_option, table
-from apw.runs import refuse_finished
+from apw.command_line import Answer, listed, parse, read_toml, split_option, table
 from sim.config import SimulationConfig, from_dict, to_dict
 from theory.schemes import resolve
 
@@ -25,7 +25,8 @@ Row = dict[str, Any]
 class Options:
     """Train prompt-weighting schemes on simulated prompts, and time them to a target.
 
-    Writes a run folder; a killed run goes on with the same command. Draw it with apw figures.
+    Writes a run folder; a killed run goes on with the same command, and a finished one answers it
+    again. Draw it with apw figures.
     """
 
     config: tyro.conf.OmitArgPrefixes[SimulationConfig] = dataclasses.field(
@@ -37,7 +38,8 @@ class Options:
     results/claims-sim for presets."""
 
     file: Path | None = None
-    """TOML file with some of the options below; options on the command line win."""
+    """TOML file with options of the simulation, or config.json of a run to repeat it; options on
+    the command line win."""
 
     preset: tuple[str, ...] = ()
     """Claims of the ledger to put to the test, such as A4 N3; ``all`` for every one, ``list`` to
@@ -52,8 +54,12 @@ class Options:
     ray: bool = False
     """Sweeps and presets: run the cells on the Ray cluster this machine belongs to."""
 
-    reference: str = "grpo"
-    """Scheme that times are compared with."""
+    reference: str | None = None
+    """Scheme that times are compared with; grpo, or the first one if that is not run."""
+
+    target_metric: str = "success"
+    """What has to reach the target: success or pass@k of the training prompts, of a fifth of them
+    as in success/q1 (the hardest), or of held-out ones as in held_out/success."""
 
     overwrite: bool = False
     """Replace a run that the folder holds."""
@@ -65,9 +71,8 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw simulate``."""
     file = split_option(arguments, "--file")
-    default = Options(config=from_dict(read_toml(Path(file)))) if file else None
+    default = Options(config=from_dict(_read(Path(file)))) if file else None
     options = parse(Options, arguments, command="simulate", default=default)
-    resolve(options.reference)
     _check(options)
     executor: Executor = "ray" if options.ray else "local"
     if options.preset:
@@ -75,6 +80,18 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.sweep:
         return _sweep(options, options.sweep, executor)
     return _simulate(options)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return read_toml(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(values, dict) or "base" in values:
+        raise ValueError(f"{path} does not hold the options of a simulation")
+    return values
 
 
 def _check(options: Options) -> None:
@@ -86,6 +103,10 @@ def _check(options: Options) -> None:
             raise ValueError(
                 f"{alone} brings its own configuration: give it no options of a simulation"
             )
+        if options.preset and (options.reference or options.target_metric != "success"):
+            raise ValueError(
+                "--preset compares what its claim says: give it no --reference or --target-metric"
+            )
     elif options.ray:
         raise ValueError("--ray runs the cells of a sweep: it needs --sweep or --preset")
     if options.quick and not options.preset:
@@ -93,28 +114,35 @@ def _check(options: Options) -> None:
 
 
 def _simulate(options: Options) -> Answer:
-    out = options.out or Path("results/simulate")
-    refuse_finished(out, overwrite=options.overwrite)
+    config, out = options.config, options.out or Path("results/simulate")
+    reference = _reference(options, config.schemes)
+    _check_metric(options.target_metric, [config])
 
     from sim.run import simulate
     from sim.summary import time_to_target
 
-    metrics = simulate(options.config, out, overwrite=options.overwrite)
-    times = time_to_target(metrics, options.config.target, reference=options.reference)
+    metrics = simulate(config, out, overwrite=options.overwrite)
+    times = time_to_target(
+        metrics, config.target, metric=options.target_metric, reference=reference
+    )
     rows: list[Row] = times.to_dict("records")  # type: ignore[assignment]
     data = {
         "run": str(out),
-        "config": to_dict(options.config),
-        "target": options.config.target,
-        "reference": options.reference,
+        "config": to_dict(config),
+        "target": config.target,
+        "target_metric": options.target_metric,
+        "reference": reference,
         "times": rows,
     }
+    what = f"mean {options.target_metric} of {config.prompts} prompts"
+    if options.target_metric.startswith("held_out/"):
+        what = f"mean {options.target_metric} of {config.held_out_prompts} prompts"
     text = [
-        f"Time until the mean success probability of {options.config.prompts} prompts is "
-        f"{options.config.target:g} (responses: per prompt, one correct per update).",
+        f"Time until the {what} is {config.target:g}.",
         "",
-        _times(rows, options.reference, {}),
+        _times(rows, reference, {}),
         "",
+        *_notes(rows, reference),
         f"Run folder: {out}   (figures: apw figures {out})",
     ]
     return Answer(data, "\n".join(text))
@@ -126,24 +154,53 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     from sim.sweep import read_sweep, sweep, sweep_times
 
     config, out = read_sweep(file), options.out or Path("results/sweep")
-    refuse_finished(out, overwrite=options.overwrite)
+    regimes = [config.regime(name) for name in config.regimes]
+    reference = _reference(options, [name for regime in regimes for name in regime.schemes])
+    _check_metric(options.target_metric, regimes)
     metrics = sweep(config, out, overwrite=options.overwrite, executor=executor)
     tuning = pd.read_parquet(out / "tuning.parquet")
-    times = sweep_times(config, metrics, tuning, reference=options.reference)
+    times = sweep_times(config, metrics, tuning, metric=options.target_metric, reference=reference)
     rows: list[Row] = times.to_dict("records")  # type: ignore[assignment]
-    data = {"run": str(out), "reference": options.reference, "times": rows}
+    data = {
+        "run": str(out), "target_metric": options.target_metric, "reference": reference,
+        "times": rows,
+    }  # fmt: skip
     shown = {"regime": "regime", "learning_rate": "rate"}
+    rates = "its own best learning rate" if config.tuning_seeds else "the learning rate given"
     text = [
-        "Time to the target, every scheme at its own best learning rate "
-        "(responses: per prompt, one correct per update).",
+        f"Time until the mean {options.target_metric} is at the target, every scheme at {rates}.",
         "",
-        _times(rows, options.reference, shown),
+        _times(rows, reference, shown),
         "",
+        *_notes(rows, reference),
     ]
     if times["at_edge"].any():
         text.append("* an end of the grid of learning rates: the best rate may lie beyond it.")
     text.append(f"Folder: {out}   (times.parquet, metrics.parquet, tuning.parquet)")
     return Answer(data, "\n".join(text))
+
+
+def _reference(options: Options, schemes: Sequence[str]) -> str:
+    wanted = options.reference
+    if wanted is None:
+        return "grpo" if "grpo" in schemes else schemes[0]
+    resolve(wanted)
+    if wanted not in schemes:
+        raise ValueError(
+            f"--reference {wanted} is not among the schemes: {listed(list(dict.fromkeys(schemes)))}"
+        )
+    return wanted
+
+
+def _check_metric(metric: str, configs: Sequence[SimulationConfig]) -> None:
+    from sim.summary import reachable
+
+    for config in configs:
+        if metric not in reachable(config):
+            raise ValueError(
+                f"--target-metric {metric} is not measured; measured are: "
+                f"{', '.join(reachable(config))}"
+            )
 
 
 def _presets(options: Options, executor: Executor) -> Answer:
@@ -204,15 +261,26 @@ def _finding(found: Mapping[str, Any]) -> str:
     )
 
 
+_CLOCKS = {
+    "updates": "gradient steps",
+    "effective": "responses per prompt if every update waits for one correct",
+    "responses": "all that were drawn, for all prompts together",
+}
+"""Clocks that are shown to people; --json has all."""
+
+
 def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> str:
-    """Times on two clocks as a table; ``columns`` are further ones to show, by their headings."""
-    shown = [row for row in rows if row["clock"] in ("updates", "effective")]
-    order = sorted(shown, key=lambda row: (row.get("regime", ""), row["clock"], row["mean"]))
+    """Times as a table; ``columns`` are further ones to show, by their headings."""
+    places = list(_CLOCKS)
+    shown = [row for row in rows if row["clock"] in places]
+    order = sorted(
+        shown, key=lambda row: (row.get("regime", ""), places.index(row["clock"]), row["mean"])
+    )
     lines = [
         [
             *(_column(row, name) for name in columns),
             resolve(row["scheme"]).label,
-            {"updates": "updates", "effective": "responses"}[row["clock"]],
+            row["clock"],
             _number(row["mean"]),
             f"{_number(row['low'])} – {_number(row['high'])}",
             f"{row['reached']} of {row['seeds']}",
@@ -227,6 +295,20 @@ def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> s
     return table(header, lines, right="l" * (len(columns) + 2) + "rrrr")
 
 
+def _notes(rows: Sequence[Row], reference: str) -> list[str]:
+    """What the table's words mean, as far as they occur."""
+    there = {row["clock"] for row in rows}
+    clocks = "; ".join(f"{name}, {words}" for name, words in _CLOCKS.items() if name in there)
+    notes = [f"Clocks: {clocks}."]
+    if any(row["ratio"] in (0, math.inf) for row in rows):
+        label = resolve(reference).label
+        notes.append(
+            f"A ratio is 0 where {label} did not arrive with every seed that the scheme did;"
+            " ∞ where the scheme did not."
+        )
+    return notes
+
+
 def _column(row: Row, name: str) -> str:
     if name == "learning_rate":
         return f"{row[name]:g}{'*' if row['at_edge'] else ''}"
@@ -236,7 +318,14 @@ def _column(row: Row, name: str) -> str:
 def _ratio(row: Row) -> str:
     if math.isnan(row["ratio"]):
         return "–"
-    return f"{row['ratio']:.2f} ({row['ratio_low']:.2f} – {row['ratio_high']:.2f})"
+    mean, low, high = (_plain_ratio(row[name]) for name in ("ratio", "ratio_low", "ratio_high"))
+    return f"{mean} ({low} – {high})"
+
+
+def _plain_ratio(value: float) -> str:
+    if value == 0:
+        return "0"
+    return f"{value:.2f}" if math.isfinite(value) else "∞"
 
 
 def _number(value: float | str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sim.config import SimulationConfig
 from sim.run import simulate
-from sim.summary import seed_times
+from sim.summary import log_ratios, seed_times
 from sim.sweep import SweepConfig, sweep
 
 FRESH_SEED = 20_000
@@ -102,7 +102,4 @@ def log_ratio(
     times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray
 ) -> list[float]:
     """Logarithms of seed-by-seed ratios; pairs that both failed are left out."""
-    a, b = np.asarray(times, float), np.asarray(reference, float)
-    kept = np.isfinite(a) | np.isfinite(b)
-    with np.errstate(divide="ignore"):
-        return list(np.log(a[kept] / b[kept]))
+    return list(log_ratios(np.asarray(times, float), np.asarray(reference, float)))

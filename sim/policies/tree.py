@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,77 +11,7 @@ from jax import lax
 
 from sim._floats import tiny
 from sim.policies.base import Array, MaskedPolicy
-
-
-@dataclasses.dataclass(frozen=True)
-class TreeShape:
-    """Answers of up to L tokens over V symbols.
-
-    With an end token, the last symbol ends an answer early, so lengths run from 1 (the end token
-    alone) to L; without one, every answer has L tokens.
-
-    Attributes:
-        length: L, at least 1.
-        symbols: V, at least 2.
-        end: Whether the last symbol is an end token.
-
-    >>> shape = TreeShape(length=2, symbols=3, end=True)
-    >>> shape.sequences
-    ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2,))
-    """
-
-    length: int
-    symbols: int
-    end: bool = False
-
-    def __post_init__(self) -> None:
-        if self.length < 1 or self.symbols < 2:
-            raise ValueError(
-                "a tree needs length of at least 1 and symbols of at least 2; got "
-                f"{self.length} and {self.symbols}"
-            )
-        if self.symbols**self.length > 2**16:
-            raise ValueError(
-                f"a tree may have at most 65,536 answers, to be enumerable; {self.symbols} symbols "
-                f"and {self.length} tokens give {self.symbols**self.length}"
-            )
-
-    @functools.cached_property
-    def sequences(self) -> tuple[tuple[int, ...], ...]:
-        """Token sequences of all answers, in lexicographic order."""
-        found: list[tuple[int, ...]] = []
-
-        def extend(prefix: tuple[int, ...]) -> None:
-            for symbol in range(self.symbols):
-                sequence = (*prefix, symbol)
-                last = len(sequence) == self.length
-                if last or (self.end and symbol == self.symbols - 1):
-                    found.append(sequence)
-                else:
-                    extend(sequence)
-
-        extend(())
-        return tuple(found)
-
-    @functools.cached_property
-    def nodes(self) -> tuple[tuple[int, ...], ...]:
-        """Prefixes after which a token is chosen, the empty one first."""
-        return tuple(sorted({s[:i] for s in self.sequences for i in range(len(s))}))
-
-    @property
-    def answers(self) -> int:
-        """Number of answers."""
-        return len(self.sequences)
-
-    @functools.cached_property
-    def incidence(self) -> np.ndarray:
-        """1 where answer a makes choice (node, symbol): shape (answers, nodes × symbols)."""
-        index = {node: i for i, node in enumerate(self.nodes)}
-        matrix = np.zeros((self.answers, len(self.nodes) * self.symbols), np.float32)
-        for row, sequence in enumerate(self.sequences):
-            for depth, symbol in enumerate(sequence):
-                matrix[row, index[sequence[:depth]] * self.symbols + symbol] = 1
-        return matrix
+from sim.policies.tree_shape import TreeShape as TreeShape
 
 
 @jax.tree_util.register_dataclass

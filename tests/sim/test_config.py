@@ -30,7 +30,7 @@ def test_round_trip_through_json():
         ({"start": 1.2}, r"start must be a number in \(0, 1\)"),
         ({"start": "beta:1"}, "start must be a number"),
         ({"start": "loguniform:0.5,0.1"}, "0 < low < high < 1"),
-        ({"start": "file:nowhere.csv"}, "nowhere.csv does not exist"),
+        ({"start": "file:nowhere.csv"}, "nowhere.csv is not a file"),
         ({"target": 1.0}, r"target must lie in \(0, 1\)"),
         ({"learner": "sgd"}, "learner must be one of mirror, natural, softmax"),
         ({"learner": "softmax", "group_size": None}, "only mirror has a population limit"),
@@ -46,12 +46,42 @@ def test_round_trip_through_json():
             "at most 1,024; got 100 × 16",
         ),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
+        ({"seed": 2**32 - 1, "seeds": 2}, "seeds must be below 2³²"),
+        (
+            {"schemes": ["w_reinforce"], "learner": "mirror", "schedules": {"lam": "0.5"}},
+            "schedules need a learner that samples",
+        ),
+        ({"schemes": ["dapo"], "schedules": {"eps": "0.1"}}, "may change lam, zero_success, alpha"),
+        ({"schemes": ["lens"], "comparison": "same_budget"}, "which lens has not: use same_rate"),
+        ({"schemes": ["ppo"], "comparison": "same_budget"}, "which ppo has not: use same_rate"),
+        (
+            {
+                "schemes": ["w_reinforce"],
+                "comparison": "same_budget",
+                "schedules": {"lam": "linear:start=1,end=0,steps=9"},
+            },
+            "schedules change w_reinforce's",
+        ),
+        (
+            {"schemes": ["psr"], "comparison": "same_budget", "group_size": 1},
+            "grpo compares the responses of a group",
+        ),
+        ({"policy": "tree", "symbols": 4, "length": 9}, "too many answers to be enumerated"),
+        ({"policy": "tree", "symbols": 9, "length": 100}, "too many answers to be enumerated"),
+        ({"policy": "tree", "symbols": 2, "length": 129}, "a length from 1 to 128"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(values, message):
     with pytest.raises(ValueError, match=message) as error:
         from_dict(values)
     assert "\n" not in str(error.value)
+
+
+def test_what_may_be_none_can_be_said_in_toml():
+    config = from_dict({"learner": "mirror", "group_size": "none", "sharing": "none"})
+    assert (config.group_size, config.sharing) == (None, None)
+    with pytest.raises(ValueError, match="prompts must be of type int; got 'none'"):
+        from_dict({"prompts": "none"})
 
 
 def test_configuration_is_read_without_jax_or_torch():

@@ -6,10 +6,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import integrate
 
 from apw.runs import METRIC_COLUMNS, Run, RunExistsError
 from sim.config import SimulationConfig
+from sim.rates import learning_rates
 from sim.run import plan, simulate
+from theory.finite_group import expected_weight
 
 SMALL = SimulationConfig(
     schemes=("grpo", "sqrt_r"), seeds=2, prompts=8, answers=4, correct_answers=1, start=0.1,
@@ -108,3 +111,31 @@ def test_precisions_and_generators_run(tmp_path):
         assert success.iloc[-1] > success.iloc[0]
         recorded = json.loads((tmp_path / value / "config.json").read_text())
         assert recorded[field] == value
+
+
+def test_a_run_that_fails_lets_go_of_its_folder(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        kill_after(patched, 1)
+        with pytest.raises(Killed):
+            simulate(SMALL, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_budgets_are_those_of_the_groups_dapo_keeps():
+    """η ∫ω dρ is the same for all: DAPO's ω is GRPO's over the share of mixed groups."""
+    config = SimulationConfig(
+        schemes=("grpo", "dapo"), start=0.05, target=0.8, group_size=4, dynamic_attempts=10_000,
+        comparison="same_budget",
+    )  # fmt: skip
+    rates = learning_rates(config)
+
+    def budget(kept):
+        def weight(rho):
+            mixed = 1 - rho**4 - (1 - rho) ** 4
+            return expected_weight("grpo", 4, np.array([rho]))[0] / (mixed if kept else 1)
+
+        return integrate.quad(weight, 0.05, 0.8)[0]
+
+    assert rates["dapo"] / rates["grpo"] == pytest.approx(budget(False) / budget(True), rel=1e-5)
+    once = dataclasses.replace(config, dynamic_attempts=1)
+    assert learning_rates(once)["dapo"] == learning_rates(once)["grpo"]

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim.summary import crossing, paired_ratio, time_to_target
+from sim.config import SimulationConfig
+from sim.run import simulate
+from sim.summary import crossing, paired_ratio, reachable, time_to_target
 
 
 def table(paths):
@@ -53,6 +55,25 @@ def test_ratio_with_one_side_missing_is_infinite_or_zero_not_nan():
     assert paired_ratio(np.array([np.inf, np.inf]), np.array([1.0, 2.0]))[0] == np.inf
     assert paired_ratio(np.array([1.0]), np.array([np.inf]))[0] == 0.0
     assert np.isnan(paired_ratio(np.array([np.inf]), np.array([np.inf]))[0])
+
+
+def test_schemes_that_were_there_at_the_start_took_the_same_time():
+    paths = {(scheme, seed): [1.0, 1.0] for scheme in ("grpo", "psr") for seed in (0, 1)}
+    row = time_to_target(table(paths), 0.5).set_index(["scheme", "clock"]).loc[("psr", "updates")]
+    assert (row["mean"], row["ratio"], row["ratio_low"], row["ratio_high"]) == (0, 1, 1, 1)
+
+
+def test_what_can_be_reached_is_measured(tmp_path):
+    config = SimulationConfig(
+        schemes=("grpo",), seeds=1, prompts=6, held_out_prompts=5, policy="log_linear", answers=4,
+        steps=1, measure_every=1, pass_k=(1, 8), start=0.5, target=0.1,
+    )  # fmt: skip
+    metrics = simulate(config, tmp_path / "run", progress=False)
+    assert set(reachable(config)) <= set(metrics["metric"])
+    assert len(reachable(config)) == 2 * 3 * 6
+    # All prompts start at 0.5, beyond the target.
+    times = time_to_target(metrics, config.target, metric="held_out/success/q1")
+    assert (times["mean"] == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def test_rates_are_chosen_by_time_and_measured_on_fresh_seeds(tmp_path):
     assert tuning["at_edge"].sum() == 4
     assert set(metrics["seed"]) == {0, 1}
     assert set(metrics["run"]) == {"easy", "hard"}
+    # Other processes may open it: nothing is locked any more.
+    assert not list((tmp_path / "sweep").rglob(".lock"))
     times = pd.read_parquet(tmp_path / "sweep" / "times.parquet")
     assert set(times["regime"]) == {"easy", "hard"}
     assert (times.loc[times["scheme"] == "grpo", "ratio"] == 1).all()
@@ -86,6 +88,20 @@ def test_sweep_is_read_from_toml(tmp_path):
         ({"learning_rates": [0.0]}, "positive and finite"),
         ({"clock": "wall"}, "clock must be one of updates"),
         ({"tuning_seeds": -1}, "at least 0"),
+        ({"tuning_seeds": 1.5}, "a whole number of at least 0; got 1.5"),
+        ({"tuning_seeds": "3"}, "a whole number of at least 0; got '3'"),
+        ({"learning_rates": 3}, "must be a list of numbers; got 3"),
+        ({"learning_rates": ["a"]}, "must be a list of numbers"),
+        ({"learning_rates": [1, 1.0]}, "must differ"),
+        ({"regimes": 3}, "regimes must be a table; got 3"),
+        ({"regimes": {"x": 3}}, "regimes.x must be a table; got 3"),
+        ({"base": 3}, "base must be a table; got 3"),
+        ({"regimes": {"x": {"learning_rate": 3}}}, "regime x sets learning_rate, which is chosen"),
+        (
+            {"clock": "mixed_group", "base": {"schemes": ["psr"], "group_size": 1}},
+            "has no clock mixed_group to choose a rate by; it has: updates, responses, effective",
+        ),
+        ({"clock": "responses", "base": {"learner": "mirror"}}, "has no clock responses"),
     ],
 )
 def test_bad_sweeps_are_refused(values, message):
@@ -93,9 +109,20 @@ def test_bad_sweeps_are_refused(values, message):
         sweep_from_dict(values)
 
 
+def test_rates_that_print_alike_are_tuned_apart(tmp_path):
+    close = dataclasses.replace(SMALL, regimes={"x": {}}, learning_rates=(2.0, 2.0000001))
+    sweep(close, tmp_path / "sweep", progress=False)
+    tuning = pd.read_parquet(tmp_path / "sweep" / "tuning.parquet")
+    assert len(list((tmp_path / "sweep" / "cells").glob("tune-*"))) == 2
+    assert set(tuning["learning_rate"]) == {2.0, 2.0000001}
+
+
 def test_missing_or_broken_file(tmp_path):
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(ValueError, match="is not a file"):
         read_sweep(tmp_path / "none.toml")
+    (tmp_path / "odd.toml").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="not valid TOML"):
+        read_sweep(tmp_path / "odd.toml")
     (tmp_path / "bad.toml").write_text("= 1")
     with pytest.raises(ValueError, match="not valid TOML"):
         read_sweep(tmp_path / "bad.toml")

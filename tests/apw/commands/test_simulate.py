@@ -80,8 +80,93 @@ def test_a_sweep_answers_with_a_table_of_every_regime(
     assert (times[times["scheme"] == "rloo"]["ratio"] == 1).all()
     cells = len(times.groupby(["regime", "scheme", "clock"]))
     assert cells == len(times) == 2 * 2 * times["clock"].nunique()
-    assert main([*words, "--out", str(tmp_path / "sweep")]) == 2
+    # Finished, it answers again, here by another part and on every clock that is shown.
+    words = [*words, "--out", str(tmp_path / "sweep"), "--target-metric", "success/q1"]
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "mean success/q1 is at the target" in captured.out
+    for clock in ("updates", "effective", "responses"):
+        assert captured.out.count(f" {clock} ") == 4 + (clock == "responses")
+    sweep_file.write_text(SWEEP.replace("0.8", "0.7"))
+    assert main(words) == 2
     assert "holds a finished run" in capsys.readouterr().err
+
+
+SMALL = [
+    "--prompts", "5", "--steps", "4", "--measure-every", "1", "--seeds", "2", "--answers", "4",
+    "--pass-k", "1", "--group-size", "4", "--target", "0.3",
+]  # fmt: skip
+
+
+def test_dapo_pays_for_every_response_and_another_scheme_may_be_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", *SMALL, "--schemes", "rloo", "dapo", "--out", str(tmp_path / "run")]
+    words += ["--start", "0.2", "--learning-rate", "9"]
+    assert main([*words, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["reference"] == "rloo"
+    times = pd.DataFrame(data["times"]).set_index(["scheme", "clock"])
+    per_update = times["mean"].unstack()["responses"] / times["mean"].unstack()["updates"]
+    assert per_update["rloo"] == 5 * 4
+    assert per_update["dapo"] > 1.2 * 5 * 4  # (1 − 0.8⁴ − 0.2⁴)⁻¹ groups, 1.7, at the start
+    assert main([*words, "--reference", "dapo", "--target-metric", "success/q5"]) == 0
+    shown = capsys.readouterr().out
+    assert "relative to DAPO" in shown
+    assert "mean success/q5 of 5 prompts" in shown
+    assert "responses, all that were drawn" in shown
+
+
+def test_a_run_is_repeated_from_its_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    words = ["simulate", *SMALL, "--learner", "mirror", "--group-size", "None", "--seeds", "1"]
+    assert main([*words, "--schemes", "sqrt_r", "--out", str(first)]) == 0
+    toml = tmp_path / "mine.toml"
+    toml.write_text('group_size = "none"\nlearner = "mirror"\nschemes = ["sqrt_r"]\n')
+    assert json.loads((first / "config.json").read_text())["group_size"] is None
+    assert main(["simulate", "--file", str(first / "config.json"), "--out", str(again)]) == 0
+    tables = [pd.read_parquet(folder / "metrics.parquet") for folder in (first, again)]
+    pd.testing.assert_series_equal(tables[0]["value"], tables[1]["value"], check_exact=True)
+    capsys.readouterr()
+    # The file alone sets the population limit, which the command line takes back.
+    other = ["--file", str(toml), *SMALL, "--seeds", "1", "--out", str(tmp_path / "other")]
+    assert main(["simulate", *other, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["config"]["group_size"] == 4
+    for text, message in (("{", "not valid JSON"), ("[]", "options of a simulation")):
+        (tmp_path / "bad.json").write_text(text)
+        assert main(["simulate", "--file", str(tmp_path / "bad.json")]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--schemes", "lens", "--comparison", "same_budget"],
+        ["--schemes", "psr", "--reference", "grpo"],
+        ["--target-metric", "held_out/success"],
+        ["--target-metric", "success/q1", "--prompts", "4"],
+        ["--policy", "tree", "--symbols", "4", "--length", "9"],
+        ["--seed", "5000000000"],
+        ["--start", "file:nowhere.csv"],
+        ["--sweep", "broken.toml"],
+    ],
+)
+def test_what_is_refused_leaves_no_folder(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.toml").write_text("tuning_seeds = true")
+    assert main(["simulate", *words, "--out", "run"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -90,10 +175,11 @@ def test_a_sweep_answers_with_a_table_of_every_regime(
         (["--preset", "Z9"], "no preset 'z9'; there are A1, A2"),
         (["--preset", "A4", "--prompts", "3"], "--preset brings its own configuration"),
         (["--preset", "A4", "--sweep", "x.toml"], "exclude each other"),
-        (["--sweep", "nowhere.toml"], "nowhere.toml does not exist"),
+        (["--sweep", "nowhere.toml"], "nowhere.toml is not a file"),
         (["--sweep", "x.toml", "--prompts", "3"], "--sweep brings its own configuration"),
         (["--quick"], "--quick shortens presets"),
         (["--ray"], "it needs --sweep or --preset"),
+        (["--preset", "A4", "--reference", "rloo"], "give it no --reference"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(

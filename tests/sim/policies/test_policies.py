@@ -164,6 +164,17 @@ def test_lengths_of_a_tree_with_an_end_token():
     assert shape.answers == 1 + 2 + 4 + 8
 
 
+@pytest.mark.parametrize("end", [False, True])
+@pytest.mark.parametrize(("length", "symbols"), [(1, 2), (4, 2), (3, 3), (2, 5)])
+def test_answers_and_choices_of_a_tree_are_counted_without_building_it(length, symbols, end):
+    shape = TreeShape(length, symbols, end)
+    assert shape.answers == len(shape.sequences) == len(set(shape.sequences))
+    assert shape.choices == len(shape.nodes) * symbols
+    np.testing.assert_array_equal(
+        shape.incidence.sum(axis=1), [len(sequence) for sequence in shape.sequences]
+    )
+
+
 @pytest.mark.parametrize(("length", "symbols"), [(0, 2), (2, 1), (20, 4)])
 def test_trees_that_cannot_be_are_refused(length, symbols):
     with pytest.raises(ValueError, match="a tree"):

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from apw.runs import read_config, read_metrics
+from apw.runs import is_run, read_config, read_metrics
 from figures.arms import arms_picture, read_outcomes
+from figures.claim_tables import claim_pictures
 from figures.excess_time import excess_time_picture
 from figures.finite_weights import finite_weights_picture
-from figures.ledger.evidence import PUBLISHED, read_records
+from figures.ledger.evidence import PUBLISHED, VERDICT_FILE, Record, read_records
 from figures.lens import lens_picture
 from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
@@ -52,7 +53,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
 
     Args:
         path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``; the folder of a
-            sweep, whose regimes are drawn one by one; or an arm's published tables.
+            sweep, whose regimes are drawn one by one; an arm's published tables; or the folder of
+            a claim's finding, or of several.
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
@@ -61,6 +63,9 @@ def run_pictures(path: Path | str) -> list[Picture]:
     Source: the tables of run folders, theory.md for predictions.
     """
     path = Path(path)
+    found = claim_records(path)
+    if found:
+        return [picture for record in found for picture in claim_pictures(record)]
     if (path / "curves.parquet").exists():
         return _evidence_pictures(pd.read_parquet(path / "curves.parquet"))
     metrics, config = read_metrics(path), read_config(path)
@@ -76,6 +81,13 @@ def run_pictures(path: Path | str) -> list[Picture]:
     if arms == {"llm"}:
         return _training_pictures(metrics)
     raise ValueError(f"{path} is a run of {' and '.join(sorted(arms)) or 'nothing'}: no figures")
+
+
+def claim_records(path: Path) -> list[Record]:
+    """Findings of claims that a folder holds, by id; none if it is the folder of anything else."""
+    if is_run(path) or not (list(path.glob("*.json")) or list(path.glob(f"*/{VERDICT_FILE}"))):
+        return []
+    return [record for _, record in sorted(read_records(path).items())]
 
 
 def evaluations_picture(paths: Sequence[Path | str]) -> Picture:

@@ -21,7 +21,7 @@ class Options:
     """Draw figures as PNG and SVG, each with its data as CSV and its caption as text."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Run folders to draw; the figures of the theory if there are none."""
+    """Run folders to draw, or folders of claims; the figures of the theory if there are none."""
 
     together: bool = False
     """Draw evaluations in one figure, each named by its folder."""

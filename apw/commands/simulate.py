@@ -232,7 +232,9 @@ def _presets(options: Options, executor: Executor) -> Answer:
         texts.append(_finding(findings[-1]))
     folder = out / ("quick" if options.quick else "full")
     data = {"folder": str(folder), "findings": findings}
-    return Answer(data, "\n\n".join([*texts, f"Folder: {folder}"]))
+    return Answer(
+        data, "\n\n".join([*texts, f"Folder: {folder}   (figures: apw figures {folder})"])
+    )
 
 
 def _finding(found: Mapping[str, Any]) -> str:

@@ -98,7 +98,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def fewer_steps(config: SimulationConfig, *arguments: Any, **options: Any) -> pd.DataFrame:
         fewer = dataclasses.replace(
-            config, prompts=4, steps=2, measure_every=1, seeds=2, learning_rate=1.0, pass_k=(1,)
+            config, prompts=5, steps=2, measure_every=1, seeds=2, learning_rate=1.0, pass_k=(1,)
         )
         return simulate(fewer, *arguments, **options)
 
@@ -131,6 +131,9 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rollouts.csv").write_text("\n".join(("step,prompt_id,reward", *rollouts)))
     (tmp_path / "graded.csv").write_text("prompt,reward\na,0.2\na,0.7\nb,1\nb,0\n")
     (tmp_path / "results" / "claims").mkdir(parents=True)
+    for claim in (tmp_path / "results/claims-sim/full/N3", tmp_path / "sim/evidence"):
+        claim.mkdir(parents=True)
+        (claim / "N3.json").write_bytes((ROOT / "sim/evidence/N3.json").read_bytes())
     for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")

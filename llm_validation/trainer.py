@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from trl import GRPOTrainer
 
+from llm_validation.binary_advantages import binary_advantages
 from llm_validation.group_metrics import GROUP_METRICS, group_metrics
 from llm_validation.sampling import seeded_generation, uniform_rows
 from theory.advantages import group_advantages
@@ -136,17 +137,21 @@ class WeightedGRPOTrainer(GRPOTrainer):
         # In NumPy: on a few hundred numbers torch's own overhead is larger than the work.
         assert self._rewards is not None
         each = self._rewards.cpu().numpy()
-        absent = np.isnan(each)
+        weighted = each * self.reward_weights.cpu().numpy()
+        absent = np.isnan(weighted)
         valid = ~absent.all(axis=1).reshape(group)
-        weighted = np.where(absent, 0, each * self.reward_weights.cpu().numpy())
+        weighted[absent] = 0
         rewards = weighted.sum(axis=1).reshape(group)
         # A mask that masks nothing would double the cost of the advantages.
         counted = None if valid.all() else valid
-        confidence = None
         if scheme.needs_confidence:
-            confidence = self.accelerator.gather(self._log_confidence(output))
-            confidence = confidence.cpu().numpy().reshape(group)
-        advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=counted)
+            gathered = self.accelerator.gather(self._log_confidence(output))
+            confidence = gathered.cpu().numpy().reshape(group)
+            advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=counted)
+        elif counted is None:
+            advantages = binary_advantages(rewards, scheme)
+        else:
+            advantages = group_advantages(rewards, scheme, valid=counted)
         rows = output["advantages"].shape[0]
         first = self.accelerator.process_index * rows
         mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])

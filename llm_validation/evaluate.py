@@ -1,8 +1,9 @@
 """Evaluating a model: n responses per problem, kept as Parquet, and unbiased pass@k from them.
 
-The run folder gets, besides what every run has, ``samples.parquet`` (one response per row) and
-``summary.parquet`` (estimates with intervals, by group). While it lasts, each batch of problems
-is a part of its own under ``samples/``: a killed evaluation goes on with the batch it was at.
+The run folder gets, besides what every run has, ``samples.parquet`` (one response per row),
+``summary.parquet`` (estimates with intervals, by group) and ``task.json`` (what was read). While it
+lasts, each batch of problems is a part of its own under ``samples/``: a killed evaluation goes on
+with the batch it was at.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from apw.runs import Run, write_table
+from apw.runs import Run, write_json, write_table
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.model_source import check_model
 from llm_validation.sample_metrics import SAMPLE_COLUMNS, read_samples, summarise
@@ -106,6 +107,11 @@ def evaluate(
             return _finish(run, config, samples, generated=0)
         finally:
             run.close()
+    if config.model == "tiny" and not Path("tiny").is_dir():
+        raise ValueError(
+            "the tiny model is made and trained by apw train: evaluate a folder that a run with "
+            "--save-models left under models/"
+        )
     check_model(config.model)
     loaded = task or _load(config)
     try:
@@ -116,6 +122,9 @@ def evaluate(
             )
         run = Run.open(path, config.to_dict(), arm="llm", overwrite=overwrite)
         try:
+            write_json(path / "task.json", loaded.to_dict())
+            if progress:
+                print(loaded.describe(), file=sys.stderr)
             generated = _sample(run, config, loaded, examples, progress)
             samples = pd.concat([pd.read_parquet(part) for part in _parts(run)], ignore_index=True)
             return _finish(run, config, samples, generated)

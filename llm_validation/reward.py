@@ -9,6 +9,9 @@ from typing import Any
 from llm_validation.outcomes import Outcome
 from llm_validation.tasks.task import Task
 
+RESTARTS = "verifier_restarts"
+"""Metric: verifier workers replaced because an answer ended them, since this process began."""
+
 
 class TaskReward:
     """Reward function for ``trl.GRPOTrainer``: 1 for a correct response, 0 for another.
@@ -32,12 +35,19 @@ class TaskReward:
         log_metric: Callable[[str, float], None] | None = None,
         **_: Any,
     ) -> list[float | None]:
-        """Rewards of the completions, in order; the share of each outcome is logged."""
+        """Rewards of the completions, in order.
+
+        The share of each outcome is logged, and how many workers of the scorer had to be replaced
+        so far.
+        """
         outcomes = self.task.score(list(gold), [response_text(c) for c in completions])
         if log_metric is not None:
             counts = Counter(outcomes)
             for outcome in Outcome:
                 log_metric(f"outcome_{outcome}", counts[outcome] / len(outcomes))
+            restarts = getattr(self.task.scorer, "restarts", None)
+            if restarts is not None:
+                log_metric(RESTARTS, restarts)
         return [outcome.reward for outcome in outcomes]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import signal
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from apw.runs import Run, is_finished, read_config, read_metrics
+from apw.runs import Run, is_finished, read_config, read_metrics, write_json
 from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
 from llm_validation.model_source import check_model
@@ -31,9 +32,10 @@ def train(
 ) -> pd.DataFrame:
     """Train every scheme of a configuration under every seed.
 
-    The run folder gets ``config.json``, ``environment.json`` and ``metrics.parquet``, whose metrics
-    are those of :class:`llm_validation.trainer.WeightedGRPOTrainer` and, for the tiny model, the
-    exact ``success`` probability on the held-out prompts (and on the training prompts, as
+    The run folder gets ``config.json``, ``environment.json``, ``task.json`` (what was read, what
+    was left out and why, under which licence) and ``metrics.parquet``, whose metrics are those of
+    :class:`llm_validation.trainer.WeightedGRPOTrainer` and, for the tiny model, the exact
+    ``success`` probability on the held-out prompts (and on the training prompts, as
     ``success_train``, if a task has both). A row of step t holds the state after t updates, and
     ``responses`` and ``tokens`` what it took to get there. ``models/`` holds the trained models if
     the configuration asks for them.
@@ -71,22 +73,25 @@ def train(
     with _quiet(), _load_task(config) as task:
         if state.is_main_process:
             run = Run.open(path, described, arm="llm", overwrite=overwrite)
+            write_json(path / "task.json", task.to_dict())
+            if progress:
+                print(task.describe(), file=sys.stderr)
         state.wait_for_everyone()
         try:
             with _bar(config, path, progress and run is not None) as bar:
-                for seed in config.seed_range():
-                    for scheme in config.schemes:
-                        key = run_key(scheme, seed)
-                        done = [run is not None and run.has_part(key)]
-                        broadcast_object_list(done)
-                        if done[0]:
-                            bar.update(config.steps)
-                            continue
+                trainings = itertools.product(config.seed_range(), config.schemes)
+                for number, (seed, scheme) in enumerate(trainings, 1):
+                    key = run_key(scheme, seed)
+                    done = [run is not None and run.has_part(key)]
+                    broadcast_object_list(done)
+                    if not done[0]:
                         record = _train_one(config, task, scheme, seed, path, bar)
                         if run is not None:
                             _write(run, key, scheme, seed, record)
                             shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
                         state.wait_for_everyone()
+                    # A training that stopped where it was told to counts whole.
+                    bar.update(number * config.steps - bar.n)
             if run is not None:
                 run.finish()
             state.wait_for_everyone()

@@ -14,6 +14,7 @@ from trl import GRPOTrainer
 
 from llm_validation.binary_advantages import binary_advantages
 from llm_validation.group_metrics import GROUP_METRICS, group_metrics
+from llm_validation.reward import RESTARTS
 from llm_validation.sampling import seeded_generation, uniform_rows
 from theory.advantages import group_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
@@ -35,8 +36,9 @@ _RECORDED = {
     "clip_ratio/region_mean": "clipped",
     "sampling/sampling_logp_difference/mean": "sampler_gap_mean",
     "sampling/sampling_logp_difference/max": "sampler_gap_max",
+    RESTARTS: RESTARTS,
 }
-"""What TRL logs and a run records, with the name it is recorded by."""
+"""What is logged and a run records, with the name it is recorded by."""
 
 
 class WeightedGRPOTrainer(GRPOTrainer):

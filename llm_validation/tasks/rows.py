@@ -97,7 +97,7 @@ class Reader:
             more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
             message = f"{source} has {len(bad)} bad row(s): {shown}{more}"
             if self.strict:
-                raise BadRowError(f"{message} (strict=False leaves them out)")
+                raise BadRowError(f"{message} (the task option strict=false leaves them out)")
             _LOG.warning("%s", message)
             self.bad_rows += bad
         if not made:

@@ -31,6 +31,11 @@ class TaggedAnswer:
         """Outcomes in order; ``unparsable`` without a tag."""
         return self.scorer.score(golds, [last_tagged(response) or "" for response in responses])
 
+    @property
+    def restarts(self) -> int:
+        """Worker processes that the other scorer had to replace."""
+        return getattr(self.scorer, "restarts", 0)
+
     def close(self) -> None:
         """Close the other scorer."""
         self.scorer.close()
@@ -45,6 +50,11 @@ class WholeAnswer:
     def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
         """Outcomes in order; ``unparsable`` for blanks alone."""
         return self.scorer.score(golds, [response.strip() for response in responses])
+
+    @property
+    def restarts(self) -> int:
+        """Worker processes that the other scorer had to replace."""
+        return getattr(self.scorer, "restarts", 0)
 
     def close(self) -> None:
         """Close the other scorer."""

@@ -100,6 +100,27 @@ class Task:
         check_pairs(golds, responses)
         return self.scorer.score(golds, responses)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What was read and under which licence, of JSON types; without the examples."""
+        return {
+            "name": self.name,
+            "licence": self.licence,
+            "size": self.size,
+            "read": dict(self.report.read),
+            "dropped": {reason: list(ids) for reason, ids in self.report.dropped_ids.items()},
+            "bad_rows": list(self.report.bad_rows),
+        }
+
+    def describe(self) -> str:
+        """The same in a line for a person, with numbers instead of lists."""
+        parts = [f"task {self.name}: {self.size}", f"licence: {self.licence}"]
+        dropped = [f"{number:,} ({reason})" for reason, number in self.report.dropped.items()]
+        if dropped:
+            parts.append(f"left out: {', '.join(dropped)}")
+        if self.report.bad_rows:
+            parts.append(f"bad rows left out: {len(self.report.bad_rows):,}")
+        return "; ".join(parts)
+
     def close(self) -> None:
         """End the scorer's worker processes, if it has any."""
         self.scorer.close()

@@ -45,7 +45,8 @@ def whole(tiny, tmp_path_factory):
 def test_run_folder_is_complete(whole):
     names = {item.name for item in whole.path.iterdir()}
     assert names == {
-        "config.json", "environment.json", "metrics.parquet", "samples.parquet", "summary.parquet"
+        "config.json", "environment.json", "metrics.parquet", "samples.parquet", "summary.parquet",
+        "task.json",
     }  # fmt: skip
     assert len(whole.samples) == whole.generated == 12 * 4
     assert whole.samples.groupby("problem").size().tolist() == [4] * 12

@@ -59,3 +59,10 @@ def test_evaluating_a_missing_model_writes_nothing(tmp_path, capsys, monkeypatch
     error = "apw evaluate: model nonexistent is no folder here, and it is gone\n"
     assert capsys.readouterr().err == error
     assert not out.exists()
+
+
+def test_the_tiny_model_is_no_model_to_evaluate(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "--model", "tiny", "--task", "arithmetic", "--out", "run"]) == 2
+    assert "evaluate a folder that a run with --save-models left" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -52,13 +52,16 @@ def test_many_bad_rows_are_counted(tmp_path):
 def test_task_reports_the_bad_rows_it_left_out(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join([GOOD, "{", GOOD.replace("1,", "9,")]))
-    with pytest.raises(BadRowError, match="strict=False leaves them out"):
+    with pytest.raises(BadRowError, match="task option strict=false leaves them out"):
         load_task("math", test_path=file)
     with load_task("math", test_path=file, strict=False) as task:
         assert len(task.test) == 1
         assert task.report.read == {"train": 0, "test": 3}
         assert [bool(re.search(r"line \d: ", text)) for text in task.report.bad_rows] == [True] * 2
         assert "'level' must be 1 to 5 or 'Level 1' to 5; it is 9" in task.report.bad_rows[1]
+        assert task.to_dict()["bad_rows"] == list(task.report.bad_rows)
+        assert "bad rows left out: 2" in task.describe()
+        assert "licence: MIT for the data set" in task.describe()
 
 
 def test_file_without_usable_rows(tmp_path):

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from tqdm import tqdm
 
 from apw.runs import METRIC_COLUMNS, RunExistsError, read_metrics
 from llm_validation.config import TrainConfig
@@ -27,7 +28,7 @@ SMALL = {
     "schemes": ("grpo", "sqrt_r"), "seeds": 1, "steps": 6, "warm_up_steps": 10,
     "initial_success": 0.3, "prompts_per_step": 4, "group_size": 4, "measure_every": 2,
     "checkpoint_every": 2, "threads": 1, "cpu": True, "save_models": True,
-    "learning_rate": 1e-3,
+    "learning_rate": 1e-3, "learning_rate_schedule": "cosine",
 }  # fmt: skip
 CLOCK = ("step_time",)
 
@@ -55,10 +56,15 @@ def assert_same_run(first, second, schemes):
             assert np.array_equal(one[name], two[name]), name
 
 
+def scheduled(**changes):
+    """All-wrong groups of Sqrt-R begin to count where one of the checkpoints is written."""
+    return small(schedules={"zero_success": "warm_up:steps=4"}, **changes)
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     path = tmp_path_factory.mktemp("reference") / "run"
-    train(small(), path, progress=False)
+    train(scheduled(), path, progress=False)
     return path
 
 
@@ -83,6 +89,14 @@ def test_a_run_writes_tidy_metrics_of_every_scheme(reference):
     )
 
 
+def test_a_run_says_what_it_read(reference):
+    task = json.loads((reference / "task.json").read_text())
+    assert task["name"] == "arithmetic"
+    assert task["licence"].startswith("none needed")
+    assert task["read"] == {"train": 2000, "test": 500}
+    assert task["bad_rows"] == []
+
+
 def test_schemes_of_a_seed_start_from_the_same_model_and_the_same_responses(reference):
     metrics = read_metrics(reference)
     start = metrics[(metrics["step"] == 0) & (metrics["metric"] == "success")]
@@ -93,9 +107,9 @@ def test_schemes_of_a_seed_start_from_the_same_model_and_the_same_responses(refe
 
 def test_a_finished_run_is_returned_and_another_one_refused(reference):
     before = read_metrics(reference)
-    pd.testing.assert_frame_equal(train(small(), reference, progress=False), before)
+    pd.testing.assert_frame_equal(train(scheduled(), reference, progress=False), before)
     with pytest.raises(RunExistsError, match="holds a finished run"):
-        train(small(steps=7), reference, progress=False)
+        train(scheduled(steps=7), reference, progress=False)
 
 
 @pytest.mark.slow
@@ -117,13 +131,25 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
         callbacks.Progress.on_step_end = deadly
         train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(small().to_dict()),
+    command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(scheduled().to_dict()),
                str(path)]  # fmt: skip
     killed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (path / "metrics.parquet").exists()
-    train(small(), path, progress=False)
+    train(scheduled(), path, progress=False)
     assert_same_run(reference, path, SMALL["schemes"])
+
+
+def test_the_schedules_are_felt(reference):
+    # Else the test above could not tell a warm-up that is counted anew.
+    metrics = read_metrics(reference).query("scheme == 'sqrt_r'")
+    table = metrics.pivot(index="step", columns="metric", values="value").loc[1:]
+    groups = SMALL["prompts_per_step"]
+    # Centred but for all-wrong groups, each of which counts −1.
+    dropped = np.where(table.index <= 4, 0.0, -1.0) * table["groups_all_wrong"]
+    np.testing.assert_allclose(table["advantage_mean"], dropped, atol=1e-6)
+    assert (table["groups_all_wrong"] * groups >= 1).loc[[4, 5]].all()
+    assert table["learning_rate"].is_monotonic_decreasing
 
 
 def test_an_unfinished_checkpoint_is_not_resumed_from(tmp_path):
@@ -188,12 +214,16 @@ def test_a_batch_of_responses_used_for_several_updates_resumes_too(tmp_path):
     assert_same_run(whole, parts, config.schemes)
 
 
-def test_a_run_stops_where_it_was_told_to_and_measures_pass_at_k(reference, tmp_path):
+def test_a_run_stops_where_it_was_told_to_and_measures_pass_at_k(reference, tmp_path, monkeypatch):
     whole = read_metrics(reference).query("scheme == 'grpo'")
     measured = whole[whole["metric"] == "success"].set_index("step")["value"]
     target = measured[2]
     config = small(schemes=("grpo",), stop_at=float(target))
-    stopped = train(config, tmp_path / "stopped", progress=False)
+    bars = []
+    inner = tqdm.update
+    monkeypatch.setattr(tqdm, "update", lambda bar, n=1: (bars.append(bar), inner(bar, n))[1])
+    stopped = train(config, tmp_path / "stopped")
+    assert bars[-1].n == bars[-1].total == config.steps  # what is left out is done
     assert stopped["step"].max() == 2 < whole["step"].max()
     end = stopped[stopped["step"] == 2].set_index("metric")["value"]
     assert end["updates"] == 2

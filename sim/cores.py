@@ -9,12 +9,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
+Array = jax.Array
 Options = tuple[tuple[str, Any], ...]
 
 _LOOPS = {
     # The library takes matrix products; loops over logits are faster as XLA's own.
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
+    # It would take the fences away before loops are fused.
+    "xla_disable_hlo_passes": "cse_barrier_expander",
 }
 _WIDE = {
     # Comparisons into mask registers run once a cycle whatever their width: make them wide. Other
@@ -24,7 +28,7 @@ _WIDE = {
 _ONE_CORE = {
     "xla_cpu_multi_thread_eigen": False,
     # It would hand halves of every longer loop to the threads that serve the other items.
-    "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
+    "xla_disable_hlo_passes": "cse_barrier_expander,cpu-parallel-task-assigner",
 }
 
 
@@ -41,6 +45,17 @@ def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:
         return ()
     wanted = {**_LOOPS, **(_WIDE if wide else {}), **(_ONE_CORE if one_core else {})}
     return tuple((name, value) for name, value in wanted.items() if _is_known(name, value))
+
+
+def fence(values: Array) -> Array:
+    """The same values, computed once and kept.
+
+    XLA on the CPU computes what looks cheap anew in each loop that reads it: a chain of prefix sums
+    quadratically often. A barrier stays until loops are fused only under :func:`compiler_options`;
+    without them nothing but speed is lost.
+    """
+    kept: Array = lax.optimization_barrier(values)  # type: ignore[no-untyped-call]
+    return kept
 
 
 class Compiled:

@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 
 from sim._floats import epsilon, tiny
+from sim.cores import fence
 from sim.policies.base import Policy
-from sim.sampling import sample_answers, sample_counts
-from sim.tables import Table, expected_weight
+from sim.sampling import counts_between, cumulative_counts, sample_answers, sample_counts
+from sim.tables import Table, expected_weight, look_up
 from theory.advantages import group_advantages
 from theory.schemes import Scheme
 
@@ -31,15 +32,17 @@ class Group(NamedTuple):
         weights: W_a = N_a A_a / M, shape (answers, prompts).
         total: Σ_a W_a, shape (prompts,).
         correct: K, shape (prompts,).
+        memory: What the next groups may write over, see :func:`sim.sampling.cumulative_counts`.
     """
 
     weights: Array
     total: Array
     correct: Array
+    memory: Array | None = None
 
 
 def table_group(
-    policy: Policy, masses: Array, uniforms: Array, table: Table, live: Array | None = None
+    policy: Policy, masses: Array, uniforms: Array, table: Table, memory: Array | None = None
 ) -> Group:
     """Sample groups and weigh them by a scheme with a table.
 
@@ -48,16 +51,18 @@ def table_group(
         masses: Its masses, shape (answers, prompts).
         uniforms: Draws, shape (group, prompts).
         table: The scheme.
-        live: See :func:`sim.sampling.materialised`.
+        memory: From earlier groups of this shape, if any.
     """
-    return weigh(policy, sample_counts(masses, uniforms, live), table, uniforms.shape[0])
+    below = cumulative_counts(masses, uniforms, memory)
+    counts = counts_between(below, masses.shape[0])
+    group = weigh(policy, counts, table, uniforms.shape[0])
+    return group if memory is None else group._replace(memory=below)
 
 
 def weigh(policy: Policy, counts: Array, table: Table, group_size: int) -> Group:
     """Weights of groups given as counts."""
     hits = policy.sum_correct(counts)
-    index = hits.astype(jnp.int32)
-    positive, negative = table.positive[index] / group_size, table.negative[index] / group_size
+    positive, negative = (fence(part / group_size) for part in look_up(table, hits))
     return Group(
         counts * policy.by_verdict(positive, -negative),
         hits * positive - (group_size - hits) * negative,

@@ -29,7 +29,7 @@ from sim.policies.bandit import Bandit
 from sim.policies.base import Policy
 from sim.problems import Problem
 from sim.tables import Table
-from sim.update import Costs, Rules, clock_metrics, update
+from sim.update import Costs, Memory, Rules, clock_metrics, memory_of, update
 from theory.schedules import ByEntropy, parse_schedule
 
 Array = jax.Array
@@ -223,21 +223,24 @@ def run_updates(
 ) -> tuple[State, Costs]:
     """Updates first..end − 1 of one cell or of a block of it, and the sums of their costs."""
 
-    def one(state: State, number: Array) -> tuple[State, Costs]:
-        initial = state[0] if inputs.initial is None else inputs.initial
-        problem = Problem(inputs.policy, None, initial)
+    def one(state: State, number: Array, memory: Memory) -> tuple[State, Costs, Memory]:
         return update(
-            rules, problem, inputs.table, inputs.rate, inputs.seed, state, number,
-            first=inputs.start, stride=stride,
+            rules, problem(state), inputs.table, inputs.rate, inputs.seed, state, number,
+            first=inputs.start, stride=stride, memory=memory,
         )  # fmt: skip
 
-    def step(number: Array, carry: tuple[State, Costs]) -> tuple[State, Costs]:
-        state, costs = one(carry[0], number)
-        return state, {name: carry[1][name] + cost for name, cost in costs.items()}
+    def problem(state: State) -> Problem:
+        initial = state[0] if inputs.initial is None else inputs.initial
+        return Problem(inputs.policy, None, initial)
 
-    _, shapes = jax.eval_shape(one, state, first)
+    def step(number: Array, carry: tuple[State, Costs, Memory]) -> tuple[State, Costs, Memory]:
+        state, costs, memory = one(carry[0], number, carry[2])
+        return state, {name: carry[1][name] + cost for name, cost in costs.items()}, memory
+
+    memory = memory_of(rules, problem(state))
+    _, shapes, _ = jax.eval_shape(one, state, first, memory)
     zeros = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
-    state, totals = lax.fori_loop(first, end, step, (state, zeros))
+    state, totals, _ = lax.fori_loop(first, end, step, (state, zeros, memory))
     return state, {name: total.mean() for name, total in totals.items()}
 
 

@@ -14,6 +14,9 @@ from theory.schemes import resolve
 
 Array = jax.Array
 
+_SELECTED = 33
+"""Longest table that is read by selections."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,31 @@ def scheme_table(scheme: str, group_size: int, dtype: str) -> Table:
 def stack(tables: list[Table]) -> Table:
     """Tables of several schemes as one, with a leading axis."""
     return Table(jnp.stack([t.positive for t in tables]), jnp.stack([t.negative for t in tables]))
+
+
+def look_up(table: Table, correct: Array) -> tuple[Array, Array]:
+    """a⁺_K and a⁻_K of each group.
+
+    Args:
+        table: Table of length M + 1.
+        correct: K as floating numbers, shape (prompts,).
+
+    >>> [part.tolist() for part in look_up(scheme_table("nsr", 2, "float32"), jnp.array([1.0]))]
+    [[0.0], [1.0]]
+    """
+    size = table.positive.shape[-1]
+    if size > _SELECTED:
+        index = correct.astype(jnp.int32)
+        return table.positive[index], table.negative[index]
+    # A gather is done number by number; a few selections are done for many prompts at once.
+    positive, negative = (
+        jnp.broadcast_to(part[0], correct.shape) for part in (table.positive, table.negative)
+    )
+    for k in range(1, size):
+        here = correct == k
+        positive = jnp.where(here, table.positive[k], positive)
+        negative = jnp.where(here, table.negative[k], negative)
+    return positive, negative
 
 
 def expected_weight(table: Table, success: Array, failure: Array) -> Array:

@@ -28,7 +28,7 @@ from sim.policies.base import Policy
 from sim.policies.log_linear import LogLinear
 from sim.policies.tree import Tree
 from sim.problems import Problem
-from sim.sampling import sample_counts
+from sim.sampling import new_memory, sample_counts
 from sim.tables import Table
 from theory.clocks import resolve_clock
 from theory.schedules import Schedule, parse_schedule, scheme_at
@@ -37,6 +37,7 @@ from theory.schemes import Scheme
 Array = jax.Array
 State = tuple[Array, Moments]
 Costs = dict[str, Array]
+Memory = Array | None
 
 _BATCH_STREAM = 1 << 20
 """Stream of the draws that choose a batch, apart from those of any attempt at sampling."""
@@ -87,6 +88,17 @@ def clock_metrics(group_size: int | None) -> dict[str, str]:
     return clocks
 
 
+def memory_of(rules: Rules, problem: Problem) -> Memory:
+    """Memory that the updates of one problem hand on, if they need any."""
+    if rules.group_size is None or rules.scheme is not None or rules.attempts > 1:
+        return None
+    masses = jax.eval_shape(problem.policy.masses, problem.parameters)
+    answers, prompts = masses.shape
+    if rules.batch is not None and isinstance(problem.policy, LogLinear):
+        prompts = rules.batch
+    return new_memory(answers, rules.group_size, prompts, masses.dtype)
+
+
 def update(
     rules: Rules,
     problem: Problem,
@@ -98,7 +110,8 @@ def update(
     *,
     first: Array | int = 0,
     stride: int | None = None,
-) -> tuple[State, Costs]:
+    memory: Memory = None,
+) -> tuple[State, Costs, Memory]:
     """One update.
 
     Args:
@@ -111,14 +124,14 @@ def update(
         number: Number of this update, from 0.
         first: Place of the first prompt among all, where the prompts are a block of them.
         stride: Number of all prompts, then.
+        memory: What the update before has returned as such, or :func:`memory_of`.
 
     Returns:
-        The new state, and what it cost: each clock's cost per prompt, shape (prompts,), and the
-        ``responses`` drawn for all of them.
+        The new state; what it cost: each clock's cost per prompt, shape (prompts,), and the
+        ``responses`` drawn for all of them; memory for the next update to write over.
     """
     parameters, moments = state
     policy = problem.policy
-    live = number != jnp.uint32(0xFFFFFFFF)
     if rules.batch is not None and isinstance(policy, LogLinear):
         policy = _batch(rules, policy, seed, number)
     masses = policy.masses(parameters)
@@ -133,7 +146,7 @@ def update(
     if rules.learner == "mirror":
         rho = policy.success_of(masses)
         direction = mirror_direction(policy, mirror_weight(table, rules.scheme, rho))
-        return (policy.moved(parameters, rate * direction), moments), costs
+        return (policy.moved(parameters, rate * direction), moments), costs, memory
     assert rules.group_size is not None  # the configuration sees to it
     prompts = masses.shape[1]
 
@@ -150,13 +163,14 @@ def update(
         group, taken = mixed_groups(policy, masses, uniforms, rules.attempts, table)
         drawn = taken.sum() * rules.group_size
     elif table is not None:
-        group = table_group(policy, masses, uniforms(0), table, live)
+        group = table_group(policy, masses, uniforms(0), table, memory)
+        memory = group.memory
     else:
-        group = _compiled_in(rules, policy, masses, success, uniforms(0), number, live)
+        group = _compiled_in(rules, policy, masses, success, uniforms(0), number)
     costs["responses"] = costs["responses"] + drawn
     if rules.learner == "natural":
         direction = natural_direction(masses, group.weights)
-        return (policy.moved(parameters, rate * direction), moments), costs
+        return (policy.moved(parameters, rate * direction), moments), costs, memory
     initial = policy.logits(problem.parameters) if rules.kl_penalty else masses
     extra = Regulariser(rules.entropy_bonus, rules.kl_penalty)
     regular = bool(rules.entropy_bonus or rules.kl_penalty)
@@ -166,7 +180,7 @@ def update(
         if regular:
             weights, total = weights + extra.weights(masses, initial), None
         gradient = policy.score(parameters, masses, weights, total, sum_of_masses)
-        return ascend(parameters, gradient, moments, number, rate), costs
+        return ascend(parameters, gradient, moments, number, rate), costs, memory
     sampled, clips = parameters, (rules.clip_low, rules.clip_high)
     for epoch in range(rules.epochs):
         now = masses if epoch == 0 else policy.masses(parameters)
@@ -180,7 +194,7 @@ def update(
             gradient = policy.score(parameters, now, weights if also is None else weights + also)
         count = number * jnp.uint32(rules.epochs) + jnp.uint32(epoch)
         parameters, moments = ascend(parameters, gradient, moments, count, rate)
-    return (parameters, moments), costs
+    return (parameters, moments), costs, memory
 
 
 def _compiled_in(
@@ -190,7 +204,6 @@ def _compiled_in(
     success: Array,
     uniforms: Array,
     number: Array,
-    live: Array,
 ) -> Group:
     """Groups under a scheme that has no fixed table."""
     scheme = rules.scheme
@@ -205,7 +218,7 @@ def _compiled_in(
     if scheme.needs_confidence:
         return confidence_group(policy, masses, uniforms, scheme)
     size = uniforms.shape[0]
-    counts = sample_counts(masses, uniforms, live)
+    counts = sample_counts(masses, uniforms)
     if scheme.needs_baseline:
         # The critic is exact: V(x) = ρ(x), so A = r − ρ.
         hits = policy.sum_correct(counts)

@@ -30,3 +30,22 @@ def test_options_a_compiler_does_not_know_are_left_out(monkeypatch):
     monkeypatch.setattr(cores, "_WIDE", {"xla_cpu_no_such_option": 1})
     assert "xla_cpu_no_such_option" not in dict(cores.compiler_options(wide=True))
     assert "xla_disable_hlo_passes" in dict(cores.compiler_options(one_core=True))
+
+
+def test_a_fence_stands_between_loops_and_changes_no_number():
+    def twice(x):
+        kept = cores.fence(x * 3)
+        return kept + 1, kept - 1
+
+    def fusions(options):
+        text = (
+            jax.jit(twice, compiler_options=dict(options)).lower(jnp.ones(64)).compile().as_text()
+        )
+        return text.count(" fusion("), text.count(" opt-barrier(")
+
+    assert fusions(cores.compiler_options()) == (3, 1)
+    assert fusions(()) == (2, 0)
+    for ours, theirs in zip(
+        jax.jit(twice)(jnp.arange(4.0)), ([1, 4, 7, 10], [-1, 2, 5, 8]), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)

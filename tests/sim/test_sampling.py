@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sim.counter import draw
-from sim.sampling import materialised, sample_answers, sample_counts
+from sim.sampling import (
+    count_below,
+    cumulative_counts,
+    in_triples,
+    new_memory,
+    sample_answers,
+    sample_counts,
+)
 
 COUNTS = jax.jit(sample_counts)
 
@@ -59,6 +66,45 @@ def test_answers_and_counts_agree_in_distribution():
     assert stats.chisquare(counts, probability * 12_000).pvalue > 1e-4
 
 
-def test_materialised_changes_nothing_but_the_program():
-    x = jnp.arange(3.0)
-    np.testing.assert_array_equal(materialised(lambda x: 2 * x, x, live=jnp.array(True)), 2 * x)
+def by_searching(masses, uniforms):
+    """Counts of answers in the order of the CDF that sample_counts walks, by sorting."""
+    answers, prompts = masses.shape
+    inner = int(np.ceil(np.sqrt(answers)))
+    order = np.argsort(np.arange(answers) % inner, kind="stable")
+    counts = np.zeros((answers, prompts))
+    for x in range(prompts):
+        cumulative = np.cumsum(masses[order, x].astype(float))
+        drawn = np.searchsorted(cumulative, uniforms[:, x] * cumulative[-1], side="right")
+        np.add.at(counts[:, x], order[np.minimum(drawn, answers - 1)], 1)
+    return counts
+
+
+@pytest.mark.parametrize("answers", [1, 2, 5, 64, 300])
+@pytest.mark.parametrize("group", [1, 2, 3, 16, 31, 70])
+def test_counts_are_those_of_a_search_in_the_cdf(answers, group):
+    generator = np.random.default_rng(answers * group)
+    masses = generator.exponential(size=(answers, 20))
+    uniforms = generator.random((group, 20))
+    counts = np.asarray(COUNTS(jnp.asarray(masses), jnp.asarray(uniforms)))
+    np.testing.assert_array_equal(counts, by_searching(masses, uniforms))
+
+
+@pytest.mark.parametrize(("answers", "group"), [(7, 5), (64, 16), (300, 16), (64, 31)])
+def test_memory_of_other_groups_leaves_no_trace(answers, group):
+    generator = np.random.default_rng(0)
+    memory = new_memory(answers, group, 6, jnp.float64)
+    for _ in range(3):
+        masses = jnp.asarray(generator.exponential(size=(answers, 6)))
+        uniforms = jnp.asarray(generator.random((group, 6)))
+        alone = cumulative_counts(masses, uniforms)
+        after = cumulative_counts(masses, uniforms, memory)
+        np.testing.assert_array_equal(after, alone)
+        memory = None if memory is None else after
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=35), st.lists(st.integers(0, 9)))
+def test_of_three_in_order_two_comparisons_are_enough(thresholds, cumulative):
+    column = jnp.asarray(np.array(thresholds, np.float32)[:, None])
+    rows = jnp.asarray(np.array(cumulative, np.float32)[:, None])
+    found = np.asarray(count_below(rows, in_triples(column)))[:, 0]
+    assert found.tolist() == [sum(t < c for t in thresholds) for c in cumulative]

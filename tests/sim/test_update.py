@@ -119,7 +119,7 @@ def test_dapo_counts_every_response_and_leaves_only_mixed_groups():
     assert rules.attempts == 30
     problem = build(config, 0)
     state = (problem.parameters, ())
-    (moved, _), costs = jax.jit(update, static_argnums=0)(
+    (moved, _), costs, _ = jax.jit(update, static_argnums=0)(
         rules, problem, scheme_table("dapo", 2, "float64"), jnp.asarray(1.0), jnp.uint32(0),
         state, jnp.uint32(0),
     )  # fmt: skip

@@ -31,7 +31,8 @@ class Lab:
     Attributes:
         folder: Folder of all claims.
         claim: Id of the claim.
-        quick: The short version: seconds instead of minutes.
+        quick: The short version: seconds instead of minutes, most of them the compiler's. It tunes
+            with as many seeds as it measures, so that programs are compiled for one shape.
         executor: Who runs the cells of sweeps, see :func:`sim.sweep.sweep`.
         progress: Show progress bars.
         anew: Folders that were run anew, if what they held was to be replaced; none to continue

@@ -101,8 +101,8 @@ def _trained(regime: str, lab: Lab) -> pd.DataFrame:
         "measure_every": 10 if lab.quick else 1, "checkpoint_every": 50, "pass_k": KS,
         "seed": lab.first_seed, **REGIMES[regime],
     }  # fmt: skip
-    rates = (0.3, 1.0, 3.0) if lab.quick else RATES[regime]
-    config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 2 if lab.quick else 3)
+    rates = (100.0, 300.0) if lab.quick else RATES[regime]
+    config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 5 if lab.quick else 3)
     return lab.sweep(config, regime, shared="confidence")
 
 

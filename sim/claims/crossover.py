@@ -75,7 +75,7 @@ def _measured(lab: Lab, name: str, fields: dict[str, Any], start: float) -> list
     least = 10.0 if name == "rule" else 1.0
     factors = (1, 3, 10) if lab.quick else (1, 3, 10, 30, 100, 300)
     rates = tuple(least * factor for factor in factors)
-    config = SweepConfig(base, {name: {}}, rates, 2 if lab.quick else 5)
+    config = SweepConfig(base, {name: {}}, rates, 5)
     metrics = lab.sweep(config, f"{name}-{start:g}")
     reached = times(metrics, 0.6, "updates")
     ratios = log_ratio(reached[SCHEME], reached[REFERENCE])

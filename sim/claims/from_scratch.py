@@ -98,7 +98,7 @@ def _rule(lab: Lab, start: float) -> pd.DataFrame:
     )  # fmt: skip
     # The best rates take a few updates: hence a measurement after each, and rates that overshoot.
     rates = (10.0, 30.0, 100.0) if lab.quick else (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-    config = SweepConfig(base, {"rule": {}}, rates, 2 if lab.quick else 5, "responses")
+    config = SweepConfig(base, {"rule": {}}, rates, 5, "responses")
     return lab.sweep(config, f"start-{start:g}", shared="rule")
 
 

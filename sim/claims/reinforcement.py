@@ -166,8 +166,8 @@ def _trained(lab: Lab) -> Callable[[str], pd.DataFrame]:
     """Metrics by regime, shared by all claims that look at it."""
 
     def trained(regime: str) -> pd.DataFrame:
-        rates = (1.0, 3.0) if lab.quick else RATES.get(regime, ())
-        seeds = 0 if regime == ONE_RATE else 2 if lab.quick else 3
+        rates = (100.0, 300.0) if lab.quick else RATES.get(regime, ())
+        seeds = 0 if regime == ONE_RATE else 5 if lab.quick else 3
         config = SweepConfig(_config(regime, lab), {"base": {}}, rates, seeds)
         return lab.sweep(
             config, regime.replace(", ", "-").replace(" ", "-"), shared="reinforcement"

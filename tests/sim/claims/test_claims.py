@@ -1,4 +1,4 @@
-"""Quick versions of the claims: those with a numerical prediction must come out."""
+"""Quick versions of the claims: each runs, judges, and what is certain in it comes out."""
 
 import json
 import math
@@ -8,21 +8,60 @@ import pytest
 from sim.claims.common import Lab
 from sim.claims.registry import CLAIMS, check_claim
 from sim.config import SimulationConfig
+from theory.verdicts import Finding, rejudged
+
+FAMILIES = [
+    ("A1",), ("A2",), ("A3", "O2"), ("A4", "A5", "A6"), ("L3", "L4", "L5"),
+    ("N2", "N3", "N4", "N6"), ("N5", "O1"), ("N7",), ("O3",), ("O4",),
+]  # fmt: skip
+"""Claims that share runs, tried in one folder."""
+
+CONFIRMED = {"A1", "A2", "A3", "A4", "A5", "N5", "O1", "O2"}
+"""Claims with a numerical prediction, which the quick version can tell as well."""
+
+CERTAIN = {
+    "L5": ["shared: fall of all-wrong groups under GRPO"],
+    "N2": ["off-policy, held-out prompts: pass@1 of NSR minus base"],
+    "N3": [
+        "off-policy, held-out prompts: pass@1 of PSR minus base",
+        "off-policy, held-out prompts: pass@256 of PSR minus base",
+    ],
+    "N4": ["off-policy, held-out prompts: entropy of ppo minus PSR"],
+    "O3": [
+        f"largest difference in {metric} of {scheme} and psr under mirror steps"
+        for scheme in ("nsr", "w_reinforce")
+        for metric in ("success", "entropy")
+    ],
+}  # fmt: skip
+"""Checks of other claims that are far from their bounds."""
 
 
-@pytest.mark.parametrize("claim", ["A1", "A2", "A3", "O1", "O2", "N5"])
-def test_predictions_come_out(claim, tmp_path):
-    found = check_claim(claim, tmp_path, quick=True)
-    assert found.verdict == "confirmed", [c for c in found.checks if c.verdict != "confirmed"]
-    written = json.loads((tmp_path / "quick" / claim / "verdict.json").read_text())
-    assert written["arm"] == "sim"
-    assert all(math.isfinite(check["measurement"]) for check in written["checks"])
+@pytest.mark.parametrize("family", FAMILIES, ids="-".join)
+def test_quick_versions_judge_and_what_is_certain_comes_out(family, tmp_path):
+    for claim in family:
+        found = check_claim(claim, tmp_path, quick=True)
+        written = json.loads((tmp_path / "quick" / claim / "verdict.json").read_text())
+        assert written["arm"] == "sim"
+        assert Finding.from_dict(written) == found == rejudged(found)
+        assert (found.id, found.quick) == (claim, True)
+        assert (tmp_path / "quick" / claim / "table.csv").exists()
+        for check in found.checks:
+            # A regime in which nothing arrives has nothing to measure: none of these is one.
+            assert math.isfinite(check.measurement), check.name
+            assert check.low <= check.measurement <= check.high
+        if claim in CONFIRMED:
+            verdicts = {check.name: check.verdict for check in found.checks}
+            assert set(verdicts.values()) == {found.verdict} == {"confirmed"}, verdicts
+        certain = [check for check in found.checks if check.name in CERTAIN.get(claim, ())]
+        assert [check.name for check in certain] == CERTAIN.get(claim, [])
+        assert all(check.verdict == "confirmed" for check in certain), certain
 
 
-def test_every_claim_of_the_ledger_has_a_simulation():
+def test_every_claim_of_the_ledger_has_a_simulation_and_a_quick_test():
     wanted = {*(f"A{i}" for i in range(1, 7)), *(f"L{i}" for i in range(3, 6))}
     wanted |= {*(f"N{i}" for i in range(2, 8)), *(f"O{i}" for i in range(1, 5))}
     assert set(CLAIMS) == wanted
+    assert sorted(claim for family in FAMILIES for claim in family) == sorted(wanted)
     with pytest.raises(ValueError, match="no simulation for claim 'Z9'"):
         check_claim("Z9", "nowhere")
 

@@ -57,7 +57,8 @@ class TrainConfig:
         group_size: Responses per prompt, M.
         updates_per_generation: Optimizer steps made on one batch of responses; that batch has
             prompts_per_step × updates_per_generation prompts.
-        micro_batch: Responses per forward and backward pass on one device; 0 for a whole step.
+        micro_batch: Responses per forward and backward pass on one device; 0, or more than a
+            device has, for a whole step.
         max_prompt_tokens: Longest prompt that vLLM and verl make room for, in tokens.
         max_response_tokens: Longest response, in tokens.
         temperature: Sampling temperature, above 0.
@@ -188,10 +189,11 @@ class TrainConfig:
             parse_schedule(str(text))
             if not any(option in resolve(scheme).options for scheme in self.schemes):
                 raise ValueError(f"no scheme of this run has the scheduled option {option!r}")
-        if self.micro_batch and self.responses_per_step % self.micro_batch:
+        whole = self.responses_per_step
+        if self.micro_batch and whole % min(self.micro_batch, whole):
             raise ValueError(
-                f"micro_batch must divide prompts_per_step × group_size = "
-                f"{self.responses_per_step}; got {self.micro_batch}"
+                f"micro_batch must divide prompts_per_step × group_size = {whole}; "
+                f"got {self.micro_batch}"
             )
 
     @property

@@ -123,7 +123,7 @@ def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
     length = min(_PROMPT_TOKENS, config.max_prompt_tokens) + config.max_response_tokens
     if config.model == "tiny":
         length = 6 + config.max_response_tokens
-    micro = config.micro_batch or config.responses_per_step
+    micro = min(config.micro_batch or config.responses_per_step, config.responses_per_step)
     per_token = shape.hidden * width
     layer = per_token * (1 if config.gradient_checkpointing else 17)
     activations = micro * length * (shape.layers * layer + 17 * per_token) / GIB

@@ -13,6 +13,10 @@ Prompt = str | list[dict[str, str]]
 """Plain text to continue, or chat messages with the keys role and content."""
 
 
+MOST_IDS = 100
+"""Ids of rows left out for one reason are written down up to so many."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Example:
     """One prompt.
@@ -101,13 +105,21 @@ class Task:
         return self.scorer.score(golds, responses)
 
     def to_dict(self) -> dict[str, Any]:
-        """What was read and under which licence, of JSON types; without the examples."""
+        """What was read and under which licence, of JSON types; without the examples.
+
+        Ids of what was left out are given where they are few, unlike those of a filter.
+        """
         return {
             "name": self.name,
             "licence": self.licence,
             "size": self.size,
             "read": dict(self.report.read),
-            "dropped": {reason: list(ids) for reason, ids in self.report.dropped_ids.items()},
+            "dropped": self.report.dropped,
+            "dropped_ids": {
+                reason: list(ids)
+                for reason, ids in self.report.dropped_ids.items()
+                if len(ids) <= MOST_IDS
+            },
             "bad_rows": list(self.report.bad_rows),
         }
 

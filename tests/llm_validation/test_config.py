@@ -82,6 +82,11 @@ def test_broken_toml_is_named(tmp_path):
         load_recipe(file)
 
 
+def test_a_micro_batch_may_be_larger_than_a_step():
+    # So that a recipe's need not be changed along with its prompts.
+    assert load_recipe("smollm2-math-cpu", prompts_per_step=1, group_size=2).micro_batch > 2
+
+
 def test_checkpoints_never_cut_a_batch_of_responses():
     config = TrainConfig(updates_per_generation=4, checkpoint_every=10, steps=30)
     assert config.checkpoint_steps == 12

@@ -60,6 +60,7 @@ def test_levels_and_subjects_are_the_published_counts(math):
     with load_task("math", test_path=TEST, **options) as task:
         assert len(task.test) == 125 + 132
         assert task.report.dropped == {"test: other level": 2462, "test: other subject": 2281}
+        assert task.to_dict()["dropped_ids"] == {}
     assert sum(example.metadata["level"] is None for example in math.train) == 2
 
 
@@ -86,6 +87,9 @@ def test_rows_equal_to_a_test_row_up_to_white_space_leak(tmp_path):
     with load_task("math", train_path=train, test_path=test) as task:
         assert [example.id for example in task.train] == ["row/1"]
         assert task.report.dropped_ids == {"train: leaked": ("row/0",)}
+        assert task.to_dict()["dropped"] == {"train: leaked": 1}
+        assert task.to_dict()["dropped_ids"] == {"train: leaked": ["row/0"]}
+        assert "left out: 1 (train: leaked)" in task.describe()
 
 
 def test_plain_style_is_text(tmp_path):

@@ -1,0 +1,92 @@
+"""What is sampled and how it is weighed: trees with confidences per token, schedules, pairing."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sim.config import SimulationConfig
+from sim.counter import draw
+from sim.learners import confidence_group
+from sim.policies.tree import Tree, TreeShape
+from sim.problems import build
+from sim.run import rules_of, simulate
+from sim.tables import scheme_table
+from sim.update import update
+from theory.advantages import group_advantages
+from theory.schemes import resolve
+
+COPIES = 20_000
+
+
+@pytest.mark.parametrize("scheme", ["lens", "lens:parts=negative"])
+def test_confidence_of_a_tree_is_per_token(scheme):
+    """Mean weights of sampled pairs against all pairs, enumerated, with π^{1/length}."""
+    shape = TreeShape(2, 2, end=True)  # answers of one and of two tokens
+    choices = jnp.asarray(np.random.default_rng(0).standard_normal((shape.choices, 1)))
+    correct = np.zeros((shape.answers, 1), bool)
+    correct[1] = True
+    one = Tree(jnp.asarray(correct), shape)
+    logs = np.asarray(one.log_probabilities(choices))[:, 0]
+    lengths = np.asarray(one.lengths)
+    assert len(set(lengths.tolist())) == 2
+    expected = np.zeros(shape.answers)
+    for pair in itertools.product(range(shape.answers), repeat=2):
+        drawn = list(pair)
+        advantages = group_advantages(
+            correct[drawn, 0].astype(float), scheme, log_confidence=logs[drawn] / lengths[drawn]
+        )
+        np.add.at(expected, drawn, math.exp(logs[drawn].sum()) * advantages / 2)
+    many = Tree(jnp.asarray(np.repeat(correct, COPIES, axis=1)), shape)
+
+    @jax.jit
+    def sampled(masses):
+        uniforms = draw("hash", 5, 0, 2, COPIES, dtype=jnp.float64)
+        return confidence_group(many, masses, uniforms, resolve(scheme)).weights
+
+    weights = np.asarray(sampled(jnp.tile(one.masses(choices), (1, COPIES))))
+    error = weights.std(axis=1) / math.sqrt(COPIES) + 1e-12
+    assert np.abs((weights.mean(axis=1) - expected) / error).max() < 4.5
+    assert np.abs(expected).max() > 0.01
+
+
+@pytest.mark.parametrize("step", [0, 3, 20])
+def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
+    config = SimulationConfig(
+        schemes=("w_reinforce",), seeds=1, prompts=32, answers=4, correct_answers=1, start=0.3,
+        group_size=4, precision="float64", schedules={"lam": "linear:start=1,end=0.2,steps=8"},
+    )  # fmt: skip
+    rules = rules_of(config, "w_reinforce")
+    value = 1 - 0.8 * min(step / 8, 1)
+    fixed = SimulationConfig(**{**vars(config), "schedules": {}})
+    problem = build(config, 0)
+
+    def moved(rules, table):
+        state = (problem.parameters, ())
+        (after, _), *_ = jax.jit(update, static_argnums=0)(
+            rules, problem, table, jnp.asarray(1.0), jnp.uint32(0), state, jnp.uint32(step)
+        )
+        return after
+
+    scheduled = moved(rules, None)
+    table = scheme_table(f"w_reinforce:lam={value}", 4, "float64")
+    np.testing.assert_allclose(scheduled, moved(rules_of(fixed, "w_reinforce"), table), rtol=1e-12)
+
+
+def test_seeds_are_paired_same_prompts_and_same_draws_under_every_scheme(tmp_path):
+    """Two names of one table are one run; other tables differ from the first update on."""
+    config = SimulationConfig(
+        schemes=("reinforce", "w_reinforce:lam=1", "nsr"), seeds=2, prompts=16, answers=4,
+        correct_answers=1, start="beta:1,3", group_size=4, steps=6, measure_every=3, pass_k=(1,),
+    )  # fmt: skip
+    metrics = simulate(config, tmp_path / "run", progress=False)
+    wide = metrics[metrics["metric"] == "success"].pivot_table(
+        index=["seed", "step"], columns="scheme", values="value"
+    )
+    np.testing.assert_array_equal(wide["reinforce"], wide["w_reinforce:lam=1"])
+    start = wide.xs(0, level="step")
+    assert start.nunique(axis=1).eq(1).all()
+    assert (wide["nsr"] != wide["reinforce"])[wide.index.get_level_values("step") > 0].all()

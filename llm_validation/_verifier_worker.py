@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -91,6 +92,10 @@ class MathJudge:
         return "wrong", ""
 
 
+_NAN = re.compile(r"(?<![a-z])nan[ij]?(?![a-z])", re.IGNORECASE)
+"""NaN, real or imaginary: some scorers give it full marks, since min(1, NaN) is 1."""
+
+
 class ReasoningGymJudge:
     """Scores an answer with the reasoning-gym dataset its entry came from.
 
@@ -117,6 +122,8 @@ class ReasoningGymJudge:
         """Correct if the dataset's own score reaches the threshold."""
         if "__" in answer:
             return "unparsable", "no answer of a puzzle needs a double underscore"
+        if _NAN.search(answer):
+            return "unparsable", "it is not a number, which is at no distance from any"
         try:
             score = float(self._dataset.score_answer(answer, gold))
         except (MemoryError, PermissionError):

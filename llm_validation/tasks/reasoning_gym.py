@@ -25,6 +25,8 @@ BARE_INSTRUCTION = "Give the final answer and nothing else."
 _BROKEN = {
     # It compares truth values, and in Python the text "False" is true.
     "game_of_life_halting": "its scorer takes every answer that is not empty for correct",
+    # It compares digits up to the end of the shorter number.
+    "coin_flip": "its scorer takes 0 for correct whatever the probability is, unless it is 1",
 }
 """Datasets that cannot be trained on, and why."""
 

@@ -12,10 +12,11 @@ help:            ## list the targets
 
 install: $(STAMP)  ## create .venv from requirements.lock
 
-# The stamp is written last, so an interrupted installation is repeated, not believed.
+# The stamp is written last, so an interrupted installation is repeated, not believed. Nothing is
+# compiled beforehand: that takes as long as the rest, and most modules are never imported.
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

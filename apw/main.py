@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read us has gone: nothing is left to say, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         if os.environ.get("APW_TRACEBACK"):
             raise
         return _fail(name, _sentence(error))

@@ -76,6 +76,7 @@ class SweepConfig:
         config = self.regime(name)
         if not self.tuning_seeds:
             return
+        self.tuned(name, self.learning_rates[0])
         for field in ("learning_rate", "learning_rates"):
             if field in self.regimes[name]:
                 raise ValueError(
@@ -91,6 +92,13 @@ class SweepConfig:
     def regime(self, name: str, **changes: Any) -> SimulationConfig:
         """Configuration of a regime, with further changes."""
         return from_dict({**to_dict(self.base), **self.regimes[name], **changes})
+
+    def tuned(self, name: str, rate: float) -> SimulationConfig:
+        """Configuration of a grid point: a rate in a regime, under seeds of its own."""
+        return self.regime(
+            name, learning_rate=rate, learning_rates={}, seeds=self.tuning_seeds,
+            seed=self.regime(name).seed + TUNING_SEED,
+        )  # fmt: skip
 
 
 def sweep_from_dict(values: Mapping[str, Any]) -> SweepConfig:
@@ -201,10 +209,7 @@ def _sweep(config: SweepConfig, path: Path, progress: bool, executor: str) -> pd
     if config.tuning_seeds:
         for regime in config.regimes:
             for rate in config.learning_rates:
-                tuning[_tuning_cell(cells, regime, rate)] = config.regime(
-                    regime, learning_rate=rate, learning_rates={}, seeds=config.tuning_seeds,
-                    seed=config.base.seed + TUNING_SEED,
-                )  # fmt: skip
+                tuning[_tuning_cell(cells, regime, rate)] = config.tuned(regime, rate)
         _run_cells(tuning, executor, progress, "tuning")
     table, picks = _choose(config, cells)
     write_table(path / "tuning.parquet", table)

@@ -20,7 +20,7 @@ def main() -> None:
         started = time.monotonic()
         try:
             found = check_claim(claim, options.out, quick=options.quick)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             parser.error(str(error))
         seconds = time.monotonic() - started
         print(f"{found.id} {found.verdict} ({seconds:.0f} s): {found.claim.strip()}")

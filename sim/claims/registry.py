@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -65,16 +66,21 @@ def check_claim(
 
     Raises:
         ValueError: A claim without a simulation; the message lists those that have one.
+        OSError: A folder that cannot be written to.
     """
     if claim.upper() not in CLAIMS:
         raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
     version = Path(folder) / ("quick" if quick else "full")
     lab = Lab(version, claim.upper(), quick, executor, progress, anew)
+    place = version / lab.claim
+    place.mkdir(parents=True, exist_ok=True)  # before minutes are spent on what cannot be kept
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f"{place} cannot be written to")
     found = CLAIMS[lab.claim](lab)
     table = claim_table(lab.claim, lab.used).to_csv(index=False, float_format="%.6g")
-    write_text(version / lab.claim / "table.csv", table)
+    write_text(place / "table.csv", table)
     write_json(
-        version / lab.claim / "verdict.json",
+        place / "verdict.json",
         {**found.to_dict(), "arm": "sim", "environment": describe_environment()},
     )
     return found

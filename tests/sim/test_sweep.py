@@ -102,11 +102,21 @@ def test_sweep_is_read_from_toml(tmp_path):
             "has no clock mixed_group to choose a rate by; it has: updates, responses, effective",
         ),
         ({"clock": "responses", "base": {"learner": "mirror"}}, "has no clock responses"),
+        ({"base": {"seed": 2**32 - 9}}, "seeds must be below 2³²"),
     ],
 )
 def test_bad_sweeps_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         sweep_from_dict(values)
+
+
+def test_seeds_a_regime_measures_are_not_those_it_tunes_with():
+    config = dataclasses.replace(SMALL, regimes={"later": {"seed": 1_000_000}, "first": {}})
+    for name in config.regimes:
+        tuned, measured = config.tuned(name, 2.0), config.regime(name)
+        seeds = [set(range(c.seed, c.seed + c.seeds)) for c in (tuned, measured)]
+        assert not seeds[0] & seeds[1]
+        assert (tuned.learning_rate, tuned.start) == (2.0, measured.start)
 
 
 def test_rates_that_print_alike_are_tuned_apart(tmp_path):

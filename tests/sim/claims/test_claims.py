@@ -66,6 +66,16 @@ def test_every_claim_of_the_ledger_has_a_simulation_and_a_quick_test():
         check_claim("Z9", "nowhere")
 
 
+def test_a_claim_whose_folder_cannot_be_written_is_not_begun(tmp_path, monkeypatch):
+    monkeypatch.setitem(CLAIMS, "A1", lambda lab: pytest.fail("was begun"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        check_claim("A1", tmp_path / "file", quick=True)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(PermissionError, match="cannot be written to"):
+        check_claim("A1", tmp_path, quick=True)
+
+
 def test_runs_are_replaced_once_and_only_where_that_is_asked_for(tmp_path):
     config = SimulationConfig(
         schemes=("grpo",), seeds=1, prompts=2, steps=1, measure_every=1, pass_k=(1,)

@@ -90,3 +90,20 @@ def test_seeds_are_paired_same_prompts_and_same_draws_under_every_scheme(tmp_pat
     start = wide.xs(0, level="step")
     assert start.nunique(axis=1).eq(1).all()
     assert (wide["nsr"] != wide["reinforce"])[wide.index.get_level_values("step") > 0].all()
+
+
+def test_a_tree_under_mirror_steps_is_its_bandit(tmp_path):
+    """Exact steps of the distribution do not see how it is parametrised."""
+    common = {
+        "schemes": ("sqrt_r",), "seeds": 1, "prompts": 3, "correct_answers": 2, "start": 0.05,
+        "group_size": None, "learner": "mirror", "learning_rate": 0.05, "steps": 30,
+        "measure_every": 5, "pass_k": (1, 8), "precision": "float64",
+    }  # fmt: skip
+    curves = []
+    for policy in ({"policy": "tree", "symbols": 3, "length": 2}, {"answers": 7}):
+        metrics = simulate(
+            SimulationConfig(**common, **policy), tmp_path / str(len(curves)), progress=False
+        )
+        curves.append(metrics[metrics["metric"].isin(["success", "pass@8"])]["value"].to_numpy())
+    np.testing.assert_allclose(*curves, rtol=1e-10)
+    assert curves[0][-1] > 2 * curves[0][0]

@@ -54,7 +54,7 @@ def group_metrics(
     all_wrong = scored & ~rewards.any(axis=1)
     all_right = scored & (rewards >= weight).all(axis=1)
     groups, responses = len(size), float(size.sum())
-    wrong, right, some = (np.count_nonzero(kind) for kind in (all_wrong, all_right, scored))
+    wrong, right, some = (int(kind.sum()) for kind in (all_wrong, all_right, scored))
     first = float(advantages.sum()) / max(responses, 1.0)
     second = float(np.square(advantages).sum()) / max(responses, 1.0)
     values = (

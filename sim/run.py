@@ -15,14 +15,18 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from apw.runs import Run, is_finished, read_config, read_metrics
+from apw.runs import Run, RunExistsError, is_finished, read_config, read_metrics, write_text
 from sim.config import SimulationConfig, to_dict, tree_shape
 from sim.problems import build
 from sim.program import Cells, Runner, initial_state
 from sim.rates import dynamic_attempts, learning_rates
+from sim.starts import read_pass_rates
 from sim.tables import scheme_table, stack
 from sim.update import Rules, clock_metrics
 from theory.schemes import resolve
+
+RATES_FILE = "pass_rates.csv"
+"""Pass rates a run began from, where its start is a file: the file may change or not come along."""
 
 _CELL_ELEMENTS = 1 << 20
 """Logits per program call: cells are batched until their logits leave the cache."""
@@ -65,7 +69,8 @@ def simulate(
         The metrics table.
 
     Raises:
-        RunExistsError: The folder holds a run of another configuration.
+        RunExistsError: The folder holds a run of another configuration, or one that began from
+            other pass rates than its file holds now.
 
     >>> import tempfile
     >>> config = SimulationConfig(schemes=("grpo",), seeds=1, prompts=4, steps=2, measure_every=1)
@@ -74,18 +79,40 @@ def simulate(
     >>> metrics.query("metric == 'updates'")["value"].tolist()
     [0.0, 1.0, 2.0]
     """
-    described = to_dict(config)
+    described, rates_read = to_dict(config), _rates_read(config)
     if not overwrite and is_finished(path) and read_config(path) == described:
+        _check_rates(Path(path), rates_read)
         return read_metrics(path)
     # What can be refused is refused before there is a folder.
     rates, batches = learning_rates(config), plan(config)
     total = sum(len(batch.cells) for batch in batches) * config.steps
     run = Run.open(path, described, arm="sim", overwrite=overwrite)
     with contextlib.closing(run), _precision(config.precision):
+        if rates_read:
+            _check_rates(run.path, rates_read)
+            write_text(run.path / RATES_FILE, rates_read)
         with _bar(total, progress, Path(path).name) as bar:
             for batch in batches:
                 _run_batch(config, run, batch, rates, bar)
         return run.finish()
+
+
+def _rates_read(config: SimulationConfig) -> str:
+    """Pass rates of a start that is a file, as CSV; empty for any other start."""
+    kind, _, path = str(config.start).partition(":")
+    if kind != "file":
+        return ""
+    return "\n".join(["pass_rate", *map(repr, read_pass_rates(path).tolist()), ""])
+
+
+def _check_rates(path: Path, rates_read: str) -> None:
+    """Raise if the folder's run began from other pass rates than the file holds now."""
+    kept = path / RATES_FILE
+    if rates_read and kept.exists() and kept.read_text(encoding="utf-8") != rates_read:
+        raise RunExistsError(
+            f"{path} holds a run that began from other pass rates than the file has now; choose "
+            "another name or pass --overwrite"
+        )
 
 
 def plan(config: SimulationConfig) -> list[Batch]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -281,7 +282,11 @@ def _run_cells(
         finished = run_on_ray(waiting)
     else:
         finished = _run_here(waiting)
-    bar = tqdm(finished, total=len(waiting), desc=name, unit=" runs", disable=not progress)
+    interval = 0.1 if sys.stderr.isatty() else 60.0
+    bar = tqdm(
+        finished, total=len(waiting), desc=name, unit=" runs", disable=not progress,
+        mininterval=interval, maxinterval=max(interval, 10.0),
+    )  # fmt: skip
     for _ in bar:
         pass
 

@@ -121,6 +121,29 @@ def test_a_run_that_fails_lets_go_of_its_folder(tmp_path, monkeypatch):
     assert not (tmp_path / "run" / ".lock").exists()
 
 
+def test_a_run_keeps_the_rates_it_began_from_and_does_not_go_on_from_others(tmp_path, monkeypatch):
+    rates = tmp_path / "rates.csv"
+    rates.write_text("pass_rate\n0.1\n0.3\n")
+    config = dataclasses.replace(SMALL, prompts=2, seeds=1, start=f"file:{rates}")
+    with monkeypatch.context() as patched:
+        kill_after(patched, 2)
+        with pytest.raises(Killed):
+            simulate(config, tmp_path / "run", progress=False)
+    rates.write_text("pass_rate\n0.1\n0.5\n")
+    with pytest.raises(RunExistsError, match="began from other pass rates"):
+        simulate(config, tmp_path / "run", progress=False)
+    rates.write_text("0.1\n0.30\n")  # the same rates, otherwise written
+    metrics = simulate(config, tmp_path / "run", progress=False)
+    kept = tmp_path / "run" / "pass_rates.csv"
+    again = simulate(
+        dataclasses.replace(config, start=f"file:{kept}"), tmp_path / "again", progress=False
+    )
+    np.testing.assert_array_equal(metrics["value"], again["value"])
+    rates.write_text("0.9\n")
+    with pytest.raises(RunExistsError, match="began from other pass rates"):
+        simulate(config, tmp_path / "run", progress=False)
+
+
 def test_budgets_are_those_of_the_groups_dapo_keeps():
     """η ∫ω dρ is the same for all: DAPO's ω is GRPO's over the share of mixed groups."""
     config = SimulationConfig(

@@ -9,7 +9,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from sim._floats import epsilon, tiny
+from sim._floats import epsilon
 from sim.policies.base import Array, MaskedPolicy, logit_score
 
 
@@ -74,8 +74,10 @@ class LogLinear(MaskedPolicy):
         fisher = own[:, :, :, None] * jnp.eye(answers, dtype=own.dtype)[None, :, None]
         fisher = (fisher.reshape(features * answers, -1) - scaled @ scaled.T) / count
         # Shifting all logits of a prompt changes nothing: F is singular, and a ridge of half its
-        # digits picks the shortest of the equivalent steps.
-        ridge = math.sqrt(epsilon(fisher)) * jnp.trace(fisher) / len(fisher) + tiny(fisher)
+        # digits picks the shortest of the equivalent steps. Where the policy has become certain F
+        # vanishes and the gradient is rounding; the last term keeps that from becoming a step.
+        ridge = math.sqrt(epsilon(fisher)) * jnp.trace(fisher) / len(fisher)
+        ridge = ridge + epsilon(fisher) * (self.features**2).mean()
         damped = fisher + ridge * jnp.eye(len(fisher), dtype=fisher.dtype)
         step = jax.scipy.linalg.solve(damped, gradient.ravel(), assume_a="pos")
         return parameters + step.reshape(features, answers)

@@ -162,3 +162,16 @@ def test_budgets_are_those_of_the_groups_dapo_keeps():
     assert rates["dapo"] / rates["grpo"] == pytest.approx(budget(False) / budget(True), rel=1e-5)
     once = dataclasses.replace(config, dynamic_attempts=1)
     assert learning_rates(once)["dapo"] == learning_rates(once)["grpo"]
+
+
+def test_steps_far_too_large_end_in_numbers(tmp_path):
+    """Policies become certain, and their Fisher matrices vanish; clocks may stand at ∞."""
+    config = SimulationConfig(
+        schemes=("grpo", "nsr"), seeds=3, policy="log_linear", learner="natural", prompts=8,
+        answers=6, features=4, learning_rate=300.0, start=0.2, steps=12, measure_every=4,
+        pass_k=(1, 8),
+    )  # fmt: skip
+    metrics = simulate(config, tmp_path / "run", progress=False)
+    assert not metrics["value"].isna().any()
+    measured = metrics[~metrics["metric"].str.startswith("clock/")]
+    assert np.isfinite(measured["value"]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from sim.counter import draw
 from sim.learners import table_group
 from sim.policies.bandit import Bandit
 from sim.priors import make_prior
-from sim.tables import scheme_table
+from sim.tables import Table, scheme_table
 from theory.verdicts import Check, Finding, above, below, finding, near
 
 PSEUDO = ("psr", "nsr", "w_reinforce")
@@ -49,15 +50,20 @@ def sampled_weights(
     table = scheme_table(scheme, size, "float32")
     exact = jnp.where(jnp.arange(4) < 2, 1 - success, -success) * masses[:, 0] / masses[:, 0].sum()
 
-    @jax.jit
-    def estimate(seed: jax.Array) -> jax.Array:
-        uniforms = draw("hash", seed, 0, size, groups)
-        group = table_group(policy, masses, uniforms, table)
-        gradient = policy.score(logits, masses, group.weights, group.total).mean(axis=1)
-        # Least squares through the exact gradient of ρ, π(r − ρ): one number per seed.
-        return (gradient @ exact) / (exact @ exact)
+    seeds = range(seed, seed + 8)
+    gradients = [_sampled(policy, logits, table, jnp.uint32(s)).mean(axis=1) for s in seeds]
+    # Least squares through the exact gradient of ρ, π(r − ρ): one number per seed.
+    return [float((gradient @ exact) / (exact @ exact)) for gradient in gradients]
 
-    return [float(estimate(jnp.uint32(s))) for s in range(seed, seed + 8)]
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sampled(policy: Bandit, logits: jax.Array, table: Table, seed: jax.Array) -> jax.Array:
+    """Sampled policy gradient of every group, shape (answers, groups)."""
+    masses = policy.masses(logits)
+    size = table.positive.shape[0] - 1
+    uniforms = draw("hash", seed, 0, size, logits.shape[1])
+    group = table_group(policy, masses, uniforms, table)
+    return policy.score(logits, masses, group.weights, group.total)
 
 
 def o3(lab: Lab) -> Finding:
@@ -131,15 +137,12 @@ def _update_length(scheme: str, success: float, groups: int, seed: int) -> np.nd
         prompts=1, answers=8, correct_answers=2, start=success, prior_spread=1.0, seed=0
     )
     logits = jnp.broadcast_to(jnp.asarray(prior.log_probabilities, jnp.float32), (8, groups))
-    masses, table = policy.masses(logits), scheme_table(scheme, 8, "float32")
-
-    @jax.jit
-    def length(seed: jax.Array) -> jax.Array:
-        group = table_group(policy, masses, draw("hash", seed, 0, 8, groups), table)
-        gradient = policy.score(logits, masses, group.weights, group.total)
-        return jnp.sqrt((gradient**2).sum(axis=0)).mean()
-
-    return np.array([float(length(jnp.uint32(s))) for s in range(seed, seed + 8)])
+    table = scheme_table(scheme, 8, "float32")
+    found = []
+    for number in range(seed, seed + 8):
+        gradient = _sampled(policy, logits, table, jnp.uint32(number))
+        found.append(float(jnp.sqrt((gradient**2).sum(axis=0)).mean()))
+    return np.array(found)
 
 
 def _own_movement(probability: float) -> float:

@@ -59,9 +59,8 @@ ARMS = (
         steps=400, stop_at=TARGET, initial_success=0.02),
     Arm("rule-post-sft", "tiny-post-sft", "rule", ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),
         learning_rates=(1e-4, 2.5e-4, 5e-4), steps=100, measure_every=4),
-    Arm("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), ("grpo", "sqrt_r"),
-        steps=200),
-    Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), ("grpo", "sqrt_r"), steps=200),
+    Arm("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), steps=200),
+    Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), steps=200),
     # A start at which both kinds of groups LENS treats in its own way, mixed and all-wrong, abound.
     Arm("rule-one-in-ten", "tiny-post-sft", "rule", ("L4",), ("grpo", "lens", *LENS_PARTS),
         steps=100, measure_every=4, initial_success=0.1),

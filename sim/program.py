@@ -283,7 +283,11 @@ def _measure_program(
     def one(
         policy: Policy, held_out: Policy | None, table: Table | None, parameters: Array
     ) -> dict[str, Array]:
-        metrics = measure(policy, parameters, rules.group_size, pass_k, table)
+        scheme = None if rules.schedules else rules.scheme
+        metrics = measure(
+            policy, parameters, rules.group_size, pass_k, table, scheme=scheme,
+            attempts=rules.attempts,
+        )  # fmt: skip
         if held_out is not None:
             unseen = measure(held_out, parameters, rules.group_size, pass_k, None)
             metrics.update({f"held_out/{name}": value for name, value in unseen.items()})

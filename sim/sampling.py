@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from sim.cores import fence
@@ -184,11 +185,12 @@ def count_below(cumulative: Array, thresholds: Thresholds) -> Array:
 
 def _exclusive_sums(values: Array) -> Array:
     """0, x₀, x₀ + x₁, … along the first axis: one elementwise loop, where stacking is copying."""
-    shape = (values.shape[0] + 1, *values.shape[1:])
-    row = lax.broadcasted_iota(jnp.int32, shape, 0)
-    sums = jnp.zeros(shape, values.dtype)
-    for number, value in enumerate(values):
-        sums = sums + jnp.where(row > number, value[None], jnp.zeros((), values.dtype))
+    count = values.shape[0]
+    # Times 0 and plus 0 are exact.
+    before = jnp.asarray(np.tri(count + 1, count, -1), values.dtype)
+    sums = before[:, :1] * values[0][None]
+    for number in range(1, count):
+        sums = sums + before[:, number, None] * values[number][None]
     return sums
 
 

@@ -152,7 +152,9 @@ def _draw_ratios(
         axes.plot(np.clip(row["mean"], low, high), place, style.marker or "o", color=style.color)
     axes.set_ylim(0.5 - len(schemes), 0.5)
     axes.set_yticks(list(places.values()), [title(name) for name in places], fontsize=6.5)
-    ticks = [tick for tick in (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100) if low <= tick <= high]
+    narrow = high / low < 5
+    wanted = (0.5, 0.7, 1, 1.5, 2) if narrow else (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100)
+    ticks = [tick for tick in wanted if low <= tick <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
 
@@ -193,14 +195,14 @@ def _pass_at_k_picture(claim: str, table: pd.DataFrame) -> Picture:
             probability_axis(axes)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        legend_below(figure, schemes, columns=len(schemes), theme=theme)
+        legend_below(figure, schemes, columns=len(schemes) + 1, theme=theme, base="base")
         return figure
 
     return Picture(
         f"claim_{claim.lower()}_pass_at_k",
         f"Claim {claim}: pass@k before and after",
         "Pass@k at the end of training, exact, on training and held-out prompts of every run of "
-        "the claim; the black line is the policy before training. Mean over "
+        "the claim; the base is the policy before training. Mean over "
         f"{_seeds(parts)}, bands are 95% bootstrap intervals.",
         "Panels of pass@k over k, one curve per scheme and one for the start.",
         parts,

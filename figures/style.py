@@ -234,7 +234,9 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def legend_below(figure: Figure, schemes: list[str], *, columns: int, theme: Theme) -> None:
+def legend_below(
+    figure: Figure, schemes: list[str], *, columns: int, theme: Theme, base: str = ""
+) -> None:
     """One legend under all panels, with the dashes of the schemes.
 
     Args:
@@ -242,11 +244,13 @@ def legend_below(figure: Figure, schemes: list[str], *, columns: int, theme: The
         schemes: Schemes in the legend.
         columns: Most columns; fewer where the names would not fit.
         theme: Light or dark.
+        base: What the model before training is called, where it is drawn.
     """
-    styles = looks(schemes, theme)
-    handles = [Line2D([], [], **styles[scheme].line(), label=title(scheme)) for scheme in schemes]
+    lines = {base: base_model(theme)} if base else {}
+    lines |= {title(scheme): look for scheme, look in looks(schemes, theme).items()}
+    handles = [Line2D([], [], **look.line(), label=name) for name, look in lines.items()]
     # A letter is about 0.055 inches wide, a handle with its gaps 0.45.
-    widest = 0.45 + 0.055 * max(len(title(scheme)) for scheme in schemes)
+    widest = 0.45 + 0.055 * max(map(len, lines))
     fitting = max(1, int(figure.get_figwidth() / widest))
     rows = -(-len(handles) // min(columns, fitting))
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows))

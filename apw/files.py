@@ -1,4 +1,7 @@
-"""Files that are whole or not there: written under another name first, then renamed."""
+"""Files that are whole or not there: written under another name first, then renamed.
+
+And JSON read back, of which nothing is believed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        ValueError: It is not valid JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from apw.environment import available_cores as available_cores
 from apw.environment import describe_environment as describe_environment
-from apw.files import Replacing
+from apw.files import Replacing, read_json
 from apw.files import write_json as write_json
 from apw.files import write_table as write_table
 from apw.files import write_text as write_text
@@ -189,10 +189,7 @@ def read_config(path: Path | str) -> dict[str, Any]:
     file = Path(path) / "config.json"
     if not file.exists():
         raise FileNotFoundError(f"{path} holds no run: config.json is missing")
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
+    config = read_json(file)
     if not isinstance(config, dict):
         raise ValueError(f"{file} must hold a JSON object; it holds a {type(config).__name__}")
     return config

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from scipy import stats
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -89,7 +90,9 @@ def run() -> list[dict[str, object]]:
         rows = []
         for name, size, scheme in cases:
             ours, peer = measure(SIZES[size], scheme)
-            low, high = _interval(ours / peer)
+            low, high = stats.bootstrap(
+                (ours / peer,), np.median, n_resamples=2000, method="percentile", rng=0
+            ).confidence_interval
             rows.append({
                 "name": f"trainer_{name}_{size}",
                 "ours": float(np.median(ours)),
@@ -104,13 +107,6 @@ def run() -> list[dict[str, object]]:
     finally:
         logging.disable(logging.NOTSET)
         torch.set_num_threads(threads)
-
-
-def _interval(ratios: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
-    """Bootstrap interval of the median."""
-    drawn = np.random.default_rng(0).choice(ratios, size=(resamples, len(ratios)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _trainer(kind: Any, size: dict[str, int], folder: str, turns: Turns, **arguments: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import tyro
 
 from apw.command_line import Answer, listed, parse, read_toml, split_option, table
+from apw.files import read_json
 from sim.config import SimulationConfig, from_dict, to_dict
 from theory.schemes import resolve
 
@@ -85,10 +85,7 @@ def main(arguments: Sequence[str]) -> Answer:
 def _read(path: Path) -> Mapping[str, Any]:
     if path.suffix.lower() != ".json" or not path.is_file():
         return read_toml(path)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    values = read_json(path)
     if not isinstance(values, dict) or "base" in values:
         raise ValueError(f"{path} does not hold the options of a simulation")
     return values

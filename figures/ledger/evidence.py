@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import llm_validation
 import sim
+from apw.files import read_json
 from figures.ledger.spec import ARMS, Arm, claims
 from theory import claims as theory_claims
 from theory.verdicts import Check, Finding, below, finding, near, rejudged
@@ -57,10 +57,7 @@ def read_record(path: Path) -> Record:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    values = read_json(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a finding: it must hold one JSON object")
     try:
@@ -201,10 +198,7 @@ def _tables_environment(path: Path, values: Mapping[str, Any]) -> dict[str, Any]
     place = path.parents[1] / arm / "environment.json"
     if not file or not arm.replace("-", "").isalnum() or not place.is_file():
         return {}
-    try:
-        found = json.loads(place.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is not valid JSON: {error}") from error
+    found = read_json(place)
     return found if isinstance(found, dict) else {}
 
 

@@ -21,41 +21,33 @@ def last_tagged(response: str) -> str | None:
     return response[start + len(_OPEN) : end].strip() if start >= 0 else None
 
 
-class TaggedAnswer:
-    """Hands what stands in the last tag to another scorer; without a tag there is no answer."""
+class _Around:
+    """A scorer that hands something of every response to another one."""
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
+
+    @property
+    def restarts(self) -> int:
+        """Worker processes that the other scorer had to replace."""
+        return getattr(self.scorer, "restarts", 0)
+
+    def close(self) -> None:
+        """Close the other scorer."""
+        self.scorer.close()
+
+
+class TaggedAnswer(_Around):
+    """Hands what stands in the last tag to another scorer; without a tag there is no answer."""
 
     def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
         """Outcomes in order; ``unparsable`` without a tag."""
         return self.scorer.score(golds, [last_tagged(response) or "" for response in responses])
 
-    @property
-    def restarts(self) -> int:
-        """Worker processes that the other scorer had to replace."""
-        return getattr(self.scorer, "restarts", 0)
 
-    def close(self) -> None:
-        """Close the other scorer."""
-        self.scorer.close()
-
-
-class WholeAnswer:
+class WholeAnswer(_Around):
     """Hands whole responses to another scorer, without the blanks around them."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
 
     def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
         """Outcomes in order; ``unparsable`` for blanks alone."""
         return self.scorer.score(golds, [response.strip() for response in responses])
-
-    @property
-    def restarts(self) -> int:
-        """Worker processes that the other scorer had to replace."""
-        return getattr(self.scorer, "restarts", 0)
-
-    def close(self) -> None:
-        """Close the other scorer."""
-        self.scorer.close()

@@ -11,7 +11,7 @@ from jax import lax
 
 from sim._floats import tiny
 from sim.policies.base import Array, MaskedPolicy
-from sim.policies.tree_shape import TreeShape as TreeShape
+from sim.policies.tree_shape import TreeShape
 
 
 @jax.tree_util.register_dataclass

@@ -11,7 +11,8 @@ import pytest
 from sim.config import SimulationConfig
 from sim.counter import draw
 from sim.learners import confidence_group
-from sim.policies.tree import Tree, TreeShape
+from sim.policies.tree import Tree
+from sim.policies.tree_shape import TreeShape
 from sim.problems import build
 from sim.run import rules_of, simulate
 from sim.tables import scheme_table

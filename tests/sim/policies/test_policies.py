@@ -11,7 +11,8 @@ import scipy.linalg
 from sim.learners import Group, clipped_weights
 from sim.policies.bandit import Bandit
 from sim.policies.log_linear import LogLinear
-from sim.policies.tree import Tree, TreeShape, choice_logits
+from sim.policies.tree import Tree, choice_logits
+from sim.policies.tree_shape import TreeShape
 
 GENERATOR = np.random.default_rng(0)
 PROMPTS = 3

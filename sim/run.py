@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from apw.runs import Run, RunExistsError, is_finished, read_config, read_metrics, write_text
 from sim.config import SimulationConfig, to_dict, tree_shape
+from sim.pass_rate_file import read_pass_rates
 from sim.problems import build
 from sim.program import Cells, Runner, initial_state
 from sim.rates import dynamic_attempts, learning_rates
-from sim.starts import read_pass_rates
 from sim.tables import scheme_table, stack
 from sim.update import Rules, clock_metrics
 from theory.schemes import resolve

@@ -1,13 +1,10 @@
 """Initial success probabilities: distributions, files of measured rates, and what is refused."""
 
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-from sim.starts import LEAST, check_start, initial_success, read_pass_rates
+from sim.starts import LEAST, check_start, initial_success
 
 
 def drawn(start, prompts=2000, seed=0):
@@ -34,62 +31,20 @@ def test_a_point_is_every_prompt():
     assert drawn(0.25, 3).tolist() == drawn("0.25", 3).tolist() == [0.25] * 3
 
 
-FILES = {
-    "numbers.txt": "0.3\n\n0\n1\n",
-    "numbers.csv": "0.3\n0\n1\n",
-    "table.csv": 'prompt,pass_rate\n"two\nlines",0.3\nb,0\nc,1\n',
-    "spreadsheet.csv": "\ufeffpass_rate,prompt\r\n0.3,a\r\n0,b\r\n1,c\r\n",
-    "rows.jsonl": '{"pass_rate": 0.3}\n{"pass_rate": 0, "level": 5}\n{"pass_rate": 1}\n',
-    "list.json": "[0.3, 0, 1]",
-    "objects.json": '[{"pass_rate": 0.3},\n {"pass_rate": 0},\n {"pass_rate": 1}]',
-}
+@pytest.mark.parametrize("prompts", [3, 1000])
+def test_measured_rates_are_kept_or_drawn_from_and_never_0_or_1(tmp_path, prompts):
+    path = tmp_path / "rates.csv"
+    path.write_text("pass_rate\n0.3\n0\n1\n")
+    values = drawn(f"file:{path}", prompts)
+    assert np.all(np.diff(values) >= 0)
+    assert set(values.tolist()) == {LEAST, 0.3, 1 - LEAST}
+    assert prompts > 3 or values.tolist() == [LEAST, 0.3, 1 - LEAST]
 
 
-@pytest.mark.parametrize("name", [*FILES, "table.parquet"])
-def test_measured_rates_are_read_in_the_usual_formats(tmp_path, name):
-    path = tmp_path / name
-    if name in FILES:
-        path.write_text(FILES[name], encoding="utf-8")
-    else:
-        pd.DataFrame({"prompt": ["a", "b", "c"], "pass_rate": [0.3, 0, 1]}).to_parquet(path)
-    assert read_pass_rates(path).tolist() == [0.3, 0, 1]
-    assert drawn(f"file:{path}", 3).tolist() == [LEAST, 0.3, 1 - LEAST]
-    many = drawn(f"file:{path}", 1000)
-    assert {x.item() for x in np.unique(many)} == {LEAST, 0.3, 1 - LEAST}
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("a.csv", "pass_rate\n0.1\nnan\n", "line 3: a pass_rate in .0, 1. is wanted; got nan"),
-        ("a.csv", "pass_rate\n0.1\n1.2\n", "line 3: .* got 1.2"),
-        ("a.csv", "prompt,pass_rate\nx\n", "line 2: .* got x"),
-        ("a.csv", "a,b\n1,2\n", "line 1: .* got a"),
-        ("a.csv", "", "holds no pass rates"),
-        ("a.csv", "pass_rate\n", "holds no pass rates"),
-        ("a.csv", b"\xff\xfe\x00\x01", "is not text"),
-        ("a.csv", "0." + "1" * 200_000, "is not text"),
-        ("a.jsonl", '{"pass_rate": 0.1}\n{"pass_rate": "x"}', "line 2: .* got x"),
-        ("a.jsonl", '{"rate": 0.1}', "line 1: .* got {'rate': 0.1}"),
-        ("a.jsonl", '{"pass_rate": true}', "line 1: .* got True"),
-        ("a.jsonl", "{broken", "line 1: .* got {broken"),
-        ("a.json", '{"pass_rate": [0.1]}', "must hold a JSON list"),
-        ("a.json", "[0.1, null]", "item 2: .* got None"),
-        ("a.json", json.dumps([[0.1] * 3000]), "item 1: .*…"),
-        ("a.parquet", "0.1", "not a readable Parquet table"),
-    ],
-)
-def test_a_broken_file_is_refused_in_a_short_sentence(tmp_path, name, text, message):
-    path = tmp_path / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError, match=message) as error:
+def test_a_broken_file_is_refused_before_anything_is_drawn(tmp_path):
+    path = tmp_path / "rates.csv"
+    path.write_text("pass_rate\n1.2\n")
+    with pytest.raises(ValueError, match=r"line 2: a pass rate must lie in \[0, 1\]; got '1.2'"):
         check_start(f"file:{path}")
-    assert len(str(error.value)) < len(str(path)) + 120
-
-
-def test_other_columns_and_folders_are_named(tmp_path):
-    pd.DataFrame({"rate": [0.1]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match="lacks the column pass_rate; it has: rate"):
-        read_pass_rates(tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match="is not a file"):
-        read_pass_rates(tmp_path)
+    with pytest.raises(FileNotFoundError, match="is not a file"):
+        check_start(f"file:{tmp_path}")

@@ -35,35 +35,3 @@ def test_columns_of_counts_stand_for_their_prompts(tmp_path: Path, kind: str) ->
         table.to_parquet(file)
     prompts = prompts_from(start=0.5, rates=file, column="rate", count="n")
     assert (prompts.success.tolist(), prompts.unsolved) == ([0.25, 0.25], 4)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "sentence"),
-    [
-        ("a.txt", "0.5\n", "a column of counts needs a .csv, .jsonl or .parquet file"),
-        ("a.csv", "pass_rate,n\n0.5,-1\n", r"a.csv, line 2: a number of prompts must be whole"),
-        ("a.csv", "pass_rate,n\n0.5\n", r"line 2: a number of prompts .* got None"),
-        ("a.csv", "pass_rate,m\n0.5,1\n", "lacks the column 'n'"),
-        ("a.csv", "pass_rate,n\n0.5,0\n", "counts no prompts"),
-        ("a.csv", "pass_rate,n\n0.5,9000000\n0.1,9000000\n", "more than 10,000,000 prompts"),
-    ],
-)
-def test_broken_counts_are_named(tmp_path: Path, name: str, text: str, sentence: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=sentence):
-        prompts_from(start=0.5, rates=tmp_path / name, count="n")
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("bom.csv", "\ufeffprompt,pass_rate\na,0.25\nb,0.5\n"),
-        ("quoted.csv", 'prompt,pass_rate\r\n"a\nb",0.25\r\nc\u2028d,0.5\r\n'),
-        ("separators.jsonl", '{"p": "a\u2028b", "pass_rate": 0.25}\r\n\r\n{"pass_rate": 0.5}'),
-        ("bom.txt", "\ufeff0.25\n0.5\n"),
-    ],
-)
-def test_lines_end_where_the_format_says(tmp_path: Path, name: str, text: str) -> None:
-    file = tmp_path / name
-    file.write_bytes(text.encode())
-    assert prompts_from(start=0.5, rates=file).success.tolist() == [0.25, 0.5]

@@ -230,7 +230,7 @@ def test_tables_are_read_by_column(
         ("a.txt", "nan\n", "line 1"),
         ("a.txt", "", "holds no pass rates"),
         ("a.jsonl", '{"pass_rate": 0.1}\n{"pass', "a.jsonl, line 2: not valid JSON"),
-        ("a.jsonl", "[0.1]\n", "line 1: no field 'pass_rate'"),
+        ("a.jsonl", '{"rate": 0.1}\n', "line 1: no field 'pass_rate'"),
         ("a.parquet", "PAR", "not a readable Parquet table"),
     ],
 )

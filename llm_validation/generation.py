@@ -24,7 +24,7 @@ from transformers import (
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.sampling import SeededChoice, uniform_rows
 from llm_validation.tasks.task import Prompt
-from llm_validation.vllm_cpu import ENVIRONMENT
+from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,8 +228,8 @@ class VllmSampler:
             model=config.model,
             dtype=config.dtype,
             seed=config.seed,
-            enforce_eager=on_cpu,
             trust_remote_code=False,
+            **(SAMPLER if on_cpu else {}),
         )
 
     def sample(self, prompts: Sequence[Prompt], first: int) -> list[list[Response]]:

@@ -21,6 +21,13 @@ ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over within the process
 }
+SAMPLER = {
+    "enforce_eager": True,
+    # A prompt cut between two steps of the scheduler makes vLLM rewind the generator of a seeded
+    # response, and generators on a CPU cannot be rewound.
+    "enable_chunked_prefill": False,
+}
+"""Options of vLLM's engine where it samples seeded responses on a CPU."""
 TOLERANCE = 1e-4
 """Largest difference of log-probabilities, trainer against vLLM, in float32."""
 

@@ -59,7 +59,7 @@ class TrainConfig:
             prompts_per_step × updates_per_generation prompts.
         micro_batch: Responses per forward and backward pass on one device; 0, or more than a
             device has, for a whole step.
-        max_prompt_tokens: Longest prompt that vLLM and verl make room for, in tokens.
+        max_prompt_tokens: Longest prompt that is trained on, in tokens; longer ones are left out.
         max_response_tokens: Longest response, in tokens.
         temperature: Sampling temperature, above 0.
         top_p: Nucleus of sampling, in (0, 1].

@@ -88,9 +88,7 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[in
     if isinstance(prompt, str):
         return list(tokenizer(prompt)["input_ids"])
     if not tokenizer.chat_template:
-        raise ValueError(
-            "the model has no chat template: evaluate it with the task option style='plain'"
-        )
+        raise ValueError("the model has no chat template: it needs the task option style='plain'")
     text = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
     # The template writes the special tokens itself.
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])

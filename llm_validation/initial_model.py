@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
+from llm_validation import generation
 from llm_validation.config import TrainConfig
 from llm_validation.tasks.task import Task
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
@@ -52,15 +52,22 @@ def prepare(config: TrainConfig, task: Task, seed: int, folder: Path) -> str:
     return str(target)
 
 
+def load_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model a configuration names, before there is a model.
+
+    Raises:
+        OSError: No such folder, or a hub id that cannot be fetched.
+    """
+    return character_tokenizer() if is_tiny(config) else generation.load_tokenizer(config.model)
+
+
 def load(source: str, config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer, padding on the left.
 
     Raises:
         OSError: No such folder, or a hub id that cannot be fetched.
     """
-    tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", trust_remote_code=False)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = generation.load_tokenizer(source)
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
     model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, trust_remote_code=False)
     return model, tokenizer

@@ -146,6 +146,8 @@ def prompt_order(examples: int, needed: int, seed: int) -> np.ndarray:
 
 
 def _load_task(config: TrainConfig) -> Task:
+    from llm_validation import initial_model
+    from llm_validation.prompt_length import without_long_prompts
     from llm_validation.tasks import load_task
 
     task = load_task(
@@ -156,12 +158,16 @@ def _load_task(config: TrainConfig) -> Task:
         seed=config.task_seed,
         **config.task_options,
     )
-    if not task.train:
+    try:
+        if not task.train:
+            raise ValueError(
+                f"task {config.task} has no training prompts; set train_path to a file or hub id"
+            )
+        tokenizer = initial_model.load_tokenizer(config)
+        return without_long_prompts(task, tokenizer, config.max_prompt_tokens)
+    except BaseException:
         task.close()
-        raise ValueError(
-            f"task {config.task} has no training prompts; set train_path to a file or hub id"
-        )
-    return task
+        raise
 
 
 def _train_one(

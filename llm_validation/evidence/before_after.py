@@ -8,6 +8,7 @@ The runs are one of ``apw train`` and two of ``apw evaluate``.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,8 +73,43 @@ def compare(before: pd.DataFrame, after: pd.DataFrame, *, resamples: int = 10_00
     return pd.DataFrame(rows)
 
 
+def literal(samples: pd.DataFrame) -> dict[str, int]:
+    r"""How many responses were right, and in how many of these the reference answer stands as text.
+
+    A checker that works out what an expression is worth takes the problem said again for its
+    answer: a right response without the reference answer's own text may be no more than that.
+    Spaces, dollar signs and sizes of brackets do not count, nor does text within a longer number.
+    The reference may stand there by chance, so the count is an upper bound on answers given.
+
+    Args:
+        samples: One response per row, with gold, response and outcome.
+
+    Returns:
+        ``responses``, ``correct`` and ``correct_literal``.
+
+    >>> rows = [("4", "2^2 is 4.", "correct"), ("4", "2^{2}", "correct"), ("4", "54", "wrong")]
+    >>> literal(pd.DataFrame(rows, columns=["gold", "response", "outcome"]))
+    {'responses': 3, 'correct': 2, 'correct_literal': 1}
+    """
+    right = samples[samples["outcome"] == "correct"]
+    stands = [
+        re.search(rf"(?<![\w.]){re.escape(_plain(gold))}(?![\w^]|\.\d)", _plain(response))
+        is not None
+        for gold, response in zip(right["gold"], right["response"], strict=True)
+    ]
+    return {"responses": len(samples), "correct": len(right), "correct_literal": sum(stands)}
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"\\left|\\right|(?<=\d),(?=\d{3})|\$", "", text.replace("dfrac", "frac"))
+    return re.sub(r"\s*([-+*/=^(){},])\s*", r"\1", " ".join(text.split()))
+
+
 def publish(train: Path, before: Path, after: Path, to: Path) -> pd.DataFrame:
-    """Write ``curves.csv``, ``pass_at_k.csv`` and ``environment.json``; the table of pass@k.
+    """Write ``curves.csv``, ``pass_at_k.csv``, ``answers.csv`` and ``environment.json``.
+
+    Returns:
+        The table of pass@k.
 
     Raises:
         FileNotFoundError: A folder without a finished run.
@@ -81,11 +117,17 @@ def publish(train: Path, before: Path, after: Path, to: Path) -> pd.DataFrame:
     metrics = read_metrics(train)
     kept = metrics[metrics["metric"].isin(CURVES)]
     curves = kept.pivot(index=["scheme", "seed", "step"], columns="metric", values="value")
-    table = compare(*(read_samples(folder / "samples.parquet") for folder in (before, after)))
+    samples = {
+        name: read_samples(folder / "samples.parquet")
+        for name, folder in (("before", before), ("after", after))
+    }
+    table = compare(samples["before"], samples["after"])
     to.mkdir(parents=True, exist_ok=True)
     columns = [name for name in CURVES if name in curves]
     curves[columns].reset_index().to_csv(to / "curves.csv", index=False, float_format="%.6g")
     table.to_csv(to / "pass_at_k.csv", index=False, float_format="%.6g")
+    answers = pd.DataFrame([{"when": name, **literal(found)} for name, found in samples.items()])
+    answers.to_csv(to / "answers.csv", index=False)
     configurations = {"train": train, "before": before, "after": after}
     configurations = {name: read_config(folder) for name, folder in configurations.items()}
     write_json(to / "environment.json", {**describe_environment(), **configurations})

@@ -7,18 +7,26 @@ import pandas as pd
 import pytest
 
 from apw.runs import Run
-from llm_validation.evidence.before_after import compare, main
+from llm_validation.evidence.before_after import compare, literal, main
 from theory.pass_at_k import pass_at_k
 
 
 def samples(right, n=8):
     """n responses to each problem, so many of them right."""
     rows = [
-        (problem, "correct" if i < count else "wrong", 3, False)
+        (
+            problem,
+            "correct" if i < count else "wrong",
+            3,
+            False,
+            "12",
+            "3 + 9" if i else "It is 12.",
+        )
         for problem, count in right.items()
         for i in range(n)
     ]
-    return pd.DataFrame(rows, columns=["problem", "outcome", "tokens", "truncated"])
+    columns = ["problem", "outcome", "tokens", "truncated", "gold", "response"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 BEFORE, AFTER = {"a": 1, "b": 0, "c": 4, "only here": 8}, {"a": 5, "b": 0, "c": 8, "only there": 0}
@@ -44,6 +52,24 @@ def test_problems_that_differ_altogether_are_refused():
         compare(samples({"a": 1}), samples({"b": 1}))
 
 
+@pytest.mark.parametrize(
+    ("gold", "response", "given"),
+    [
+        ("21y+14", r"So $7(3y+2) = 21y + 14$.", True),
+        ("21y+14", "It is $7(3y+2)$.", False),
+        (r"\frac{4}{5}", r"\dfrac{4}{5}", True),
+        (r"\frac{4}{5}", r"\frac{16}{20}", False),
+        (r"(-1, 2)", r"\left(-1,2\right)", True),
+        ("26000", "26,000 of them", True),
+        ("3", "x = 3.", True),
+        ("3", "13, 3.5, 31 or 3^5", False),
+    ],
+)
+def test_an_answer_is_told_from_an_expression_of_the_same_worth(gold, response, given):
+    table = samples({"a": 1}, n=2).assign(gold=gold, response=response)
+    assert literal(table) == {"responses": 2, "correct": 1, "correct_literal": int(given)}
+
+
 def test_tables_are_published(tmp_path, capsys):
     run = Run.open(tmp_path / "train", {"scheme": "sqrt_r"}, arm="llm")
     for step in (1, 2):
@@ -60,6 +86,10 @@ def test_tables_are_published(tmp_path, capsys):
         "scheme": ["sqrt_r"] * 2, "seed": [0, 0], "step": [1, 2], "reward": [0.1, 0.2],
     }  # fmt: skip
     assert len(pd.read_csv(tmp_path / "out" / "pass_at_k.csv")) == 8
+    assert pd.read_csv(tmp_path / "out" / "answers.csv").to_dict("list") == {
+        "when": ["before", "after"], "responses": [32, 32], "correct": [13, 13],
+        "correct_literal": [3, 2],
+    }  # fmt: skip
     environment = json.loads((tmp_path / "out" / "environment.json").read_text())
     assert environment["after"] == {"model": "after"}
     assert main([*words[2:], "--train", str(tmp_path / "nothing"), "--to", str(tmp_path)]) == 1

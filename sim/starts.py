@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from sim.pass_rate_file import read_pass_rates
-
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+from sim.pass_rate_file import Floats, read_pass_rates
 
 LEAST = 1e-12
 """Smallest ρ₀ a prompt may have: at ρ = 0 no learner here ever sees a correct response."""

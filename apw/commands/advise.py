@@ -55,8 +55,8 @@ class Options:
     """Success probability of every prompt, in (0, 1); not used with --rates or --histogram."""
 
     rates: Path | None = None
-    """File of measured pass rates, one per prompt: .csv, .jsonl or .parquet with --column, or text
-    with a number per line."""
+    """File of measured pass rates, one per prompt: .csv, .json, .jsonl or .parquet with --column,
+    or text with a number per line."""
 
     column: str = "pass_rate"
     """Column of the pass rates."""

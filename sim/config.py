@@ -29,6 +29,7 @@ class SimulationConfig:
 
     Raises:
         ValueError: A value that is not allowed; the message is one sentence saying what is.
+        FileNotFoundError: A start from a file that is not there.
 
     >>> SimulationConfig(schemes=("grpo", "sqrt_r"), prompts=8).schemes
     ('grpo', 'sqrt_r')
@@ -188,6 +189,7 @@ def from_dict(values: Mapping[str, Any]) -> SimulationConfig:
 
     Raises:
         ValueError: An unknown field, a value of the wrong type, or one that is not allowed.
+        FileNotFoundError: A start from a file that is not there.
 
     >>> from_dict({"schemes": ["grpo"], "steps": 20}).steps
     20

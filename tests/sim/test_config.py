@@ -30,7 +30,6 @@ def test_round_trip_through_json():
         ({"start": 1.2}, r"start must be a number in \(0, 1\)"),
         ({"start": "beta:1"}, "start must be a number"),
         ({"start": "loguniform:0.5,0.1"}, "0 < low < high < 1"),
-        ({"start": "file:nowhere.csv"}, "nowhere.csv is not a file"),
         ({"target": 1.0}, r"target must lie in \(0, 1\)"),
         ({"learner": "sgd"}, "learner must be one of mirror, natural, softmax"),
         ({"learner": "softmax", "group_size": None}, "only mirror has a population limit"),
@@ -87,3 +86,8 @@ def test_what_may_be_none_can_be_said_in_toml():
 def test_configuration_is_read_without_jax_or_torch():
     code = "import sys, sim.config; sys.exit(any(m in sys.modules for m in ('jax', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_of_pass_rates_must_be_there():
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv is not a file; pass rates are read"):
+        from_dict({"start": "file:nowhere.csv"})

@@ -84,7 +84,16 @@ def test_first_tokens_follow_the_models_distribution(sampler, model, monkeypatch
     assert stats.chisquare(*pooled).pvalue > 1e-3
 
 
+def test_more_prompts_than_a_scheduler_step_holds(sampler):
+    budget = sampler.llm.llm_engine.vllm_config.scheduler_config.max_num_batched_tokens
+    # An odd length, so that the budget ends within a prompt; all different, so none is in a cache.
+    prompts = [f"{number:06d}+" + "1+" * 23 for number in range(2 * budget // 53 + 1)]
+    responses = sampler.sample(prompts, 0)
+    assert [len(group) for group in responses] == [4] * len(prompts)
+
+
 def test_pass_at_1_is_the_models_success_probability(tiny_folder, tmp_path):
+    # The last test: a second engine in the process is the end of the first.
     problems, samples = 50, 16
     evaluation = evaluate(
         config(tiny_folder, limit=problems, samples=samples, max_response_tokens=3),
@@ -97,11 +106,3 @@ def test_pass_at_1_is_the_models_success_probability(tiny_folder, tmp_path):
     deviation = np.sqrt((exact * (1 - exact)).sum() / samples) / problems
     assert exact.mean() > 10 * deviation  # it would be seen if nothing were right
     assert abs(evaluation.pass_at(1)[0] - exact.mean()) < 4 * deviation
-
-
-def test_more_prompts_than_a_scheduler_step_holds(sampler):
-    budget = sampler.llm.llm_engine.vllm_config.scheduler_config.max_num_batched_tokens
-    # An odd length, so that the budget ends within a prompt; all different, so none is in a cache.
-    prompts = [f"{number:06d}+" + "1+" * 23 for number in range(2 * budget // 53 + 1)]
-    responses = sampler.sample(prompts, 0)
-    assert [len(group) for group in responses] == [4] * len(prompts)

@@ -21,7 +21,7 @@ def without_long_prompts(task: Task, tokenizer: PreTrainedTokenizerBase, longest
         ValueError: None is left, or chat messages for a model without a chat template.
     """
     lengths = [len(prompt_tokens(tokenizer, example.prompt)) for example in task.train]
-    if not lengths or max(lengths) <= longest:
+    if max(lengths, default=0) <= longest:
         return task
     if min(lengths) > longest:
         raise ValueError(

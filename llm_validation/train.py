@@ -61,6 +61,9 @@ def train(
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
+    from llm_validation.initial_model import load_tokenizer
+    from llm_validation.prompt_length import without_long_prompts
+
     described = config.to_dict()
     path = Path(path)
     if not overwrite and is_finished(path) and read_config(path) == described:
@@ -70,7 +73,9 @@ def train(
     state = PartialState(cpu=config.cpu)
     run = None
     # The task comes first: a broken file leaves no folder behind and costs no older run.
-    with _quiet(), _load_task(config) as task:
+    with _quiet(), _load_task(config) as loaded:
+        tokenizer = load_tokenizer(config)
+        task = without_long_prompts(loaded, tokenizer, config.max_prompt_tokens)
         if state.is_main_process:
             run = Run.open(path, described, arm="llm", overwrite=overwrite)
             write_json(path / "task.json", task.to_dict())
@@ -146,8 +151,6 @@ def prompt_order(examples: int, needed: int, seed: int) -> np.ndarray:
 
 
 def _load_task(config: TrainConfig) -> Task:
-    from llm_validation import initial_model
-    from llm_validation.prompt_length import without_long_prompts
     from llm_validation.tasks import load_task
 
     task = load_task(
@@ -158,16 +161,12 @@ def _load_task(config: TrainConfig) -> Task:
         seed=config.task_seed,
         **config.task_options,
     )
-    try:
-        if not task.train:
-            raise ValueError(
-                f"task {config.task} has no training prompts; set train_path to a file or hub id"
-            )
-        tokenizer = initial_model.load_tokenizer(config)
-        return without_long_prompts(task, tokenizer, config.max_prompt_tokens)
-    except BaseException:
+    if not task.train:
         task.close()
-        raise
+        raise ValueError(
+            f"task {config.task} has no training prompts; set train_path to a file or hub id"
+        )
+    return task
 
 
 def _train_one(

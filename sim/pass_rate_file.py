@@ -145,23 +145,20 @@ def _csv(
     The first row is a header if it names a column, or if the file should have one and no cell of
     the row is a number.
     """
-    names: list[str] | None = None
-    first = True
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            words = headed and all(math.isnan(_number(cell)) for cell in cells)
-            if first and (words or not set(columns).isdisjoint(cells)):
-                _check_columns(path, columns, cells)
-                names = cells
-            elif names is not None:
-                row = dict.fromkeys(names)
-                yield f"line {reader.line_num}", row | dict(zip(names, cells, strict=False))
-            else:
-                yield f"line {reader.line_num}", cells[0]
-            first = False
+        rows = (cells for cells in reader if any(cell.strip() for cell in cells))
+        first = next(rows, [])
+        words = headed and all(math.isnan(_number(cell)) for cell in first)
+        if first and (words or not set(columns).isdisjoint(first)):
+            _check_columns(path, columns, first)
+            for cells in rows:
+                row = dict.fromkeys(first) | dict(zip(first, cells, strict=False))
+                yield f"line {reader.line_num}", row
+            return
+        if first:
+            yield f"line {reader.line_num}", first[0]
+        yield from ((f"line {reader.line_num}", cells[0]) for cells in rows)
     except csv.Error as error:
         raise ValueError(f"{path} is not text with a pass rate per line, nor CSV") from error
 

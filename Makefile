@@ -27,7 +27,7 @@ reproduce: $(STAMP)  ## every claim tried anew within the hour; stopped, the sam
 	$(BIN)/apw reproduce
 
 test: $(STAMP) lint types  ## tests, doctests, lint and types
-	$(BIN)/python -m pytest -n 2 --doctest-modules theory sim llm_validation figures apw tests
+	$(BIN)/python -m pytest -n 2 --doctest-modules theory runs sim rollouts llm_validation claims figures apw tests
 
 # vLLM warns by itself on import; what the tests judge are numbers.
 test-vllm: .venv-vllm/.installed  ## the LLM arm's tests with vLLM on a CPU, in an environment of its own

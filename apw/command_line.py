@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import tyro
 
+from runs.text import listed
+
 Options = TypeVar("Options")
 
 
@@ -102,17 +104,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = 
         for row in (cells[0], ["-" * width for width in widths], *cells[1:])
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def listed(words: Sequence[str], last: str = "and") -> str:
-    """Words as a list in a sentence.
-
-    >>> listed(["RLOO", "GRPO", "LENS"])
-    'RLOO, GRPO and LENS'
-    """
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def _width(text: str) -> int:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from apw.runs import write_json
+from runs.files import write_json
 
 FIELDS = ("name", "ours", "peer", "ratio", "unit", "environment")
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apw.environment import describe_environment
+from runs.environment import describe_environment
 
 STEPS, PROMPTS, GROUP_SIZE = 1000, 625, 16
 ROWS = STEPS * PROMPTS * GROUP_SIZE

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import binom
 
-from apw.environment import describe_environment
+from runs.environment import describe_environment
 from theory.finite_group import expected_weights, weight_coefficients
 from theory.schemes import SCHEMES
 

@@ -23,10 +23,10 @@ from scipy import stats
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from apw.environment import describe_environment
 from llm_validation.tasks import load_task
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
 from llm_validation.trainer import WeightedGRPOTrainer
+from runs.environment import describe_environment
 
 GRPO = "grpo:ddof=1,eps=1e-4"
 WARM = 5

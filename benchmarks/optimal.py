@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import integrate
 
-from apw.environment import describe_environment
+from runs.environment import describe_environment
 from theory.optimal import optimal_weight, weighted_schemes
 
 START, TARGET = 0.01, 0.9

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from apw.environment import available_cores, describe_environment
+from runs.environment import available_cores, describe_environment
 from sim.config import SimulationConfig
 from sim.cores import compiler_options
 from sim.counter import key, uniforms

@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from claims.verdicts import Finding
 from figures.picture import Picture
 from figures.style import WIDE, Theme, accent, in_order, new_figure, optimum, title
 from theory.intervals import interval_over_seeds
 from theory.optimal import optimal_weight
-from theory.verdicts import Finding
 
 SETTINGS = {
     "from scratch": ("A4", 0.01, "rule-from-scratch"),
@@ -87,7 +87,7 @@ def arms_table(
 
 
 def read_outcomes(folder: Path) -> dict[str, pd.DataFrame]:
-    """Outcomes of the language model's arms, as ``llm_validation.evidence`` publishes them.
+    """Outcomes of the language model's arms, as ``claims.language_model`` publishes them.
 
     Args:
         folder: Folder with ``<arm>/outcomes.csv``; arms that are not there are left out.

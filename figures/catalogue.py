@@ -9,17 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from apw.runs import is_run, read_config, read_metrics
+from claims.records import PUBLISHED, VERDICT_FILE, Record, read_records
 from figures.arms import arms_picture, read_outcomes
 from figures.claim_tables import claim_pictures
 from figures.excess_time import excess_time_picture
 from figures.finite_weights import finite_weights_picture
-from figures.ledger.evidence import PUBLISHED, VERDICT_FILE, Record, read_records
 from figures.lens import lens_picture
 from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
 from figures.picture import Picture
 from figures.weights import weights_picture
+from runs.folder import is_run, read_config, read_metrics
 
 THEORY: dict[str, Callable[[], Picture]] = {
     "weights": weights_picture,

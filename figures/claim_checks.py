@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures.ledger.words import spelled
+from claims.verdicts import Check, Finding
+from claims.words import spelled
 from figures.picture import Picture
 from figures.style import WIDE, Look, Theme, accent, new_figure
-from theory.verdicts import Check, Finding
 
 _ROW = 0.16
 """Height of a line of text in inches."""

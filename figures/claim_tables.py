@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from claims.records import VERDICT_FILE, Record
 from figures.claim_checks import claim_checks_picture
 from figures.curves import draw_curves
-from figures.ledger.evidence import VERDICT_FILE, Record
 from figures.picture import Picture
 from figures.style import (
     WIDE,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from apw.runs import read_config, read_metrics
 from figures.catalogue import THEORY, run_pictures
 from figures.findings import (
     simulation_findings,
@@ -17,6 +16,7 @@ from figures.findings import (
 )
 from figures.report import Section
 from figures.style import title
+from runs.folder import read_config, read_metrics
 
 STARTS = (0.001, 0.01, 0.1, 0.4)
 

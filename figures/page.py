@@ -6,7 +6,7 @@ import html
 from importlib import resources
 from pathlib import Path
 
-from apw.files import write_text
+from runs.files import write_text
 
 
 def write_page(path: Path, *, title: str, head: str, body: str) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from apw.files import Replacing, write_text
 from figures.style import Theme, house_style
+from runs.files import Replacing, write_text
 
 
 @dataclasses.dataclass(frozen=True)

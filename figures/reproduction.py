@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from claims.entries import Entry, ledger
+from claims.records import PUBLISHED
+from claims.spec import ARM_NAMES, ARMS, Arm
+from claims.web import ledger_html
 from figures.explorer import ABOUT, explorer_body
-from figures.ledger.entries import Entry, ledger
-from figures.ledger.evidence import PUBLISHED
-from figures.ledger.spec import ARM_NAMES, ARMS, Arm
-from figures.ledger.web import ledger_html
 from figures.report import Section, figure_anchor
 from figures.reproduction_pictures import (
     Drawn,
@@ -80,7 +80,7 @@ def agreement_table(here: Iterable[Entry], published: Iterable[Entry]) -> pd.Dat
     Returns:
         Columns claim, arm, published, here (with ``quick run``) and agree.
 
-    >>> from figures.ledger.entries import ledger
+    >>> from claims.entries import ledger
     >>> agreement_table(ledger({}, ids=["A6"]), ledger({}, ids=["A6"])).values.tolist()
     [['A6', 'theory', 'confirmed', 'confirmed', 'yes']]
     """

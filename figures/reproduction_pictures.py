@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from apw.runs import is_finished
+from claims.entries import Entry
+from claims.spec import ARM_NAMES, Arm
 from figures.arms import arms_picture, read_outcomes
 from figures.catalogue import THEORY, run_pictures
 from figures.claim_checks import claim_checks_picture
-from figures.ledger.entries import Entry
-from figures.ledger.spec import ARM_NAMES, Arm
 from figures.picture import Picture
+from runs.folder import is_finished
 
 _THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
     "optimal_weights": ("A1", "A2"),

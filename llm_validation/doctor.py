@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from apw.runs import available_cores
+from runs.environment import available_cores
 
 WEIGHTS = Path("weights/smollm2-135m-instruct")
 """Where ``make smollm2`` puts the real model that some recipes train."""

@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from apw.runs import Run, write_json, write_table
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.model_source import check_model
 from llm_validation.sample_metrics import SAMPLE_COLUMNS, read_samples, summarise
 from llm_validation.tasks import Example, Task, load_task
+from runs.files import write_json, write_table
+from runs.folder import Run
 
 if TYPE_CHECKING:
     from llm_validation.generation import Sampler

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from apw.runs import Run, is_finished, read_config, read_metrics, write_json
 from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
 from llm_validation.model_source import check_model
+from runs.files import write_json
+from runs.folder import Run, is_finished, read_config, read_metrics
 from theory.schemes import resolve
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from apw.runs import available_cores
 from llm_validation._verifier_process import Item, Process, end_all, wait
 from llm_validation.boxed import last_boxed
 from llm_validation.outcomes import Outcome
+from runs.environment import available_cores
 
 __all__ = ["Outcome", "Verifier", "VerifierError"]
 

@@ -46,7 +46,7 @@ def run_on_ray(
 
 
 def _run_cell(config: Mapping[str, Any], path: str) -> None:
-    from apw.runs import is_finished
+    from runs.folder import is_finished
     from sim.run import simulate
 
     if not is_finished(path):

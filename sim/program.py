@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from apw.runs import available_cores
+from runs.environment import available_cores
 from sim.cores import Compiled, Options, compiler_options, on_cores
 from sim.measure import measure
 from sim.optimizers import Moments, initial_moments

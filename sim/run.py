@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from apw.runs import Run, RunExistsError, is_finished, read_config, read_metrics, write_text
+from runs.files import write_text
+from runs.folder import Run, RunExistsError, is_finished, read_config, read_metrics
+from runs.pass_rates import read_pass_rates
 from sim.config import SimulationConfig, to_dict, tree_shape
-from sim.pass_rate_file import read_pass_rates
 from sim.problems import build
 from sim.program import Cells, Runner, initial_state
 from sim.rates import dynamic_attempts, learning_rates

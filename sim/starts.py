@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from sim.pass_rate_file import Floats, read_pass_rates
+from runs.pass_rates import Floats, read_pass_rates
 
 LEAST = 1e-12
 """Smallest ρ₀ a prompt may have: at ρ = 0 no learner here ever sees a correct response."""

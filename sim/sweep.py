@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from apw.runs import Run, is_finished, read_config, read_metrics, write_json, write_table
+from runs.files import write_json, write_table
+from runs.folder import Run, is_finished, read_config, read_metrics
 from sim.config import SimulationConfig, from_dict, to_dict
 from sim.summary import CLOCK_METRICS, seed_times, time_to_target
 

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# apw/runs.py and what it is made of stand below the arms, and import none of them.
-RUN_FOLDER = {"apw.runs", "apw.files", "apw.environment"}
-# What each folder may import of the others; the run folder is open to both arms.
-ALLOWED = {
+# What each folder may import of the others: only what stands below it.
+GROUND = {"theory", "runs"}
+ARMS = ("sim", "rollouts", "llm_validation")
+BELOW: dict[str, set[str]] = {
     "theory": set(),
-    "sim": {"theory", "apw.runs"},
-    "llm_validation": {"theory", "apw.runs"},
-    "figures": {"theory", "sim", "llm_validation", *RUN_FOLDER},
-    "apw": {"theory", "sim", "llm_validation", "figures", "apw"},
+    "runs": set(),
+    **dict.fromkeys(ARMS, GROUND),
+    "claims": {*GROUND, *ARMS},
+    "figures": {*GROUND, *ARMS, "claims"},
+    "apw": {*GROUND, *ARMS, "claims", "figures"},
 }
-LONGEST = 500
-FILES = [path for folder in ALLOWED for path in sorted((ROOT / folder).rglob("*.py"))]
+FILES = [path for folder in BELOW for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def name_of(path: Path) -> str:
@@ -38,40 +38,16 @@ def imports_of(path: Path) -> set[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            module = node.module or ""
-            found.add(module)
-            # `from apw import runs` names the module apw.runs.
-            found.update(f"{module}.{alias.name}" for alias in node.names)
+            found.add(node.module or "")
     return found
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_imports_go_one_way(path):
+def test_imports_only_go_down(path):
     folder = path.relative_to(ROOT).parts[0]
-    allowed = RUN_FOLDER if name_of(path) in RUN_FOLDER else ALLOWED[folder] | {folder}
-    for imported in imports_of(path):
-        if imported.partition(".")[0] not in ALLOWED or imported in ALLOWED:
-            continue
-        assert any(imported == name or imported.startswith(f"{name}.") for name in allowed), (
-            f"{name_of(path)} must not import {imported}"
-        )
-    bare = {name for name in imports_of(path) if name in ALLOWED} - {folder}
-    assert bare <= allowed | ({"apw"} if "apw.runs" in allowed else set())
-
-
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_modules_are_small(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST, f"{name_of(path)} has {lines} lines"
-
-
-def test_the_median_module_is_at_most_two_hundred_lines():
-    lengths = sorted(
-        len(path.read_text(encoding="utf-8").splitlines())
-        for path in FILES
-        if path.name != "__init__.py"
-    )
-    assert lengths[len(lengths) // 2] <= 200
+    ours = {name.partition(".")[0] for name in imports_of(path)} & set(BELOW)
+    above = ours - BELOW[folder] - {folder}
+    assert not above, f"{name_of(path)} must not import {', '.join(sorted(above))}"
 
 
 def modules_of(folder: str) -> list[str]:
@@ -138,12 +114,11 @@ THEORY = [path for path in FILES if path.parts[-2] == "theory" and not path.name
 
 
 @pytest.mark.parametrize("path", THEORY, ids=name_of)
-def test_every_public_formula_names_its_source_and_shows_an_example(path):
+def test_every_public_formula_shows_an_example(path):
     for name, node in public_definitions(path):
         if "." in name or isinstance(node, ast.ClassDef):
             continue  # what a class is for is shown by the functions that make and take it
         text = ast.get_docstring(node) or ""
-        assert "Source:" in text, f"{name_of(path)}.{name} names no source"
         assert ">>>" in text, f"{name_of(path)}.{name} shows no example"
 
 

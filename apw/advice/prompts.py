@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.pass_rate_file import check_count, read_pass_rates, repeated
+from runs.pass_rates import check_count, read_pass_rates, repeated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def prompts_from(
 
     Args:
         start: ρ of every prompt, in (0, 1), if neither rates nor a histogram are given.
-        rates: File of pass rates, as :func:`sim.pass_rate_file.read_pass_rates` reads them.
+        rates: File of pass rates, as :func:`runs.pass_rates.read_pass_rates` reads them.
         histogram: RATE:PROMPTS, the number of prompts with a pass rate, such as ``0.25:40``.
         column: Column of the pass rates in the file.
         count: Column of the number of prompts with each; every row is one prompt without it.

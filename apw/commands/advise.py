@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
-from apw.advice.problem import ENOUGH, Costs, group_sizes, solve
 from apw.advice.prompts import prompts_from
-from apw.command_line import Answer, listed, parse, table
+from apw.command_line import Answer, parse, table
 from apw.commands.weights import schemes_with_table, success_grid
+from runs.text import listed
+from theory.advice import ENOUGH, Costs, group_sizes, solve
 from theory.dynamics import weight_function
 from theory.optimal import OptimalWeight
 from theory.schemes import resolve

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, listed, parse, say, table
+from apw.command_line import Answer, parse, say, table
+from runs.text import listed
 
 if TYPE_CHECKING:
-    from figures.ledger.entries import Entry
-    from figures.ledger.spec import Arm
+    from claims.entries import Entry
+    from claims.spec import Arm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +66,8 @@ def main(arguments: Sequence[str]) -> Answer:
         return _check()
     if options.write:
         return _write()
-    from figures.ledger.entries import counting_sentence, ledger
-    from figures.ledger.runs import FOLDER, run_missing
+    from claims.entries import counting_sentence, ledger
+    from claims.running import FOLDER, run_missing
 
     ids = [_known(id) for id in options.claims]
     folder = options.evidence
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str]) -> Answer:
 
 
 def _check() -> Answer:
-    from figures.ledger.audit import audit
+    from claims.audit import audit
 
     faults = audit()
     if faults:
@@ -99,8 +100,8 @@ def _check() -> Answer:
 
 
 def _write() -> Answer:
-    from figures.ledger.entries import counting_sentence, ledger
-    from figures.ledger.published import write
+    from claims.entries import counting_sentence, ledger
+    from claims.published import write
 
     entries = ledger()
     changed = [str(path) for path in write(entries)]
@@ -109,7 +110,7 @@ def _write() -> Answer:
 
 
 def _known(id: str) -> str:
-    from figures.ledger.spec import claims
+    from claims.spec import claims
 
     if id.upper() not in claims():
         raise ValueError(f"the ledger has no claim {id!r}; its claims are {', '.join(claims())}")
@@ -117,9 +118,9 @@ def _known(id: str) -> str:
 
 
 def _overview(entries: Sequence[Entry]) -> str:
-    from figures.ledger.entries import counting_sentence
-    from figures.ledger.spec import ARMS
-    from figures.ledger.words import main_number
+    from claims.entries import counting_sentence
+    from claims.spec import ARMS
+    from claims.words import main_number
 
     rows = [
         [e.claim.id, e.claim.title, *map(e.label, ARMS), main_number(e)]
@@ -130,7 +131,7 @@ def _overview(entries: Sequence[Entry]) -> str:
 
 
 def _details(entry: Entry) -> str:
-    from figures.ledger.spec import ARM_NAMES
+    from claims.spec import ARM_NAMES
 
     claim = entry.claim
     lines = [f"{claim.id}  {claim.title}", _wrapped(claim.sentence, "    ")]
@@ -144,8 +145,8 @@ def _details(entry: Entry) -> str:
 
 
 def _found(entry: Entry, arm: Arm) -> list[str]:
-    from figures.ledger.published import regime_words
-    from figures.ledger.words import environment, measured, predicted, reason, rerun, rule, tally
+    from claims.published import regime_words
+    from claims.words import environment, measured, predicted, reason, rerun, rule, tally
 
     record = entry.records[arm]
     if record is None:
@@ -171,7 +172,7 @@ def _found(entry: Entry, arm: Arm) -> list[str]:
 
 
 def _data(entry: Entry) -> dict[str, Any]:
-    from figures.ledger.words import rerun
+    from claims.words import rerun
 
     claim = entry.claim
     arms = {}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from apw.command_line import Answer, parse, say
-from apw.runs import Run, describe_environment, is_finished, read_config
+from runs.environment import describe_environment
+from runs.folder import Run, is_finished, read_config
 
 SCHEMES = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
 THEORY = {"schemes": list(SCHEMES), "target": 0.9, "group_size": 16}

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import tyro
 
-from apw.command_line import Answer, listed, parse, table
-from apw.runs import write_json, write_text
+from apw.command_line import Answer, parse, table
+from runs.files import write_json, write_text
+from runs.text import listed
 from theory.schemes import resolve
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from apw.rollouts.reader import Reading
-    from figures.diagnosis.tally import Rollouts
+    from rollouts.reader import Reading
+    from rollouts.tally import Rollouts
 
 TARGET = 0.9
 """The target that ``apw advise`` takes if it is not told another."""
@@ -100,10 +101,10 @@ def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw diagnose``."""
     options = parse(Options, arguments, command="diagnose")
     _check(options)
-    from apw.rollouts.reader import open_rollouts
-    from figures.diagnosis.sentences import available, sentences
-    from figures.diagnosis.tables import lens_on_all_wrong, mass_table, step_table
-    from figures.diagnosis.tally import Tally
+    from rollouts.reader import open_rollouts
+    from rollouts.sentences import available, sentences
+    from rollouts.tables import lens_on_all_wrong, mass_table, step_table
+    from rollouts.tally import Tally
 
     lens = [name for name in (options.scheme, *options.against) if resolve(name).needs_confidence]
     tally = Tally(resolve(lens[0]) if lens else None)
@@ -252,8 +253,8 @@ def _write(
     mass: pd.DataFrame,
     data: dict[str, Any],
 ) -> list[str]:
-    from figures.diagnosis.picture import MOST_STEPS, diagnosis_picture
-    from figures.diagnosis.tables import MOST_ROWS, lens_on_all_wrong, mass_table, step_table
+    from figures.diagnosis_picture import MOST_STEPS, diagnosis_picture
+    from rollouts.tables import MOST_ROWS, lens_on_all_wrong, mass_table, step_table
 
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; name a folder with --out")
@@ -375,7 +376,7 @@ def _broken_words(reading: Reading) -> str:
 
 
 def _step_words(steps: pd.DataFrame) -> str:
-    from figures.diagnosis.sentences import percent
+    from rollouts.sentences import percent
 
     shares = {
         "pass_rate": "pass rate", "all_wrong": "all wrong", "mixed": "mixed",
@@ -412,8 +413,8 @@ def histogram(counts: Iterable[float]) -> str:
 
 
 def _mass_words(mass: pd.DataFrame) -> str:
-    from figures.diagnosis.outcomes import DIFFICULTIES
-    from figures.diagnosis.sentences import percent
+    from rollouts.outcomes import DIFFICULTIES
+    from rollouts.sentences import percent
 
     first = mass[mass["scheme"] == mass["scheme"].iloc[0]].set_index("difficulty")
     total = first["groups"].sum()

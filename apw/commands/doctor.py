@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from apw.command_line import Answer, listed, parse
+from apw.command_line import Answer, parse
 from llm_validation.doctor import CHECKS, WEIGHTS, Check, diagnose
+from runs.text import listed
 
 _STATES = {True: "works", False: "BROKEN", None: "absent"}
 

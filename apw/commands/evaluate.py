@@ -11,8 +11,8 @@ from typing import Any
 import tyro
 
 from apw.command_line import Answer, parse, table
-from apw.runs import refuse_finished
 from llm_validation.evaluate_config import EvaluateConfig
+from runs.folder import refuse_finished
 
 
 @dataclasses.dataclass(frozen=True)

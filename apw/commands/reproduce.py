@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apw.command_line import Answer, parse, say
-from apw.runs import is_run, read_config
+from runs.folder import is_run, read_config
 
 if TYPE_CHECKING:
+    from claims.language_model.arms import Arm
     from figures.report import Section
     from llm_validation.config import TrainConfig
-    from llm_validation.evidence.arms import Arm
 
     Training = tuple[Arm, dict[str, TrainConfig]]
     """An arm of the language model, and the configurations of its run folders."""
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str]) -> Answer:
 
 def _claims(options: Options) -> list[str]:
     """Claims to simulate, in the order of the ledger."""
-    from figures.ledger.runs import runnable
+    from claims.running import runnable
 
     able = runnable("sim")
     unknown = [id for id in options.claims if id.upper() not in able]
@@ -120,7 +120,7 @@ def _trainings(options: Options, out: Path) -> tuple[list[Training], str]:
     """What the language model is to be trained on, or why it is not, in a sentence."""
     if options.no_llm:
         return [], "it was not asked for"
-    from llm_validation.evidence.arms import judging
+    from claims.language_model.arms import judging
 
     seeds = options.seeds or (1 if options.quick else 5)
     changes = QUICK_TRAINING if options.quick else {}
@@ -139,7 +139,7 @@ def _trainings(options: Options, out: Path) -> tuple[list[Training], str]:
 
 
 def _theory() -> list[Any]:
-    from figures.ledger.entries import ledger
+    from claims.entries import ledger
 
     entries = ledger()
     found = [entry.verdicts["theory"] for entry in entries]
@@ -149,8 +149,8 @@ def _theory() -> list[Any]:
 
 
 def _simulate(out: Path, claims: Sequence[str]) -> None:
-    from figures.ledger.evidence import read_records
-    from figures.ledger.runs import run_missing
+    from claims.records import read_records
+    from claims.running import run_missing
     from figures.reproduction import CLAIMS
 
     folder = out / CLAIMS
@@ -171,8 +171,8 @@ def _train(out: Path, trainings: Sequence[Training]) -> str:
         require_llm()
     except MissingExtraError as error:
         return f"{error}".rstrip(".")
-    from llm_validation.evidence.claims import write_findings
-    from llm_validation.evidence.run import publish
+    from claims.language_model.claims import write_findings
+    from claims.language_model.run import publish
     from llm_validation.train import train
 
     for _, configs in trainings:
@@ -186,7 +186,7 @@ def _train(out: Path, trainings: Sequence[Training]) -> str:
 
 
 def _arm(name: str) -> Arm:
-    from llm_validation.evidence.arms import ARMS
+    from claims.language_model.arms import ARMS
 
     arm = next(arm for arm in ARMS if arm.name == name)
     return dataclasses.replace(arm, schemes=SCHEMES[name])
@@ -194,9 +194,9 @@ def _arm(name: str) -> Arm:
 
 def _picked(arm: Arm) -> dict[str, float]:
     """Learning rates as the published evidence picked them, on seeds that are not used here."""
-    import llm_validation.evidence
+    import claims
 
-    place = Path(llm_validation.evidence.__file__).parent / arm.name / "environment.json"
+    place = Path(claims.__file__).parent / "evidence" / "llm" / arm.name / "environment.json"
     picked = json.loads(place.read_text(encoding="utf-8"))["picked"]
     return {scheme: float(picked[scheme]) for scheme in arm.schemes}
 
@@ -204,11 +204,11 @@ def _picked(arm: Arm) -> dict[str, float]:
 def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple[Path, str, str]:
     from tqdm import tqdm
 
-    from apw.runs import describe_environment
+    from claims.entries import counting_sentence
     from figures.explorer import explorer_head
-    from figures.ledger.entries import counting_sentence
     from figures.report import write_report
     from figures.reproduction import reproduced_ledger, sections
+    from runs.environment import describe_environment
 
     entries = reproduced_ledger(out, trained=not skipped)
     environment = describe_environment()

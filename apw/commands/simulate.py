@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, listed, parse, read_toml, split_option, table
-from apw.files import read_json
+from apw.command_line import Answer, parse, read_toml, split_option, table
+from runs.files import read_json
+from runs.text import listed
 from sim.config import SimulationConfig, from_dict, to_dict
 from theory.schemes import resolve
 
@@ -201,7 +202,7 @@ def _check_metric(metric: str, configs: Sequence[SimulationConfig]) -> None:
 
 
 def _presets(options: Options, executor: Executor) -> Answer:
-    from sim.claims.registry import CLAIMS, check_claim, claim_sentence
+    from claims.simulation.registry import CLAIMS, check_claim, claim_sentence
 
     names = [name.upper() for name in options.preset]
     if names == ["LIST"]:

@@ -13,10 +13,10 @@ import pandas as pd
 import tyro
 
 from apw.command_line import Answer, parse, split_option, table
-from apw.runs import refuse_finished
 from llm_validation.config import TrainConfig, list_recipes, load_recipe
 from llm_validation.dry_run import plan
 from llm_validation.launch import Machines, launch_files, write_files
+from runs.folder import refuse_finished
 from theory.schemes import resolve
 
 

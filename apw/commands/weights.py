@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apw.command_line import Answer, listed, parse, table
+from apw.command_line import Answer, parse, table
+from runs.text import listed
 from theory.optimal import OptimalWeight, optimal_weight
 from theory.schemes import SCHEMES, resolve
 

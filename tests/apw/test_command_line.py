@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from apw.command_line import Answer, listed, parse, read_toml, split_option, table
+from apw.command_line import Answer, parse, read_toml, split_option, table
+from runs.text import listed
 
 
 @dataclasses.dataclass(frozen=True)

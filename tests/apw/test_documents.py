@@ -26,8 +26,8 @@ from apw.commands.demo import Options as DemoOptions
 from apw.commands.reproduce import Options as ReproduceOptions
 from apw.commands.simulate import Options as SimulateOptions
 from apw.main import COMMANDS, main
-from apw.runs import Run
-from figures.ledger.spec import claims
+from claims.spec import claims
+from runs.folder import Run
 from sim.config import SimulationConfig, to_dict
 from sim.sweep import sweep_from_dict
 
@@ -87,8 +87,8 @@ SHELL_LINES = sorted(
 @pytest.fixture
 def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that documents name, and cores that do less than they are asked to."""
-    import figures.ledger.published
-    import figures.ledger.runs
+    import claims.published
+    import claims.running
     import llm_validation.evaluate
     import llm_validation.train
     import sim.run
@@ -113,9 +113,9 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                "problems": 9}  # fmt: skip
         return llm_validation.evaluate.Evaluation(path, pd.DataFrame([row]), pd.DataFrame(), 0)
 
-    # tests/figures/ledger runs and writes.
-    monkeypatch.setattr(figures.ledger.runs, "run_missing", lambda *_, **__: [])
-    monkeypatch.setattr(figures.ledger.published, "write", lambda entries: [])
+    # tests/claims runs and writes.
+    monkeypatch.setattr(claims.running, "run_missing", lambda *_, **__: [])
+    monkeypatch.setattr(claims.published, "write", lambda entries: [])
     monkeypatch.setattr(sim.run, "simulate", fewer_steps)
     monkeypatch.setattr(llm_validation.train, "train", no_training)
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)
@@ -131,9 +131,9 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rollouts.csv").write_text("\n".join(("step,prompt_id,reward", *rollouts)))
     (tmp_path / "graded.csv").write_text("prompt,reward\na,0.2\na,0.7\nb,1\nb,0\n")
     (tmp_path / "results" / "claims").mkdir(parents=True)
-    for claim in (tmp_path / "results/claims-sim/full/N3", tmp_path / "sim/evidence"):
+    for claim in (tmp_path / "results/claims-sim/full/N3", tmp_path / "claims/evidence/sim"):
         claim.mkdir(parents=True)
-        (claim / "N3.json").write_bytes((ROOT / "sim/evidence/N3.json").read_bytes())
+        (claim / "N3.json").write_bytes((ROOT / "claims/evidence/sim/N3.json").read_bytes())
     for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from claims.verdicts import Finding, below, finding, near
 from figures.arms import CEILING, LANGUAGE_MODEL, arms_picture, arms_table, read_outcomes
 from theory.optimal import optimal_weight
-from theory.verdicts import Finding, below, finding, near
 
 
 def simulated(ratio: float) -> Finding:

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from claims.verdicts import above, below, finding, near, primary_regime
 from figures.claim_checks import claim_checks_picture
 from figures.style import house_style
-from theory.verdicts import above, below, finding, near, primary_regime
 
 NEAR = near("time over predicted", 2.0, [2.1, 1.9, 2.2], 0.05)
 ABOVE = above("gain of a scheme whose name goes on and on, " * 3, 0.5, [0.7, 0.9])

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from claims.records import PUBLISHED, read_record
+from claims.simulation.registry import CLAIMS
+from claims.simulation.tables import CURVES, ENDS
 from figures.catalogue import claim_records, run_pictures
 from figures.claim_tables import claim_pictures, read_claim_table, table_pictures
-from figures.ledger.evidence import PUBLISHED, read_record
 from figures.style import house_style
-from sim.claims.registry import CLAIMS
-from sim.claims.tables import CURVES, ENDS
 
 EVIDENCE = PUBLISHED["sim"]
 UNTRAINED = {"N5", "O1"}

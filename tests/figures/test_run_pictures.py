@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apw.runs import Run, write_table
 from figures.catalogue import evaluations_picture, run_pictures
 from figures.convergence import convergence_picture
 from figures.curves import curves_table, intervals, readings
@@ -17,6 +16,8 @@ from figures.pass_at_k import pass_at_k_picture
 from figures.style import house_style
 from figures.time_to_target import predicted_ratios, time_to_target_picture, time_to_target_table
 from figures.training import training_picture
+from runs.files import write_table
+from runs.folder import Run
 from theory.optimal import optimal_weight
 
 Runs = Callable[..., pd.DataFrame]

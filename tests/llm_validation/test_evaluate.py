@@ -10,12 +10,12 @@ import time
 import pandas as pd
 import pytest
 
-from apw.runs import RunExistsError, read_metrics
 from llm_validation import generation
 from llm_validation.evaluate import evaluate
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.tasks import load_task
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
+from runs.folder import RunExistsError, read_metrics
 
 TASK = {"kind": "rule", "train_size": 10, "test_size": 12}
 

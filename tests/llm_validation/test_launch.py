@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from apw.main import main
-from apw.runs import read_metrics
 from llm_validation.config import TrainConfig, list_recipes, load_recipe
 from llm_validation.launch import LAUNCHERS, Machines, launch_files, write_files
 from llm_validation.launch.files import recipe_text
+from runs.folder import read_metrics
 
 PAPERS = [name for name in list_recipes() if name.startswith(("apw-", "lens-", "nsr-"))]
 HOSTILE = 'it\'s; rm -rf $HOME `id` "x"\n'

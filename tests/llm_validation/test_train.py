@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from apw.runs import METRIC_COLUMNS, RunExistsError, read_metrics
 from llm_validation.config import TrainConfig
 from llm_validation.extras import MissingExtraError
 from llm_validation.train import prompt_order, run_key, train
+from runs.folder import METRIC_COLUMNS, RunExistsError, read_metrics
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

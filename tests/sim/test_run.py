@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import integrate
 
-from apw.runs import METRIC_COLUMNS, Run, RunExistsError
+from runs.folder import METRIC_COLUMNS, Run, RunExistsError
 from sim.config import SimulationConfig
 from sim.rates import learning_rates
 from sim.run import plan, simulate

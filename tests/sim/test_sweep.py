@@ -12,7 +12,7 @@ import time
 import pandas as pd
 import pytest
 
-from apw.runs import read_metrics
+from runs.folder import read_metrics
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig, read_sweep, sweep, sweep_from_dict
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from apw.main import main
-from theory.verdicts import above, below, finding
+from claims.verdicts import above, below, finding
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -69,9 +69,9 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str], runs: Path) -> N
 def test_check_fails_with_status_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("figures.ledger.audit.audit", lambda: [])
+    monkeypatch.setattr("claims.audit.audit", lambda: [])
     assert run(capsys, "--check")[:2] == (0, "The published ledger follows from its evidence.\n")
-    monkeypatch.setattr("figures.ledger.audit.audit", lambda: ["README.md, line 3, says 'x'"])
+    monkeypatch.setattr("claims.audit.audit", lambda: ["README.md, line 3, says 'x'"])
     status, out, _ = run(capsys, "--check")
     assert status == 1
     assert out.startswith("- README.md, line 3, says 'x'\n")
@@ -82,7 +82,7 @@ def test_check_fails_with_status_1(
 def test_write_writes_both_places(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("figures.ledger.published.ROOT", tmp_path)
+    monkeypatch.setattr("claims.published.ROOT", tmp_path)
     (tmp_path / "README.md").write_text("<!-- ledger -->\n<!-- /ledger -->\n")
     status, out, _ = run(capsys, "--write")
     assert status == 0
@@ -95,7 +95,7 @@ def test_missing_runs_are_run_where_it_is_said(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "figures.ledger.runs.run_missing",
+        "claims.running.run_missing",
         lambda *words, **more: asked.append((*words, more["quick"])),
     )
     monkeypatch.chdir(tmp_path)

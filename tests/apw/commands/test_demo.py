@@ -15,7 +15,7 @@ import pytest
 
 from apw.commands import demo
 from apw.main import main
-from apw.runs import is_finished, read_metrics
+from runs.folder import is_finished, read_metrics
 
 pytestmark = pytest.mark.slow
 

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import sim.claims.registry
+import claims.simulation.registry
 from apw.commands import reproduce
 from apw.main import main
-from apw.runs import Run
-from figures.ledger.evidence import read_records
+from claims.records import read_records
 from figures.reproduction import made_elsewhere, reproduced_ledger, same_trainings
+from runs.folder import Run
 
 pytestmark = pytest.mark.slow
 
@@ -113,13 +113,13 @@ def test_finished_claims_are_kept_and_missing_ones_made(
     shutil.copytree(folder, out)
     (out / "claims/sim/quick/O1/verdict.json").unlink()
     made = []
-    check_claim = sim.claims.registry.check_claim
+    check_claim = claims.simulation.registry.check_claim
 
     def counted(id: str, *arguments: Any, **options: Any) -> Any:
         made.append(id)
         return check_claim(id, *arguments, **options)
 
-    monkeypatch.setattr(sim.claims.registry, "check_claim", counted)
+    monkeypatch.setattr(claims.simulation.registry, "check_claim", counted)
     words = ["reproduce", "--no-llm", "--claims", *CLAIMS, "--json", "--out", str(out)]
     assert main(words) == 0
     assert made == ["O1"]

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from apw.main import main
-from sim.claims.registry import CLAIMS
-from theory.verdicts import Finding, rejudged
+from claims.simulation.registry import CLAIMS
+from claims.verdicts import Finding, rejudged
 
 SWEEP = """
 learning_rates = [0.01, 2]

@@ -1,0 +1,151 @@
+"""What came of an arm's runs: arrival, collapse, curves, and schemes compared seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from claims.language_model.arms import ARMS, TARGET, Arm
+from runs.folder import is_finished, read_metrics
+
+COLLAPSE = 0.5
+"""A run has collapsed if it ends below this share of its best success, or of its start."""
+_OUTCOMES = ("scheme", "seed", "start", "final", "best", "reached", "collapsed")
+CURVES = (
+    "success", "pass@4", "pass@16", "pass@64", "pass@256", "responses", "entropy", "grad_norm",
+    "groups_all_wrong", "groups_mixed", "groups_all_right", "effective_weight",
+)  # fmt: skip
+"""Metrics whose course is kept."""
+_PER_BATCH = CURVES[6:]
+
+
+def outcomes(metrics: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
+    """What came of each training: one row per scheme and seed.
+
+    Args:
+        metrics: Metrics of a run with ``success`` and ``responses``.
+        target: Success probability to reach.
+
+    Returns:
+        Columns scheme, seed, start, final, best, reached (responses until the target was first
+        measured, ∞ if never), collapsed.
+
+    >>> rows = [("a", 0, t, m, v) for t, s in enumerate((0.1, 0.95, 0.2))
+    ...         for m, v in (("success", s), ("responses", 10 * t))]
+    >>> table = pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
+    >>> outcomes(table)[["best", "reached", "collapsed"]].values.tolist()
+    [[0.95, 10.0, True]]
+    """
+    wanted = metrics[metrics["metric"].isin(["success", "responses"])]
+    wide = wanted.pivot(index=["scheme", "seed", "step"], columns="metric", values="value")
+    wide = wide.dropna(subset=["success"])
+    rows = []
+    for (scheme, seed), part in wide.groupby(level=["scheme", "seed"], sort=False):
+        success = part["success"].to_numpy()
+        above = np.flatnonzero(success >= target)
+        reached = float(part["responses"].to_numpy()[above[0]]) if len(above) else np.inf
+        collapsed = bool(success[-1] < COLLAPSE * max(success.max(), success[0]))
+        values = (scheme, seed, success[0], success[-1], success.max(), reached, collapsed)
+        rows.append(dict(zip(_OUTCOMES, values, strict=True)))
+    return pd.DataFrame(rows, columns=list(_OUTCOMES))
+
+
+def curves(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Metrics at the steps of measurement; those of single batches are means since the last one.
+
+    Returns:
+        Columns scheme, seed, step, metric, value (float32).
+    """
+    kept = metrics[metrics["metric"].isin(CURVES)]
+    wide = kept.pivot(index=["scheme", "seed", "step"], columns="metric", values="value")
+    parts = []
+    for _, run in wide.groupby(level=["scheme", "seed"], sort=False):
+        measured = run["success"].notna()
+        block = measured[::-1].cumsum()[::-1]
+        batches = [name for name in _PER_BATCH if name in run]
+        averaged = run[batches].groupby(block).transform("mean")
+        parts.append(run.assign(**{name: averaged[name] for name in batches})[measured])
+    joined = pd.concat(parts).reset_index()
+    tidy = joined.melt(id_vars=["scheme", "seed", "step"], var_name="metric").dropna()
+    return tidy.astype({"value": "float32", "seed": "int16", "step": "int32"})
+
+
+def judged_runs(out: Path, arm: Arm) -> pd.DataFrame:
+    """Metrics of an arm's judging runs with a column ``learning_rate``; empty if not finished."""
+    folders = sorted((out / arm.name / "judge").glob("lr=*"))
+    if not folders or not all(is_finished(folder) for folder in folders):
+        return pd.DataFrame()
+    tables = [
+        read_metrics(folder).assign(learning_rate=float(folder.name.removeprefix("lr=")))
+        for folder in folders
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def summarise(out: Path, arms: Iterable[Arm] = ARMS, *, reference: str = "grpo") -> pd.DataFrame:
+    """Compare the schemes of every arm whose runs are all finished.
+
+    Ratios of responses to the target are paired by seed; a seed in which only one of the two
+    arrives counts as 0 or ∞, and one in which neither does says nothing. An arm without the
+    reference has no ratios.
+
+    Returns:
+        One row per arm and scheme: arm, claims, scheme, learning_rate, seeds, start, final (means),
+        arrived, collapsed (shares of seeds), responses (median), ratio (median of the paired ratios
+        to ``reference``), ratio_low, ratio_high (bootstrap 95 %), pairs.
+    """
+    rows: list[dict[str, object]] = []
+    for arm in arms:
+        metrics = judged_runs(out, arm)
+        if not metrics.empty:
+            rows += _compare(arm, metrics, reference)
+    return pd.DataFrame(rows)
+
+
+def _compare(arm: Arm, metrics: pd.DataFrame, reference: str) -> list[dict[str, object]]:
+    rates = metrics.groupby("scheme")["learning_rate"].first()
+    chosen = {
+        scheme: part.set_index("seed").sort_index()
+        for scheme, part in outcomes(metrics).groupby("scheme", sort=False)
+    }
+    rows = []
+    for scheme in (s for s in arm.schemes if s in chosen):
+        part = chosen[scheme]
+        ratios = np.array([])
+        if reference in chosen:
+            ratios = paired_ratios(part["reached"], chosen[reference]["reached"])
+        low, high = _interval(ratios)
+        rows.append({
+            "arm": arm.name, "claims": " ".join(arm.claims), "scheme": scheme,
+            "learning_rate": rates[scheme], "seeds": len(part), "start": part["start"].mean(),
+            "final": part["final"].mean(), "arrived": np.isfinite(part["reached"]).mean(),
+            "collapsed": part["collapsed"].mean(), "responses": _median(part["reached"]),
+            "ratio": _median(ratios), "ratio_low": low, "ratio_high": high, "pairs": len(ratios),
+        })  # fmt: skip
+    return rows
+
+
+def paired_ratios(reached: pd.Series, reference: pd.Series) -> np.ndarray:
+    """Ratios of times seed by seed, without the seeds in which neither arrived."""
+    ours, theirs = reached.to_numpy(), reference.loc[reached.index].to_numpy()
+    informative = np.isfinite(ours) | np.isfinite(theirs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(ours[informative] / theirs[informative])
+
+
+def _median(values: pd.Series | np.ndarray) -> float:
+    """Median that stays defined where some values are ∞: the lower of the middle two."""
+    ordered = np.sort(np.asarray(values, dtype=float))
+    return float(ordered[(len(ordered) - 1) // 2]) if len(ordered) else float("nan")
+
+
+def _interval(ratios: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
+    if not len(ratios):
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(0)
+    draws = rng.choice(ratios, size=(resamples, len(ratios)))
+    medians = np.sort(np.sort(draws, axis=1)[:, (len(ratios) - 1) // 2])
+    return float(medians[int(0.025 * resamples)]), float(medians[int(0.975 * resamples) - 1])

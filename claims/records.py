@@ -1,0 +1,213 @@
+"""Evidence of the ledger: findings in files, and every verdict derived anew from its samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from claims import theory as theory_claims
+from claims.spec import ARMS, Arm, claims
+from claims.verdicts import Check, Finding, below, finding, near, rejudged
+from runs.files import read_json
+
+PUBLISHED: Mapping[Arm, Path] = {
+    "sim": Path(__file__).parent / "evidence" / "sim",
+    "llm": Path(__file__).parent / "evidence" / "llm" / "findings",
+}
+"""Folders of the evidence that the published ledger follows from, one ``<ID>.json`` per claim."""
+
+VERDICT_FILE = "verdict.json"
+"""What a claim's run leaves in its folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A finding and where it was made.
+
+    Attributes:
+        arm: ``"theory"``, ``"sim"`` or ``"llm"``.
+        finding: The finding, derived anew from its samples.
+        stored: The finding as its file tells it.
+        environment: Versions, commit and hardware, as in ``environment.json``; may be empty.
+        path: The file; none for the theory, which is computed on the spot.
+    """
+
+    arm: Arm
+    finding: Finding
+    stored: Finding
+    environment: Mapping[str, Any]
+    path: Path | None = None
+
+
+def read_record(path: Path) -> Record:
+    """Read a finding and derive its verdict anew.
+
+    Args:
+        path: A file as ``claims.simulation`` and the language-model arm write it.
+
+    Raises:
+        ValueError: It is not JSON, not a finding, or of a claim or arm that the ledger lacks.
+        FileNotFoundError: There is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is not a finding: it must hold one JSON object")
+    try:
+        stored = Finding.from_dict(values)
+    except ValueError as error:
+        raise ValueError(f"{path} is {error}") from error
+    arm, environment = values.get("arm"), values.get("environment")
+    if stored.id not in claims():
+        raise ValueError(f"{path}: the ledger has no claim {stored.id!r}")
+    if arm not in ARMS:
+        raise ValueError(f"{path}: arm must be {', '.join(ARMS[:-1])} or {ARMS[-1]}; got {arm!r}")
+    if arm not in claims()[stored.id].tests:
+        raise ValueError(f"{path}: claim {stored.id} has no {arm} arm")
+    if not stored.checks:
+        raise ValueError(f"{path} is not a finding: it has no checks")
+    known = environment if isinstance(environment, dict) else _tables_environment(path, values)
+    return Record(arm, rejudged(stored), stored, known, path)
+
+
+def read_records(folder: Path) -> dict[tuple[Arm, str], Record]:
+    """Read all findings under a folder, by arm and claim.
+
+    Takes every ``<ID>.json``, as evidence is published, and every ``verdict.json``, as runs leave
+    it. Where a claim has a full and a quick finding, the full one counts.
+
+    Args:
+        folder: The folder; if it does not exist, there are none.
+
+    Raises:
+        ValueError: A broken file, or two findings of a claim between which nothing decides.
+    """
+    found: dict[tuple[Arm, str], Record] = {}
+    for path in _files(folder):
+        record = read_record(path)
+        key = (record.arm, record.finding.id)
+        other = found.get(key)
+        if other is not None and other.finding.quick == record.finding.quick:
+            raise ValueError(
+                f"{other.path} and {path} both hold the {record.arm} finding of {record.finding.id}"
+                "; keep one"
+            )
+        if other is None or other.finding.quick:
+            found[key] = record
+    return found
+
+
+@functools.cache
+def theory_record(id: str) -> Record:
+    """Compute what the mathematics says about a claim, as a finding with one check.
+
+    A prediction of 0 becomes a bound, the tolerance; any other is met within the tolerance.
+
+    Args:
+        id: A claim that the theory can decide.
+
+    Raises:
+        ValueError: Any other claim.
+
+    >>> record = theory_record("O2")
+    >>> record.finding.verdict, round(record.finding.checks[0].measurement, 3)
+    ('confirmed', 2.288)
+    """
+    outcome = theory_claims.check(id)
+    samples = [outcome.measured]
+    if outcome.prediction:
+        tolerance = outcome.tolerance / abs(outcome.prediction)
+        check = near(outcome.quantity, outcome.prediction, samples, tolerance, exact=True)
+    else:
+        check = below(outcome.quantity, outcome.tolerance, samples, exact=True)
+    found = finding(id, claims()[id].sentence, [check], [claims()[id].tests["theory"].how],
+                    quick=False)  # fmt: skip
+    return Record("theory", found, found, {})
+
+
+def contradictions(record: Record) -> list[str]:
+    """Sentences on everything in a record's file that does not follow from its samples.
+
+    Args:
+        record: A record that was read from a file.
+    """
+    stored, derived = record.stored, record.finding
+    said = [
+        f"{record.path}: the check {old.name!r} says {_outcome(old)}, "
+        f"but its samples say {_outcome(new)}"
+        for old, new in zip(stored.checks, derived.checks, strict=True)
+        if not _agree(old, new)
+    ]
+    if stored.verdict != derived.verdict:
+        said.append(
+            f"{record.path}: the verdict says {stored.verdict}, "
+            f"but its checks say {derived.verdict}"
+        )
+    verdicts = regime_verdicts(derived)
+    for words in stored.regimes:
+        regime, _, verdict = words.rpartition(": ")
+        if regime in verdicts and verdict != verdicts[regime]:
+            said.append(
+                f"{record.path}: the regime {regime!r} says {verdict}, "
+                f"but its checks say {verdicts[regime]}"
+            )
+    main = claims()[derived.id].tests[record.arm].main
+    if main is not None and not derived.quick and not main.agrees(derived.checks[0]):
+        check = derived.checks[0]
+        said.append(
+            f"{record.path}: the ledger predicts {main.relation} {main.number:g}, tolerance "
+            f"{main.tolerance:g}; the evidence was judged by {check.relation} "
+            f"{check.prediction:g}, tolerance {check.tolerance:g}"
+        )
+    return said
+
+
+def regime_verdicts(found: Finding) -> dict[str, str]:
+    """Verdict of every regime of a finding whose checks name theirs.
+
+    Args:
+        found: A finding; empty for those that do not.
+    """
+    regimes = list(dict.fromkeys(check.regime for check in found.checks if check.regime))
+    return {
+        regime: finding(
+            found.id, "", [c for c in found.checks if c.regime == regime], [], quick=found.quick
+        ).verdict
+        for regime in regimes
+    }
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*.json")):
+        if path.name == VERDICT_FILE or path.stem in claims():
+            yield path
+
+
+def _tables_environment(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Environment of the first table that a finding names, where findings lie beside tables."""
+    tables = values.get("evidence")
+    name = tables[0] if isinstance(tables, list) and tables else None
+    arm, _, file = name.partition("/") if isinstance(name, str) else ("", "", "")
+    place = path.parents[1] / arm / "environment.json"
+    if not file or not arm.replace("-", "").isalnum() or not place.is_file():
+        return {}
+    found = read_json(place)
+    return found if isinstance(found, dict) else {}
+
+
+def _agree(old: Check, new: Check) -> bool:
+    # Sums may be rounded differently on another machine.
+    pairs = ((old.measurement, new.measurement), (old.low, new.low), (old.high, new.high))
+    return old.verdict == new.verdict and all(
+        math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
+        for a, b in pairs
+    )
+
+
+def _outcome(check: Check) -> str:
+    return f"{check.measurement:.4g} [{check.low:.4g}, {check.high:.4g}], {check.verdict}"

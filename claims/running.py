@@ -1,0 +1,100 @@
+"""Run what the ledger still needs: simulations claim by claim, language models arm by arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from claims.records import read_records
+from claims.spec import Arm, claims
+
+FOLDER = Path("results/claims")
+"""Where runs go unless told otherwise."""
+
+
+def runnable(arm: Arm) -> list[str]:
+    """Claims that an arm can test, in the order of the ledger.
+
+    Args:
+        arm: ``"theory"``, ``"sim"`` or ``"llm"``.
+
+    >>> runnable("theory")[-1], "L1" in runnable("sim")
+    ('O4', False)
+    """
+    known: Mapping[str, object]
+    if arm == "sim":
+        from claims.simulation.registry import CLAIMS as KNOWN_SIM
+
+        known = KNOWN_SIM
+    elif arm == "llm":
+        from claims.language_model.claims import CLAIMS as KNOWN_LLM
+
+        known = KNOWN_LLM
+    else:
+        known = claims()
+    return [id for id, claim in claims().items() if arm in claim.tests and id in known]
+
+
+def run_missing(
+    arm: Arm,
+    ids: Sequence[str] = (),
+    folder: Path = FOLDER,
+    *,
+    quick: bool = False,
+    say: Callable[[str], None] = lambda words: None,
+) -> list[str]:
+    """Run every claim of an arm whose verdict is not in the folder yet.
+
+    A killed run goes on where it was. The theory leaves no files: it is computed whenever the
+    ledger is.
+
+    Args:
+        arm: ``"theory"``, ``"sim"`` or ``"llm"``.
+        ids: Claims; all that the arm can test by default. Named claims are judged anew from their
+            runs even if they have a verdict.
+        folder: Folder of the runs.
+        quick: The short versions, of the simulations only.
+        say: Told what begins.
+
+    Returns:
+        Claims that were run.
+
+    Raises:
+        ValueError: A claim that the arm cannot test, or a quick version that does not exist.
+    """
+    able = runnable(arm)
+    for id in ids:
+        if id not in able:
+            raise ValueError(f"{id} has no {arm} run; claims that do: {', '.join(able)}")
+    if quick and arm != "sim":
+        raise ValueError(f"--quick is for --run sim; the {arm} arm has one version only")
+    if arm == "theory":
+        return list(ids or able)
+    there = read_records(folder) if folder.is_dir() else {}
+    done = {
+        id for kind, id in there if kind == arm and (quick or not there[kind, id].finding.quick)
+    }
+    wanted = list(ids) or [id for id in able if id not in done]
+    if arm == "sim":
+        from claims.simulation.registry import check_claim
+
+        for number, id in enumerate(wanted, start=1):
+            say(f"[{number}/{len(wanted)}] {id}: {claims()[id].title}")
+            check_claim(id, folder / "sim", quick=quick)
+    elif wanted:
+        _train(wanted, folder / "llm", say)
+    return wanted
+
+
+def _train(wanted: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
+    from claims.language_model.arms import ARMS
+    from claims.language_model.claims import CLAIMS, write_findings
+    from claims.language_model.run import publish, run
+
+    names = {name for id in wanted for name in CLAIMS[id][1]}
+    arms = [arm for arm in ARMS if arm.name in names]
+    for number, arm in enumerate(arms, start=1):
+        say(f"[{number}/{len(arms)}] {arm.name}, for {', '.join(arm.claims)}")
+        run(folder, [arm])
+    publish(folder, arms, folder / "evidence")
+    write_findings(folder / "evidence")

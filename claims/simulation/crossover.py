@@ -1,0 +1,82 @@
+"""O4: asymmetric weights pay where drift dominates noise, and not where noise dominates.
+
+Prediction: ``theory.crossover.predicted_speedup`` along ρ₀, at the sharing, batch and group size
+of the run. Measurement: times to target in updates at each scheme's own best learning rate, from a
+grid wide enough that the optimum is inside it, or that the time no longer depends on the rate.
+
+Rule: where the predicted speed-up exceeds MARGIN in logarithm, the measured one must be positive;
+elsewhere it must stay below MARGIN. Every start of both regimes has to come out. Starts from which
+one update can reach the target are left out: there no scheme could lose.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from claims.simulation.common import Lab, log_ratio, times
+from claims.verdicts import Check, Finding, above, below, finding
+from sim.config import SimulationConfig
+from sim.sweep import SweepConfig
+from theory.crossover import predicted_speedup
+
+SCHEME, REFERENCE = "sqrt_r", "grpo"
+CEILING = float(np.log(20))
+
+REGIMES: dict[str, dict[str, Any]] = {
+    "rule": {"policy": "log_linear", "rule": 1.0, "features": 8, "batch": 64},
+    "memory": {},
+}
+"""A rule to be found, which all prompts teach alike, against answers that can only be memorised."""
+
+STARTS = {"rule": (0.01, 0.03, 0.1, 0.3), "memory": (0.003, 0.01, 0.03)}
+"""In memory, a group of 16 with a success may bring a prompt home at once: 1 − (1 − ρ₀)^16 is below
+the target, 0.6, for ρ₀ < 0.055 only."""
+
+MARGIN = 0.1
+"""A speed-up that is predicted to be less than this in logarithm must not be larger."""
+
+
+def o4(lab: Lab) -> Finding:
+    """Asymmetric weights pay where drift dominates noise and not where noise dominates."""
+    checks: list[Check] = []
+    words: list[str] = []
+    for name, fields in REGIMES.items():
+        for start in STARTS[name][:2] if lab.quick else STARTS[name]:
+            measured = _measured(lab, name, fields, start)
+            # The rule is shared by all; a memory belongs to one prompt, and its noise to it alone.
+            sharing, noise = (1.0, 1.0) if name == "rule" else (0.0, 8.0)
+            predicted = predicted_speedup(
+                SCHEME, REFERENCE, start=start, target=0.6, group_size=16,
+                prompts=64 if name == "rule" else 1, sharing=sharing, score_variance=noise,
+                clock="regular", dynamics="softmax_gradient",
+            )  # fmt: skip
+            gain = -np.asarray(measured)
+            label = (
+                f"ln speed-up of Sqrt-R over GRPO, {name}, start {start:g} "
+                f"(predicted {np.log(predicted):.2f})"
+            )
+            if np.log(predicted) > MARGIN:
+                checks.append(above(label, 0.0, list(gain)))
+            else:
+                checks.append(below(label, MARGIN, list(gain)))
+            words.append(f"{name}, start {start:g}, M = 16, each scheme at its own rate")
+    return finding("O4", o4.__doc__ or "", checks, words, quick=lab.quick)
+
+
+def _measured(lab: Lab, name: str, fields: dict[str, Any], start: float) -> list[float]:
+    base = SimulationConfig(
+        schemes=(REFERENCE, SCHEME), seeds=5 if lab.quick else 60, seed=lab.first_seed,
+        prompts=256, answers=8, correct_answers=1, start=start, target=0.6, group_size=16,
+        steps=400, measure_every=5 if lab.quick else 1, checkpoint_every=100,
+        pass_k=(1,), **fields,
+    )  # fmt: skip
+    least = 10.0 if name == "rule" else 1.0
+    factors = (1, 3, 10) if lab.quick else (1, 3, 10, 30, 100, 300)
+    rates = tuple(least * factor for factor in factors)
+    config = SweepConfig(base, {name: {}}, rates, 5)
+    metrics = lab.sweep(config, f"{name}-{start:g}")
+    reached = times(metrics, 0.6, "updates")
+    ratios = log_ratio(reached[SCHEME], reached[REFERENCE])
+    return list(np.clip(ratios, -CEILING, CEILING)) if ratios else [float("nan")]

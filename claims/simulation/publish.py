@@ -1,0 +1,65 @@
+"""Publish what claims left behind: ``python -m claims.simulation.publish results/claims-sim/full``.
+
+Every ``<ID>/verdict.json`` and ``<ID>/table.csv`` of the folder becomes ``<ID>.json`` and
+``<ID>.csv`` in ``claims/evidence/sim``, from which the ledger and the figures are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from claims.verdicts import Finding, rejudged
+from runs.files import write_text
+
+EVIDENCE = Path(__file__).parents[1] / "evidence" / "sim"
+
+
+def publish(folder: Path, to: Path = EVIDENCE) -> list[str]:
+    """Copy the evidence of every claim of a folder.
+
+    Args:
+        folder: What :func:`claims.simulation.registry.check_claim` filled, full versions only.
+        to: Where to.
+
+    Returns:
+        The claims published.
+
+    Raises:
+        ValueError: There is none, one is a quick version, or its verdict does not follow from its
+            samples.
+    """
+    files = sorted(folder.glob("*/verdict.json"))
+    if not files:
+        raise ValueError(f"{folder} holds no <ID>/verdict.json; name a folder such as .../full")
+    texts = {}
+    for file in files:
+        name, text = file.parent.name, file.read_text(encoding="utf-8")
+        found = Finding.from_dict(json.loads(text))
+        if found.quick:
+            raise ValueError(f"{file} is a quick version; evidence is of full ones")
+        if rejudged(found) != found:
+            raise ValueError(f"{file}: the verdict does not follow from the samples")
+        texts[f"{name}.json"] = text
+        texts[f"{name}.csv"] = (file.parent / "table.csv").read_text(encoding="utf-8")
+    for name, text in texts.items():
+        write_text(to / name, text)
+    return [file.parent.name for file in files]
+
+
+def main() -> None:
+    """Publish the folder that the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m claims.simulation.publish", description=__doc__
+    )
+    parser.add_argument("folder", type=Path, help="folder of claims, as results/claims-sim/full")
+    options = parser.parse_args()
+    try:
+        print("published:", ", ".join(publish(options.folder)))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Every claim of the simulator by its id, and how to run one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from claims.simulation.common import Lab
+from claims.simulation.confidence import l3, l4, l5
+from claims.simulation.crossover import o4
+from claims.simulation.from_scratch import a4, a5, a6
+from claims.simulation.gradients import n5, o1, o3
+from claims.simulation.optimality import a1, a2, a3, o2
+from claims.simulation.reinforcement import n2, n3, n4, n6, n7
+from claims.simulation.tables import claim_table
+from claims.verdicts import Finding
+from runs.environment import describe_environment
+from runs.files import write_json, write_text
+
+CLAIMS: dict[str, Callable[[Lab], Finding]] = {
+    "A1": a1, "A2": a2, "A3": a3, "A4": a4, "A5": a5, "A6": a6,
+    "L3": l3, "L4": l4, "L5": l5,
+    "N2": n2, "N3": n3, "N4": n4, "N5": n5, "N6": n6, "N7": n7,
+    "O1": o1, "O2": o2, "O3": o3, "O4": o4,
+}  # fmt: skip
+"""Claims of the ledger that have a simulation."""
+
+
+def claim_sentence(claim: str) -> str:
+    """What a claim says, in one sentence.
+
+    >>> claim_sentence("N3")
+    'PSR raises pass@1 and falls below base at large k.'
+    """
+    return (CLAIMS[claim].__doc__ or "").partition("\n")[0]
+
+
+def check_claim(
+    claim: str,
+    folder: Path | str,
+    *,
+    quick: bool = False,
+    executor: Literal["local", "ray"] = "local",
+    progress: bool = False,
+    anew: set[Path] | None = None,
+) -> Finding:
+    """Run a claim's simulations and write its evidence to ``folder/full/<id>``.
+
+    That is ``verdict.json`` and ``table.csv``, what its figures need; the quick version's goes to
+    ``folder/quick/<id>``.
+
+    A killed run goes on where it was, and a finished one is only judged again.
+
+    Args:
+        claim: Id in the ledger, such as ``"A4"``.
+        folder: Folder of all claims; some share their runs.
+        quick: The short version: seconds instead of minutes, wider intervals.
+        executor: ``"ray"`` runs the cells of sweeps on a Ray cluster.
+        progress: Show progress bars.
+        anew: An empty set to replace what the folder holds; given to several claims, runs that
+            they share are run once.
+
+    Returns:
+        Checks with predictions, measurements and intervals, and the verdict.
+
+    Raises:
+        ValueError: A claim without a simulation; the message lists those that have one.
+        OSError: A folder that cannot be written to.
+    """
+    if claim.upper() not in CLAIMS:
+        raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
+    version = Path(folder) / ("quick" if quick else "full")
+    lab = Lab(version, claim.upper(), quick, executor, progress, anew)
+    place = version / lab.claim
+    place.mkdir(parents=True, exist_ok=True)  # before minutes are spent on what cannot be kept
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f"{place} cannot be written to")
+    found = CLAIMS[lab.claim](lab)
+    table = claim_table(lab.claim, lab.used).to_csv(index=False, float_format="%.6g")
+    write_text(place / "table.csv", table)
+    write_json(
+        place / "verdict.json",
+        {**found.to_dict(), "arm": "sim", "environment": describe_environment()},
+    )
+    return found

@@ -1,0 +1,191 @@
+"""N2, N3, N4, N6 and N7: diversity under positive and negative reinforcement.
+
+On-policy, PSR, NSR and REINFORCE have the same expected gradient, so their differences come from
+sampling noise and from steps off the policy that sampled. The regimes therefore are: *off-policy*,
+several clipped epochs on small batches of prompts that share features; *tree*, independent prompts
+with answers of several tokens and large steps; *bandit*, the same with single tokens. Each scheme
+runs at its own best learning rate, the one that is soonest at the target; *off-policy, one rate* is
+the first regime with small steps, the same for all, as the paper trains (N7: one rate everywhere).
+
+Rule: the primary regime is off-policy, measured on held-out prompts, since the paper trains with
+clipped mini-batch steps on MATH's training problems and evaluates on others. A claim is confirmed
+if the primary regime confirms every check, refuted if it refutes one, else inconclusive; the
+training prompts of the same runs, the tree and the bandit say how far the claim reaches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from claims.simulation.common import Lab, final, first, series
+from claims.verdicts import Check, Finding, above, below, primary_regime
+from sim.config import SimulationConfig
+from sim.sweep import SweepConfig
+
+SCHEMES = ("psr", "nsr", "w_reinforce", "grpo", "ppo")
+KS = (1, 4, 16, 64, 256)
+SLACK = 0.01
+"""Differences of pass@k below this count as none."""
+
+PRIMARY = "off-policy, held-out prompts"
+"""Named before the full versions ran."""
+
+OFF_POLICY: Mapping[str, Any] = {
+    "policy": "log_linear", "features": 16, "rule": 0.7, "batch": 32, "learner": "ppo",
+    "epochs": 8, "held_out_prompts": 128, "target": 0.6,
+}  # fmt: skip
+ONE_RATE = "off-policy, one rate"
+
+REGIMES: Mapping[str, Mapping[str, Any]] = {
+    "off-policy": OFF_POLICY,
+    ONE_RATE: {**OFF_POLICY, "learning_rate": 1.0},
+    "tree": {
+        "policy": "tree", "symbols": 4, "length": 3, "correct_answers": 6, "target": 0.8,
+        "prompts": 64,
+    },
+    "bandit": {"target": 0.8},
+}  # fmt: skip
+
+
+RATES = {
+    "off-policy": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0),
+    "tree": (1.0, 3.0, 10.0, 30.0, 100.0),
+    "bandit": (1.0, 3.0, 10.0, 30.0, 100.0),
+}
+"""Grids of learning rates, wide enough that the fastest is inside or times no longer depend on it;
+an average over prompts that share little takes large ones."""
+
+
+def n2(lab: Lab) -> Finding:
+    """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        found = [above("pass@1 of NSR minus base", 0.0, _gain(metrics, "nsr", prefix, 1))]
+        for k in KS[1:]:
+            name = f"pass@{k} of NSR minus base, not below −{SLACK}"
+            found.append(above(name, -SLACK, _gain(metrics, "nsr", prefix, k)))
+        return found
+
+    return _judge("N2", n2.__doc__ or "", checks, _trained(lab), lab)
+
+
+def n3(lab: Lab) -> Finding:
+    """PSR raises pass@1 and falls below base at large k."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        return [
+            above("pass@1 of PSR minus base", 0.0, _gain(metrics, "psr", prefix, 1)),
+            below(f"pass@{KS[-1]} of PSR minus base", 0.0, _gain(metrics, "psr", prefix, KS[-1])),
+        ]
+
+    return _judge("N3", n3.__doc__ or "", checks, _trained(lab), lab)
+
+
+def n4(lab: Lab) -> Finding:
+    """Entropy at the end: NSR near base and above PPO and GRPO, PSR below them."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        entropy = {s: final(metrics, s, f"{prefix}entropy") for s in SCHEMES}
+        base = first(metrics, "nsr", f"{prefix}entropy")
+        found = [above("entropy of NSR over base, at least 0.8", 0.8, list(entropy["nsr"] / base))]
+        for other in ("ppo", "grpo"):
+            name = f"entropy of NSR minus {other}"
+            found.append(above(name, 0.0, list(entropy["nsr"] - entropy[other])))
+            name = f"entropy of {other} minus PSR"
+            found.append(above(name, 0.0, list(entropy[other] - entropy["psr"])))
+        return found
+
+    return _judge("N4", n4.__doc__ or "", checks, _trained(lab), lab)
+
+
+def n6(lab: Lab) -> Finding:
+    """W-REINFORCE has the pass@1 of PPO and GRPO with NSR's pass@k at large k."""
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        def gap(other: str, k: int) -> list[float]:
+            mine, theirs = (final(metrics, s, f"{prefix}pass@{k}") for s in ("w_reinforce", other))
+            return list(mine - theirs)
+
+        found = [
+            above(f"pass@1 of W-REINFORCE minus {other}, not below −{SLACK}", -SLACK, gap(other, 1))
+            for other in ("ppo", "grpo")
+        ]
+        name = f"pass@{KS[-1]} of W-REINFORCE minus NSR, not below −{SLACK}"
+        return [*found, above(name, -SLACK, gap("nsr", KS[-1]))]
+
+    return _judge("N6", n6.__doc__ or "", checks, _trained(lab), lab)
+
+
+def n7(lab: Lab) -> Finding:
+    """Many steps of pure NSR degrade; W-REINFORCE does not."""
+    long: dict[str, Any] = {"schemes": ("nsr", "w_reinforce"), "learning_rate": 3.0}
+
+    def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
+        fall = {}
+        for scheme in long["schemes"]:
+            curve = series(metrics, scheme, f"{prefix}success")
+            fall[scheme] = list(curve.max(axis=1) - curve.iloc[:, -1])
+        return [
+            above("fall of NSR's success from its peak to the end", SLACK, fall["nsr"]),
+            below("the same of W-REINFORCE", SLACK, fall["w_reinforce"]),
+        ]
+
+    def trained_long(regime: str) -> pd.DataFrame:
+        config = _config(regime, lab)
+        config = dataclasses.replace(config, **long, steps=5 * config.steps, measure_every=20)
+        return lab.run(config, f"long-{regime}")
+
+    return _judge("N7", n7.__doc__ or "", checks, trained_long, lab, without=ONE_RATE)
+
+
+def _judge(
+    id: str,
+    claim: str,
+    checks: Callable[[pd.DataFrame, str], list[Check]],
+    runs: Callable[[str], pd.DataFrame],
+    lab: Lab,
+    *,
+    without: str = "",
+) -> Finding:
+    outcomes: dict[str, list[Check]] = {}
+    regimes = ["off-policy"] if lab.quick else [regime for regime in REGIMES if regime != without]
+    for regime in regimes:
+        metrics = runs(regime)
+        outcomes[regime] = checks(metrics, "")
+        if "held_out_prompts" in REGIMES[regime]:
+            outcomes[f"{regime}, held-out prompts"] = checks(metrics, "held_out/")
+    outcomes = {PRIMARY: outcomes.pop(PRIMARY), **outcomes}
+    return primary_regime(id, claim, outcomes, quick=lab.quick)
+
+
+def _trained(lab: Lab) -> Callable[[str], pd.DataFrame]:
+    """Metrics by regime, shared by all claims that look at it."""
+
+    def trained(regime: str) -> pd.DataFrame:
+        rates = (100.0, 300.0) if lab.quick else RATES.get(regime, ())
+        seeds = 0 if regime == ONE_RATE else 5 if lab.quick else 3
+        config = SweepConfig(_config(regime, lab), {"base": {}}, rates, seeds)
+        return lab.sweep(
+            config, regime.replace(", ", "-").replace(" ", "-"), shared="reinforcement"
+        )
+
+    return trained
+
+
+def _config(regime: str, lab: Lab) -> SimulationConfig:
+    fields: dict[str, Any] = {
+        "schemes": SCHEMES, "seeds": 5 if lab.quick else 20, "prompts": 128, "answers": 32,
+        "correct_answers": 4, "prior_spread": 2.0, "start": "beta:0.6,1.4", "group_size": 8,
+        "steps": 100 if lab.quick else 400, "measure_every": 20 if lab.quick else 1,
+        "checkpoint_every": 50, "pass_k": KS, "seed": lab.first_seed, **REGIMES[regime],
+    }  # fmt: skip
+    return SimulationConfig(**fields)
+
+
+def _gain(metrics: pd.DataFrame, scheme: str, prefix: str, k: int) -> list[float]:
+    metric = f"{prefix}pass@{k}"
+    return list(final(metrics, scheme, metric) - first(metrics, scheme, metric))

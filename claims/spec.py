@@ -1,0 +1,142 @@
+"""The claims of the ledger as they were written down before the runs, read from ``claims.toml``."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Literal, get_args
+
+from claims.verdicts import Check, Relation
+
+Arm = Literal["theory", "sim", "llm"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
+
+ARM_NAMES: Mapping[Arm, str] = {"theory": "theory", "sim": "simulation", "llm": "language model"}
+"""Arms as readers know them."""
+
+_SLACK = 5e-3
+"""Predictions in the ledger are rounded to three digits or more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """Where a claim comes from.
+
+    Attributes:
+        key: ``"apw"``, ``"lens"`` or ``"nsr"``.
+        title: Title of the paper.
+        arxiv: arXiv number.
+    """
+
+    key: str
+    title: str
+    arxiv: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What the first check of a finding must be judged against.
+
+    Attributes:
+        relation: ``"near"``, ``"above"`` or ``"below"``.
+        number: The number predicted, or the bound.
+        tolerance: Relative tolerance of ``near``.
+    """
+
+    relation: Relation
+    number: float
+    tolerance: float = 0.0
+
+    def agrees(self, check: Check) -> bool:
+        """Tell whether a check is judged against this prediction, rounding aside.
+
+        >>> from claims.verdicts import above, near
+        >>> expected = Expected("near", 2.288, 0.05)
+        >>> expected.agrees(near("time", 2.28826, [3.0], 0.05)), expected.agrees(above("", 0, [1]))
+        (True, False)
+        """
+        return (
+            check.relation == self.relation
+            and math.isclose(check.prediction, self.number, rel_tol=_SLACK, abs_tol=1e-15)
+            and math.isclose(check.tolerance, self.tolerance, rel_tol=_SLACK, abs_tol=1e-15)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """How one arm puts a claim to the test.
+
+    Attributes:
+        prediction: What must come out, with number and tolerance, in words.
+        how: What is measured, in words.
+        main: The main prediction as a number, where it was fixed beforehand.
+        built: ``apw claims --run`` can run it.
+        command: Another command that runs it.
+    """
+
+    prediction: str
+    how: str
+    main: Expected | None = None
+    built: bool = True
+    command: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A sentence that can turn out false.
+
+    Attributes:
+        id: Such as ``"A4"``.
+        title: The claim in a few words.
+        sentence: The claim in one sentence of at most 200 characters.
+        papers: Where it comes from.
+        ours: It is (also) this project's.
+        tests: Arm → how it is put to the test; arms that do not apply are absent.
+    """
+
+    id: str
+    title: str
+    sentence: str
+    papers: tuple[Paper, ...]
+    ours: bool
+    tests: Mapping[Arm, Test]
+
+    @property
+    def source(self) -> str:
+        """Papers with their arXiv numbers, and ourselves, in words."""
+        names = [f"{paper.title} (arXiv {paper.arxiv})" for paper in self.papers]
+        return "; ".join([*names, "this project"] if self.ours else names)
+
+
+@functools.cache
+def claims() -> Mapping[str, Claim]:
+    """All claims by id, in the order of the ledger.
+
+    >>> len(claims()), claims()["A4"].papers[0].arxiv
+    (22, '2602.11128')
+    """
+    text = resources.files("claims").joinpath("claims.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    papers = {key: Paper(key, **fields) for key, fields in data["papers"].items()}
+    return {id: _claim(id, fields, papers) for id, fields in data["claims"].items()}
+
+
+def _claim(id: str, fields: Mapping[str, Any], papers: Mapping[str, Paper]) -> Claim:
+    tests = {
+        arm: Test(
+            fields[arm]["prediction"],
+            fields[arm]["how"],
+            Expected(**fields[arm]["main"]) if "main" in fields[arm] else None,
+            fields[arm].get("built", True),
+            fields[arm].get("command", ""),
+        )
+        for arm in ARMS
+        if arm in fields
+    }
+    sources = fields["sources"]
+    cited = tuple(papers[key] for key in sources if key != "ours")
+    return Claim(id, fields["title"], fields["sentence"], cited, "ours" in sources, tests)

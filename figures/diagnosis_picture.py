@@ -1,0 +1,110 @@
+"""Picture of a diagnosis: what groups came to over the steps, and where schemes put their mass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from figures.picture import Picture
+from figures.style import WIDE, Theme, in_order, look, new_figure, probability_axis, title
+from rollouts.outcomes import DIFFICULTIES
+
+MOST_STEPS = 120
+"""With more steps than these the picture shows bins of steps."""
+
+_SHARES = {"all_wrong": "all wrong", "mixed": "mixed", "all_right": "all right"}
+_COLORS = {
+    "light": {"all_wrong": "#D55E00", "mixed": "#BFBFBF", "all_right": "#0072B2"},
+    "dark": {"all_wrong": "#F0762B", "mixed": "#5A5F66", "all_right": "#3D94D9"},
+}
+
+
+_BEHIND = {"light": "#E4E4E4", "dark": "#33373D"}
+"""Colours of the bars that stand behind the others."""
+
+
+def diagnosis_picture(steps: pd.DataFrame, mass: pd.DataFrame, scheme: str) -> Picture:
+    """Shares of all-wrong, mixed and all-right groups over the steps beside gradient mass.
+
+    Args:
+        steps: Table of :func:`rollouts.tables.step_table`.
+        mass: Table of :func:`rollouts.tables.mass_table` for the whole run.
+        scheme: The scheme that was trained with.
+
+    Source: the measures of arXiv 2602.11128 and 2510.08696.
+    """
+    shares = steps.melt(["step", "last_step"], list(_SHARES), "what", "value")
+    masses = mass.assign(what=mass["scheme"] + ", " + mass["difficulty"], value=mass["share"])
+    table = pd.concat(
+        [shares.assign(panel="groups"), masses[["what", "value"]].assign(panel="mass")],
+        ignore_index=True,
+    )[["panel", "step", "last_step", "what", "value"]]
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(WIDE, 2.9)
+        left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+        _draw_shares(left, steps, theme)
+        _draw_mass(right, mass, theme)
+        return figure
+
+    lead = steps["all_wrong"].iloc[-1]
+    return Picture(
+        "diagnosis",
+        "What the groups came to, and what they teach",
+        f"Left: share of the groups with no, some and only correct responses; at the end "
+        f"{lead:.0%} are all wrong. Right: share of the gradient mass Σ|A| that each scheme gives "
+        f"to groups by their pass rate, in front of the share of the groups themselves (wide "
+        f"bars), over the whole run; the run used {title(scheme)}.",
+        "Stacked shares of three kinds of groups over training steps; grouped bars of gradient "
+        "mass by pass rate, one colour per scheme.",
+        table,
+        draw,
+    )
+
+
+def _draw_shares(axes: Axes, steps: pd.DataFrame, theme: Theme) -> None:
+    colors = _COLORS[theme]
+    x = np.append(steps["step"].to_numpy(float), float(steps["last_step"].iloc[-1]) + 1)
+    below = np.zeros(len(steps))
+    for name, words in _SHARES.items():
+        above = below + steps[name].to_numpy()
+        axes.fill_between(
+            x, np.append(below, below[-1]), np.append(above, above[-1]), step="post",
+            color=colors[name], linewidth=0, label=words,
+        )  # fmt: skip
+        below = above
+    axes.set_xlim(x[0], x[-1])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    probability_axis(axes)
+    axes.set_ylim(0, 1)
+    axes.grid(False)
+    axes.set_title("share of the groups")
+    axes.set_xlabel("training step")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handlelength=1.2)
+
+
+def _draw_mass(axes: Axes, mass: pd.DataFrame, theme: Theme) -> None:
+    names = in_order(mass["scheme"].unique())
+    width = 0.84 / len(names)
+    groups = mass[mass["scheme"] == names[0]].set_index("difficulty").loc[list(DIFFICULTIES)]
+    axes.bar(
+        range(len(DIFFICULTIES)), groups["groups"] / groups["groups"].sum(), 0.96,
+        color=_BEHIND[theme], label="all groups", linewidth=0,
+    )  # fmt: skip
+    for number, name in enumerate(names):
+        rows = mass[mass["scheme"] == name].set_index("difficulty").loc[list(DIFFICULTIES)]
+        where = np.arange(len(DIFFICULTIES)) + (number + 0.5) * width - 0.42
+        axes.bar(
+            where, rows["share"].fillna(0.0), width * 0.9, color=look(name, theme).color,
+            label=title(name), linewidth=0,
+        )  # fmt: skip
+    axes.set_xticks(range(len(DIFFICULTIES)), DIFFICULTIES)
+    axes.tick_params(axis="x", length=0)
+    axes.grid(False, axis="x")
+    axes.set_title("share of the gradient mass Σ|A|")
+    axes.set_xlabel("pass rate of the group")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, handlelength=1.2)

@@ -1,0 +1,252 @@
+"""Streams rollouts of any size as whole groups, in bounded memory.
+
+DuckDB reads, hashes and sorts; NumPy gets batches of numbers in which the responses of a group
+stand together, wherever in the files they stood. DuckDB, because it sorts outside memory under a
+limit it keeps, so that groups may be spread over files and steps come in any order; because it
+reads CSV and JSON lines past broken ones and says which they were, which pyarrow does not; and
+because it hashes texts and nested prompts itself, so that no text ever reaches Python. Polars
+aggregates some columns faster, but its streaming sort has no memory limit.
+
+A prompt or a text is known by a 64-bit hash: among ten million prompts two are taken for one with
+a probability of 3 in a million.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollouts import database
+from rollouts.columns import Columns, Table, choose_columns
+from rollouts.files import RolloutFile, find_files
+from rollouts.groups import Groups, first_of_runs, whole_groups
+from rollouts.progress import progress_bar
+from rollouts.query import Status, fields_query, sorted_query
+from runs.environment import available_cores
+
+BATCH = 1 << 18
+"""Rows that are handed from DuckDB to NumPy at a time."""
+
+MEMORY = "1GB"
+"""DuckDB's limit; what does not fit is sorted on disk."""
+
+
+@dataclasses.dataclass
+class Rewards:
+    """What rewards there are, and which count as correct.
+
+    Attributes:
+        threshold: Rewards of at least this are correct; None if only 1 is.
+        ones, zeros, minus_ones, others: How many rewards are 1, 0, −1 and anything else.
+        lowest, highest: Their range.
+    """
+
+    threshold: float | None = None
+    ones: int = 0
+    zeros: int = 0
+    minus_ones: int = 0
+    others: int = 0
+    lowest: float = np.inf
+    highest: float = -np.inf
+
+    def count(self, rewards: np.ndarray) -> np.ndarray:
+        """Count rewards and return which of them are correct."""
+        if rewards.size:
+            ones, zeros, minus = rewards == 1, rewards == 0, rewards == -1
+            counts = [int(np.count_nonzero(found)) for found in (ones, zeros, minus)]
+            self.ones += counts[0]
+            self.zeros += counts[1]
+            self.minus_ones += counts[2]
+            self.others += rewards.size - sum(counts)
+            self.lowest = min(self.lowest, float(rewards.min()))
+            self.highest = max(self.highest, float(rewards.max()))
+        return rewards == 1 if self.threshold is None else rewards >= self.threshold
+
+    @property
+    def signed(self) -> bool:
+        """Rewards are −1 and 1, which stand for 0 and 1."""
+        return self.minus_ones > 0 and not self.zeros and not self.others
+
+    def check(self) -> None:
+        """Raise a ``ValueError`` if it takes a threshold to say which rewards are correct."""
+        strange = self.others + (self.minus_ones if self.zeros or self.others else 0)
+        if strange and self.threshold is None:
+            total = self.ones + self.zeros + self.minus_ones + self.others
+            raise ValueError(
+                f"{strange:,} of {total:,} rewards are neither 0 nor 1 (they lie between "
+                f"{self.lowest:g} and {self.highest:g}); say from which reward on a response is "
+                "correct, such as --threshold 0.5"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A broken row.
+
+    Attributes:
+        file: The file.
+        row: Number of the row in the file, from 1, header and blank lines not counted, or the
+            number of the line, a line break inside quotes not counted.
+        unit: ``row`` or ``line``: lines of CSV that cannot be split are no rows.
+        status: What is wrong.
+        value: The reward as it stands there, or the line, its first characters.
+    """
+
+    file: Path
+    row: int
+    status: Status
+    value: str | None
+    unit: str = "row"
+
+
+@dataclasses.dataclass
+class Reading:
+    """Rollouts that are being read.
+
+    Attributes:
+        files: The files.
+        table: Their columns.
+        columns: Which stand for what.
+        rewards: Rewards seen so far.
+        rows: Rows seen so far, broken ones included.
+        broken: Number of broken rows seen so far by what is wrong.
+        places: The first few broken rows; known once everything is read.
+        unusable: Good rows without a usable log-probability, if there is a column of them.
+    """
+
+    files: Sequence[RolloutFile]
+    table: Table
+    columns: Columns
+    rewards: Rewards
+    rows: int = 0
+    broken: Counter[Status] = dataclasses.field(default_factory=Counter)
+    places: list[Place] = dataclasses.field(default_factory=list)
+    unusable: int = 0
+    _links: database.Links | None = None
+    _memory: str = MEMORY
+    _threads: int = 1
+
+    def groups(self, *, every: int = 1, progress: bool = False) -> Iterator[Groups]:
+        """Every group of good rows, in order of their steps; whole, whatever the files' order.
+
+        Args:
+            every: Steps that are put together under the first of them.
+            progress: Show how far the reading is.
+
+        Raises:
+            ValueError: A file that cannot be read.
+        """
+        assert self._links is not None
+        source = self._links.source(self.table)
+        fields = fields_query(self.table, self.columns, source)
+        with (
+            database.complaints(self._links),
+            database.connection(self._links, self._memory, self._threads) as connection,
+        ):
+            names = [name for name in connection.sql(fields).columns if name != "shown"]
+            with progress_bar(connection, shown=progress):
+                held: dict[str, np.ndarray] = {}
+                for batch in database.batches(connection, sorted_query(fields, names), BATCH):
+                    held = self._good(batch, held)
+                    # The last group may go on in the next batch.
+                    first = first_of_runs(held["step"], held["prompt"])
+                    end = int(first[-1]) if first.size else 0
+                    yield self._made({name: column[:end] for name, column in held.items()}, every)
+                    held = {name: column[end:] for name, column in held.items()}
+                if held:
+                    yield self._made(held, every)
+            self._find_places(connection)
+
+    def _good(
+        self, batch: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Good rows of a batch after those held back; broken ones are counted."""
+        status = batch["status"]
+        self.rows += status.size
+        columns = {name: column for name, column in batch.items() if name != "status"}
+        if status.any():
+            for code, count in zip(*np.unique(status[status > 0], return_counts=True), strict=True):
+                self.broken[Status(int(code))] += int(count)
+            columns = {name: column[status == 0] for name, column in columns.items()}
+        if "log_confidence" in columns:
+            self.unusable += int(np.count_nonzero(np.isnan(columns["log_confidence"])))
+        columns["success"] = self.rewards.count(columns.pop("reward"))
+        if not held:
+            return columns
+        return {name: np.concatenate([held[name], column]) for name, column in columns.items()}
+
+    def _made(self, columns: Mapping[str, np.ndarray], every: int) -> Groups:
+        rest = {
+            name: columns.get(name) for name in ("text", "log_confidence", "length", "difference")
+        }
+        groups = whole_groups(columns["step"], columns["prompt"], columns["success"], **rest)
+        if every > 1:
+            groups = dataclasses.replace(groups, step=groups.step // every * every)
+        return groups
+
+    def _find_places(self, connection: Any, most: int = 5) -> None:
+        assert self._links is not None
+        rejected, places = self._links.rejected(connection)
+        if rejected:
+            self.rows += rejected
+            self.broken[Status.UNREADABLE] += rejected
+        self.places = [
+            Place(file, row, Status.UNREADABLE, line, "line") for file, row, line in places
+        ]
+        wanted = sum(self.broken.values()) - rejected
+        for link, file in self._links.pairs:
+            if len(self.places) >= most or wanted <= 0:
+                break
+            source = self._links.source(self.table, [link])
+            fields = fields_query(self.table, self.columns, source)
+            rows = connection.sql(
+                f"SELECT row, status, shown FROM (SELECT row_number() OVER () AS row, status, shown"
+                f" FROM ({fields})) WHERE status <> 0 LIMIT {most - len(self.places)}"
+            ).fetchall()
+            self.places += [Place(file.path, row, Status(code), value) for row, code, value in rows]
+            wanted -= len(rows)
+        self.places = self.places[:most]
+
+
+@contextlib.contextmanager
+def open_rollouts(
+    paths: Sequence[Path],
+    *,
+    given: Mapping[str, Sequence[str]] | None = None,
+    threshold: float | None = None,
+    mean_log_prob: bool | None = None,
+    memory: str = MEMORY,
+    threads: int | None = None,
+) -> Iterator[Reading]:
+    """Open files of rollouts, find out their columns, and make ready to read them.
+
+    Args:
+        paths: Files and folders.
+        given: Role → columns, as for :func:`rollouts.columns.choose_columns`.
+        threshold: Reward from which on a response is correct.
+        mean_log_prob: Whether log-probabilities are means over tokens.
+        memory: Limit of DuckDB's memory.
+        threads: Cores to use; all that this process may use by default.
+
+    Raises:
+        FileNotFoundError: A path that is not there, or a folder without rollouts.
+        ValueError: Files that are no table or lack columns, in a sentence.
+    """
+    files = find_files(paths)
+    name = str(paths[0]) if len(paths) == 1 else f"the {len(files)} files"
+    with tempfile.TemporaryDirectory(prefix="apw-diagnose-") as folder:
+        links = database.Links.make(files, Path(folder))
+        cores = threads or available_cores()
+        with database.complaints(links), database.connection(links, memory, cores) as connection:
+            table = links.table(connection)
+        columns = choose_columns(table, given or {}, mean_log_prob=mean_log_prob, name=name)
+        yield Reading(
+            files, table, columns, Rewards(threshold), _links=links, _memory=memory, _threads=cores
+        )

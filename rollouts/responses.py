@@ -1,0 +1,226 @@
+"""Sums over responses, step by step: texts, log-probabilities, and LENS's advantages.
+
+Every function takes whole groups and returns a table of sums, which add over batches; columns in
+``LARGEST`` are maxima.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rollouts.groups import Booleans, Floats, Groups, Integers, first_of_runs
+from theory.advantages import group_advantages
+from theory.schemes import Scheme
+
+LARGEST = ("difference_largest", "ratio_shift", "advantage_largest")
+"""Columns that are maxima over responses and not sums."""
+
+_LENS_KEYS = ("step", "size", "correct", "groups")
+_LENS_VALUES = ("mass", "untaught", "raised", "confidence", "advantage_largest")
+
+_CACHED = 1 << 15
+"""Responses at a time for which LENS's many intermediate arrays stay in a core's cache."""
+
+
+def response_sums(groups: Groups) -> pd.DataFrame:
+    """Sums over the responses of each step, of whatever is known of them.
+
+    With δ the log-probability of a response under the trainer minus that under the sampler, w = e^δ
+    is its importance ratio, and E[w − 1 − ln w] over the sampler's responses is the estimate k3 of
+    KL(sampler ‖ trainer), of which every term is at least 0.
+
+    Returns:
+        Column ``step``, and of those that apply: ``texts``, ``repeated`` (responses whose text
+        stands in their group already); ``confidences``, ``confidence`` = Σ π̄, ``surprise`` =
+        −Σ ln π(response) over ``tokens`` tokens, each with its part from correct responses
+        (``confidences_correct``, ``confidence_correct``); ``lengths``, ``length``;
+        ``differences``, ``difference`` = Σ δ, ``difference_absolute``, ``difference_largest``,
+        ``k3``, ``compared_tokens``, and Σ w = ``ratio``·e^``ratio_shift``, Σ w² =
+        ``ratio_square``·e^(2 ``ratio_shift``).
+
+    Source: k3: J. Schulman, Approximating KL divergence, 2020.
+    """
+    first = first_of_runs(groups.step)
+    if not first.size:
+        return pd.DataFrame({"step": groups.step})
+    bounds = groups.start[first]
+    table: dict[str, np.ndarray] = {"step": groups.step[first]}
+
+    def add(name: str, values: Floats | Booleans) -> None:
+        table[name] = np.add.reduceat(values.astype(np.float64, copy=False), bounds)
+
+    rows = np.diff(np.append(bounds, groups.success.size)).astype(np.float64)
+
+    def count(name: str, known: Booleans | None) -> None:
+        table[name] = rows if known is None else np.add.reduceat(known.astype(np.float64), bounds)
+
+    if groups.text is not None:
+        add("texts", groups.text != 0)
+        add("repeated", _repeated(groups))
+    length = None
+    if groups.length is not None:
+        known, length = _known(groups.length)
+        count("lengths", known)
+        add("length", length)
+    if groups.log_confidence is not None:
+        known, log_confidence = _known(groups.log_confidence)
+        confidence = np.exp(log_confidence)
+        if known is not None:
+            confidence[~known] = 0.0
+        right = groups.success if known is None else groups.success & known
+        count("confidences", known)
+        add("confidence", confidence)
+        add("confidences_correct", right)
+        add("confidence_correct", confidence * right)
+        # Without lengths every response weighs the same in the entropy.
+        if length is None:
+            add("surprise", -log_confidence)
+            count("tokens", known)
+        else:
+            add("surprise", -log_confidence * length)
+            add("tokens", length if known is None else length * known)
+    if groups.difference is not None:
+        known, difference = _known(groups.difference)
+        absolute = np.abs(difference)
+        count("differences", known)
+        add("difference", difference)
+        add("difference_absolute", absolute)
+        table["difference_largest"] = np.maximum.reduceat(absolute, bounds)
+        if length is not None:
+            add("compared_tokens", length if known is None else length * known)
+        _add_ratios(table, difference, known, bounds)
+    return pd.DataFrame(table)
+
+
+def _known(values: Floats) -> tuple[Booleans | None, Floats]:
+    """Which values are known, None if all, and the values with 0 in place of the others."""
+    known = ~np.isnan(values)
+    if known.all():
+        return None, values
+    return known, np.where(known, values, 0.0)
+
+
+def _add_ratios(
+    table: dict[str, np.ndarray], difference: Floats, known: Booleans | None, bounds: Integers
+) -> None:
+    """Add k3 and the sums of importance ratios, which a shift keeps from overflowing."""
+    with np.errstate(over="ignore"):  # an infinite divergence is what such ratios mean
+        excess = np.expm1(difference)
+    table["k3"] = np.add.reduceat(excess - difference, bounds)
+    shift = np.maximum.reduceat(
+        difference if known is None else np.where(known, difference, -np.inf), bounds
+    )
+    shift = np.where(np.isfinite(shift), shift, 0.0)
+    rows = np.diff(np.append(bounds, difference.size))
+    ratio = np.exp(difference - np.repeat(shift, rows))
+    if known is not None:
+        ratio[~known] = 0.0
+    table["ratio_shift"] = shift
+    table["ratio"] = np.add.reduceat(ratio, bounds)
+    table["ratio_square"] = np.add.reduceat(ratio * ratio, bounds)
+
+
+def _repeated(groups: Groups) -> Booleans:
+    """Mark every response whose text stands in its group already."""
+    text = groups.text
+    assert text is not None
+    group = np.repeat(np.arange(groups.size.size), groups.size)
+    same = np.zeros(text.size, dtype=bool)
+    same[1:] = (text[1:] == text[:-1]) & (group[1:] == group[:-1]) & (text[1:] != 0)
+    if bool(np.all((text[1:] >= text[:-1]) | (group[1:] != group[:-1]))):
+        return same  # sorted within groups, as the reader delivers them
+    order = np.lexsort((text, group))
+    text, group = text[order], group[order]
+    sorted_same = (text[1:] == text[:-1]) & (group[1:] == group[:-1]) & (text[1:] != 0)
+    same[:] = False
+    same[order[1:][sorted_same]] = True
+    return same
+
+
+def add_response_sums(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+    """Add tables of :func:`response_sums` or :func:`lens_sums`, the maxima included."""
+    joined = pd.concat(tables, ignore_index=True)
+    groups = joined.groupby(keys, sort=True)
+    largest = {name: groups[name].max() for name in LARGEST if name in joined}
+    if "ratio_shift" in joined:
+        shift = groups["ratio_shift"].transform("max")
+        scale = np.exp(joined["ratio_shift"] - shift)
+        joined["ratio"] *= scale
+        joined["ratio_square"] *= scale**2
+    total = joined.drop(columns=list(largest)).groupby(keys, sort=True).sum()
+    return total.assign(**largest).reset_index()
+
+
+def lens_sums(groups: Groups, scheme: Scheme) -> pd.DataFrame:
+    """What LENS does with the groups of each outcome.
+
+    Groups in which a response's confidence is not known are left out.
+
+    Args:
+        groups: Groups with ``log_confidence``.
+        scheme: LENS, with its options.
+
+    Returns:
+        Columns step, size, correct; ``groups``; ``mass`` = Σ|A_i|; ``untaught`` = responses with
+        A_i = 0; ``raised`` = wrong responses with A_i > 0; ``confidence`` = Σ over groups of
+        max_j π̄_j, half of D where all are wrong; ``advantage_largest`` = max |A_i|.
+
+    Source: arXiv 2510.08696, through :func:`theory.advantages.group_advantages`.
+
+    >>> from rollouts.groups import whole_groups
+    >>> from theory.schemes import resolve
+    >>> step, prompt = np.array([1, 1]), np.array([5, 5], np.uint64)
+    >>> wrong = whole_groups(step, prompt, step < 0, log_confidence=np.log([0.5, 0.25]))
+    >>> table = lens_sums(wrong, resolve("lens"))
+    >>> table["raised"].tolist(), table["mass"].round(4).tolist()
+    ([1.0], [0.0833])
+    """
+    assert groups.log_confidence is not None
+    correct = groups.correct
+    known = np.flatnonzero(groups.sums(np.isnan(groups.log_confidence)) == 0)
+    tables = []
+    for size in np.unique(groups.size[known]):
+        alike = known[groups.size[known] == size]
+        few = max(1, _CACHED // int(size))
+        values = [
+            _lens_of_groups(groups, scheme, alike[low : low + few], int(size))
+            for low in range(0, alike.size, few)
+        ]
+        joined = {name: np.concatenate([part[name] for part in values]) for name in values[0]}
+        keys = {"step": groups.step[alike], "size": size, "correct": correct[alike], "groups": 1}
+        tables.append(pd.DataFrame({**keys, **joined}))
+    if not tables:
+        types = dict.fromkeys(_LENS_KEYS, "int64") | dict.fromkeys(_LENS_VALUES, "float64")
+        return pd.DataFrame(columns=list(types)).astype(types)
+    return add_response_sums(tables, ["step", "size", "correct"])
+
+
+def _lens_of_groups(
+    groups: Groups, scheme: Scheme, chosen: Integers, size: int
+) -> dict[str, Floats]:
+    """LENS's measures of some groups of one size, one value per group."""
+    assert groups.log_confidence is not None
+    # Columns are contiguous, so that NumPy reduces over a group for many groups at a time.
+    rows = groups.start[chosen] + np.arange(size)[:, None]
+    success, log_confidence = groups.success[rows].T, groups.log_confidence[rows].T
+    advantages = np.zeros(success.shape, order="F")
+    if size >= scheme.minimum_group:
+        whole = None
+        if scheme.options["importance"] == "full":
+            if groups.length is None:
+                raise ValueError("lens with importance=full needs the responses' lengths")
+            whole = log_confidence * groups.length[rows].T
+        advantages = group_advantages(
+            success.astype(np.float64), scheme, log_confidence=log_confidence,
+            log_probability=whole,
+        )  # fmt: skip
+    absolute = np.abs(advantages)
+    values = (
+        absolute.sum(axis=1),
+        (advantages == 0).sum(axis=1, dtype=np.float64),
+        ((advantages > 0) & ~success).sum(axis=1, dtype=np.float64),
+        np.exp(log_confidence.max(axis=1)),
+        absolute.max(axis=1),
+    )
+    return dict(zip(_LENS_VALUES, values, strict=True))

@@ -1,0 +1,188 @@
+"""What the rollouts of a run say, in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from rollouts.tables import lens_on_all_wrong, mass_table, step_table
+from rollouts.tally import Rollouts
+from theory.schemes import resolve
+
+_TENTHS = 10
+_MATTERS = 0.1
+"""Changes of a share, or relative changes of a mean, from which on they are told."""
+
+_REPEATED = 0.2
+_LOST = 0.9
+"""Effective sample sizes below this share are worth a warning."""
+
+
+def sentences(rollouts: Rollouts, scheme: str, others: Sequence[str]) -> list[str]:
+    """What a practitioner should know, the most important first.
+
+    Args:
+        rollouts: What is known.
+        scheme: The scheme that was trained with.
+        others: Schemes to compare with.
+    """
+    whole = step_table(rollouts, scheme, rows=1).iloc[0]
+    tenths = step_table(rollouts, scheme, rows=_TENTHS)
+    mass = mass_table(rollouts, list(dict.fromkeys([scheme, *others])), rows=1)
+    said = [_outcomes(whole, scheme), *_taught(whole, mass, scheme, others)]
+    said += _trend(tenths)
+    said += _lens(rollouts)
+    said += _confidence(tenths)
+    if "repeated" in whole and not math.isnan(whole["repeated"]):
+        said.append(_repetition(float(whole["repeated"])))
+    if "k3" in whole and not math.isnan(whole["k3"]):
+        said.append(_mismatch(whole))
+    return said
+
+
+def _outcomes(whole: pd.Series, scheme: str) -> str:
+    return (
+        f"{percent(whole['all_wrong'])} of the groups are all wrong, {percent(whole['mixed'])} "
+        f"mixed and {percent(whole['all_right'])} all right; {percent(whole['untaught'])} of the "
+        f"responses taught nothing, because {resolve(scheme).label} gave them advantage 0."
+    )
+
+
+def _taught(whole: pd.Series, mass: pd.DataFrame, scheme: str, others: Sequence[str]) -> list[str]:
+    """Where the gradient mass lies, and which other scheme would put most on hard prompts."""
+    hard = {name: _hard_share(mass, name) for name in dict.fromkeys([scheme, *others])}
+    if math.isnan(hard[scheme]):
+        return [f"Under {resolve(scheme).label} no response taught anything."]
+    said = [
+        f"{percent(hard[scheme])} of {resolve(scheme).label}'s gradient mass lies in groups with "
+        f"at most a quarter of the responses correct"
+    ]
+    more = [name for name, value in hard.items() if value - hard[scheme] > _MATTERS]
+    if more:
+        shares = ", of ".join(f"{resolve(name).label}'s {percent(hard[name])}" for name in more)
+        said[0] += f"; it would be of {shares}"
+    said[0] += "."
+    return said
+
+
+def _hard_share(mass: pd.DataFrame, scheme: str) -> float:
+    rows = mass[(mass["scheme"] == scheme) & mass["difficulty"].isin(["0", "(0, 1/4]"])]
+    return float(rows["share"].sum(skipna=False))
+
+
+def _trend(tenths: pd.DataFrame) -> list[str]:
+    """How the shares changed from the first to the last tenth of the steps."""
+    if len(tenths) < 2:
+        return []
+    first, last = tenths.iloc[0], tenths.iloc[-1]
+    changes = [
+        f"the share of {words} from {percent(first[name])} to {percent(last[name])}"
+        for name, words in (("all_wrong", "all-wrong groups"), ("all_right", "all-right groups"))
+        if abs(last[name] - first[name]) >= _MATTERS
+    ]
+    rate = f"the pass rate went from {percent(first['pass_rate'])} to {percent(last['pass_rate'])}"
+    return [f"From {_span(first)} to {_span(last)}, {', '.join([rate, *changes])}."]
+
+
+def _span(bin_: pd.Series) -> str:
+    first, last = int(bin_["step"]), int(bin_["last_step"])
+    return f"step {first}" if first == last else f"steps {first}–{last}"
+
+
+def _lens(rollouts: Rollouts) -> list[str]:
+    table = lens_on_all_wrong(rollouts)
+    if table is None:
+        return [
+            "What LENS would do with the all-wrong groups cannot be said: it takes the responses' "
+            "log-probabilities and lengths (--log-prob, --length)."
+        ]
+    if table.empty:
+        return []
+    row = table.iloc[0]
+    alone = "; they are all of it" if row["share"] == 1 else ""
+    return [
+        f"LENS would give the {int(row['groups']):,} all-wrong groups "
+        f"{percent(row['share'])} of its gradient mass{alone}: mean |advantage| "
+        f"{row['advantage']:.2g} (largest {row['advantage_largest']:.2g}), pushing the more "
+        f"confident answers down and {percent(row['raised'])} of all answers up; the surest answer "
+        f"of such a group has a confidence of {row['confidence']:.2f} per token."
+    ]
+
+
+def _confidence(tenths: pd.DataFrame) -> list[str]:
+    if "entropy" not in tenths:
+        return []
+    known = tenths.dropna(subset=["entropy", "confidence"])
+    if known.empty:
+        return []
+    first, last = known.iloc[0], known.iloc[-1]
+    if len(known) == 1:
+        return [
+            f"The policy's confidence is {first['confidence']:.3f} per token, its entropy about "
+            f"{first['entropy']:.3f} nats per token."
+        ]
+    fall = 1 - last["entropy"] / first["entropy"] if first["entropy"] > 0 else 0.0
+    verdict = (
+        "; it loses the diversity that sampling a group lives on" if fall >= 0.5
+        else "" if abs(fall) >= _MATTERS else ", which is steady"
+    )  # fmt: skip
+    said = (
+        f"The policy's confidence went from {first['confidence']:.3f} to {last['confidence']:.3f} "
+        f"per token, its entropy from about {first['entropy']:.3f} to {last['entropy']:.3f} nats "
+        f"per token{verdict}."
+    )
+    return [said]
+
+
+def _repetition(share: float) -> str:
+    if share == 0:
+        return "No response repeats another of its group word for word."
+    much = "; a group of copies is a smaller group" if share >= _REPEATED else ""
+    return f"{percent(share)} of the responses repeat another of their group word for word{much}."
+
+
+def _mismatch(whole: pd.Series) -> str:
+    ess, k3 = float(whole["effective_sample"]), float(whole["k3"])
+    words = (
+        f"Trainer and sampler disagree by {whole['difference_absolute']:.2g} nats per response on "
+        f"average and {whole['difference_largest']:.2g} at most: KL(sampler ‖ trainer) is about "
+        f"{k3:.2g} nats, and importance weights would keep {percent(ess)} of the sample"
+    )
+    if ess < _LOST:
+        return words + ", so that the update is not on-policy: correct for it or find the cause."
+    return words + "."
+
+
+def percent(share: float) -> str:
+    """A share as a percentage that is 0% or 100% only if it is exactly that.
+
+    >>> percent(0.0), percent(0.004), percent(0.256), percent(0.9999), percent(1.0)
+    ('0%', '0.4%', '26%', '>99.9%', '100%')
+    """
+    if math.isnan(share):
+        return "an unknown share"
+    if share in (0.0, 1.0):
+        return f"{share:.0%}"
+    if share < 0.0005:
+        return "<0.1%"
+    if share > 0.9995:
+        return ">99.9%"
+    if share < 0.01 or share > 0.99:
+        return f"{share:.1%}"
+    return f"{share:.0%}"
+
+
+def available(rollouts: Rollouts, schemes: Sequence[str]) -> list[str]:
+    """Schemes of a list whose mass these rollouts tell: those that need nothing unknown.
+
+    >>> available(Rollouts(pd.DataFrame(), pd.DataFrame(), None, pd.DataFrame()), ["grpo", "lens"])
+    ['grpo']
+    """
+    return [
+        name
+        for name in schemes
+        if not resolve(name).needs_baseline
+        and (rollouts.lens is not None or not resolve(name).needs_confidence)
+    ]

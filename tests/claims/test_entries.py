@@ -1,0 +1,89 @@
+"""What the ledger says of every arm, and how it counts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claims.entries import MARKS, Entry, counting_sentence, counts, ledger
+from claims.records import Record
+from claims.spec import ARMS, claims
+from claims.verdicts import Finding, above
+
+
+def test_without_evidence_only_the_theory_speaks(tmp_path):
+    for entry in ledger({"sim": tmp_path, "llm": tmp_path / "absent"}):
+        for arm in ARMS:
+            if arm not in entry.claim.tests:
+                assert (entry.state(arm), entry.label(arm)) == ("–", "–")
+                assert entry.verdicts[arm] is None
+            else:
+                assert entry.state(arm) == ("confirmed" if arm == "theory" else "not run")
+
+
+def test_evidence_of_each_arm_is_found_in_one_folder_or_two(tree):
+    path = tree.store(tree.a4(), arm="llm")
+    found = {entry.claim.id: entry for entry in ledger(tree.evidence)}
+    assert found["A4"].verdicts["llm"] == tree.a4()
+    assert found["N3"].label("sim") == "✗ refuted"
+    assert found["N3"].state("llm") == "not run"
+    together = {e.claim.id: e for e in ledger({"sim": tree.root, "llm": tree.root})}
+    assert {id: e.verdicts for id, e in together.items()} == {
+        id: e.verdicts for id, e in found.items()
+    }
+    path.unlink()
+    assert ledger(tree.evidence, ids=["a4"])[0].state("llm") == "not run"
+
+
+def test_quick_findings_are_shown_as_such_and_count_as_nothing_else(tree):
+    tree.store(tree.a4(quick=True))
+    entry = ledger(tree.evidence, ids=["A4"])[0]
+    assert (entry.state("sim"), entry.label("sim")) == ("quick", "~ confirmed, quick run")
+    assert counting_sentence([entry]) == (
+        "1 claim asks for 3 verdicts: 1 confirmed, 0 refuted, 0 inconclusive, 1 from quick runs "
+        "only, 1 not run (theory: 1 confirmed; simulation: 1 from quick runs only; language model: "
+        "1 not run)."
+    )
+
+
+def test_an_unknown_claim_lists_the_known_ones():
+    with pytest.raises(ValueError, match="no claim 'Z9'; its claims are A1, A2"):
+        ledger({}, ids=["Z9"])
+
+
+def made(id: str, verdicts: dict[str, str | None]) -> Entry:
+    def record(verdict: str | None) -> Record | None:
+        if verdict is None:
+            return None
+        found = Finding(id, "", verdict, (above("x", 0.0, [1.0]),), (), False)  # type: ignore[arg-type]
+        return Record("sim", found, found, {})
+
+    return Entry(claims()[id], {arm: record(verdicts.get(arm)) for arm in ARMS})
+
+
+STATES = st.sampled_from(["confirmed", "refuted", "inconclusive", None])
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(claims())), STATES, STATES, STATES), min_size=1))
+def test_every_verdict_that_applies_is_counted_once(drawn):
+    entries = [
+        made(id, {arm: v if arm in claims()[id].tests else None
+                  for arm, v in zip(ARMS, verdicts, strict=True)})
+        for id, *verdicts in drawn
+    ]  # fmt: skip
+    told = [
+        verdict or "not run"
+        for id, *verdicts in drawn
+        for arm, verdict in zip(ARMS, verdicts, strict=True)
+        if arm in claims()[id].tests
+    ]
+    found = counts(entries)
+    assert sum(c.total() for c in found.values()) == len(told)
+    for state in ("confirmed", "refuted", "inconclusive", "not run"):
+        assert sum(c[state] for c in found.values()) == told.count(state)
+        assert f"{told.count(state)} {state}" in counting_sentence(entries)
+
+
+def test_no_two_states_share_a_symbol():
+    assert len(set(MARKS.values())) == len(MARKS)

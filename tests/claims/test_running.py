@@ -1,0 +1,84 @@
+"""Only what is missing is run, and what cannot be run is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from claims.running import run_missing, runnable
+from claims.verdicts import above, finding
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    """A simulator that confirms at once, and what it was asked for."""
+    asked = []
+
+    def check_claim(id, folder, *, quick=False):
+        asked.append((id, quick))
+        found = finding(id, "", [above("x", 0.0, [1.0] * 5)], ["made up"], quick=quick)
+        path = folder / ("quick" if quick else "full") / id / "verdict.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**found.to_dict(), "arm": "sim"}))
+
+    monkeypatch.setattr("claims.simulation.registry.check_claim", check_claim)
+    return asked
+
+
+def test_what_is_missing_is_run_and_what_is_there_is_not(simulated, tmp_path):
+    heard = []
+    assert run_missing("sim", ["O1", "N5"], tmp_path, quick=True, say=heard.append) == ["O1", "N5"]
+    assert [words.partition(":")[0] for words in heard] == ["[1/2] O1", "[2/2] N5"]
+    rest = run_missing("sim", folder=tmp_path, quick=True)
+    assert rest == [id for id in runnable("sim") if id not in ("O1", "N5")]
+    assert run_missing("sim", folder=tmp_path, quick=True) == []
+    # A quick verdict is no full one, but a full one serves where a quick one is asked for.
+    assert run_missing("sim", ["A1"], tmp_path) == ["A1"]
+    assert run_missing("sim", folder=tmp_path) == [id for id in runnable("sim") if id != "A1"]
+    assert run_missing("sim", folder=tmp_path, quick=True) == []
+    assert {quick for _, quick in simulated} == {True, False}
+
+
+def test_language_models_are_trained_arm_by_arm_and_judged(monkeypatch, tmp_path):
+    done = []
+    monkeypatch.setattr(
+        "claims.language_model.run.run",
+        lambda out, arms: done.append(("run", out, [a.name for a in arms])),
+    )
+    monkeypatch.setattr(
+        "claims.language_model.run.publish",
+        lambda out, arms, folder: done.append(("publish", folder, [a.name for a in arms])),
+    )
+    monkeypatch.setattr(
+        "claims.language_model.claims.write_findings",
+        lambda folder: done.append(("judge", folder)),
+    )
+    assert run_missing("llm", ["A5", "N2", "A4"], tmp_path) == ["A5", "N2", "A4"]
+    out = tmp_path / "llm"
+    assert done == [
+        ("run", out, ["rule-from-scratch"]),
+        ("run", out, ["rule-post-sft"]),
+        ("publish", out / "evidence", ["rule-from-scratch", "rule-post-sft"]),
+        ("judge", out / "evidence"),
+    ]
+
+
+def test_the_theory_runs_nothing(tmp_path):
+    assert run_missing("theory", folder=tmp_path) == runnable("theory")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arm", "ids", "quick", "complaint"),
+    [
+        ("sim", ["L1"], False, "L1 has no sim run; claims that do: A1, A2"),
+        ("llm", ["L2"], False, "L2 has no llm run"),
+        ("theory", ["L3"], False, "L3 has no theory run"),
+        ("llm", [], True, "--quick is for --run sim; the llm arm has one version only"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(simulated, tmp_path, arm, ids, quick, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        run_missing(arm, ids, tmp_path, quick=quick)
+    assert simulated == []

@@ -1,4 +1,4 @@
-"""A headless Chromium for the pages that the project writes."""
+"""What tests share: a headless Chromium, one torch thread, a tiny model."""
 
 from __future__ import annotations
 
@@ -127,3 +127,31 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     found = Browser(tmp_path_factory.mktemp("chromium"))
     yield found
     found.close()
+
+
+@pytest.fixture
+def one_thread():
+    """One CPU thread: more only wait for each other on a tiny model."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A tiny model that answers right now and then, saved with its tokenizer."""
+    pytest.importorskip("torch")
+    from llm_validation.initial_model import save
+    from llm_validation.tasks import load_task
+    from llm_validation.tiny_model import character_tokenizer, tiny_llama
+    from llm_validation.warm_up import warm_up
+
+    tokenizer = character_tokenizer()
+    model = tiny_llama(tokenizer, seed=0)
+    train = load_task("arithmetic").train
+    warm_up(model, tokenizer, train, initial_success=0.3, steps=60, seed=0)
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    save(model, tokenizer, folder)
+    return folder

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 INLINE_PAGES = [
     *PAGES,
-    *(ROOT / arm / "evidence" / "README.md" for arm in ("sim", "llm_validation")),
+    *(ROOT / "claims" / "evidence" / source / "README.md" for source in ("sim", "llm")),
 ]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -58,7 +58,7 @@ def run_pictures(path: Path | str) -> list[Picture]:
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
-        ValueError: Its tables are broken, or of an arm without figures.
+        ValueError: Its tables are broken, or of a source without figures.
 
     Source: the tables of run folders, theory.md for predictions.
     """
@@ -71,16 +71,16 @@ def run_pictures(path: Path | str) -> list[Picture]:
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
         return [evaluations_picture([path])]
-    arms = set(metrics["arm"])
-    if arms == {"sim"}:
+    sources = set(metrics["source"])
+    if sources == {"sim"}:
         return [
             dataclasses.replace(picture, name=f"{picture.name}{suffix}")
             for suffix, part, base in _regimes(metrics, config)
             for picture in _simulation_pictures(part, base)
         ]
-    if arms == {"llm"}:
+    if sources == {"llm"}:
         return _training_pictures(metrics)
-    raise ValueError(f"{path} is a run of {' and '.join(sorted(arms)) or 'nothing'}: no figures")
+    raise ValueError(f"{path} is a run of {' and '.join(sorted(sources)) or 'nothing'}: no figures")
 
 
 def claim_records(path: Path) -> list[Record]:
@@ -160,7 +160,7 @@ def _evidence_pictures(curves: pd.DataFrame) -> list[Picture]:
     from figures.training import training_picture
 
     # The published curves are averages over batches already: they are not smoothed again.
-    curves = curves.assign(arm="evidence", run="evidence")
+    curves = curves.assign(source="evidence", run="evidence")
     curves, stopped = _carried_on(curves)
     weights = curves[curves["scheme"].isin(_WEIGHTS)]
     signs = curves[curves["scheme"].isin(_SIGNS)]
@@ -180,7 +180,7 @@ def _evidence_pictures(curves: pd.DataFrame) -> list[Picture]:
 
 def _carried_on(curves: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """Curves with every run's last values carried on to the last step, and whether any were."""
-    keys = ["arm", "run", "scheme", "seed"]
+    keys = ["source", "run", "scheme", "seed"]
     wide = curves.pivot(index=[*keys, "metric"], columns="step", values="value")
     stopped = bool(wide.iloc[:, -1].isna().any())
     tall = wide.ffill(axis=1).reset_index().melt(id_vars=[*keys, "metric"], var_name="step")

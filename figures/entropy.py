@@ -39,7 +39,7 @@ def entropy_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Picture:
     Source: arXiv 2506.01347, entropy during training.
     """
     panels = measured_panels(metrics, PANELS)
-    if "sim" not in set(metrics["arm"]):
+    if "sim" not in set(metrics["source"]):
         panels = {"entropy": "sampled tokens"}
     # One correct answer has no entropy, and rounding is not worth a panel.
     largest = metrics.groupby("metric")["value"].max()

@@ -54,7 +54,7 @@ def training_table(
     Raises:
         ValueError: A metric or clock that was not measured.
     """
-    sampled = set(metrics["arm"]) == {"llm"}
+    sampled = set(metrics["source"]) == {"llm"}
     tables = [
         curves_table(smooth(metrics, metric) if sampled else metrics, metric, clock=clock)
         for metric in panels
@@ -121,6 +121,6 @@ def draw_panels(
 
 def smoothing_in_words(metrics: pd.DataFrame) -> str:
     """What was averaged, if anything, to end a caption with."""
-    if set(metrics["arm"]) != {"llm"}:
+    if set(metrics["source"]) != {"llm"}:
         return ""
     return f"; averages over the last {SMOOTHING} batches"

@@ -33,7 +33,7 @@ def training_picture(metrics: pd.DataFrame, *, clock: str = "step") -> Picture:
     shown = [metric for metric in PANELS if metric in set(metrics["metric"])]
     if not shown:
         raise ValueError(f"the run has none of the metrics {', '.join(PANELS)}")
-    sampled = set(metrics["arm"]) == {"llm"}
+    sampled = set(metrics["source"]) == {"llm"}
     table = pd.concat(
         [
             curves_table(

@@ -103,7 +103,7 @@ def evaluate(
         samples = read_samples(config.samples_path)
         if config.rescore:
             samples = _rescored(samples, config, task)
-        run = Run.open(path, config.to_dict(), arm="llm", overwrite=overwrite)
+        run = Run.open(path, config.to_dict(), source="llm", overwrite=overwrite)
         try:
             return _finish(run, config, samples, generated=0)
         finally:
@@ -121,7 +121,7 @@ def evaluate(
             raise ValueError(
                 f"{loaded.name} has no {config.split} problems; give {config.split}_path"
             )
-        run = Run.open(path, config.to_dict(), arm="llm", overwrite=overwrite)
+        run = Run.open(path, config.to_dict(), source="llm", overwrite=overwrite)
         try:
             write_json(path / "task.json", loaded.to_dict())
             if progress:

@@ -78,7 +78,7 @@ def train(
         tokenizer = load_tokenizer(config)
         task = without_long_prompts(loaded, tokenizer, config.max_prompt_tokens)
         if state.is_main_process:
-            run = Run.open(path, described, arm="llm", overwrite=overwrite)
+            run = Run.open(path, described, source="llm", overwrite=overwrite)
             write_json(path / "task.json", task.to_dict())
             if progress:
                 print(task.describe(), file=sys.stderr)

@@ -1,7 +1,7 @@
 """Run folders: a configuration, its environment and its metrics, complete or not there.
 
 A run folder holds ``config.json`` (enough to run it again), ``environment.json`` and
-``metrics.parquet`` (one row per measurement, the same columns for every arm). Long runs write
+``metrics.parquet`` (one row per measurement, the same columns from every source). Long runs write
 their metrics in parts and their state in checkpoints, so that a killed run goes on where it was.
 Every file is written under another name first and renamed, so a file that exists is whole. While a
 process has a run open it holds a lock on the folder, which the system releases if it is killed.
@@ -29,8 +29,8 @@ try:
 except ImportError:  # pragma: no cover - Windows has no such locks; runs there are not guarded
     fcntl = None  # type: ignore[assignment]
 
-METRIC_COLUMNS = ("run", "arm", "scheme", "seed", "step", "metric", "value")
-"""Columns of ``metrics.parquet``: one measurement per row, for every arm."""
+METRIC_COLUMNS = ("run", "source", "scheme", "seed", "step", "metric", "value")
+"""Columns of ``metrics.parquet``: one measurement per row, from every source."""
 
 _LOCK_FILE = ".lock"
 _LOCKS: dict[Path, tuple[int, int]] = {}
@@ -47,33 +47,34 @@ class Run:
     Attributes:
         path: The folder.
         name: The last part of the folder's path.
-        arm: ``"theory"``, ``"sim"`` or ``"llm"``.
+        source: ``"theory"``, ``"sim"`` or ``"llm"``.
         resumed: The folder held an unfinished run with this very configuration.
     """
 
-    def __init__(self, path: Path, arm: str, resumed: bool) -> None:
+    def __init__(self, path: Path, source: str, resumed: bool) -> None:
         self.path = path
         self.name = path.resolve().name
-        self.arm = arm
+        self.source = source
         self.resumed = resumed
         self._tables: list[pd.DataFrame] = []
         self._rows: list[dict[str, Any]] = []
 
     @classmethod
     def open(
-        cls, path: Path | str, config: Mapping[str, Any], *, arm: str, overwrite: bool = False
+        cls, path: Path | str, config: Mapping[str, Any], *, source: str, overwrite: bool = False
     ) -> Run:
         """Create the folder, or continue the unfinished run in it.
 
         Args:
             path: The run folder; its last part is the run's name.
             config: Complete configuration, of JSON types.
-            arm: ``"theory"``, ``"sim"`` or ``"llm"``.
+            source: ``"theory"``, ``"sim"`` or ``"llm"``.
             overwrite: Delete whatever run the folder holds; never anything but a run.
 
         Raises:
             RunExistsError: The folder holds a finished run, an unfinished one with another
                 configuration, one that another process has open, or files that are no run.
+            ValueError: It holds an unfinished run whose tables are broken or of an earlier version.
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
@@ -92,17 +93,17 @@ class Run:
             raise
         for stale in _temporary_files(path):
             stale.unlink(missing_ok=True)
-        return cls(path, arm, resumed)
+        return cls(path, source, resumed)
 
     def log(self, *, scheme: str, seed: int, step: int, **metrics: float) -> None:
         """Add one row per metric to the part being written."""
         for metric, value in metrics.items():
-            row = (self.name, self.arm, scheme, int(seed), int(step), metric, float(value))
+            row = (self.name, self.source, scheme, int(seed), int(step), metric, float(value))
             self._rows.append(dict(zip(METRIC_COLUMNS, row, strict=True)))
 
     def log_table(self, table: pd.DataFrame) -> None:
         """Add rows from a table with the columns scheme, seed, step, metric, value."""
-        table = table.assign(run=self.name, arm=self.arm)
+        table = table.assign(run=self.name, source=self.source)
         self._tables = [*self._unwritten(), _metric_types(table[list(METRIC_COLUMNS)])]
         self._rows = []
 
@@ -136,7 +137,7 @@ class Run:
     def finish(self) -> pd.DataFrame:
         """Join the parts and the remaining rows into ``metrics.parquet`` and return it."""
         parts = sorted((self.path / "parts").glob("*.parquet"))
-        metrics = _join([*(pd.read_parquet(part) for part in parts), *self._unwritten()])
+        metrics = _join([*(_read_table(part) for part in parts), *self._unwritten()])
         write_table(self.path / "metrics.parquet", metrics)
         shutil.rmtree(self.path / "parts", ignore_errors=True)
         self._tables, self._rows = [], []
@@ -201,11 +202,20 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
     file = Path(path) / "metrics.parquet"
     if not file.exists():
         raise FileNotFoundError(f"{path} holds no finished run: metrics.parquet is missing")
+    return _read_table(file)
+
+
+def _read_table(file: Path) -> pd.DataFrame:
     try:
         metrics = pd.read_parquet(file)
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} is not a readable Parquet table: {error}") from error
     missing = [column for column in METRIC_COLUMNS if column not in metrics]
+    if "arm" in metrics and "source" in missing:
+        raise ValueError(
+            f"{file} was written by an earlier version, which called the column 'source' 'arm'; "
+            "run it again with --overwrite"
+        )
     if missing:
         raise ValueError(f"{file} lacks the column {missing[0]!r}")
     return metrics
@@ -243,6 +253,8 @@ def _may_begin(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
             f"{path} holds an unfinished run with another configuration; "
             "choose another name or pass --overwrite"
         )
+    for part in (path / "parts").glob("*.parquet"):
+        _read_table(part)
     return True
 
 

@@ -87,7 +87,7 @@ def simulate(
     # What can be refused is refused before there is a folder.
     rates, batches = learning_rates(config), plan(config)
     total = sum(len(batch.cells) for batch in batches) * config.steps
-    run = Run.open(path, described, arm="sim", overwrite=overwrite)
+    run = Run.open(path, described, source="sim", overwrite=overwrite)
     with contextlib.closing(run), _precision(config.precision):
         if rates_read:
             _check_rates(run.path, rates_read)

@@ -200,7 +200,7 @@ def sweep(
     described = _to_dict(config)
     if not overwrite and is_finished(path) and read_config(path) == described:
         return read_metrics(path)
-    run = Run.open(path, described, arm="sim", overwrite=overwrite)
+    run = Run.open(path, described, source="sim", overwrite=overwrite)
     with contextlib.closing(run):
         return _sweep(config, path, progress, executor)
 

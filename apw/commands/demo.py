@@ -69,7 +69,7 @@ def _theory(folder: Path, quick: bool, overwrite: bool) -> None:
 
     if _is_done(folder, THEORY, overwrite):
         return
-    run = Run.open(folder, THEORY, arm="theory", overwrite=overwrite)
+    run = Run.open(folder, THEORY, source="theory", overwrite=overwrite)
     run.log_table(theory_metrics(SCHEMES, target=0.9, group_size=16))
     run.finish()
 

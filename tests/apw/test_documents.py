@@ -104,7 +104,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def no_training(config: TrainConfig, path: Path, overwrite: bool) -> pd.DataFrame:
         rows = [(scheme, 0, step, "reward", 0.5) for scheme in config.schemes for step in (1, 2)]
-        run = Run.open(path, config.to_dict(), arm="llm", overwrite=overwrite)
+        run = Run.open(path, config.to_dict(), source="llm", overwrite=overwrite)
         run.log_table(pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"]))
         return run.finish()
 
@@ -137,15 +137,17 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    for name, arm in (("simulate", "sim"), ("mine", "llm"), ("demo/llm", "llm"), ("before", "llm"),
-                      ("from-scratch", "sim"),
-                      ("train/smollm2-math-cpu", "llm")):  # fmt: skip
-        _finished_run(tmp_path / "results" / name, arm)
+    runs = {
+        **dict.fromkeys(("simulate", "from-scratch"), "sim"),
+        **dict.fromkeys(("mine", "demo/llm", "before", "train/smollm2-math-cpu"), "llm"),
+    }
+    for name, source in runs.items():
+        _finished_run(tmp_path / "results" / name, source)
     _training_logs(tmp_path)
 
 
-def _finished_run(path: Path, arm: str) -> None:
-    run = Run.open(path, to_dict(SimulationConfig()), arm=arm)
+def _finished_run(path: Path, source: str) -> None:
+    run = Run.open(path, to_dict(SimulationConfig()), source=source)
     for seed in (0, 1):
         for step in (0, 1):
             clocks = {"updates": step, "clock/effective": step, "success": 0.5 * step}

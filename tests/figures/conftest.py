@@ -16,7 +16,7 @@ def runs() -> Callable[..., pd.DataFrame]:
     """Metrics of made-up runs: success rises at a given rate per step, one rate per seed."""
 
     def make(
-        rates: Rates, *, arm: str = "sim", steps: int = 11, start: float = 0.1
+        rates: Rates, *, source: str = "sim", steps: int = 11, start: float = 0.1
     ) -> pd.DataFrame:
         rows = []
         for scheme, seeds in rates.items():
@@ -27,8 +27,10 @@ def runs() -> Callable[..., pd.DataFrame]:
                         "success": success, "reward": success, "updates": step,
                         "clock/effective": 3.0 * step, "groups_all_wrong": (1 - success) ** 4,
                     }  # fmt: skip
-                    rows += [("r", arm, scheme, seed, step, m, float(v)) for m, v in values.items()]
-        columns = ["run", "arm", "scheme", "seed", "step", "metric", "value"]
+                    rows += [
+                        ("r", source, scheme, seed, step, m, float(v)) for m, v in values.items()
+                    ]
+        columns = ["run", "source", "scheme", "seed", "step", "metric", "value"]
         return pd.DataFrame(rows, columns=columns)
 
     return make

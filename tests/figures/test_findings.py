@@ -70,7 +70,7 @@ def test_enough_seeds_may_differ(runs: Runs) -> None:
 
 
 def test_one_seed_is_no_comparison_and_rewards_do_without_success(runs: Runs) -> None:
-    metrics = runs({"grpo": (0.05,), "sqrt_r": (0.07,)}, arm="llm")
+    metrics = runs({"grpo": (0.05,), "sqrt_r": (0.07,)}, source="llm")
     metrics = metrics[metrics["metric"] != "success"]
     text = " ".join(training_findings(metrics))
     assert "mean reward" in text
@@ -80,6 +80,6 @@ def test_one_seed_is_no_comparison_and_rewards_do_without_success(runs: Runs) ->
 
 
 def test_all_wrong_groups_are_reported(runs: Runs) -> None:
-    text = " ".join(training_findings(runs({"grpo": (0.09,)}, arm="llm")))
+    text = " ".join(training_findings(runs({"grpo": (0.09,)}, source="llm")))
     assert "At the start 66% of the groups had no correct response" in text  # 0.9⁴
     assert "at the end 0% with GRPO" in text

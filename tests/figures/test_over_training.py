@@ -49,7 +49,7 @@ def test_entropy_leaves_out_what_is_only_rounding(runs: Runs) -> None:
 
 
 def test_batches_of_language_models_are_smoothed(runs: Runs) -> None:
-    metrics = runs({"grpo": (0.1,)}, arm="llm", steps=9)
+    metrics = runs({"grpo": (0.1,)}, source="llm", steps=9)
     picture = negative_groups_picture(metrics)
     assert "averages over the last 10 batches" in picture.caption
     table = training_table(metrics, {"reward": ""})

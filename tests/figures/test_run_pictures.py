@@ -106,14 +106,14 @@ def test_convergence_and_training_say_what_their_bands_are(runs: Runs) -> None:
     slow = convergence_picture(runs({"grpo": (0.1,), "lens": (0.01,)}))
     assert "GRPO after 8, LENS never." in slow.caption
     assert convergence.render("svg")
-    training = training_picture(runs({"grpo": (0.1, 0.2), "lens": (0.1, 0.1)}, arm="llm"))
+    training = training_picture(runs({"grpo": (0.1, 0.2), "lens": (0.1, 0.1)}, source="llm"))
     assert "range of 2 seeds" in training.caption
     assert "the highest first: GRPO 100.0%, LENS 100.0%." in training.caption
     assert training.render("svg")
 
 
 def test_single_batches_are_smoothed_and_exact_success_is_not(runs: Runs) -> None:
-    table = training_picture(runs({"grpo": (0.1,)}, arm="llm", steps=9)).data
+    table = training_picture(runs({"grpo": (0.1,)}, source="llm", steps=9)).data
     last = table[table["reading"] == 8].set_index("metric")["mean"]
     assert last["success"] == pytest.approx(0.9)
     assert last["reward"] == pytest.approx(0.5)  # the mean of 0.1, ..., 0.9
@@ -129,7 +129,7 @@ def test_evaluations_are_drawn_together_under_their_folders_names(tmp_path: Path
     row = {"group": "all", "metric": "pass", "low": 0.1, "high": 0.9, "problems": 7}
     summary = pd.DataFrame([{**row, "k": k, "estimate": 0.2 * k} for k in (1, 2, 4)])
     for name in ("before", "after"):
-        run = Run.open(tmp_path / name, {"scheme": "base"}, arm="llm")
+        run = Run.open(tmp_path / name, {"scheme": "base"}, source="llm")
         summary.to_parquet(tmp_path / name / "summary.parquet")
         run.log(scheme="base", seed=0, step=0, reward=0.5)
         run.finish()
@@ -148,7 +148,7 @@ def test_evaluations_are_drawn_together_under_their_folders_names(tmp_path: Path
 
 def test_sweeps_are_drawn_regime_by_regime_without_predictions(runs: Runs, tmp_path: Path) -> None:
     regimes = {"easy": {}, "hard": {"start": 0.01}}
-    sweep = Run.open(tmp_path / "sweep", {"base": CONFIG, "regimes": regimes}, arm="sim")
+    sweep = Run.open(tmp_path / "sweep", {"base": CONFIG, "regimes": regimes}, source="sim")
     sweep.log_table(runs({"grpo": (0.1, 0.1), "sqrt_r": (0.2, 0.2)}))
     metrics = sweep.finish()
     parts = [metrics.assign(run=name) for name in regimes]
@@ -160,7 +160,9 @@ def test_sweeps_are_drawn_regime_by_regime_without_predictions(runs: Runs, tmp_p
 
 def test_published_curves_go_on_where_runs_stopped(runs: Runs, tmp_path: Path) -> None:
     rates = dict.fromkeys(("grpo", "sqrt_r", "psr", "lens"), (0.1, 0.1))
-    curves = runs(rates, arm="llm").replace({"metric": {"reward": "entropy", "updates": "pass@4"}})
+    curves = runs(rates, source="llm").replace(
+        {"metric": {"reward": "entropy", "updates": "pass@4"}}
+    )
     curves = curves[(curves["scheme"] != "grpo") | (curves["step"] <= 5)]
     curves[["scheme", "seed", "step", "metric", "value"]].to_parquet(tmp_path / "curves.parquet")
     pictures = {picture.name: picture for picture in run_pictures(tmp_path)}
@@ -174,15 +176,15 @@ def test_published_curves_go_on_where_runs_stopped(runs: Runs, tmp_path: Path) -
 
 
 def test_run_folders_are_drawn_by_what_they_are(runs: Runs, tmp_path: Path) -> None:
-    for arm, names in (
+    for source, names in (
         ("sim", ["convergence", "time_to_target"]),
         ("llm", ["training", "negative_groups"]),
     ):
-        run = Run.open(tmp_path / arm, CONFIG, arm=arm)
+        run = Run.open(tmp_path / source, CONFIG, source=source)
         run.log_table(runs({"grpo": (0.1, 0.1), "sqrt_r": (0.2, 0.2)}))
         run.finish()
-        assert [picture.name for picture in run_pictures(tmp_path / arm)] == names
-    run = Run.open(tmp_path / "theory", CONFIG, arm="theory")
+        assert [picture.name for picture in run_pictures(tmp_path / source)] == names
+    run = Run.open(tmp_path / "theory", CONFIG, source="theory")
     run.log(scheme="grpo", seed=0, step=0, excess=1.0)
     run.finish()
     with pytest.raises(ValueError, match="is a run of theory: no figures"):

@@ -148,7 +148,7 @@ def test_episodes_as_prime_rl_writes_them(tmp_path: Path) -> None:
 
 
 def test_samples_of_our_own_evaluations(tmp_path: Path) -> None:
-    run = Run.open(tmp_path / "run", {}, arm="llm")
+    run = Run.open(tmp_path / "run", {}, source="llm")
     columns = {
         "problem": [0, 0, 0, 1], "sample": [0, 1, 2, 0], "gold": "1", "response": "r",
         "outcome": ["correct", "wrong", "error", "timeout"], "tokens": 4, "truncated": False,
@@ -217,7 +217,7 @@ def test_wrong_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         (tmp_path / f"junk.{ending}").write_bytes(b"\x00\xff junk")
         refused(f"junk.{ending} is n", tmp_path / f"junk.{ending}")
     refused("several kinds, csv, jsonl and parquet", tmp_path)
-    run = Run.open(tmp_path / "run", {}, arm="llm")
+    run = Run.open(tmp_path / "run", {}, source="llm")
     run.log(scheme="grpo", seed=0, step=0, reward=0.5)
     run.finish()
     refused("run of apw that kept no rollouts", tmp_path / "run")

@@ -24,7 +24,7 @@ CONFIG = {"scheme": ["grpo", "sqrt_r"], "steps": 3, "rate": 0.1}
 
 
 def test_a_finished_run_holds_config_environment_and_tidy_metrics(tmp_path: Path) -> None:
-    run = Run.open(tmp_path / "first", CONFIG, arm="sim")
+    run = Run.open(tmp_path / "first", CONFIG, source="sim")
     run.log(scheme="grpo", seed=0, step=1, success=0.25, entropy=1)
     run.write_part("grpo")
     run.log(scheme="sqrt_r", seed=0, step=1, success=0.5)
@@ -34,7 +34,7 @@ def test_a_finished_run_holds_config_environment_and_tidy_metrics(tmp_path: Path
     assert tuple(read) == METRIC_COLUMNS
     assert read["value"].tolist() == [0.25, 1.0, 0.5]
     assert set(read["run"]) == {"first"}
-    assert set(read["arm"]) == {"sim"}
+    assert set(read["source"]) == {"sim"}
     assert run_folder.read_config(tmp_path / "first") == CONFIG
     environment = json.loads((tmp_path / "first" / "environment.json").read_text())
     assert environment["packages"]["numpy"] == np.__version__
@@ -46,7 +46,7 @@ def test_a_finished_run_holds_config_environment_and_tidy_metrics(tmp_path: Path
 
 
 def test_rows_and_tables_keep_the_order_in_which_they_were_logged(tmp_path: Path) -> None:
-    run = Run.open(tmp_path / "run", CONFIG, arm="theory")
+    run = Run.open(tmp_path / "run", CONFIG, source="theory")
     run.log(scheme="grpo", seed=0, step=0, a=1)
     run.log_table(pd.DataFrame({"scheme": "grpo", "seed": 0, "step": [1, 2], "metric": "a",
                                 "value": [2, 3]}))  # fmt: skip
@@ -55,7 +55,7 @@ def test_rows_and_tables_keep_the_order_in_which_they_were_logged(tmp_path: Path
 
 
 def test_an_empty_run_has_the_columns(tmp_path: Path) -> None:
-    Run.open(tmp_path / "run", {}, arm="sim").finish()
+    Run.open(tmp_path / "run", {}, source="sim").finish()
     assert tuple(run_folder.read_metrics(tmp_path / "run")) == METRIC_COLUMNS
 
 
@@ -65,7 +65,7 @@ def test_values_come_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, value: float, seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    run = Run.open(folder, {}, arm="sim")
+    run = Run.open(folder, {}, source="sim")
     run.log(scheme="grpo", seed=seed, step=0, metric_of_any_name=value)
     run.finish()
     row = run_folder.read_metrics(folder).iloc[0]
@@ -74,7 +74,7 @@ def test_values_come_back_bit_for_bit(
 
 
 def test_an_unfinished_run_resumes_with_its_parts_and_checkpoints(tmp_path: Path) -> None:
-    run = Run.open(tmp_path / "run", {**CONFIG, "limit": math.nan}, arm="sim")
+    run = Run.open(tmp_path / "run", {**CONFIG, "limit": math.nan}, source="sim")
     assert not run.resumed
     run.log(scheme="grpo", seed=0, step=1, success=0.25)
     run.write_part("grpo")
@@ -82,7 +82,7 @@ def test_an_unfinished_run_resumes_with_its_parts_and_checkpoints(tmp_path: Path
     run.log(scheme="grpo", seed=0, step=2, lost=1.0)
     run.close()
 
-    again = Run.open(tmp_path / "run", {**CONFIG, "limit": math.nan}, arm="sim")
+    again = Run.open(tmp_path / "run", {**CONFIG, "limit": math.nan}, source="sim")
     assert again.resumed
     assert again.has_part("grpo")
     assert not again.has_part("sqrt_r")
@@ -94,7 +94,7 @@ def test_an_unfinished_run_resumes_with_its_parts_and_checkpoints(tmp_path: Path
 
 
 def test_a_part_written_twice_counts_once(tmp_path: Path) -> None:
-    run = Run.open(tmp_path / "run", CONFIG, arm="sim")
+    run = Run.open(tmp_path / "run", CONFIG, source="sim")
     for value in (1.0, 2.0):
         run.log(scheme="grpo", seed=0, step=0, a=value)
         run.write_part("grpo")
@@ -102,21 +102,21 @@ def test_a_part_written_twice_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_is_refused_and_overwrite_replaces_it(tmp_path: Path) -> None:
-    first = Run.open(tmp_path / "run", CONFIG, arm="sim")
+    first = Run.open(tmp_path / "run", CONFIG, source="sim")
     first.save_checkpoint("old", {"a": np.zeros(1)})
     first.finish()
     with pytest.raises(RunExistsError, match="holds a finished run"):
-        Run.open(tmp_path / "run", CONFIG, arm="sim")
-    run = Run.open(tmp_path / "run", CONFIG, arm="sim", overwrite=True)
+        Run.open(tmp_path / "run", CONFIG, source="sim")
+    run = Run.open(tmp_path / "run", CONFIG, source="sim", overwrite=True)
     assert not run.resumed
     assert run.load_checkpoint("old") is None
     assert not run_folder.is_finished(tmp_path / "run")
 
 
 def test_an_unfinished_run_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    Run.open(tmp_path / "run", CONFIG, arm="sim").close()
+    Run.open(tmp_path / "run", CONFIG, source="sim").close()
     with pytest.raises(RunExistsError, match="another configuration"):
-        Run.open(tmp_path / "run", {**CONFIG, "steps": 4}, arm="sim")
+        Run.open(tmp_path / "run", {**CONFIG, "steps": 4}, source="sim")
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -126,20 +126,20 @@ def test_a_folder_of_other_files_is_never_touched(
 ) -> None:
     (tmp_path / name).write_text("{}")
     with pytest.raises(RunExistsError, match="files that are no run"):
-        Run.open(tmp_path, CONFIG, arm="sim", overwrite=overwrite)
+        Run.open(tmp_path, CONFIG, source="sim", overwrite=overwrite)
     assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(RunExistsError, match="is a file"):
-        Run.open(tmp_path / "run", CONFIG, arm="sim")
+        Run.open(tmp_path / "run", CONFIG, source="sim")
 
 
 def test_a_run_killed_before_it_began_begins(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text("{}")
     (tmp_path / ".config.json.abc").write_text("half a fi")
-    run = Run.open(tmp_path, CONFIG, arm="sim")
+    run = Run.open(tmp_path, CONFIG, source="sim")
     assert not run.resumed
     run.finish()
     assert len(list(tmp_path.iterdir())) == 3
@@ -147,7 +147,7 @@ def test_a_run_killed_before_it_began_begins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b"])
 def test_names_of_parts_stay_inside_the_folder(tmp_path: Path, name: str) -> None:
-    run = Run.open(tmp_path, CONFIG, arm="sim")
+    run = Run.open(tmp_path, CONFIG, source="sim")
     with pytest.raises(ValueError, match="is named by letters"):
         run.write_part(name)
 
@@ -183,10 +183,10 @@ def test_broken_metrics_and_checkpoints_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a readable Parquet table"):
         run_folder.read_metrics(tmp_path)
     pd.DataFrame({"run": ["a"]}).to_parquet(tmp_path / "metrics.parquet")
-    with pytest.raises(ValueError, match="lacks the column 'arm'"):
+    with pytest.raises(ValueError, match="lacks the column 'source'"):
         run_folder.read_metrics(tmp_path)
 
-    run = Run.open(tmp_path / "run", CONFIG, arm="sim")
+    run = Run.open(tmp_path / "run", CONFIG, source="sim")
     run.save_checkpoint("state", {"a": np.arange(1000)})
     whole = (run.path / "checkpoints" / "state.npz").read_bytes()
     for cut in (0, 10, len(whole) // 2):
@@ -195,10 +195,25 @@ def test_broken_metrics_and_checkpoints_are_named(tmp_path: Path) -> None:
             run.load_checkpoint("state")
 
 
+def test_tables_of_an_earlier_version_are_refused_with_a_sentence(tmp_path):
+    run = Run.open(tmp_path / "run", CONFIG, source="sim")
+    run.log(scheme="grpo", seed=0, step=0, reward=0.5)
+    run.write_part("first")
+    run.close()
+    part = run.path / "parts" / "first.parquet"
+    pd.read_parquet(part).rename(columns={"source": "arm"}).to_parquet(part)
+    with pytest.raises(ValueError, match="written by an earlier version"):
+        Run.open(tmp_path / "run", CONFIG, source="sim")
+    part.rename(tmp_path / "run" / "metrics.parquet")
+    with pytest.raises(ValueError, match="written by an earlier version"):
+        run_folder.read_metrics(tmp_path / "run")
+    Run.open(tmp_path / "run", CONFIG, source="sim", overwrite=True).finish()
+
+
 WRITER = """
 import sys, numpy as np
 from runs.folder import Run
-run = Run.open(sys.argv[1], {"a": 1}, arm="sim")
+run = Run.open(sys.argv[1], {"a": 1}, source="sim")
 print("open", flush=True)
 for step in range(10**9):
     run.log(scheme="grpo", seed=0, step=step, a=step)
@@ -215,12 +230,12 @@ def test_one_process_at_a_time_and_what_a_killed_one_left_is_whole(tmp_path: Pat
         assert writer.stdout.readline() == "open\n"
         try:
             with pytest.raises(RunExistsError, match="open in another process"):
-                Run.open(folder, {"a": 1}, arm="sim", overwrite=True)
+                Run.open(folder, {"a": 1}, source="sim", overwrite=True)
             while not (folder / "checkpoints" / "state.npz").exists():
                 assert writer.poll() is None
         finally:
             os.kill(writer.pid, signal.SIGKILL)
-    run = Run.open(folder, {"a": 1}, arm="sim")
+    run = Run.open(folder, {"a": 1}, source="sim")
     assert run.resumed
     state = run.load_checkpoint("state")
     assert state is not None

@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_arm_leaves_a_run_and_figures(folder: Path) -> None:
-    arms = {arm: set(read_metrics(folder / arm)["arm"]) for arm in ("theory", "sim", "llm")}
-    assert arms == {"theory": {"theory"}, "sim": {"sim"}, "llm": {"llm"}}
+    for source in ("theory", "sim", "llm"):
+        assert set(read_metrics(folder / source)["source"]) == {source}
     drawn = {str(path.relative_to(folder / "figures")) for path in folder.rglob("*.png")}
     assert drawn == {
         "theory/weights.png", "theory/optimal_weights.png", "theory/excess_time.png",

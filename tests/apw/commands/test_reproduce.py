@@ -177,7 +177,7 @@ def test_finished_trainings_are_kept_and_other_settings_refused(
 
 def fake_training(config: Any, path: Path) -> None:
     """What a training leaves: success that rises from the arm's start, sooner under Sqrt-R."""
-    run = Run.open(path, config.to_dict(), arm="llm")
+    run = Run.open(path, config.to_dict(), source="llm")
     for scheme in config.schemes:
         for seed in config.seed_range():
             for step in range(0, 21, 4):

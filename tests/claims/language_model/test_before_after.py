@@ -71,12 +71,12 @@ def test_an_answer_is_told_from_an_expression_of_the_same_worth(gold, response, 
 
 
 def test_tables_are_published(tmp_path, capsys):
-    run = Run.open(tmp_path / "train", {"scheme": "sqrt_r"}, arm="llm")
+    run = Run.open(tmp_path / "train", {"scheme": "sqrt_r"}, source="llm")
     for step in (1, 2):
         run.log(scheme="sqrt_r", seed=0, step=step, reward=0.1 * step, step_time=9.0)
     run.finish()
     for name, right in (("before", BEFORE), ("after", AFTER)):
-        Run.open(tmp_path / name, {"model": name}, arm="llm").close()
+        Run.open(tmp_path / name, {"model": name}, source="llm").close()
         samples(right).to_parquet(tmp_path / name / "samples.parquet")
     words = [w for n in ("train", "before", "after") for w in (f"--{n}", str(tmp_path / n))]
     assert main([*words, "--to", str(tmp_path / "out")]) == 0

@@ -15,7 +15,7 @@ ARM = Arm("made-up", "tiny-from-scratch", "rule", ("A4",), ("grpo", "sqrt_r"), (
 
 def write(out, rate, curves, phase="judge"):
     """A finished run with success curves by (scheme, seed); 10 responses a step."""
-    run = Run.open(out / ARM.name / phase / f"lr={rate:g}", {"rate": rate}, arm="llm")
+    run = Run.open(out / ARM.name / phase / f"lr={rate:g}", {"rate": rate}, source="llm")
     for (scheme, seed), curve in curves.items():
         for step, success in enumerate(curve):
             run.log(scheme=scheme, seed=seed, step=step, success=success, responses=10 * step)
@@ -67,7 +67,7 @@ def test_an_arm_without_the_reference_has_no_ratios(tmp_path):
 
 def test_an_arm_with_an_unfinished_run_is_left_out(tmp_path):
     write(tmp_path, 0.1, {("grpo", s): SLOW for s in range(3)})
-    Run.open(tmp_path / ARM.name / "judge" / "lr=0.2", {}, arm="llm").close()
+    Run.open(tmp_path / ARM.name / "judge" / "lr=0.2", {}, source="llm").close()
     assert summarise(tmp_path, [ARM]).empty
 
 

@@ -16,7 +16,7 @@ ARM = Arm("made-up", "tiny-from-scratch", "rule", ("A4",), ("grpo", "sqrt_r"), (
 
 def write(out, rate, curves, phase="judge"):
     """A finished run with success curves by (scheme, seed); 10 responses a step."""
-    run = Run.open(out / ARM.name / phase / f"lr={rate:g}", {"rate": rate}, arm="llm")
+    run = Run.open(out / ARM.name / phase / f"lr={rate:g}", {"rate": rate}, source="llm")
     for (scheme, seed), curve in curves.items():
         for step, success in enumerate(curve):
             run.log(scheme=scheme, seed=seed, step=step, success=success, responses=10 * step)

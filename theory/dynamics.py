@@ -16,7 +16,7 @@ import numpy as np
 from scipy import integrate, optimize
 from scipy.special import expit, logit
 
-from theory._arrays import Array, Floats, as_floating, check_interval, namespace
+from theory._arrays import Array, Floats, as_floating, check_interval
 from theory._quadrature import integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.schemes import Scheme, resolve
@@ -305,39 +305,6 @@ def _root(path: Callable[[float], Floats], time: float, low: float, high: float)
     if late(high) <= 0:
         return high
     return low if late(low) >= 0 else float(optimize.brentq(late, low, high))
-
-
-def mirror_step(success: Array, weight: Array, step_size: float) -> Array:
-    """Exact mirror-descent step: logit ρ′ = logit ρ + ηω.
-
-    Args:
-        success: ρ, any shape, in [0, 1]; 0 and 1 stay where they are.
-        weight: ω(ρ), same shape.
-        step_size: η.
-
-    Returns:
-        ρ after the step.
-
-    Raises:
-        ValueError: ``success`` outside [0, 1].
-
-    Source: arXiv 2602.11128; π′ ∝ π exp(ηA).
-
-    >>> float(mirror_step(0.5, 1.0, 0.0))
-    0.5
-    """
-    success = as_floating(success)
-    check_interval("success", success)
-    xp = namespace(success)
-    inside = (success > 0) & (success < 1)
-    kept = xp.where(inside, success, 0.5 + 0 * success)
-    growth = step_size * xp.where(inside, weight, 0 * success)
-    # The factor that is at most 1, so that neither exponential can overflow.
-    up = xp.exp(-xp.abs(growth))
-    moved = xp.where(
-        growth >= 0, kept / (kept + (1 - kept) * up), kept * up / (kept * up + 1 - kept)
-    )
-    return xp.where(inside, moved, success)
 
 
 def check_range(start: float, target: float) -> None:

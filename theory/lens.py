@@ -89,41 +89,12 @@ def exact_scale(correctness: Array) -> Array:
     return 1 / total
 
 
-def likelihood_loss(
-    log_probability: Array, outcome: Array, scale: Array, *, preference: Array | None = None
-) -> Array:
-    """Loss L = −(1/n) Σ { r ln π + (1−r) ln(1 − π/D) } of the model p = π/D.
-
-    The preference-aware model is p = π/(D ρ(q,o)) instead; ρ = 1 is the plain one.
-
-    Args:
-        log_probability: ln π of the n sampled answers, shape (..., n).
-        outcome: r in [0, 1], same shape; a fraction is a probability of being correct.
-        scale: D > π (or π/ρ) of every answer that may be wrong, broadcasting.
-        preference: ρ(q,o) > 0, same shape as the samples; default 1.
-
-    Returns:
-        The loss, shape (...,).
-
-    Raises:
-        ValueError: Outcomes outside [0, 1], or a wrong answer with a model probability of 1.
-
-    Source: arXiv 2510.08696, section 2; the constant r ln D is left out, as in the paper.
-
-    >>> import numpy as np
-    >>> round(float(likelihood_loss(np.log([0.5, 0.25]), np.array([1, 0]), 1.0)), 6)
-    0.490415
-    """
-    log_probability, outcome, model = _model(log_probability, outcome, scale, preference)
-    xp = namespace(log_probability)
-    terms = outcome * log_probability + (1 - outcome) * xp.log1p(-model)
-    return -xp.mean(terms, axis=-1)
-
-
 def gradient_coefficient(
     log_probability: Array, outcome: Array, scale: Array, *, preference: Array | None = None
 ) -> Array:
     """Coefficient r − (1−r) π/(D−π) of ∇ln π in −∇L: what an answer is worth.
+
+    L = −(1/n) Σ { r ln π + (1−r) ln(1 − π/D) } is the loss of the model of correctness p = π/D.
 
     Preference-aware it is r − (1−r) π/(Dρ−π). With the policy itself as preference, ρ = π held
     fixed, every wrong answer weighs the same, 1/(D−1): uniform weights are a special case.
@@ -131,14 +102,14 @@ def gradient_coefficient(
     Args:
         log_probability: ln π of the sampled answers, shape (..., n).
         outcome: r in [0, 1], same shape.
-        scale: D, as for :func:`likelihood_loss`.
+        scale: D, above π (or π/ρ) of every answer that may be wrong, broadcasting.
         preference: ρ(q,o) > 0, same shape as the samples; default 1.
 
     Returns:
         The coefficients, shape (..., n).
 
     Raises:
-        ValueError: As :func:`likelihood_loss`.
+        ValueError: Outcomes outside [0, 1], or a wrong answer with a model probability of 1.
 
     Source: arXiv 2510.08696, Theorem 1 and the preference-aware form.
 

@@ -85,38 +85,6 @@ def nsr_logit_update(logits: Array, token: Array, *, estimator: str = "probabili
     return -psr_logit_update(logits, token, estimator=estimator)
 
 
-def redistribution(logits: Array, token: Array) -> Array:
-    """Shares in which NSR hands the sampled token's logit mass to the others: π_v/(1−π_y).
-
-    Both estimators share this law: Δz_v / −Δz_y.
-
-    Args:
-        logits: z, shape (..., vocabulary), at least two tokens.
-        token: Index y of the sampled token, integers of shape (...,).
-
-    Returns:
-        Shares, shape (..., vocabulary): 0 for y itself, and summing to 1.
-
-    Raises:
-        ValueError: As :func:`psr_logit_update`, or a vocabulary of one token.
-
-    Source: arXiv 2506.01347, section 4 (gradient analysis).
-
-    >>> import numpy as np
-    >>> redistribution(np.log([0.5, 0.375, 0.125]), 0).round(12).tolist()
-    [0.0, 0.75, 0.25]
-    """
-    logits = as_floating(logits)
-    if len(logits.shape) < 1 or logits.shape[-1] < 2:
-        raise ValueError("logits must have at least two tokens on their last axis")
-    xp = namespace(logits)
-    _, chosen = _policy(logits, token)
-    # A softmax of the other logits: 1 − π_y may be too small to divide by.
-    wide = widened(logits)
-    others = xp.where(chosen, xp.full_like(wide, -xp.inf), wide)
-    return _in_dtype_of(logits, xp.exp(_log_softmax(others)))
-
-
 def entropy(logits: Array) -> Array:
     """Entropy H = −Σ_v π_v ln π_v in nats.
 
@@ -138,27 +106,6 @@ def entropy(logits: Array) -> Array:
     log_probability = _checked_log_softmax(logits)
     xp = namespace(log_probability)
     return _in_dtype_of(logits, -xp.sum(xp.exp(log_probability) * log_probability, axis=-1))
-
-
-def entropy_gradient(logits: Array) -> Array:
-    """Derivative ∂H/∂z_v = −π_v (ln π_v − Σ_u π_u ln π_u) = −π_v (ln π_v + H).
-
-    Args:
-        logits: z, shape (..., vocabulary).
-
-    Returns:
-        The gradient, shape (..., vocabulary); sums to 0.
-
-    Raises:
-        ValueError: Logits that are not finite.
-
-    Source: theory.md section 6, for arXiv 2506.01347.
-
-    >>> import numpy as np
-    >>> entropy_gradient(np.log([0.8, 0.2])).round(4).tolist()
-    [-0.2218, 0.2218]
-    """
-    return _in_dtype_of(logits, _entropy_gradient(logits))
 
 
 def entropy_change(logits: Array, update: Array) -> Array:

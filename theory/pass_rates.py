@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import expit, logit, roots_jacobi
+from scipy.special import roots_jacobi
 
 from theory._arrays import Array, Floats, check_interval
 
@@ -87,31 +87,6 @@ class PassRates:
             raise ValueError(f"low and high must satisfy 0 <= low < high <= 1; got {low}, {high}")
         points, weights = np.polynomial.legendre.leggauss(nodes)
         return cls(low + (high - low) * (1 + points) / 2, weights)
-
-    @classmethod
-    def log_normal_odds(cls, centre: float, spread: float, nodes: int = 64) -> PassRates:
-        """Gauss-Hermite nodes of prompts whose log-odds are normal.
-
-        Args:
-            centre: Median of ρ, in (0, 1).
-            spread: Standard deviation of logit ρ, at least 0; 0 puts every prompt at ``centre``.
-            nodes: Number of nodes.
-
-        Raises:
-            ValueError: ``centre`` outside (0, 1) or a negative spread.
-
-        Source: the logit-normal distribution; Gauss-Hermite quadrature.
-
-        >>> PassRates.log_normal_odds(0.1, 0.0).success.tolist()
-        [0.1]
-        """
-        check_interval("centre", np.asarray(centre, dtype=np.float64), open_ends=True)
-        if not (np.isfinite(spread) and spread >= 0):
-            raise ValueError(f"spread must be a number of at least 0; got {spread}")
-        if spread == 0:
-            return cls(np.array([centre]), np.array([1.0]))
-        points, weights = np.polynomial.hermite_e.hermegauss(nodes)
-        return cls(expit(logit(centre) + spread * points), weights)
 
     def mean(self, function: Callable[[Floats], Floats] | None = None) -> float:
         """Average of a function of ρ over the prompts; of ρ itself by default.

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from theory.clocks import CLOCKS, resolve_clock
 from theory.dynamics import (
     DYNAMICS,
-    mirror_step,
     resolve_dynamics,
     time_to_target,
     trajectory,
@@ -69,43 +68,6 @@ def test_trajectory_reaches_the_target_at_the_time_to_target(scheme, clock):
     np.testing.assert_allclose(
         trajectory(scheme, 0.01, times, clock=clock), [0.02, 0.3, 0.9], rtol=1e-7
     )
-
-
-def test_mirror_steps_converge_to_the_flow_with_order_one():
-    """Explicit mirror steps are Euler steps in logit ρ: the error is proportional to the step."""
-    exact = trajectory("grpo", 0.01, [1.0])[0]
-    sizes = np.array([1 / 64, 1 / 128, 1 / 256, 1 / 512])
-    errors = []
-    for size in sizes:
-        success = np.asarray(0.01)
-        for _ in range(round(1 / size)):
-            success = mirror_step(success, SCHEMES["grpo"].weight(success), size)
-        errors.append(abs(float(success) - exact))
-    order = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
-    assert order == pytest.approx(1.0, abs=0.05)
-
-
-@given(x=st.floats(-30, 30), growth=st.floats(-700, 700))
-def test_mirror_step_adds_to_the_logit(x, growth):
-    moved = mirror_step(expit(x), 1.0, growth)
-    # In logit space, where float64 still resolves ρ; 1 − ρ is known to 1e-16.
-    if abs(x + growth) < 15:
-        assert logit(moved) == pytest.approx(x + growth, abs=1e-8)
-    assert 0 <= moved <= 1
-
-
-def test_mirror_step_is_the_exponentiated_advantage():
-    """π′ ∝ π exp(ηA) on a whole policy moves ρ by the formula in ρ alone."""
-    policy, correct = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1, 1, 0, 0])
-    success = policy @ correct
-    weight = float(SCHEMES["sqrt_r"].weight(success))
-    tilted = policy * np.exp(0.7 * weight * (correct - success))
-    expected = (tilted / tilted.sum()) @ correct
-    assert mirror_step(success, weight, 0.7) == pytest.approx(expected, rel=1e-14)
-
-
-def test_mirror_step_keeps_the_ends():
-    assert mirror_step(np.array([0.0, 1.0]), np.array([math.inf, math.inf]), 0.1).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +147,6 @@ def test_empty_and_zero_times():
         (lambda: trajectory("grpo", 0.5, [2.0, 1.0]), "start at 0 or later and increase"),
         (lambda: trajectory("grpo", 0.5, [math.inf]), "finite numbers"),
         (lambda: resolve_clock(3), "a clock is a Clock, a name or a function; got 3"),
-        (lambda: mirror_step(1.5, 1.0, 0.1), r"success must lie in \[0, 1\]; got 1.5"),
     ],
 )
 def test_bad_input_says_what_is_allowed(call, sentence):

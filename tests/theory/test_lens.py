@@ -24,6 +24,12 @@ def random_problem(seed, answers=7):
     return logits, correctness, scale
 
 
+def likelihood_loss(log_probability, outcome, scale, preference=1.0):
+    """−(1/n) Σ { r ln π + (1−r) ln(1 − π/(Dρ)) }, of which the module has the gradient."""
+    model = jnp.exp(log_probability) / scale / preference
+    return -jnp.mean(outcome * log_probability + (1 - outcome) * jnp.log1p(-model), axis=-1)
+
+
 # The penalty ------------------------------------------------------------------------------------
 
 
@@ -68,7 +74,7 @@ def test_theorem_1_the_gradient_of_the_loss_weighs_scores_by_the_coefficient(see
     def log_policy(z):
         return jax.nn.log_softmax(z)[sample]
 
-    loss = jax.grad(lambda z: lens.likelihood_loss(log_policy(z), outcome, scale))(logits)
+    loss = jax.grad(lambda z: likelihood_loss(log_policy(z), outcome, scale))(logits)
     coefficient = lens.gradient_coefficient(log_policy(logits), outcome, scale)
     score = jax.jacobian(log_policy)(logits)
     np.testing.assert_allclose(loss, -(coefficient @ score) / 50, rtol=1e-10, atol=1e-14)
@@ -81,9 +87,7 @@ def test_theorem_2_the_on_policy_gradient_is_that_of_the_objective(seed):
 
     def expected_loss(z):
         """E over answers drawn from the frozen policy, enumerated; r = p* is its mean."""
-        per_answer = lens.likelihood_loss(
-            jax.nn.log_softmax(z)[:, None], correctness[:, None], scale
-        )
+        per_answer = likelihood_loss(jax.nn.log_softmax(z)[:, None], correctness[:, None], scale)
         return jnp.sum(frozen * per_answer)
 
     objective = jax.grad(lambda z: lens.objective(jax.nn.softmax(z), correctness, scale))
@@ -130,7 +134,7 @@ def test_preference_aware_gradient_is_that_of_its_loss():
 
     def loss(z):
         log_policy = jax.nn.log_softmax(z)
-        return lens.likelihood_loss(log_policy, correctness, 3.0, preference=preference)
+        return likelihood_loss(log_policy, correctness, 3.0, preference=preference)
 
     log_policy = jax.nn.log_softmax(logits)
     coefficient = lens.gradient_coefficient(log_policy, correctness, 3.0, preference=preference)
@@ -328,14 +332,17 @@ PAIR, LOGS = np.array([1.0, 0.0]), np.array([-1.0, -2.0])
         (lambda: lens.penalty_weight(1.5), r"ratio must lie in \[0, 1\]"),
         (lambda: lens.exact_scale([0.0, 0.0]), "positive for some answer"),
         (lambda: lens.exact_scale([2.0]), r"correctness must lie in \[0, 1\]"),
-        (lambda: lens.likelihood_loss(LOGS, PAIR, 0.1), "scale must exceed the probability"),
-        (lambda: lens.likelihood_loss([0.5], [1.0], 1.0), "log_probability must lie in"),
-        (lambda: lens.likelihood_loss(LOGS, [0.0, 2.0], 1.0), r"outcome must lie in \[0, 1\]"),
+        (lambda: lens.gradient_coefficient(LOGS, PAIR, 0.1), "scale must exceed the probability"),
+        (lambda: lens.gradient_coefficient([0.5], [1.0], 1.0), "log_probability must lie in"),
+        (lambda: lens.gradient_coefficient(LOGS, [0.0, 2.0], 1.0), r"outcome must lie in \[0, 1\]"),
         (lambda: lens.objective([0.5, 0.5], PAIR, 0.25), "ratio must lie in"),
         (lambda: lens.objective([0.5, 0.5], PAIR, 0.0), "scale must be positive"),
         (lambda: lens.objective([0.5, 0.5], [1.0], 1.0), "correctness must have the shape of prob"),
-        (lambda: lens.likelihood_loss(LOGS, PAIR, 0.0), "scale must be positive"),
-        (lambda: lens.likelihood_loss(LOGS, [1.0], 1.0), "outcome must have the shape of log_prob"),
+        (lambda: lens.gradient_coefficient(LOGS, PAIR, 0.0), "scale must be positive"),
+        (
+            lambda: lens.gradient_coefficient(LOGS, [1.0], 1.0),
+            "outcome must have the shape of log_prob",
+        ),
         (
             lambda: lens.gradient_coefficient(LOGS, PAIR, 1.0, preference=np.zeros(2)),
             "preference must be positive",

@@ -22,14 +22,6 @@ def test_uniform_nodes_integrate_polynomials():
         assert rates.mean(lambda rho, n=power: rho**n) == pytest.approx(exact, rel=1e-13)
 
 
-def test_log_odds_are_normal():
-    rates = PassRates.log_normal_odds(0.1, 1.5)
-    odds = np.log(rates.success) - np.log1p(-rates.success)
-    centre = np.log(0.1 / 0.9)
-    assert rates.share @ odds == pytest.approx(centre, rel=1e-12)
-    assert rates.share @ (odds - centre) ** 2 == pytest.approx(1.5**2, rel=1e-10)
-
-
 def test_numbers_lists_and_pass_rates_are_taken():
     assert as_pass_rates(0.3).success.tolist() == [0.3]
     rates = PassRates(np.array([0.1, 0.4]), np.array([2.0, 6.0]))
@@ -46,8 +38,6 @@ def test_numbers_lists_and_pass_rates_are_taken():
         (lambda: PassRates.beta(0.0, 1.0), "must be positive"),
         (lambda: PassRates.beta(1.0, 1.0, nodes=0), "at least 1"),
         (lambda: PassRates.uniform(0.5, 0.5), "low < high"),
-        (lambda: PassRates.log_normal_odds(0.0, 1.0), "centre"),
-        (lambda: PassRates.log_normal_odds(0.5, -1.0), "spread"),
     ],
 )
 def test_what_is_no_distribution_is_refused(make, message):

@@ -24,20 +24,17 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import optimize
-from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
-from theory.clocks import Clock
+from theory._ends import TOP, Levels, Path
+from theory.clocks import Clock, resolve_clock
 from theory.dynamics import Dynamics, Weight, weight_function
 from theory.optimal import BudgetDensity, OptimalWeight, optimal_weight
 from theory.pass_rates import PassRates, as_pass_rates
 
-_TOP = 20.0  # log-odds of the highest end considered: 1 − ρ = 2e-9, known to 1e-7 in float64
-_CELLS = 4000
-# One prompt may be trained part of the way: tried at every cut-off of a small population, and near
-# the best one of a large population, where it changes the cost by less than 1/prompts.
-_SMALL, _NEIGHBOURS = 64, 3
+MOST_STARTS = 128
+"""Distinct starts that :func:`shared_weight` tells apart."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +70,7 @@ class PopulationOptimum:
     gap: float
     converged: bool
     message: str
-    _path: _Path = dataclasses.field(repr=False)
+    _path: Path = dataclasses.field(repr=False)
 
     def weight(self, success: Array) -> Array:
         """The optimal weight ω(ρ) of every trained prompt.
@@ -143,9 +140,9 @@ class PopulationOptimum:
             return float(self.share @ expit(ends(time))) - self.target
 
         # The end of the hardest prompt tells time; times themselves may span dozens of decades.
-        if not math.isfinite(float(clock(_TOP))) or missing(_TOP) < 0:
+        if not math.isfinite(float(clock(TOP))) or missing(TOP) < 0:
             return math.inf
-        last = optimize.brentq(missing, hardest, _TOP, xtol=1e-13)
+        last = optimize.brentq(missing, hardest, TOP, xtol=1e-13)
         reached = ends(float(clock(last)) - first)
         total = float(self.share @ (cost(reached) - cost(odds)))
         budget = float(self.share @ (spent(reached) - spent(odds)))
@@ -189,7 +186,7 @@ def optimal_population(
         raise ValueError("start must lie in (0, 1) for every prompt")
     rates = PassRates(rates.success[rates.share > 0], rates.share[rates.share > 0])
     mean = rates.mean()
-    if not mean < target < expit(_TOP):
+    if not mean < target < expit(TOP):
         raise ValueError(
             f"target must lie above the mean start, {mean:g}, and below 1 − 2e-9; got {target:g}"
         )
@@ -200,9 +197,9 @@ def optimal_population(
         lowest, max(target, (1 + lowest) / 2), clock=clock, dynamics=dynamics,
         budget_density=budget_density,
     )  # fmt: skip
-    path = _Path(single, lowest)
+    path = Path(single, lowest)
     order = np.argsort(rates.success, kind="stable")
-    levels = _Levels(rates.success[order], rates.share[order], path)
+    levels = Levels(rates.success[order], rates.share[order], path)
     sorted_ends, level = levels.solve(target - mean)
     end = np.empty_like(sorted_ends)
     end[order] = sorted_ends
@@ -228,149 +225,56 @@ def optimal_population(
     )
 
 
-class _Path:
-    """G along ρ as a function of log-odds, and the integrands it is made of."""
+def shared_weight(
+    start: PassRates | Array,
+    target: float,
+    *,
+    clock: str | Clock | Callable[[Array], Array] = "effective",
+    dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
+) -> OptimalWeight:
+    """Optimal weight where every prompt is trained to one target with one weight and one budget.
 
-    def __init__(self, single: OptimalWeight, lowest: float) -> None:
-        self.single = single
-        self.odds = np.linspace(float(logit(lowest)) - 1e-9, _TOP, _CELLS + 1)
-        (self.length,) = self.primitives(lambda success: self.margin(success)[None])
-        self.success = expit(self.odds)
-        self.lengths = self.length(self.odds)
+    Cost and budget of all prompts are integrals of one prompt's times the share of the prompts
+    that pass through ρ, those that started below it. With that factor in clock and budget density
+    alike the optimum is that of one prompt, and so are excess times.
 
-    def cost(self, success: Floats) -> Floats:
-        return np.asarray(self.single.clock.cost(success))
+    Args:
+        start: ρ₀ of every prompt, or :class:`~theory.pass_rates.PassRates`; in (0, target). More
+            than ``MOST_STARTS`` different ones are moved to evenly spaced log-odds first.
+        target: ρ₁ of every prompt.
+        clock: What is paid per prompt.
+        dynamics: The update rule.
 
-    def velocity(self, success: Floats) -> Floats:
-        return np.asarray(self.single.dynamics.velocity(success))
+    Returns:
+        The optimum; its ``start`` is the lowest.
 
-    def weight(self, success: Floats) -> Floats:
-        """The unscaled weight g = √(c/(v b))."""
-        return np.asarray(self.single.weight(success)) * math.sqrt(self.single.time)
+    Raises:
+        ValueError: A start outside (0, target), unknown names.
 
-    def margin(self, success: Floats) -> Floats:
-        """The marginal cost g b of an end, from g² v b = c."""
-        return self.cost(success) / (self.velocity(success) * self.weight(success))
+    >>> best = shared_weight([0.1, 0.4], 0.9)
+    >>> optimal_weight(0.4, 0.9).time < best.time < optimal_weight(0.1, 0.9).time
+    True
+    """
+    rates = as_pass_rates(start)
+    if not np.all((rates.success > 0) & (rates.success < target)):
+        raise ValueError(f"start must lie in (0, {target:g}), below the target, for every prompt")
+    success = rates.success
+    if np.unique(success).size > MOST_STARTS:
+        grid = np.linspace(logit(success.min()), logit(success.max()), MOST_STARTS)
+        success = expit(grid)[np.rint((logit(success) - grid[0]) / (grid[1] - grid[0])).astype(int)]
+    knots, place = np.unique(success, return_inverse=True)
+    passing = np.cumsum(np.bincount(place, weights=rates.share))
+    costs = resolve_clock(clock)
 
-    def density(self, success: Floats) -> Floats:
-        return self.margin(success) / self.weight(success)
+    def share(success: Array) -> Floats:
+        below = np.searchsorted(knots, np.asarray(success), side="right") - 1
+        return np.asarray(passing[np.maximum(below, 0)])
 
-    def primitives(self, integrands: Callable[[Floats], Floats]) -> list[CubicHermiteSpline]:
-        """Integrals over ρ from the lowest start, as functions of log-odds."""
-        nodes, weights = np.polynomial.legendre.leggauss(6)
-        half = np.diff(self.odds) / 2
-        points = self.odds[:-1, None] + half[:, None] * (1 + nodes)
-
-        def in_odds(odds: Floats) -> Floats:
-            success = expit(odds)
-            return np.asarray(integrands(success)) * success * expit(-odds)
-
-        values = in_odds(points.ravel()).reshape(-1, *points.shape)
-        steps = np.einsum("mcn,n,c->mc", values, weights, half)
-        slopes = in_odds(self.odds)
-        return [
-            CubicHermiteSpline(self.odds, np.concatenate([[0.0], np.cumsum(s)]), d)
-            for s, d in zip(steps, slopes, strict=True)
-        ]
-
-    def has_one_minimum(self) -> bool:
-        """Tell whether g b falls and then rises."""
-        margin = self.margin(self.success)
-        turns = np.sign(np.diff(margin))[np.abs(np.diff(margin)) > 1e-9 * margin[1:]]
-        return bool(np.all(np.diff(turns) >= 0))
-
-
-class _Levels:
-    """Ends of prompts sorted from hardest to easiest: none below a cut-off, one level above it."""
-
-    def __init__(self, start: Floats, share: Floats, path: _Path) -> None:
-        self.start, self.share, self.path = start, share, path
-        self.length = path.length(logit(start))
-        self.shares = np.concatenate([[0.0], np.cumsum(share)])
-        self.mass = np.concatenate([[0.0], np.cumsum(share * start)])
-        self.lengths = np.concatenate([[0.0], np.cumsum(share * self.length)])
-
-    def fill(self, cut: Array, need: Array) -> tuple[Floats, Floats]:
-        """Common level and cost if prompts from ``cut`` on are lifted by ``need`` in total.
-
-        The level is that of water poured over the starts; ∞ cost if it would reach 1.
-        """
-        cut, need = np.broadcast_arrays(np.asarray(cut), np.asarray(need, dtype=np.float64))
-        low, high = cut + 1, np.full(cut.shape, len(self.start))
-        # Bisection for the number of prompts under water: lifting those below ``middle`` to the
-        # start of prompt ``middle`` takes no more than what is there.
-        while np.any(low < high):
-            middle = (low + high) // 2
-            at = self.start[np.minimum(middle, len(self.start) - 1)]
-            takes = at * (self.shares[middle] - self.shares[cut]) - (
-                self.mass[middle] - self.mass[cut]
-            )
-            under = (takes < need) & (low < high)
-            low, high = np.where(under, middle + 1, low), np.where(under, high, middle)
-        low = np.minimum(low, len(self.start))
-        wet = self.shares[low] - self.shares[cut]
-        level = (need + self.mass[low] - self.mass[cut]) / wet
-        inside = level < expit(_TOP)
-        length = self.path.length(logit(np.where(inside, level, 0.5)))
-        cost = length * wet - (self.lengths[low] - self.lengths[cut])
-        return level, np.where(inside, cost, np.inf)
-
-    def solve(self, need: float) -> tuple[Floats, float]:
-        """Ends with the least cost, and their common level."""
-        count = len(self.start)
-        cost = self.fill(np.arange(count), need)[1]
-        best = int(np.argmin(cost))
-        least, part = float(cost[best]), 0.0
-        cut = best
-        # One prompt may stop on the falling side of g b: the hardest one of those trained.
-        near = range(max(1, best - _NEIGHBOURS), min(count, best + _NEIGHBOURS + 1))
-        for trial in range(1, count) if count <= _SMALL else near:
-            partial, gain = self._partial(trial, need)
-            if partial < least * (1 - 1e-12):
-                least, part, cut = partial, gain, trial
-        share = self.share[cut - 1] if cut else 0.0
-        final = float(self.fill(cut, need - share * part)[0])
-        end = np.where(np.arange(count) >= cut, np.maximum(self.start, final), self.start)
-        if part > 0:
-            end[cut - 1] = self.start[cut - 1] + part
-        return end, final
-
-    def _partial(self, cut: int, need: float) -> tuple[float, float]:
-        """Least cost if the prompt before ``cut`` is lifted by a gain of its own, and the gain."""
-        share, start = float(self.share[cut - 1]), float(self.start[cut - 1])
-        most = min(need / share, float(self.fill(cut, need)[0]) - start)
-
-        def cost(gain: Array) -> Floats:
-            gain = np.asarray(gain, dtype=np.float64)
-            own = share * (self.path.length(logit(start + gain)) - self.length[cut - 1])
-            return np.asarray(own + self.fill(cut, np.maximum(need - share * gain, 0.0))[1])
-
-        if not math.isfinite(most) or most <= 0 or start + most >= expit(_TOP):
-            return math.inf, 0.0
-        grid = np.linspace(0.0, most, 129)
-        place = int(np.argmin(cost(grid)))
-        low, high = grid[max(place - 1, 0)], grid[min(place + 1, 128)]
-        found = optimize.minimize_scalar(
-            lambda gain: float(cost(gain)), bounds=(low, high), method="bounded",
-            options={"xatol": 1e-12},
-        )  # fmt: skip
-        return float(found.fun), float(found.x)
-
-    def dual_bound(self, need: float, level: float) -> float:
-        """Largest Lagrangian lower bound on Σ w G over prices near the margin at ``level``."""
-        path = self.path
-        place = np.searchsorted(path.odds, logit(self.start))
-
-        def bound(log_price: float) -> float:
-            price = math.exp(log_price)
-            net = path.lengths - price * path.success
-            best_above = np.minimum.accumulate(net[::-1])[::-1]
-            stay = self.length - price * self.start
-            gain = np.minimum(best_above[np.minimum(place, len(net) - 1)] - stay, 0.0)
-            return float(self.share @ gain) + price * need
-
-        centre = math.log(float(path.margin(np.array([level]))[0]))
-        found = optimize.minimize_scalar(
-            lambda log_price: -bound(log_price), bounds=(centre - 2, centre + 2), method="bounded"
-        )
-        return max(bound(centre), -float(found.fun))
+    return optimal_weight(
+        float(knots[0]),
+        target,
+        clock=lambda success: costs.cost(success) * share(success),
+        dynamics=dynamics,
+        budget_density=share,
+        kinks=[float(knot) for knot in knots[1:]],
+    )

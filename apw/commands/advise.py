@@ -15,9 +15,10 @@ from apw.advice.prompts import prompts_from
 from apw.command_line import Answer, parse, table
 from apw.commands.weights import schemes_with_table, success_grid
 from runs.text import listed
-from theory.advice import ENOUGH, Costs, group_sizes, solve
+from theory.advice import ENOUGH, Costs, group_sizes
 from theory.dynamics import weight_function
 from theory.optimal import OptimalWeight
+from theory.population import shared_weight
 from theory.schemes import resolve
 
 CLOSE = 1.05
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str]) -> Answer:
     if below.size == 0:
         raise ValueError(f"every prompt has reached the target {options.target:g} already")
     names = options.schemes or schemes_with_table(options.group_size)
-    best = solve(below, options.target, costs, options.group_size)
+    best = shared_weight(below, options.target, clock=costs.clock(options.group_size))
     excess = best.excess_of_all(names, group_size=options.group_size)
     ranked = sorted(excess, key=excess.__getitem__)
     chosen = ranked[0]

@@ -1,4 +1,4 @@
-"""Prompts that start anywhere: one problem, whatever their number and order."""
+"""What an update costs, and group sizes against closed forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from theory.advice import MOST_KNOTS, SAMPLINGS, Costs, solve
+from theory.advice import GROUP_SIZES, SAMPLINGS, Costs, group_sizes
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -16,24 +16,23 @@ def test_an_update_costs_the_groups_that_are_drawn_for_it(sampling: str, success
     size = 4
     wrong, right = (1 - success) ** size, success**size
     kept = {"fixed": 1, "until_correct": 1 - wrong, "until_mixed": 1 - wrong - right}[sampling]
-    cost = float(Costs(2.0, 0.25, sampling).of_update(size, success))
+    cost = float(Costs(2.0, 0.25, sampling).clock(size)(success))
     assert cost == pytest.approx(2 + 0.25 * size / kept, rel=1e-12)
 
 
-def test_where_updates_cost_the_same_the_time_is_known_in_closed_form() -> None:
-    starts, target = np.array([0.3, 0.05, 0.3]), 0.8
-    # Cost and budget density are both the share of prompts that pass, so √(c b/v) is the share
-    # over √(ρ(1−ρ)), and its integral the mean of [2 arcsin √ρ] from each start to the target.
-    angle = np.mean([2 * (math.asin(math.sqrt(target)) - math.asin(math.sqrt(s))) for s in starts])
-    best = solve(starts, target, Costs(3.0, 0.5), 2)
-    assert best.time == pytest.approx((3 + 2 * 0.5) * angle**2, rel=1e-9)
+@pytest.mark.parametrize("scheme", ["rloo", "grpo", "linear_r"])
+def test_without_update_costs_small_groups_drift_most_and_large_ones_inform_most(
+    scheme: str,
+) -> None:
+    found = group_sizes(scheme, 0.05, Costs(0.0, 1.0))
+    assert found.drift == 2
+    assert found.information > 8
 
 
-def test_many_starts_are_moved_by_too_little_to_matter() -> None:
-    starts = np.random.default_rng(0).beta(0.8, 3, 5000)
-    starts = starts[(starts > 1e-4) & (starts < 0.9)]
-    assert np.unique(starts).size > MOST_KNOTS
-    angles = 2 * (np.arcsin(np.sqrt(0.9)) - np.arcsin(np.sqrt(starts)))
-    time = solve(starts, 0.9, Costs(1.0, 0.0), 2).time
-    # A start moves by half a cell of the log-odds at most, up as often as down.
-    assert time == pytest.approx(np.mean(angles) ** 2, rel=1e-3)
+def test_linear_r_with_an_update_cost_has_the_best_size_of_its_closed_form() -> None:
+    rho, cost = 0.01, 30.0
+    sizes = np.array(GROUP_SIZES)
+    closed = -np.expm1(sizes * math.log1p(-rho)) / (sizes + cost)
+    best = group_sizes("linear_r", rho, Costs(cost, 1.0)).drift
+    assert best == sizes[np.argmax(closed)]
+    assert 2 < best < 128

@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 
 from theory.optimal import optimal_weight
 from theory.pass_rates import PassRates
-from theory.population import optimal_population
+from theory.population import MOST_STARTS, optimal_population, shared_weight
 from theory.schemes import SCHEMES
 
 COST = {"regular": lambda rho: 1.0 + 0 * rho, "effective": lambda rho: 1 / rho}
@@ -205,3 +205,85 @@ def test_a_margin_with_several_minima_is_reported():
 def test_bad_input_is_named(start, target, keywords, message):
     with pytest.raises(ValueError, match=message):
         optimal_population(start, target, **keywords)
+
+
+def effective_length(low, high):
+    """∫ dρ/(ρ√(1−ρ)), the length on the effective clock, in closed form."""
+    return 2 * (np.arctanh(np.sqrt(1 - low)) - np.arctanh(np.sqrt(1 - high)))
+
+
+@pytest.mark.parametrize(
+    ("start", "target", "time", "end"),
+    [
+        # The hard prompt stops half-way, above the other's start.
+        ([0.0275, 0.2277], 0.6155755850310284, 5.6390, [0.3084, 0.9227]),
+        ([0.0076, 0.2371, 0.2395], 0.6954, None, [0.107, 0.990, 0.990]),
+    ],
+)
+def test_a_prompt_that_must_help_is_trained_part_of_the_way(start, target, time, end):
+    best = optimal_population(start, target)
+    assert best.end == pytest.approx(end, abs=6e-4)
+    assert best.time == pytest.approx(
+        np.mean(effective_length(np.array(start), best.end)) ** 2, rel=1e-9
+    )
+    if time is not None:
+        assert best.time == pytest.approx(time, abs=5e-5)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_search_over_all_ends_of_two_and_three_prompts_finds_nothing_better(seed):
+    """A grid of ends that meet the target, refined around its best points; no structure assumed."""
+    rng = np.random.default_rng(seed)
+    count = 2 + seed % 2
+    start = expit(rng.normal(-3, 2, count))
+    mean = start.mean()
+    target = mean + (0.999 - mean) * rng.random()
+
+    def cost(free):
+        last = count * target - free.sum(axis=-1)
+        end = np.concatenate([free, last[..., None]], axis=-1)
+        allowed = np.all((end >= start) & (end < 1), axis=-1)
+        end = np.where(allowed[..., None], end, 0.5)
+        return np.where(allowed, effective_length(start, end).mean(axis=-1), np.inf)
+
+    points = 400 if count == 2 else 150
+    axes = [expit(np.linspace(logit(s), 12, points)) for s in start[:-1]]
+    for place, axis in enumerate(axes):
+        axis[0] = start[place]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, count - 1)
+    values = cost(grid)
+    least = np.inf
+    for place in np.argsort(values)[:20]:
+        found = optimize.minimize(cost, grid[place], method="Nelder-Mead",
+                                  options={"xatol": 1e-10, "fatol": 1e-13})  # fmt: skip
+        least = min(least, found.fun)
+    best = optimal_population(start, target)
+    assert best.share @ best.end == pytest.approx(target, rel=1e-12)
+    # The simplex cannot get onto an edge of the allowed ends exactly.
+    assert np.sqrt(best.time) <= least * (1 + 1e-9)
+    assert np.sqrt(best.time) >= least * (1 - 1e-5)
+
+
+def test_a_weight_for_all_where_updates_cost_the_same_is_known_in_closed_form():
+    starts, target, cost = np.array([0.3, 0.05, 0.3]), 0.8, 4.0
+    # Cost and budget density are both the share of prompts that pass, so √(c b/v) is the share
+    # over √(ρ(1−ρ)), and its integral the mean of [2 arcsin √ρ] from each start to the target.
+    angle = np.mean(2 * (np.arcsin(np.sqrt(target)) - np.arcsin(np.sqrt(starts))))
+    best = shared_weight(starts, target, clock=lambda success: cost + 0 * success)
+    assert best.time == pytest.approx(cost * angle**2, rel=1e-9)
+
+
+def test_many_starts_are_moved_by_too_little_to_matter():
+    starts = np.random.default_rng(0).beta(0.8, 3, 5000)
+    starts = starts[(starts > 1e-4) & (starts < 0.9)]
+    assert np.unique(starts).size > MOST_STARTS
+    angles = 2 * (np.arcsin(np.sqrt(0.9)) - np.arcsin(np.sqrt(starts)))
+    time = shared_weight(starts, 0.9, clock="regular").time
+    # A start moves by half a cell of the log-odds at most, up as often as down.
+    assert time == pytest.approx(np.mean(angles) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("start", [[0.0, 0.1], [0.1, 0.9], [0.95]])
+def test_a_weight_for_all_needs_starts_below_the_target(start):
+    with pytest.raises(ValueError, match=r"start must lie in \(0, 0.9\)"):
+        shared_weight(start, 0.9)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import json
 import math
-import re
 import sys
-import tomllib
+import typing
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
-
-from runs.text import listed
+from apw.options import gather
 
 Options = TypeVar("Options")
 
@@ -63,21 +57,11 @@ def parse(
     Raises:
         ValueError: Options that cannot be read, in one sentence.
     """
-    complaints = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaints):
-            options = tyro.cli(
-                kind,
-                args=list(arguments),
-                prog=f"apw {command}",
-                config=(tyro.conf.FlagCreatePairsOff,),
-                default=tyro.MISSING_NONPROP if default is None else default,
-            )
-    except SystemExit as error:
-        if error.code in (0, None):
-            raise
-        raise ValueError(_complaint(complaints.getvalue(), command)) from None
-    return options
+        gathered = gather(kind, arguments, f"apw {command}", default)
+        return typing.cast(Options, gathered.build(default))
+    except ValueError as error:
+        raise ValueError(f"{error} (see apw {command} --help)") from error
 
 
 def say(words: str) -> None:
@@ -127,23 +111,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _complaint(box: str, command: str) -> str:
-    """The sentence inside the box that tyro draws around its complaints."""
-    lines = [line.strip("│ \t") for line in box.splitlines() if line[:1] not in ("╭", "╰")]
-    parts = [part.strip() for part in re.split(r"[─-]{3,}", "\n".join(lines))]
-    if not box.startswith("╭"):  # drawn in ASCII, the box's title is a part of its own
-        parts = parts[1:]
-    sentence = " ".join(" ".join(parts[:1]).split()).rstrip(".") or "the options cannot be read"
-    # The dataclass that refused a value is not an option, and its message says enough.
-    sentence = re.sub(r"^Error parsing \w+: ", "", sentence)
-    suggested = []
-    for part in parts[1:]:
-        if part.strip().lower().startswith("perhaps you meant"):
-            suggested = re.findall(r"^\s*(--[a-z0-9-]+)", part, flags=re.MULTILINE)
-    advice = f"; perhaps you meant {listed(suggested, 'or')}" if suggested else ""
-    return f"{sentence[0].lower()}{sentence[1:]}{advice} (see apw {command} --help)"
-
-
 def split_option(arguments: Sequence[str], name: str) -> str | None:
     """Value of an option that others' defaults come from, read before the rest is parsed.
 
@@ -156,18 +123,3 @@ def split_option(arguments: Sequence[str], name: str) -> str | None:
         if word == name and position + 1 < len(arguments):
             return arguments[position + 1]
     return None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not TOML.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid TOML: {error}") from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sim.config import SimulationConfig, from_dict, to_dict
+from sim.config import SimulationConfig
 
 
 def run_on_ray(
@@ -36,7 +36,7 @@ def run_on_ray(
         ray.init(log_to_driver=False)
     remote = ray.remote(num_cpus=cpus, max_retries=retries)(_run_cell)
     waiting = {
-        remote.remote(to_dict(config), str(path.resolve())): path for path, config in cells.items()
+        remote.remote(config.to_dict(), str(path.resolve())): path for path, config in cells.items()
     }
     while waiting:
         ready, _ = ray.wait(list(waiting), num_returns=1)
@@ -50,4 +50,4 @@ def _run_cell(config: Mapping[str, Any], path: str) -> None:
     from sim.run import simulate
 
     if not is_finished(path):
-        simulate(from_dict(config), path, progress=False)
+        simulate(SimulationConfig.from_dict(config), path, progress=False)

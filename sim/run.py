@@ -18,7 +18,7 @@ from tqdm import tqdm
 from runs.files import write_text
 from runs.folder import Run, RunExistsError, is_finished, read_config, read_metrics
 from runs.pass_rates import read_pass_rates
-from sim.config import SimulationConfig, to_dict, tree_shape
+from sim.config import SimulationConfig, tree_shape
 from sim.problems import build
 from sim.program import Cells, Runner, initial_state
 from sim.rates import dynamic_attempts, learning_rates
@@ -80,7 +80,7 @@ def simulate(
     >>> metrics.query("metric == 'updates'")["value"].tolist()
     [0.0, 1.0, 2.0]
     """
-    described, rates_read = to_dict(config), _rates_read(config)
+    described, rates_read = config.to_dict(), _rates_read(config)
     if not overwrite and is_finished(path) and read_config(path) == described:
         _check_rates(Path(path), rates_read)
         return read_metrics(path)

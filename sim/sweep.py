@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from annotated_types import Interval
 from tqdm import tqdm
 
+from runs.configuration import Configuration, Positive, read_toml
 from runs.files import write_json, write_table
 from runs.folder import Run, is_finished, read_config, read_metrics
-from sim.config import SimulationConfig, from_dict, to_dict
+from sim.config import SimulationConfig
 from sim.summary import CLOCK_METRICS, seed_times, time_to_target
 
 TUNING_SEED = 1_000_000
@@ -33,11 +33,14 @@ TUNING_SEED = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class SweepConfig:
+class SweepConfig(Configuration):
     """A sweep.
 
     Raises:
         ValueError: A value that is not allowed.
+
+    >>> SweepConfig.from_dict({"base": {"steps": 20}, "regimes": {"hard": {"start": 0.001}}}).clock
+    'updates'
     """
 
     base: SimulationConfig = dataclasses.field(default_factory=SimulationConfig)
@@ -46,29 +49,23 @@ class SweepConfig:
     regimes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=lambda: {"base": {}})
     """Fields of the base that a regime changes, by the regime's name."""
 
-    learning_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+    learning_rates: tuple[Positive, ...] = (0.1, 0.3, 1.0, 3.0)
     """The grid, the same for every scheme."""
 
-    tuning_seeds: int = 3
+    tuning_seeds: Annotated[int, Interval(ge=0, le=10_000)] = 3
     """Seeds per grid point; 0 takes the learning rates of the base as they are."""
 
-    clock: str = "updates"
+    clock: Literal["updates", "responses", "effective", "any_success", "mixed_group"] = "updates"
     """Clock on which a learning rate has to be fast."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Check the grid and every regime."""
         if not self.regimes:
             raise ValueError("regimes must name at least one regime")
-        seeds = self.tuning_seeds
-        if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 0:
-            raise ValueError(f"tuning_seeds must be a whole number of at least 0; got {seeds!r}")
-        if seeds and not self.learning_rates:
+        if self.tuning_seeds and not self.learning_rates:
             raise ValueError("learning_rates must hold at least one rate to choose from")
-        if any(not 0 < rate < float("inf") for rate in self.learning_rates):
-            raise ValueError("learning_rates must be positive and finite")
         if len(set(map(_rate_name, self.learning_rates))) < len(self.learning_rates):
             raise ValueError("learning_rates must differ from each other")
-        if self.clock not in CLOCK_METRICS:
-            raise ValueError(f"clock must be one of {', '.join(CLOCK_METRICS)}; got {self.clock!r}")
         for name in self.regimes:
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
                 raise ValueError(f"a regime is named by letters, digits and ._-; got {name!r}")
@@ -93,7 +90,8 @@ class SweepConfig:
 
     def regime(self, name: str, **changes: Any) -> SimulationConfig:
         """Configuration of a regime, with further changes."""
-        return from_dict({**to_dict(self.base), **self.regimes[name], **changes})
+        values = {**self.base.to_dict(), **self.regimes[name], **changes}
+        return SimulationConfig.from_dict(values, where=f"regime {name}")
 
     def tuned(self, name: str, rate: float) -> SimulationConfig:
         """Configuration of a grid point: a rate in a regime, under seeds of its own."""
@@ -101,30 +99,6 @@ class SweepConfig:
             name, learning_rate=rate, learning_rates={}, seeds=self.tuning_seeds,
             seed=self.regime(name).seed + TUNING_SEED,
         )  # fmt: skip
-
-
-def sweep_from_dict(values: Mapping[str, Any]) -> SweepConfig:
-    """Read a sweep from JSON or TOML values.
-
-    >>> sweep_from_dict({"base": {"steps": 20}, "regimes": {"hard": {"start": 0.001}}}).clock
-    'updates'
-    """
-    fields = {field.name for field in dataclasses.fields(SweepConfig)}
-    unknown = sorted(set(values) - fields)
-    if unknown:
-        raise ValueError(f"unknown field {unknown[0]!r}; a sweep has: {', '.join(sorted(fields))}")
-    read = dict(values)
-    if "base" in read:
-        read["base"] = from_dict(_table("base", read["base"]))
-    if "regimes" in read:
-        regimes = _table("regimes", read["regimes"])
-        read["regimes"] = {name: _table(f"regimes.{name}", x) for name, x in regimes.items()}
-    if "learning_rates" in read:
-        rates = read["learning_rates"]
-        if not isinstance(rates, list | tuple) or not all(map(_is_number, rates)):
-            raise ValueError(f"learning_rates must be a list of numbers; got {rates!r}")
-        read["learning_rates"] = tuple(float(rate) for rate in rates)
-    return SweepConfig(**read)
 
 
 def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
@@ -139,16 +113,6 @@ def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
     return tuple(clock for clock in CLOCK_METRICS if clock not in missing)
 
 
-def _table(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be a table; got {value!r}")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _rate_name(rate: float) -> str:
     return f"{rate:.15g}"
 
@@ -157,16 +121,11 @@ def read_sweep(path: Path | str) -> SweepConfig:
     """Read a sweep from a TOML file.
 
     Raises:
-        ValueError: The file is missing, is not TOML, or holds a value that is not allowed.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not TOML, or holds a value that is not allowed.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} is not a file; a sweep is a TOML file")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid TOML: {error}") from error
-    return sweep_from_dict(values)
+    return SweepConfig.from_dict(read_toml(path), where=str(path))
 
 
 def sweep(
@@ -197,7 +156,7 @@ def sweep(
         RunExistsError: The folder holds something else.
     """
     path = Path(path)
-    described = _to_dict(config)
+    described = config.to_dict()
     if not overwrite and is_finished(path) and read_config(path) == described:
         return read_metrics(path)
     run = Run.open(path, described, source="sim", overwrite=overwrite)
@@ -328,10 +287,3 @@ def _choose(config: SweepConfig, cells: Path) -> tuple[pd.DataFrame, dict[str, d
     for row in best.to_dict("records"):
         picks.setdefault(row["regime"], {})[row["scheme"]] = row["learning_rate"]
     return table, picks
-
-
-def _to_dict(config: SweepConfig) -> dict[str, Any]:
-    values = dataclasses.asdict(config)
-    values["base"] = to_dict(config.base)
-    read: dict[str, Any] = json.loads(json.dumps(values))
-    return read

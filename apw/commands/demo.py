@@ -75,7 +75,7 @@ def _theory(folder: Path, quick: bool, overwrite: bool) -> None:
 
 
 def _simulate(folder: Path, quick: bool, overwrite: bool) -> None:
-    from sim.config import SimulationConfig, to_dict
+    from sim.config import SimulationConfig
 
     config = SimulationConfig(
         schemes=SCHEMES, start=0.01, target=0.9, group_size=16, learner="natural",
@@ -83,7 +83,7 @@ def _simulate(folder: Path, quick: bool, overwrite: bool) -> None:
         prompts=16 if quick else 64, seeds=2 if quick else 8, steps=100 if quick else 500,
         measure_every=5, pass_k=(1, 4, 16),
     )  # fmt: skip
-    if _is_done(folder, to_dict(config), overwrite):
+    if _is_done(folder, config.to_dict(), overwrite):
         return
     from sim.run import simulate
 

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, parse, read_toml, split_option, table
+from apw.command_line import Answer, parse, split_option, table
+from runs.configuration import read_toml
 from runs.files import read_json
 from runs.text import listed
-from sim.config import SimulationConfig, from_dict, to_dict
+from sim.config import SimulationConfig
 from theory.schemes import resolve
 
 Executor = Literal["local", "ray"]
@@ -72,7 +73,9 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw simulate``."""
     file = split_option(arguments, "--file")
-    default = Options(config=from_dict(_read(Path(file)))) if file else None
+    default = (
+        Options(config=SimulationConfig.from_dict(_read(Path(file)), where=file)) if file else None
+    )
     options = parse(Options, arguments, command="simulate", default=default)
     _check(options)
     executor: Executor = "ray" if options.ray else "local"
@@ -126,7 +129,7 @@ def _simulate(options: Options) -> Answer:
     rows: list[Row] = times.to_dict("records")  # type: ignore[assignment]
     data = {
         "run": str(out),
-        "config": to_dict(config),
+        "config": config.to_dict(),
         "target": config.target,
         "target_metric": options.target_metric,
         "reference": reference,

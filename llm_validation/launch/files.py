@@ -6,31 +6,30 @@ import dataclasses
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+import tomli_w
+from annotated_types import Interval
 
 from llm_validation.config import TrainConfig
-from llm_validation.options import to_toml
+from runs.configuration import Configuration
 
 
 @dataclasses.dataclass(frozen=True)
-class Machines:
-    """What a run is launched on.
+class Machines(Configuration):
+    """What a run is launched on."""
 
-    Attributes:
-        nodes: Machines, each with as many GPUs.
-        gpus: GPUs of one machine; processes of one machine where a run is on the CPU.
-        server_gpus: GPUs of the first machine that are kept for a vLLM server.
-    """
+    nodes: Annotated[int, Interval(ge=1, le=10_000)] = 1
+    """Machines, each with as many GPUs."""
 
-    nodes: int = 1
-    gpus: int = 8
-    server_gpus: int = 0
+    gpus: Annotated[int, Interval(ge=1, le=1024)] = 8
+    """GPUs of one machine; processes of one machine where a run is on the CPU."""
 
-    def __post_init__(self) -> None:
-        """Check every number."""
-        for name, low in (("nodes", 1), ("gpus", 1), ("server_gpus", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}; got {value!r}")
+    server_gpus: Annotated[int, Interval(ge=0, le=1024)] = 0
+    """GPUs of the first machine that are kept for a vLLM server."""
+
+    def check_together(self) -> None:
+        """Check that there are GPUs to train on."""
         if self.server_gpus >= self.gpus:
             raise ValueError(
                 f"server_gpus must leave GPUs to train on: fewer than gpus = {self.gpus}; "
@@ -41,11 +40,11 @@ class Machines:
 def recipe_text(config: TrainConfig) -> str:
     """A configuration as the text of a recipe that gives it back.
 
-    >>> recipe_text(TrainConfig(steps=7)).splitlines()[3]
-    'steps = 7'
+    >>> "steps = 7" in recipe_text(TrainConfig(steps=7)).splitlines()
+    True
     """
-    lines = [f"{name} = {to_toml(v)}" for name, v in config.to_dict().items() if v is not None]
-    return "\n".join(lines) + "\n"
+    values = {name: value for name, value in config.to_dict().items() if value is not None}
+    return tomli_w.dumps(values)
 
 
 def script_head(name: str, launcher: str, config: TrainConfig, *notes: str) -> list[str]:

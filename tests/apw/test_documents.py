@@ -28,8 +28,8 @@ from apw.commands.simulate import Options as SimulateOptions
 from apw.main import COMMANDS, main
 from claims.spec import claims
 from runs.folder import Run
-from sim.config import SimulationConfig, to_dict
-from sim.sweep import sweep_from_dict
+from sim.config import SimulationConfig
+from sim.sweep import SweepConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -147,7 +147,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _finished_run(path: Path, source: str) -> None:
-    run = Run.open(path, to_dict(SimulationConfig()), source=source)
+    run = Run.open(path, SimulationConfig().to_dict(), source=source)
     for seed in (0, 1):
         for step in (0, 1):
             clocks = {"updates": step, "clock/effective": step, "success": 0.5 * step}
@@ -265,7 +265,7 @@ def test_every_block_is_of_a_kind_that_is_tried() -> None:
 
 @pytest.mark.parametrize("text", blocks("toml"))
 def test_files_that_pages_show_are_read(text: str) -> None:
-    assert sweep_from_dict(tomllib.loads(text)).regimes
+    assert SweepConfig.from_dict(tomllib.loads(text)).regimes
 
 
 @pytest.mark.parametrize("text", blocks("py"))

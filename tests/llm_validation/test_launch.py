@@ -152,7 +152,7 @@ def test_whatever_a_configuration_holds_stays_one_word(tmp_path, launcher):
     [
         ("slurm", {}, {}, "launch must be one of accelerate, fsdp, deepspeed, verl; got 'slurm'"),
         ("fsdp", {}, {"gpus": 3}, "must be divisible by the 3 processes that train"),
-        ("fsdp", {}, {"gpus": 0}, "gpus must be a whole number of at least 1; got 0"),
+        ("fsdp", {}, {"gpus": 0}, "gpus must be a whole number from 1 to 1,024; got 0"),
         ("fsdp", {}, {"gpus": 8, "server_gpus": 8}, "server_gpus must leave GPUs to train on"),
         ("fsdp", {}, {"server_gpus": 2}, "server_gpus are for vllm_mode server"),
         ("fsdp", {"micro_batch": 512}, {"gpus": 8}, None),

@@ -260,7 +260,7 @@ def test_broken_files_are_named(
         (["--token-cost", "1", "--tokens", "0"], "tokens must be positive"),
         (["--token-cost", "-1", "--tokens", "9"], "costs must be at least 0"),
         (["--token-cost", "1", "--tokens", "9", "--response-cost", "1"], "not both"),
-        (["--response-cost", "nan"], "costs must be at least 0 and finite"),
+        (["--response-cost", "nan"], "--response-cost must be a finite number or none"),
         (["--histogram", "0.5"], "RATE:PROMPTS, such as 0.25:40, with a rate in [0, 1]; got '0.5'"),
         (["--histogram", "1.5:2"], "got '1.5:2'"),
         (["--histogram", "0.5:2.5"], "a number of prompts must be whole"),

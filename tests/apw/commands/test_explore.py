@@ -34,7 +34,7 @@ def test_the_page_opens_on_the_problem_asked_for(
         (["--start", "0"], "--start must lie between 0.0001 and 0.95; got 0.0"),
         (["--start", "0.5", "--target", "0.5"], "--target must lie above --start"),
         (["--group-size", "1"], "--group-size must lie between 2 and 256; got 1"),
-        (["--start", "nan"], "--start must lie between"),
+        (["--start", "nan"], "--start must be a finite number; got 'nan'"),
     ],
 )
 def test_what_the_page_could_not_show_is_refused(

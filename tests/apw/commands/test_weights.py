@@ -84,7 +84,7 @@ def test_the_figure_is_written_with_its_data(
         (["--schemes", "gpro"], "unknown scheme 'gpro'; known schemes: rloo, reinforce, grpo"),
         (["--start", "1.2"], "start must lie in [0, 1]; got 1.2"),
         (["--target", "-0.1"], "target must lie in [0, 1]; got -0.1"),
-        (["--start", "nan"], "start must lie in [0, 1]; got nan"),
+        (["--start", "nan"], "--start must be a finite number; got 'nan'"),
         (["--start", "0.9", "--target", "0.5"], "target must lie above start"),
         (["--group-size", "1"], "at least 2; got 1"),
         (["--clock", "wall"], "unknown clock 'wall'; known clocks: regular, effective"),

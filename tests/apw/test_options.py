@@ -1,0 +1,98 @@
+"""Words of a command line: read by type, tables NAME=VALUE, recipes underneath."""
+
+import json
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apw.command_line import parse
+from apw.commands.simulate import Options as SimulateOptions
+from apw.commands.train import Options
+from apw.options import read
+from llm_validation.config import load_recipe
+
+names = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
+values = st.booleans() | st.integers(-(2**62), 2**62) | st.lists(st.integers(-9, 9), max_size=3)
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(names, values, min_size=1, max_size=4))
+def test_tables_are_read_as_toml(table):
+    words = [f"{name}={json.dumps(value)}" for name, value in table.items()]
+    assert read("--x", dict[str, Any], words) == table
+
+
+def test_text_that_is_no_toml_is_text_and_dates_are_no_values():
+    words = ["a=rule", "b=", "c=1979-05-27", "d=1\nx = 2", "e=hub:owner/name@train", "f=a=b"]
+    assert read("--x", dict[str, Any], words) == {
+        "a": "rule", "b": "", "c": "1979-05-27", "d": "1\nx = 2", "e": "hub:owner/name@train",
+        "f": "a=b",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words", "value"),
+    [
+        (float | str, ["0.5"], 0.5),
+        (float | str, ["beta:1,9"], "beta:1,9"),
+        (int | None, ["none"], None),
+        (int | None, ["None"], None),
+        (str | None, ["x"], "x"),
+        (tuple[float, ...], ["1", "2e3"], (1.0, 2000.0)),
+        (tuple[int, ...] | None, ["1", "2"], (1, 2)),
+        (dict[str, float], ["plateau_r:threshold=0.3=0.5"], {"plateau_r:threshold=0.3": 0.5}),
+        (dict[str, str], ["lam=0.5"], {"lam": "0.5"}),
+    ],
+)
+def test_words_are_read_by_the_type_of_the_field(annotation, words, value):
+    assert read("--x", annotation, words) == value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words", "sentence"),
+    [
+        (dict[str, Any], ["kind"], "--x takes words NAME=VALUE, such as kind=rule; got 'kind'"),
+        (dict[str, Any], ["=1"], "--x takes words NAME=VALUE"),
+        (dict[str, Any], ["a=1", "a=2"], "--x gives a twice"),
+        (int, ["1.5"], "--x must be a whole number; got '1.5'"),
+        (int, ["9" * 5000], "--x must be a whole number; got '999"),
+        (float, ["nan"], "--x must be a finite number; got 'nan'"),
+        (float | None, ["-inf"], "--x must be a finite number or none; got '-inf'"),
+        (tuple[int, ...], ["1", "a"], "--x must be a list, each item a whole number; got 'a'"),
+        (Literal["a", "b"], ["c"], "--x must be one of a, b; got 'c'"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_in_one_sentence(annotation, words, sentence):
+    with pytest.raises(ValueError, match="--x") as raised:
+        read("--x", annotation, words)
+    assert str(raised.value).startswith(sentence)
+    assert len(str(raised.value)) < 200
+
+
+def test_options_win_over_the_recipe():
+    words = ["--task-options", "kind=memorise", "train_size=32",
+             "--schedules", "zero_success=warm_up:steps=5"]  # fmt: skip
+    default = Options(config=load_recipe("demo"), recipe="demo")
+    config = parse(Options, words, command="train", default=default).config
+    assert config.task_options == {"kind": "memorise", "train_size": 32}
+    assert config.schedules_of("sqrt_r")["zero_success"].steps == 5
+    untouched = parse(Options, [], command="train", default=default).config
+    assert untouched == load_recipe("demo")
+
+
+def test_a_flag_of_a_recipe_can_be_given_and_taken_back():
+    default = Options(config=load_recipe("demo", cpu=True), recipe="demo")
+    for words, value in (([], True), (["--cpu"], True), (["--no-cpu"], False)):
+        assert parse(Options, words, command="train", default=default).config.cpu is value
+
+
+def test_help_names_every_choice_range_and_default(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(SimulateOptions, ["--help"], command="simulate")
+    assert not stopped.value.code
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--policy {bandit,tree,log_linear}" in shown
+    assert "Takes a number in (0, 1). (default: 0.8)" in shown
+    assert "Responses per prompt and update, M" in shown

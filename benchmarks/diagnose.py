@@ -69,7 +69,7 @@ print(json.dumps({
     "confidence": total["confidence"] / len(table),
     "entropy": total["surprise"] / total["length"],
     "k3": total["k3"] / len(table),
-    "effective_sample": total["ratio"] ** 2 / (len(table) * total["square"]),
+    "effective_sample_size": total["ratio"] ** 2 / (len(table) * total["square"]),
     "last_all_wrong": float(shares["all_wrong"].iloc[-1]),
     "grpo": (by_rate / by_rate.sum()).tolist(),
     "lens": (lens_by_rate / lens_by_rate.sum()).tolist(),

@@ -26,7 +26,7 @@ class Groups:
         log_confidence: ln π̄ ≤ 0, the mean log-probability of each response's tokens, shape
             (responses,), NaN where it is not known; or None.
         length: Tokens of each response, NaN where not known; or None.
-        difference: Log-probability of each response under the trainer minus that under the sampler,
+        log_ratio: Log-probability of each response under the trainer minus that under the sampler,
             NaN where not known; or None.
     """
 
@@ -37,7 +37,7 @@ class Groups:
     text: Keys | None = None
     log_confidence: Floats | None = None
     length: Floats | None = None
-    difference: Floats | None = None
+    log_ratio: Floats | None = None
 
     @functools.cached_property
     def start(self) -> Integers:
@@ -65,7 +65,7 @@ def whole_groups(
     text: Keys | None = None,
     log_confidence: Floats | None = None,
     length: Floats | None = None,
-    difference: Floats | None = None,
+    log_ratio: Floats | None = None,
 ) -> Groups:
     """Groups of responses that stand sorted by step and prompt.
 
@@ -76,7 +76,7 @@ def whole_groups(
         text: As in :class:`Groups`, and so are the rest.
         log_confidence: Mean log-probability per token.
         length: Tokens.
-        difference: Log-probability under the trainer minus under the sampler.
+        log_ratio: Log-probability under the trainer minus under the sampler.
 
     >>> groups = whole_groups(
     ...     np.array([1, 1, 2]), np.array([7, 7, 7], np.uint64), np.array([True, False, True])
@@ -87,7 +87,7 @@ def whole_groups(
     first = first_of_runs(step, prompt)
     return Groups(
         step[first], prompt[first], np.diff(np.append(first, step.size)), success, text,
-        log_confidence, length, difference,
+        log_confidence, length, log_ratio,
     )  # fmt: skip
 
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rollouts.groups import Floats, Groups, Integers
+from rollouts.groups import Floats, Groups, Integers, first_of_runs
 from theory.schemes import Scheme, finite_coefficients
 
 KEYS = ["step", "size", "correct"]
 """Columns that say which outcome a row of the table counts."""
+
+LARGEST = ("log_ratio_largest", "ratio_shift", "advantage_largest")
+"""Columns that are maxima over responses and not sums."""
 
 DIFFICULTIES = ("0", "(0, 1/4]", "(1/4, 1/2]", "(1/2, 3/4]", "(3/4, 1)", "1")
 """Bins of the pass rate by which gradient mass is told apart; the ends are bins of their own."""
@@ -38,26 +41,29 @@ def outcome_table(groups: Groups) -> pd.DataFrame:
     >>> outcome_table(whole_groups(step, prompt, np.array([1, 0, 0, 1]) > 0)).values.tolist()
     [[1, 2, 1, 2]]
     """
-    return count_rows(step=groups.step, size=groups.size, correct=groups.correct)
-
-
-def count_rows(**keys: Integers) -> pd.DataFrame:
-    """How often each combination of keys occurs, in the column ``groups``."""
-    columns = list(keys.values())
-    order = np.lexsort(columns[::-1])
+    keys = {"step": groups.step, "size": groups.size, "correct": groups.correct}
+    order = np.lexsort(list(keys.values())[::-1])
     ordered = {name: column[order] for name, column in keys.items()}
-    first = np.zeros(0, dtype=np.int64)
-    if order.size:
-        new = np.ones(order.size, dtype=bool)
-        new[1:] = np.any([column[1:] != column[:-1] for column in ordered.values()], axis=0)
-        first = np.flatnonzero(new)
+    first = first_of_runs(*ordered.values())
     counted = {name: column[first] for name, column in ordered.items()}
     return pd.DataFrame({**counted, "groups": np.diff(np.append(first, order.size))})
 
 
 def add_up(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
-    """Add the rows of tables that agree in ``keys``; every other column is a sum."""
-    return pd.concat(tables, ignore_index=True).groupby(keys, as_index=False, sort=True).sum()
+    """Add the rows of tables that agree in ``keys``; columns in ``LARGEST`` are maxima.
+
+    Sums of importance ratios carry the shift that keeps them from overflowing (see
+    ``rollouts.responses``), and come to have the largest.
+    """
+    joined = pd.concat(tables, ignore_index=True)
+    groups = joined.groupby(keys, sort=True)
+    largest = {name: groups[name].max() for name in LARGEST if name in joined}
+    if "ratio_shift" in joined:
+        scale = np.exp(joined["ratio_shift"] - groups["ratio_shift"].transform("max"))
+        joined["ratio"] *= scale
+        joined["ratio_square"] *= scale**2
+    total = joined.drop(columns=list(largest)).groupby(keys, sort=True).sum()
+    return total.assign(**largest).reset_index()
 
 
 def in_bins(size: Integers, correct: Integers, bins: int) -> Integers:
@@ -109,11 +115,11 @@ def is_defined(scheme: Scheme, size: int) -> bool:
 
 
 def scheme_mass(scheme: Scheme, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Gradient mass and untaught responses of every row of the table of outcomes.
+    """Gradient mass and zero_advantage responses of every row of the table of outcomes.
 
     Returns:
-        Columns ``mass`` = Σ|A_i| and ``untaught`` = number of responses with A_i = 0, summed over
-        the groups that the row counts.
+        Columns ``mass`` = Σ|A_i| and ``zero_advantage`` = number of responses with A_i = 0, summed
+        over the groups that the row counts.
 
     >>> from theory.schemes import resolve
     >>> table = pd.DataFrame({"step": [1, 1], "size": 4, "correct": [0, 1], "groups": [5, 2]})
@@ -127,6 +133,6 @@ def scheme_mass(scheme: Scheme, outcomes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "mass": groups * (correct * np.abs(positive) + wrong * np.abs(negative)),
-            "untaught": groups * (correct * (positive == 0) + wrong * (negative == 0.0)),
+            "zero_advantage": groups * (correct * (positive == 0) + wrong * (negative == 0.0)),
         }
     ).astype(np.float64)

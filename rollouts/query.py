@@ -142,7 +142,7 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
 
     Returns:
         SELECT with the columns status, step, prompt, reward, shown (the offending value), and of
-        text, log_confidence, length and difference those that the columns tell.
+        text, log_confidence, length and log_ratio those that the columns tell.
     """
     lines = table.kind == "jsonl"
     names = [name for role in columns.roles.values() for name in role]
@@ -249,14 +249,14 @@ def _optional_columns(columns: Columns, fields: set[str]) -> dict[str, str]:
             f"ELSE {NAN} END"
         )
     if {"trainer", "sampler"} <= fields:
-        difference = "trainer - sampler"
+        log_ratio = "trainer - sampler"
         if columns.mean_log_prob:
             # Lists are of tokens, whatever scalars are.
             factor = "CASE WHEN trainer_count IS NULL THEN length ELSE 1 END"
-            difference = f"({difference}) * {factor}"
+            log_ratio = f"({log_ratio}) * {factor}"
         same = "trainer_count IS NOT DISTINCT FROM sampler_count"
-        chosen["difference"] = (
-            f"CASE WHEN isfinite({difference}) AND {same} THEN {difference} ELSE {NAN} END"
+        chosen["log_ratio"] = (
+            f"CASE WHEN isfinite({log_ratio}) AND {same} THEN {log_ratio} ELSE {NAN} END"
         )
     return chosen
 

@@ -30,6 +30,7 @@ from rollouts.groups import Groups, first_of_runs, whole_groups
 from rollouts.progress import progress_bar
 from rollouts.query import Status, fields_query, sorted_query
 from runs.environment import available_cores
+from runs.text import listed
 
 BATCH = 1 << 18
 """Rows that are handed from DuckDB to NumPy at a time."""
@@ -74,13 +75,38 @@ class Rewards:
         """Rewards are −1 and 1, which stand for 0 and 1."""
         return self.minus_ones > 0 and not self.zeros and not self.others
 
+    @property
+    def total(self) -> int:
+        """Number of rewards."""
+        return self.ones + self.zeros + self.minus_ones + self.others
+
+    def data(self) -> dict[str, Any]:
+        """The rule and what it was applied to, as plain values."""
+        return {
+            "threshold": self.threshold,
+            "signed": self.signed,
+            "neither_0_nor_1": self.others + self.minus_ones,
+            "lowest": self.lowest,
+            "highest": self.highest,
+        }
+
+    def notes(self) -> list[str]:
+        """What was taken for correct, where that is not plain, in sentences."""
+        if self.signed:
+            return ["Rewards are −1 and 1 and were taken for 0 and 1."]
+        if self.threshold is None:
+            return []
+        return [
+            f"Rewards of {self.threshold:g} and more count as correct; "
+            f"{self.others + self.minus_ones:,} of {self.total:,} were neither 0 nor 1."
+        ]
+
     def check(self) -> None:
         """Raise a ``ValueError`` if it takes a threshold to say which rewards are correct."""
         strange = self.others + (self.minus_ones if self.zeros or self.others else 0)
         if strange and self.threshold is None:
-            total = self.ones + self.zeros + self.minus_ones + self.others
             raise ValueError(
-                f"{strange:,} of {total:,} rewards are neither 0 nor 1 (they lie between "
+                f"{strange:,} of {self.total:,} rewards are neither 0 nor 1 (they lie between "
                 f"{self.lowest:g} and {self.highest:g}); say from which reward on a response is "
                 "correct, such as --threshold 0.5"
             )
@@ -133,6 +159,70 @@ class Reading:
     _memory: str = MEMORY
     _threads: int = 1
 
+    def check(self) -> None:
+        """Raise a ``ValueError`` if nothing can be said of what was read."""
+        if sum(self.broken.values()) >= self.rows:
+            name = self.files[0].path if len(self.files) == 1 else "the files"
+            if not self.rows:
+                raise ValueError(f"{name} holds no rows")
+            taken = [
+                f"{column} for the {role}" for role, column in self.columns.described().items()
+            ]
+            raise ValueError(
+                f"none of the {self.rows:,} rows of {name} can be used: {self._broken_words()}; "
+                f"the columns taken were {listed(taken)}"
+            )
+        self.rewards.check()
+
+    def data(self) -> dict[str, Any]:
+        """What was read, as plain values."""
+        return {
+            "files": [str(file.path) for file in self.files],
+            "layout": self.columns.layout.name,
+            "columns": self.columns.described(),
+            "rows": self.rows,
+            "broken": {code.name.lower(): count for code, count in sorted(self.broken.items())},
+            "broken_places": [
+                {"file": str(place.file), "unit": place.unit, "number": place.row,
+                 "what": place.status.name.lower(), "value": place.value}
+                for place in self.places
+            ],
+            "rewards": self.rewards.data(),
+            "no_log_probability": self.unusable,
+        }  # fmt: skip
+
+    def describe(self) -> str:
+        """The files, their layout and what the columns were taken for, in a sentence."""
+        files = f"{len(self.files)} files" if len(self.files) > 1 else str(self.files[0].path)
+        columns = ", ".join(f"{role} ← {what}" for role, what in self.columns.described().items())
+        return f"{files}: {self.columns.layout.name}; {columns}."
+
+    def notes(self) -> list[str]:
+        """Whatever was done to the data, in sentences."""
+        notes = []
+        if not self.columns.has("step") and not self.columns.step_from_name:
+            notes.append("There is no column of steps (--step): everything counts as one step.")
+        notes += self.rewards.notes()
+        if self.unusable:
+            notes.append(
+                f"Responses without a usable log-probability: {self.unusable:,}; LENS, confidence "
+                "and entropy leave them out."
+            )
+        if self.broken:
+            notes.append(
+                f"{sum(self.broken.values()):,} of {self.rows:,} rows were left out: "
+                f"{self._broken_words()}."
+            )
+            notes += [
+                f"  {place.file}, {place.unit} {place.row}: {place.status.words}"
+                + (f": {place.value!r}" if place.value is not None else "")
+                for place in self.places
+            ]
+        return notes
+
+    def _broken_words(self) -> str:
+        return listed([f"{count:,} {code.words}" for code, count in sorted(self.broken.items())])
+
     def groups(self, *, every: int = 1, progress: bool = False) -> Iterator[Groups]:
         """Every group of good rows, in order of their steps; whole, whatever the files' order.
 
@@ -184,7 +274,7 @@ class Reading:
 
     def _made(self, columns: Mapping[str, np.ndarray], every: int) -> Groups:
         rest = {
-            name: columns.get(name) for name in ("text", "log_confidence", "length", "difference")
+            name: columns.get(name) for name in ("text", "log_confidence", "length", "log_ratio")
         }
         groups = whole_groups(columns["step"], columns["prompt"], columns["success"], **rest)
         if every > 1:

@@ -1,7 +1,7 @@
 """Sums over responses, step by step: texts, log-probabilities, and LENS's advantages.
 
 Every function takes whole groups and returns a table of sums, which add over batches; columns in
-``LARGEST`` are maxima.
+``rollouts.outcomes.LARGEST`` are maxima.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 
 from rollouts.groups import Booleans, Floats, Groups, Integers, first_of_runs
+from rollouts.outcomes import KEYS, add_up
 from theory.advantages import group_advantages
 from theory.schemes import Scheme
 
-LARGEST = ("difference_largest", "ratio_shift", "advantage_largest")
-"""Columns that are maxima over responses and not sums."""
-
 _LENS_KEYS = ("step", "size", "correct", "groups")
-_LENS_VALUES = ("mass", "untaught", "raised", "confidence", "advantage_largest")
+_LENS_VALUES = ("mass", "zero_advantage", "raised", "confidence", "advantage_largest")
 
 _CACHED = 1 << 15
 """Responses at a time for which LENS's many intermediate arrays stay in a core's cache."""
@@ -35,7 +33,7 @@ def response_sums(groups: Groups) -> pd.DataFrame:
         stands in their group already); ``confidences``, ``confidence`` = Σ π̄, ``surprise`` =
         −Σ ln π(response) over ``tokens`` tokens, each with its part from correct responses
         (``confidences_correct``, ``confidence_correct``); ``lengths``, ``length``;
-        ``differences``, ``difference`` = Σ δ, ``difference_absolute``, ``difference_largest``,
+        ``log_ratios``, ``log_ratio`` = Σ δ, ``log_ratio_absolute``, ``log_ratio_largest``,
         ``k3``, ``compared_tokens``, and Σ w = ``ratio``·e^``ratio_shift``, Σ w² =
         ``ratio_square``·e^(2 ``ratio_shift``).
 
@@ -80,16 +78,16 @@ def response_sums(groups: Groups) -> pd.DataFrame:
         else:
             add("surprise", -log_confidence * length)
             add("tokens", length if known is None else length * known)
-    if groups.difference is not None:
-        known, difference = _known(groups.difference)
-        absolute = np.abs(difference)
-        count("differences", known)
-        add("difference", difference)
-        add("difference_absolute", absolute)
-        table["difference_largest"] = np.maximum.reduceat(absolute, bounds)
+    if groups.log_ratio is not None:
+        known, log_ratio = _known(groups.log_ratio)
+        absolute = np.abs(log_ratio)
+        count("log_ratios", known)
+        add("log_ratio", log_ratio)
+        add("log_ratio_absolute", absolute)
+        table["log_ratio_largest"] = np.maximum.reduceat(absolute, bounds)
         if length is not None:
             add("compared_tokens", length if known is None else length * known)
-        _add_ratios(table, difference, known, bounds)
+        _add_ratios(table, log_ratio, known, bounds)
     return pd.DataFrame(table)
 
 
@@ -102,18 +100,18 @@ def _known(values: Floats) -> tuple[Booleans | None, Floats]:
 
 
 def _add_ratios(
-    table: dict[str, np.ndarray], difference: Floats, known: Booleans | None, bounds: Integers
+    table: dict[str, np.ndarray], log_ratio: Floats, known: Booleans | None, bounds: Integers
 ) -> None:
     """Add k3 and the sums of importance ratios, which a shift keeps from overflowing."""
     with np.errstate(over="ignore"):  # an infinite divergence is what such ratios mean
-        excess = np.expm1(difference)
-    table["k3"] = np.add.reduceat(excess - difference, bounds)
+        excess = np.expm1(log_ratio)
+    table["k3"] = np.add.reduceat(excess - log_ratio, bounds)
     shift = np.maximum.reduceat(
-        difference if known is None else np.where(known, difference, -np.inf), bounds
+        log_ratio if known is None else np.where(known, log_ratio, -np.inf), bounds
     )
     shift = np.where(np.isfinite(shift), shift, 0.0)
-    rows = np.diff(np.append(bounds, difference.size))
-    ratio = np.exp(difference - np.repeat(shift, rows))
+    rows = np.diff(np.append(bounds, log_ratio.size))
+    ratio = np.exp(log_ratio - np.repeat(shift, rows))
     if known is not None:
         ratio[~known] = 0.0
     table["ratio_shift"] = shift
@@ -138,20 +136,6 @@ def _repeated(groups: Groups) -> Booleans:
     return same
 
 
-def add_response_sums(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
-    """Add tables of :func:`response_sums` or :func:`lens_sums`, the maxima included."""
-    joined = pd.concat(tables, ignore_index=True)
-    groups = joined.groupby(keys, sort=True)
-    largest = {name: groups[name].max() for name in LARGEST if name in joined}
-    if "ratio_shift" in joined:
-        shift = groups["ratio_shift"].transform("max")
-        scale = np.exp(joined["ratio_shift"] - shift)
-        joined["ratio"] *= scale
-        joined["ratio_square"] *= scale**2
-    total = joined.drop(columns=list(largest)).groupby(keys, sort=True).sum()
-    return total.assign(**largest).reset_index()
-
-
 def lens_sums(groups: Groups, scheme: Scheme) -> pd.DataFrame:
     """What LENS does with the groups of each outcome.
 
@@ -162,8 +146,8 @@ def lens_sums(groups: Groups, scheme: Scheme) -> pd.DataFrame:
         scheme: LENS, with its options.
 
     Returns:
-        Columns step, size, correct; ``groups``; ``mass`` = Σ|A_i|; ``untaught`` = responses with
-        A_i = 0; ``raised`` = wrong responses with A_i > 0; ``confidence`` = Σ over groups of
+        Columns step, size, correct; ``groups``; ``mass`` = Σ|A_i|; ``zero_advantage`` = responses
+        with A_i = 0; ``raised`` = wrong responses with A_i > 0; ``confidence`` = Σ over groups of
         max_j π̄_j, half of D where all are wrong; ``advantage_largest`` = max |A_i|.
 
     Source: arXiv 2510.08696, through :func:`theory.advantages.group_advantages`.
@@ -193,7 +177,7 @@ def lens_sums(groups: Groups, scheme: Scheme) -> pd.DataFrame:
     if not tables:
         types = dict.fromkeys(_LENS_KEYS, "int64") | dict.fromkeys(_LENS_VALUES, "float64")
         return pd.DataFrame(columns=list(types)).astype(types)
-    return add_response_sums(tables, ["step", "size", "correct"])
+    return add_up(tables, KEYS)
 
 
 def _lens_of_groups(

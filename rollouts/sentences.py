@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
 from rollouts.tables import lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import Rollouts
-from theory.schemes import resolve
+from theory.schemes import Scheme
 
 _TENTHS = 10
 _MATTERS = 0.1
@@ -20,18 +20,18 @@ _LOST = 0.9
 """Effective sample sizes below this share are worth a warning."""
 
 
-def sentences(rollouts: Rollouts, scheme: str, others: Sequence[str]) -> list[str]:
+def sentences(rollouts: Rollouts, schemes: Mapping[str, Scheme]) -> list[str]:
     """What a practitioner should know, the most important first.
 
     Args:
         rollouts: What is known.
-        scheme: The scheme that was trained with.
-        others: Schemes to compare with.
+        schemes: Name → scheme; the first is what was trained with, the rest are compared with it.
     """
-    whole = step_table(rollouts, scheme, rows=1).iloc[0]
-    tenths = step_table(rollouts, scheme, rows=_TENTHS)
-    mass = mass_table(rollouts, list(dict.fromkeys([scheme, *others])), rows=1)
-    said = [_outcomes(whole, scheme), *_taught(whole, mass, scheme, others)]
+    trained = next(iter(schemes.values()))
+    whole = step_table(rollouts, trained, rows=1).iloc[0]
+    tenths = step_table(rollouts, trained, rows=_TENTHS)
+    mass = mass_table(rollouts, schemes, rows=1)
+    said = [_outcomes(whole, trained), _hard_prompts(mass, schemes)]
     said += _trend(tenths)
     said += _lens(rollouts)
     said += _confidence(tenths)
@@ -42,34 +42,29 @@ def sentences(rollouts: Rollouts, scheme: str, others: Sequence[str]) -> list[st
     return said
 
 
-def _outcomes(whole: pd.Series, scheme: str) -> str:
+def _outcomes(whole: pd.Series, trained: Scheme) -> str:
     return (
         f"{percent(whole['all_wrong'])} of the groups are all wrong, {percent(whole['mixed'])} "
-        f"mixed and {percent(whole['all_right'])} all right; {percent(whole['untaught'])} of the "
-        f"responses taught nothing, because {resolve(scheme).label} gave them advantage 0."
+        f"mixed and {percent(whole['all_right'])} all right; {percent(whole['zero_advantage'])} of "
+        f"the responses taught nothing, because {trained.label} gave them advantage 0."
     )
 
 
-def _taught(whole: pd.Series, mass: pd.DataFrame, scheme: str, others: Sequence[str]) -> list[str]:
-    """Where the gradient mass lies, and which other scheme would put most on hard prompts."""
-    hard = {name: _hard_share(mass, name) for name in dict.fromkeys([scheme, *others])}
-    if math.isnan(hard[scheme]):
-        return [f"Under {resolve(scheme).label} no response taught anything."]
-    said = [
-        f"{percent(hard[scheme])} of {resolve(scheme).label}'s gradient mass lies in groups with "
-        f"at most a quarter of the responses correct"
-    ]
-    more = [name for name, value in hard.items() if value - hard[scheme] > _MATTERS]
-    if more:
-        shares = ", of ".join(f"{resolve(name).label}'s {percent(hard[name])}" for name in more)
-        said[0] += f"; it would be of {shares}"
-    said[0] += "."
-    return said
-
-
-def _hard_share(mass: pd.DataFrame, scheme: str) -> float:
-    rows = mass[(mass["scheme"] == scheme) & mass["difficulty"].isin(["0", "(0, 1/4]"])]
-    return float(rows["share"].sum(skipna=False))
+def _hard_prompts(mass: pd.DataFrame, schemes: Mapping[str, Scheme]) -> str:
+    """How much of the gradient mass lies on hard prompts, and who would put more there."""
+    hard_rows = mass[mass["difficulty"].isin(["0", "(0, 1/4]"])]
+    hard = {name: hard_rows.loc[hard_rows["scheme"] == name, "share"].sum(skipna=False)
+            for name in schemes}  # fmt: skip
+    (trained, share), *others = hard.items()
+    label = schemes[trained].label
+    if math.isnan(share):
+        return f"Under {label} no response taught anything."
+    more = [(name, value) for name, value in others if value - share > _MATTERS]
+    shares = ", of ".join(f"{schemes[name].label}'s {percent(value)}" for name, value in more)
+    return (
+        f"{percent(share)} of {label}'s gradient mass lies in groups with at most a quarter of "
+        f"the responses correct{f'; it would be of {shares}' if more else ''}."
+    )
 
 
 def _trend(tenths: pd.DataFrame) -> list[str]:
@@ -144,10 +139,10 @@ def _repetition(share: float) -> str:
 
 
 def _mismatch(whole: pd.Series) -> str:
-    ess, k3 = float(whole["effective_sample"]), float(whole["k3"])
+    ess, k3 = float(whole["effective_sample_size"]), float(whole["k3"])
     words = (
-        f"Trainer and sampler disagree by {whole['difference_absolute']:.2g} nats per response on "
-        f"average and {whole['difference_largest']:.2g} at most: KL(sampler ‖ trainer) is about "
+        f"Trainer and sampler disagree by {whole['log_ratio_absolute']:.2g} nats per response on "
+        f"average and {whole['log_ratio_largest']:.2g} at most: KL(sampler ‖ trainer) is about "
         f"{k3:.2g} nats, and importance weights would keep {percent(ess)} of the sample"
     )
     if ess < _LOST:
@@ -172,17 +167,3 @@ def percent(share: float) -> str:
     if share < 0.01 or share > 0.99:
         return f"{share:.1%}"
     return f"{share:.0%}"
-
-
-def available(rollouts: Rollouts, schemes: Sequence[str]) -> list[str]:
-    """Schemes of a list whose mass these rollouts tell: those that need nothing unknown.
-
-    >>> available(Rollouts(pd.DataFrame(), pd.DataFrame(), None, pd.DataFrame()), ["grpo", "lens"])
-    ['grpo']
-    """
-    return [
-        name
-        for name in schemes
-        if not resolve(name).needs_baseline
-        and (rollouts.lens is not None or not resolve(name).needs_confidence)
-    ]

@@ -2,27 +2,26 @@
 
 The *gradient mass* of a group under a scheme is Σ_i |A_i| over its responses: the sum of the
 absolute advantages with which their score functions enter the update. A table gives sums over
-groups and their shares. A response with A_i = 0 *teaches nothing*.
+groups and their shares. A response with A_i = 0 has *zero advantage* and teaches nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from rollouts.groups import Integers
-from rollouts.outcomes import DIFFICULTIES, KEYS, PASS_RATES, in_bins, scheme_mass
-from rollouts.responses import add_response_sums
+from rollouts.outcomes import DIFFICULTIES, KEYS, PASS_RATES, add_up, in_bins, scheme_mass
 from rollouts.tally import Rollouts, bins_of_steps
-from theory.schemes import resolve
+from theory.schemes import Scheme
 
 MOST_ROWS = 1000
 """With more steps than these a row is a bin of steps."""
 
 
-def step_table(rollouts: Rollouts, scheme: str, *, rows: int = MOST_ROWS) -> pd.DataFrame:
+def step_table(rollouts: Rollouts, scheme: Scheme, *, rows: int = MOST_ROWS) -> pd.DataFrame:
     """What happened at each step, or in each of at most ``rows`` bins of equally many steps.
 
     Args:
@@ -33,12 +32,12 @@ def step_table(rollouts: Rollouts, scheme: str, *, rows: int = MOST_ROWS) -> pd.
     Returns:
         Columns step and last_step; groups, responses, smallest_group, largest_group; pass_rate
         (share of correct responses); all_wrong, mixed and all_right (shares of the groups);
-        untaught (share of the responses with advantage 0 under the scheme); of those that are
+        zero_advantage (share of the responses with advantage 0 under the scheme); of those that are
         known: length; repeated (share of responses whose text stands in their group already);
         confidence (mean π̄), confidence_correct, confidence_wrong, entropy (−Σ ln π over tokens, per
-        token); difference (mean δ), difference_absolute (mean |δ|), difference_largest,
-        difference_per_token (Σ|δ| over tokens), k3 and effective_sample ((Σw)²/(n Σw²)); and
-        ``groups 0``, ``groups (0, 0.1]``, ...: groups by pass rate.
+        token); log_ratio (mean δ), log_ratio_absolute (mean |δ|), log_ratio_largest,
+        log_ratio_per_token (Σ|δ| over tokens), k3 and effective_sample_size ((Σw)²/(n Σw²), a
+        share); and ``groups 0``, ``groups (0, 0.1]``, ...: groups by pass rate.
 
     Source: definitions; k3 as in ``rollouts.responses``.
     """
@@ -46,12 +45,12 @@ def step_table(rollouts: Rollouts, scheme: str, *, rows: int = MOST_ROWS) -> pd.
     start = bins_of_steps(outcomes["step"].to_numpy(), rows)
     table = _group_columns(outcomes, start)
     mass = _mass(rollouts, scheme)
-    summed = mass.groupby(bins_of(mass["step"], outcomes["step"], rows))
-    table["untaught"] = _ratio(summed["untaught"].sum(), summed["responses"].sum())
+    summed = mass.groupby(_bins_of(mass["step"], outcomes["step"], rows))
+    table["zero_advantage"] = _ratio(summed["zero_advantage"].sum(), summed["responses"].sum())
     sums = rollouts.responses.assign(
-        step=bins_of(rollouts.responses["step"], outcomes["step"], rows)
+        step=_bins_of(rollouts.responses["step"], outcomes["step"], rows)
     )
-    table = table.join(_response_columns(add_response_sums([sums], ["step"]).set_index("step")))
+    table = table.join(_response_columns(add_up([sums], ["step"]).set_index("step")))
     place = in_bins(outcomes["size"].to_numpy(), outcomes["correct"].to_numpy(), 10)
     for number, name in enumerate(PASS_RATES):
         counted = outcomes["groups"].where(place == number, 0)
@@ -59,7 +58,7 @@ def step_table(rollouts: Rollouts, scheme: str, *, rows: int = MOST_ROWS) -> pd.
     return table.rename_axis("step").reset_index()
 
 
-def bins_of(steps: pd.Series, among: pd.Series, rows: int) -> Integers:
+def _bins_of(steps: pd.Series, among: pd.Series, rows: int) -> Integers:
     """First step of each step's bin, the bins being those of the steps ``among``."""
     every = np.unique(among.to_numpy())
     first = bins_of_steps(every, rows)
@@ -107,17 +106,17 @@ def _response_columns(sums: pd.DataFrame) -> pd.DataFrame:
         wrong = sums["confidence"] - sums["confidence_correct"]
         table["confidence_wrong"] = _ratio(wrong, known - right)
         table["entropy"] = _ratio(sums["surprise"], sums["tokens"])
-    if "differences" in sums:
-        known = sums["differences"]
-        table["difference"] = _ratio(sums["difference"], known)
-        table["difference_absolute"] = _ratio(sums["difference_absolute"], known)
-        table["difference_largest"] = sums["difference_largest"].where(known > 0)
+    if "log_ratios" in sums:
+        known = sums["log_ratios"]
+        table["log_ratio"] = _ratio(sums["log_ratio"], known)
+        table["log_ratio_absolute"] = _ratio(sums["log_ratio_absolute"], known)
+        table["log_ratio_largest"] = sums["log_ratio_largest"].where(known > 0)
         if "compared_tokens" in sums:
-            table["difference_per_token"] = _ratio(
-                sums["difference_absolute"], sums["compared_tokens"]
+            table["log_ratio_per_token"] = _ratio(
+                sums["log_ratio_absolute"], sums["compared_tokens"]
             )
         table["k3"] = _ratio(sums["k3"], known)
-        table["effective_sample"] = _ratio(sums["ratio"] ** 2, known * sums["ratio_square"])
+        table["effective_sample_size"] = _ratio(sums["ratio"] ** 2, known * sums["ratio_square"])
     return pd.DataFrame(table, index=sums.index)
 
 
@@ -126,26 +125,25 @@ def _ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
     return numerator / denominator.where(denominator > 0)
 
 
-def _mass(rollouts: Rollouts, scheme: str) -> pd.DataFrame:
-    """Outcomes with their mass, untaught responses and all responses under a scheme."""
-    bound = resolve(scheme)
-    if bound.needs_confidence:
+def _mass(rollouts: Rollouts, scheme: Scheme) -> pd.DataFrame:
+    """Outcomes with their mass, zero-advantage responses and all responses under a scheme."""
+    if scheme.needs_confidence:
         if rollouts.lens is None:
             raise ValueError(
-                f"{scheme} needs log-probabilities and lengths of the responses: name their "
+                f"{scheme.name} needs log-probabilities and lengths of the responses: name their "
                 "columns with --log-prob and --length"
             )
-        found = rollouts.lens[[*KEYS, "groups", "mass", "untaught"]]
-    elif bound.needs_baseline:
-        raise ValueError(f"{scheme} needs a critic's values, which rollouts do not hold")
+        found = rollouts.lens[[*KEYS, "groups", "mass", "zero_advantage"]]
+    elif scheme.needs_baseline:
+        raise ValueError(f"{scheme.name} needs a critic's values, which rollouts do not hold")
     else:
         outcomes = rollouts.outcomes
-        found = pd.concat([outcomes, scheme_mass(bound, outcomes)], axis=1)
+        found = pd.concat([outcomes, scheme_mass(scheme, outcomes)], axis=1)
     return found.assign(responses=found["groups"] * found["size"])
 
 
 def mass_table(
-    rollouts: Rollouts, schemes: Sequence[str], *, rows: int = MOST_ROWS
+    rollouts: Rollouts, schemes: Mapping[str, Scheme], *, rows: int = MOST_ROWS
 ) -> pd.DataFrame:
     """Gradient mass by difficulty under schemes, for each step or bin of steps.
 
@@ -153,44 +151,45 @@ def mass_table(
 
     Args:
         rollouts: What is known.
-        schemes: Names, with options after a colon or not.
+        schemes: Name in the table → scheme.
         rows: At most so many bins of steps; 1 for the whole run.
 
     Returns:
         Columns step, scheme, difficulty (a bin of the pass rate), groups, responses, mass = Σ|A_i|,
-        share of the step's mass under the scheme (NaN if there is none), and untaught responses.
+        share of the step's mass under the scheme (NaN if there is none), and zero_advantage, the
+        number of responses with A_i = 0.
 
     Raises:
         ValueError: A scheme that needs what is not known.
 
     Source: exact from the table of outcomes; LENS from its advantages.
     """
-    tables = [_mass_of_scheme(rollouts, scheme, rows) for scheme in schemes]
+    tables = [_mass_of_scheme(rollouts, name, scheme, rows) for name, scheme in schemes.items()]
     return pd.concat(tables, ignore_index=True)
 
 
-def _mass_of_scheme(rollouts: Rollouts, scheme: str, rows: int) -> pd.DataFrame:
+def _mass_of_scheme(rollouts: Rollouts, name: str, scheme: Scheme, rows: int) -> pd.DataFrame:
     mass = _mass(rollouts, scheme)
     place = in_bins(mass["size"].to_numpy(), mass["correct"].to_numpy(), 4)
-    start = bins_of(mass["step"], rollouts.outcomes["step"], rows)
+    start = _bins_of(mass["step"], rollouts.outcomes["step"], rows)
     steps, row = np.unique(start, return_inverse=True)
     sums = {}
-    for name in ("groups", "responses", "mass", "untaught"):
+    for column in ("groups", "responses", "mass", "zero_advantage"):
         table = np.zeros((steps.size, len(DIFFICULTIES)))
-        np.add.at(table, (row, place), mass[name].to_numpy(np.float64))
-        sums[name] = table
+        np.add.at(table, (row, place), mass[column].to_numpy(np.float64))
+        sums[column] = table
     total = sums["mass"].sum(axis=1, keepdims=True)
     share = np.divide(sums["mass"], total, out=np.full_like(sums["mass"], np.nan), where=total > 0)
     return pd.DataFrame(
         {
             "step": np.repeat(steps, len(DIFFICULTIES)),
-            "scheme": scheme,
+            "scheme": name,
             "difficulty": np.tile(DIFFICULTIES, steps.size),
             "groups": sums["groups"].ravel().astype(np.int64),
             "responses": sums["responses"].ravel().astype(np.int64),
             "mass": sums["mass"].ravel(),
             "share": share.ravel(),
-            "untaught": sums["untaught"].ravel().astype(np.int64),
+            "zero_advantage": sums["zero_advantage"].ravel().astype(np.int64),
         }
     )
 
@@ -209,7 +208,7 @@ def lens_on_all_wrong(rollouts: Rollouts, *, rows: int = 1) -> pd.DataFrame | No
     if rollouts.lens is None:
         return None
     lens = rollouts.lens.assign(
-        step=bins_of(rollouts.lens["step"], rollouts.outcomes["step"], rows)
+        step=_bins_of(rollouts.lens["step"], rollouts.outcomes["step"], rows)
     )
     everything = lens.groupby("step")["mass"].sum()
     wrong = lens[lens["correct"] == 0]

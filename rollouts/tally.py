@@ -9,7 +9,7 @@ import pandas as pd
 
 from rollouts.groups import Groups, Integers
 from rollouts.outcomes import KEYS, add_up, outcome_table
-from rollouts.responses import add_response_sums, lens_sums, response_sums
+from rollouts.responses import lens_sums, response_sums
 from theory.schemes import Scheme, resolve
 
 MOST_STEPS = 100_000
@@ -86,9 +86,9 @@ class Tally:
 
     def _compact(self) -> None:
         self._outcomes = [add_up(self._outcomes, KEYS)]
-        self._responses = [add_response_sums(self._responses, ["step"])]
+        self._responses = [add_up(self._responses, ["step"])]
         if self._lens:
-            self._lens = [add_response_sums(self._lens, KEYS)]
+            self._lens = [add_up(self._lens, KEYS)]
         if len(self._responses[0]) > MOST_STEPS:
             raise ValueError(
                 f"there are more than {MOST_STEPS:,} different steps: name the column of the "

@@ -10,14 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figures.diagnosis_picture import diagnosis_picture
+from figures.diagnosis import diagnosis_picture
 from rollouts.groups import Groups, whole_groups
-from rollouts.outcomes import PASS_RATES, coefficients, in_bins, outcome_table, scheme_mass
-from rollouts.responses import add_response_sums, lens_sums, response_sums
+from rollouts.outcomes import PASS_RATES, add_up, coefficients, in_bins, outcome_table, scheme_mass
+from rollouts.responses import lens_sums, response_sums
 from rollouts.sentences import percent, sentences
 from rollouts.tables import lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import RECENT_GROUPS, Tally, bins_of_steps
-from theory.schemes import SCHEMES, resolve
+from theory.schemes import SCHEMES, Scheme, resolve
+
+GRPO = resolve("grpo")
+
+
+def named(*names: str) -> dict[str, Scheme]:
+    return {name: resolve(name) for name in names}
 
 
 def groups_of(*outcomes: tuple[int, int, int], **columns: np.ndarray) -> Groups:
@@ -70,9 +76,9 @@ def test_mass_by_hand() -> None:
     table = outcome_table(groups_of((1, 4, 0), (1, 4, 1), (1, 4, 4)))
     grpo = scheme_mass(resolve("grpo"), table)
     assert grpo["mass"].tolist() == pytest.approx([0, math.sqrt(3) + 3 / math.sqrt(3), 0])
-    assert grpo["untaught"].tolist() == [4, 0, 4]
+    assert grpo["zero_advantage"].tolist() == [4, 0, 4]
     assert scheme_mass(resolve("linear_r"), table)["mass"].tolist() == [4, 6, 0]
-    assert scheme_mass(resolve("nsr"), table)["untaught"].tolist() == [0, 1, 4]
+    assert scheme_mass(resolve("nsr"), table)["zero_advantage"].tolist() == [0, 1, 4]
     with pytest.raises(ValueError, match="lens has no table"):
         scheme_mass(resolve("lens"), table)
 
@@ -86,10 +92,10 @@ def test_batches_add_up_whatever_their_bounds() -> None:
         "text": generator.integers(0, 4, rows).astype(np.uint64),
         "log_confidence": -generator.exponential(size=rows),
         "length": generator.integers(1, 90, rows).astype(float),
-        "difference": 300 * generator.normal(size=rows),
+        "log_ratio": 300 * generator.normal(size=rows),
     }
     columns["log_confidence"][::7] = np.nan
-    columns["difference"][::5] = np.nan
+    columns["log_ratio"][::5] = np.nan
     whole = groups_of(*outcomes, **columns)
     pieces, at = [], 0
     for first in range(0, len(outcomes), 3):
@@ -102,21 +108,21 @@ def test_batches_add_up_whatever_their_bounds() -> None:
     assert one.lens is not None
     assert many.lens is not None
     pd.testing.assert_frame_equal(one.lens, many.lens, check_dtype=False)
-    table, other = step_table(one, "grpo"), step_table(many, "grpo")
+    table, other = step_table(one, GRPO), step_table(many, GRPO)
     pd.testing.assert_frame_equal(table, other, rtol=1e-12)
     # Ratios of e^300 and their squares neither overflow nor vanish in the effective sample.
-    assert table["effective_sample"].between(0, 1).all()
-    assert step_table(one, "grpo", rows=1)["effective_sample"].item() == pytest.approx(
-        step_table(many, "grpo", rows=1)["effective_sample"].item(), rel=1e-12
+    assert table["effective_sample_size"].between(0, 1).all()
+    assert step_table(one, GRPO, rows=1)["effective_sample_size"].item() == pytest.approx(
+        step_table(many, GRPO, rows=1)["effective_sample_size"].item(), rel=1e-12
     )
 
 
 def test_an_effective_sample_is_whole_without_mismatch_and_one_response_at_worst() -> None:
-    same = groups_of((1, 4, 1), difference=np.full(4, -3.0))
-    assert step_table(tallied(same).result(), "grpo")["effective_sample"].item() == 1
-    worst = groups_of((1, 4, 1), difference=np.array([900.0, 0, 0, 0]))
-    table = step_table(tallied(worst).result(), "grpo")
-    assert table["effective_sample"].item() == pytest.approx(0.25)
+    same = groups_of((1, 4, 1), log_ratio=np.full(4, -3.0))
+    assert step_table(tallied(same).result(), GRPO)["effective_sample_size"].item() == 1
+    worst = groups_of((1, 4, 1), log_ratio=np.array([900.0, 0, 0, 0]))
+    table = step_table(tallied(worst).result(), GRPO)
+    assert table["effective_sample_size"].item() == pytest.approx(0.25)
     assert table["k3"].item() == math.inf
 
 
@@ -158,7 +164,7 @@ def test_too_many_steps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bins_of_steps_are_equally_many_steps() -> None:
     assert bins_of_steps(np.array([7, 7, 2, 9, 30]), 2).tolist() == [2, 2, 2, 9, 9]
-    table = step_table(tallied(groups_of(*[(s, 2, s % 3) for s in range(7)])).result(), "grpo",
+    table = step_table(tallied(groups_of(*[(s, 2, s % 3) for s in range(7)])).result(), GRPO,
                        rows=3)  # fmt: skip
     assert table[["step", "last_step", "groups"]].values.tolist() == [
         [0, 2, 3], [3, 5, 3], [6, 6, 1],
@@ -169,21 +175,21 @@ def test_bins_of_steps_are_equally_many_steps() -> None:
 def test_schemes_that_need_what_is_not_known_are_refused() -> None:
     rollouts = tallied(groups_of((1, 2, 1))).result()
     with pytest.raises(ValueError, match=r"lens needs log-prob.*--log-prob and --length"):
-        mass_table(rollouts, ["lens"])
+        mass_table(rollouts, {"lens": resolve("lens")})
     with pytest.raises(ValueError, match="critic"):
-        mass_table(rollouts, ["ppo"])
+        mass_table(rollouts, {"ppo": resolve("ppo")})
     assert lens_on_all_wrong(rollouts) is None
 
 
 def said(*groups: Groups, scheme: str = "grpo") -> str:
     rollouts = tallied(*groups).result()
     others = ["sqrt_r", *(["lens"] if rollouts.lens is not None else [])]
-    return "\n".join(sentences(rollouts, scheme, others))
+    return "\n".join(sentences(rollouts, named(scheme, *others)))
 
 
 def test_words_say_what_the_tables_say() -> None:
     columns = {"log_confidence": np.full(16, -0.1), "length": np.full(16, 10.0)}
-    columns |= {"difference": np.tile([2.0, -2.0], 8), "text": np.ones(16, np.uint64)}
+    columns |= {"log_ratio": np.tile([2.0, -2.0], 8), "text": np.ones(16, np.uint64)}
     words = said(groups_of((1, 4, 0), (1, 4, 0), (2, 4, 1), (3, 4, 4), **columns))
     assert "50% of the groups are all wrong, 25% mixed and 25% all right" in words
     assert "75% of the responses taught nothing, because GRPO gave them advantage 0" in words
@@ -213,7 +219,7 @@ def test_percentages_are_0_or_100_only_if_they_are(share: float) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_picture_draws_its_tables(theme: str) -> None:
     rollouts = tallied(groups_of((1, 4, 0), (1, 4, 1), (5, 4, 2), (5, 4, 4))).result()
-    steps, mass = step_table(rollouts, "grpo"), mass_table(rollouts, ["grpo", "sqrt_r"], rows=1)
+    steps, mass = step_table(rollouts, GRPO), mass_table(rollouts, named("grpo", "sqrt_r"), rows=1)
     picture = diagnosis_picture(steps, mass, "grpo")
     assert picture.render("svg", theme).startswith(b"<?xml")  # type: ignore[arg-type]
     shares = picture.data[picture.data["panel"] == "groups"]
@@ -222,8 +228,8 @@ def test_the_picture_draws_its_tables(theme: str) -> None:
 
 
 def test_maxima_stay_maxima_when_sums_are_added() -> None:
-    parts = [response_sums(groups_of((1, 2, 1), difference=np.array([d, 0.0]))) for d in (-3.0, 2)]
-    total = add_response_sums(parts, ["step"])
-    assert total["difference_largest"].item() == 3
+    parts = [response_sums(groups_of((1, 2, 1), log_ratio=np.array([d, 0.0]))) for d in (-3.0, 2)]
+    total = add_up(parts, ["step"])
+    assert total["log_ratio_largest"].item() == 3
     weight = total["ratio"].item() * math.exp(total["ratio_shift"].item())
     assert weight == pytest.approx(math.exp(-3) + math.exp(2) + 2)

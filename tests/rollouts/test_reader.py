@@ -27,6 +27,7 @@ from theory.advantages import group_advantages
 from theory.schemes import resolve
 
 Row = dict[str, Any]
+GRPO = resolve("grpo")
 SCHEMES = ("grpo", "rloo", "linear_r", "sqrt_r:zero_success=drop", "maxrl", "w_reinforce", "nsr")
 EDGES = {"0": 0, "(0, 1/4]": 0.25, "(1/4, 1/2]": 0.5, "(1/2, 3/4]": 0.75}
 
@@ -83,7 +84,7 @@ def by_hand(rows: list[Row]) -> dict[int, dict[str, Any]]:
         wrong = [row for row in known if not row["reward"]]
         tokens = sum(row["length"] for row in compared)
         mass: dict[tuple[str, str], float] = defaultdict(float)
-        untaught: dict[str, int] = defaultdict(int)
+        zero_advantage: dict[str, int] = defaultdict(int)
         lens_groups: list[tuple[list[float], float]] = []
         for group, (correct, size) in zip(here, counts, strict=True):
             for scheme in SCHEMES:
@@ -91,7 +92,7 @@ def by_hand(rows: list[Row]) -> dict[int, dict[str, Any]]:
                 rewards = np.array([row["reward"] for row in group], dtype=float)
                 given = np.zeros(size) if small else group_advantages(rewards, scheme)
                 mass[scheme, difficulty(correct, size)] += float(np.abs(given).sum())
-                untaught[scheme] += int((given == 0).sum())
+                zero_advantage[scheme] += int((given == 0).sum())
             if all(row["log_prob"] is not None for row in group):
                 confidences = [confidence(row) for row in group]
                 advantages = lens_by_hand([row["reward"] for row in group], confidences)
@@ -108,7 +109,7 @@ def by_hand(rows: list[Row]) -> dict[int, dict[str, Any]]:
             "all_wrong": sum(k == 0 for k, _ in counts) / len(here),
             "all_right": sum(k == n for k, n in counts) / len(here),
             "mixed": sum(0 < k < n for k, n in counts) / len(here),
-            "untaught": untaught["grpo"] / len(flat),
+            "zero_advantage": zero_advantage["grpo"] / len(flat),
             "repeated": repeated / len(flat),
             "length": statistics.fmean(row["length"] for row in flat),
             "confidence": mean(map(confidence, known)),
@@ -117,12 +118,14 @@ def by_hand(rows: list[Row]) -> dict[int, dict[str, Any]]:
             "entropy": ratio(
                 -sum(row["log_prob"] for row in known), sum(row["length"] for row in known)
             ),
-            "difference": mean(delta),
-            "difference_absolute": mean(map(abs, delta)),
-            "difference_largest": max(map(abs, delta), default=math.nan),
-            "difference_per_token": ratio(sum(map(abs, delta)), tokens),
+            "log_ratio": mean(delta),
+            "log_ratio_absolute": mean(map(abs, delta)),
+            "log_ratio_largest": max(map(abs, delta), default=math.nan),
+            "log_ratio_per_token": ratio(sum(map(abs, delta)), tokens),
             "k3": mean(w - 1 - d for w, d in zip(ratios, delta, strict=True)),
-            "effective_sample": ratio(sum(ratios) ** 2, len(ratios) * sum(w * w for w in ratios)),
+            "effective_sample_size": ratio(
+                sum(ratios) ** 2, len(ratios) * sum(w * w for w in ratios)
+            ),
             "mass": mass,
             "all-wrong under LENS": lens_groups,
             "groups 0": sum(k == 0 for k, _ in counts),
@@ -151,7 +154,7 @@ def ratio(numerator: float, denominator: float) -> float:
 
 
 def check(rollouts: Rollouts, expected: dict[int, dict[str, Any]]) -> None:
-    table = step_table(rollouts, "grpo").set_index("step")
+    table = step_table(rollouts, GRPO).set_index("step")
     assert list(table.index) == list(expected)
     for step, values in expected.items():
         for name, value in values.items():
@@ -160,7 +163,9 @@ def check(rollouts: Rollouts, expected: dict[int, dict[str, Any]]) -> None:
                     value, rel=1e-9, abs=1e-9, nan_ok=True
                 )
     schemes = [*SCHEMES, *(["lens"] if rollouts.lens is not None else [])]
-    masses = mass_table(rollouts, schemes).set_index(["step", "scheme", "difficulty"])["mass"]
+    masses = mass_table(rollouts, {s: resolve(s) for s in schemes}).set_index(
+        ["step", "scheme", "difficulty"]
+    )["mass"]
     for step, values in expected.items():
         for scheme in schemes:
             for name in (*EDGES, "(3/4, 1)", "1"):
@@ -358,12 +363,12 @@ def test_token_lists_means_and_sums_agree(tmp_path: Path) -> None:
         pd.DataFrame({**base, **columns}).to_parquet(path)
         rollouts, reading = read(path)
         assert reading.unusable == 2
-        rows.append(step_table(rollouts, "grpo")[["confidence", "entropy", "difference", "k3"]])
+        rows.append(step_table(rollouts, GRPO)[["confidence", "entropy", "log_ratio", "k3"]])
         lines = tmp_path / f"{name}.jsonl"
         pd.DataFrame({**base, **columns}).to_json(
             lines, orient="records", lines=True, double_precision=15
         )
-        rows.append(step_table(read(lines)[0], "grpo")[rows[0].columns])
+        rows.append(step_table(read(lines)[0], GRPO)[rows[0].columns])
     for other in rows[1:]:
         np.testing.assert_allclose(other, rows[0], rtol=1e-12)
     known = [0, 1, 4]
@@ -377,7 +382,7 @@ def test_impossible_log_probabilities_are_unknown(tmp_path: Path) -> None:
     )
     rollouts, reading = read(path)
     assert reading.unusable == 4
-    assert step_table(rollouts, "grpo")["confidence"].item() == 1.0
+    assert step_table(rollouts, GRPO)["confidence"].item() == 1.0
 
 
 def test_lens_sees_only_groups_it_knows(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_the_answer_is_that_of_pandas(capsys: pytest.CaptureFixture[str], table:
     whole = answer["overall"]
     assert whole["pass_rate"] == frame["reward"].mean()
     assert whole["all_wrong"] == (rates == 0).mean()
-    assert whole["untaught"] == rates.isin([0, 1]).mean()
+    assert whole["zero_advantage"] == rates.isin([0, 1]).mean()
     delta = frame["log_prob"] - frame["sampler_log_prob"]
     assert whole["k3"] == pytest.approx((np.exp(delta) - 1 - delta).mean(), rel=1e-9)
     assert whole["entropy"] == pytest.approx(-frame["log_prob"].sum() / frame["length"].sum())

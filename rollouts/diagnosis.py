@@ -178,7 +178,7 @@ def diagnose(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "rollouts.csv")
-    ...     _ = file.write_text("prompt,reward\\na,0\\na,1\\nb,0\\nb,0\\n")
+    ...     _ = file.write_text("prompt,reward\na,0\na,1\nb,0\nb,0\n")
     ...     overall = diagnose(file).overall
     >>> overall["all_wrong"], overall["mixed"], overall["zero_advantage"]
     (0.5, 0.5, 0.5)

@@ -1,0 +1,154 @@
+"""Tables and live progress on a terminal, and the same in plain lines where there is none."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.box import Box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Live
+from rich.table import Table
+from rich.text import Text
+
+from runs.text import duration
+
+WIDTH = 100
+"""Columns of a table that is not printed to a terminal, so that it reads the same everywhere."""
+
+INTERVAL = 60.0
+"""Seconds between two lines where there is no terminal."""
+
+_RULE = Box("    \n    \n ---\n    \n    \n    \n    \n    \n", ascii=True)
+"""A line under the header and nothing else."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> str:
+    """A table in plain text, without boxes.
+
+    Args:
+        header: Headings of the columns.
+        rows: A cell for every heading.
+        right: A letter per column; ``r`` aligns it to the right and never breaks its lines.
+            Columns without a letter are text, whose lines are broken where the table is too wide.
+
+    >>> print(table(["scheme", "time"], [["GRPO", "1.5"], ["Sqrt-R", "12"]], right="lr"))
+    scheme  time
+    ------------
+    GRPO     1.5
+    Sqrt-R    12
+    """
+    shown = Table(box=_RULE, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
+    for position, heading in enumerate(header):
+        numbers = right[position : position + 1] == "r"
+        cells = [Text(row[position]).cell_len for row in rows] + [Text(heading).cell_len]
+        shown.add_column(
+            Text(heading),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            min_width=max(cells) if numbers else None,
+        )
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
+    console = Console(file=io.StringIO(), width=1000, color_system=None, force_terminal=False)
+    console.width = max(width, console.measure(shown).minimum)
+    with console.capture() as captured:
+        console.print(shown)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+class Progress:
+    """How far a long piece of work is: a live bar on a terminal, elsewhere a line a minute.
+
+    Both are written to standard error.
+
+    Args:
+        name: What is being done.
+        total: How many units of work there are.
+        done: How many of them were done before.
+        unit: What is counted, in the plural.
+        shown: Whether to show anything.
+
+    >>> with Progress("run", total=3, shown=False) as progress:
+    ...     progress.advance(2, reward="0.43")
+    ...     print(progress)
+    run: 2 of 3, reward 0.43
+    """
+
+    def __init__(
+        self, name: str, total: int, *, done: int = 0, unit: str = "", shown: bool = True
+    ) -> None:
+        self.name, self.total, self.done, self.unit, self.shown = name, total, done, unit, shown
+        self.watched: dict[str, str] = {}
+        self._live: Live | None = None
+        self._started = self._said = time.monotonic()
+        self._before = done
+
+    def __enter__(self) -> Progress:
+        """Begin to show it."""
+        if self.shown and sys.stderr.isatty():
+            self._live = Live(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn(self.unit, markup=False),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[watched]}", markup=False),
+                console=Console(stderr=True),
+                redirect_stdout=False,
+            )
+            self._live.add_task(self.name, total=self.total, completed=self.done, watched="")
+            self._live.start()
+        return self
+
+    def advance(self, count: int = 1, **watched: str) -> None:
+        """Count work that was done.
+
+        Args:
+            count: Units of work.
+            watched: What a person wants to watch, by name (an underscore is shown as a space);
+                what is not given keeps the value it had.
+        """
+        self.done += count
+        self.watched |= watched
+        if self._live is not None:
+            self._live.update(
+                self._live.task_ids[0],
+                completed=self.done,
+                total=self.total,
+                watched=self._watched(),
+            )
+        elif self.shown and time.monotonic() - self._said >= INTERVAL:
+            self._said = time.monotonic()
+            print(self, file=sys.stderr, flush=True)
+
+    def __str__(self) -> str:
+        """The line that is written where there is no terminal."""
+        counted = f"{self.name}: {self.done:,} of {self.total:,} {self.unit}".rstrip()
+        new, elapsed = self.done - self._before, time.monotonic() - self._started
+        left = ""
+        if new > 0 and self.done < self.total and elapsed >= 1:
+            left = f"about {duration(elapsed / new * (self.total - self.done))} left"
+        return ", ".join(part for part in (counted, left, self._watched()) if part)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop showing it; the last state of the bar stays on the terminal."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _watched(self) -> str:
+        return ", ".join(
+            f"{name.replace('_', ' ')} {value}" for name, value in self.watched.items()
+        )

@@ -14,7 +14,7 @@ from theory._arrays import (
     namespace,
     widened,
 )
-from theory._definitions import sample_deviation
+from theory._coefficients import sample_deviation
 from theory.schemes import Option, Scheme, finite_coefficients, resolve
 
 

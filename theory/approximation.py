@@ -199,7 +199,7 @@ def best_table(
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"ridge must be a number of at least 0; got {ridge}")
     distribution = rates if rates is not None else PassRates.uniform(0.01, 0.99)
-    weight = target if _is_function(target) else resolve(target).weight  # type: ignore[arg-type]
+    weight = target if _is_function(target) else resolve(target).weight
     wanted = np.asarray(weight(distribution.success), dtype=np.float64)  # type: ignore[operator]
     if wanted.shape != distribution.success.shape or not np.all(np.isfinite(wanted)):
         raise ValueError(

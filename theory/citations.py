@@ -12,8 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from theory._options import split_reference
-from theory.schemes import SCHEMES, Scheme
+from theory.schemes import SCHEMES, Scheme, resolve
 
 
 def _preprint(key: str, title: str, authors: str, number: str, year: int) -> str:
@@ -196,11 +195,11 @@ def _keys(piece: Any) -> list[str]:
     if isinstance(piece, Scheme):
         return [piece.source] if piece.source in BIBTEX else _numbered(piece.source)
     if isinstance(piece, str):
-        name, _ = split_reference(piece)
-        if name in SCHEMES:
-            return [SCHEMES[name].source]
-        if name in BIBTEX:
-            return [name]
+        try:
+            return _keys(resolve(piece))
+        except ValueError:
+            if piece in BIBTEX:
+                return [piece]
         raise ValueError(
             f"unknown scheme or citation key {piece!r}; keys are: {', '.join(BIBTEX)}; "
             f"schemes are: {', '.join(SCHEMES)}"

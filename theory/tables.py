@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from theory._arrays import Array, is_traced
 from theory._binomial import like
-from theory.schemes import SCHEMES, Scheme
+from theory.schemes import Scheme
 
 
 def table_scheme(
@@ -67,19 +66,16 @@ def table_scheme(
             for table in (gain, penalty)
         )
 
-    return dataclasses.replace(
-        SCHEMES["psr"],
-        name=name,
+    return Scheme.from_coefficients(
+        coefficients,
+        name,
         title=title or name,
         formula=f"table for groups of {size}",
         source=source,
         summary=f"Coefficients looked up by the number of correct responses among {size}.",
-        options={},
         centred=bool(np.all(np.abs(balance[1:-1]) <= 1e-12 * scale)),
         graded=False,
         minimum_group=size,
-        _coefficients=coefficients,
-        _surrogate=None,
     )
 
 

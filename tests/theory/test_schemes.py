@@ -327,7 +327,10 @@ def test_schemes_compare_and_hash_by_name_and_options():
     ("call", "message"),
     [
         (lambda: resolve("gpro"), "unknown scheme 'gpro'; known schemes: rloo"),
-        (lambda: resolve(None), "a scheme is a Scheme or a name; got None"),
+        (
+            lambda: resolve(None),
+            "a Scheme, a name or a function of the success probability; got None",
+        ),
         (lambda: resolve("rloo", eps=1), "rloo has no option 'eps'; its options are: singleton"),
         (lambda: resolve("psr", lam=1), "psr has no option 'lam'; its options are: none"),
         (lambda: resolve("grpo:eps"), "option=value"),

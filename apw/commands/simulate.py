@@ -1,11 +1,9 @@
-"""``apw simulate``: a simulation, a sweep, or the simulations of the ledger's claims."""
+"""``apw simulate``: a simulation or a sweep."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -36,25 +34,17 @@ class Options:
     )
 
     out: Path | None = None
-    """Run folder to write; results/simulate if not given, results/sweep for a sweep,
-    results/claims-sim for presets."""
+    """Run folder to write; results/simulate if not given, results/sweep for a sweep."""
 
     file: Path | None = None
     """TOML file with options of the simulation, or config.json of a run to repeat it; options on
     the command line win."""
 
-    preset: tuple[str, ...] = ()
-    """Claims of the ledger to put to the test, such as A4 N3; ``all`` for every one, ``list`` to
-    see which there are. They bring their own configurations."""
-
-    quick: bool = False
-    """Presets: the short version, seconds to a minute each, whose intervals are wider."""
-
     sweep: Path | None = None
     """TOML file of a sweep: tables base and regimes, learning_rates, tuning_seeds, clock."""
 
     ray: bool = False
-    """Sweeps and presets: run the cells on the Ray cluster this machine belongs to."""
+    """Sweeps: run the cells on the Ray cluster this machine belongs to."""
 
     reference: str | None = None
     """Scheme that times are compared with; grpo, or the first one if that is not run."""
@@ -79,8 +69,6 @@ def main(arguments: Sequence[str]) -> Answer:
     options = parse(Options, arguments, command="simulate", default=default)
     _check(options)
     executor: Executor = "ray" if options.ray else "local"
-    if options.preset:
-        return _presets(options, executor)
     if options.sweep:
         return _sweep(options, options.sweep, executor)
     return _simulate(options)
@@ -96,22 +84,10 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _check(options: Options) -> None:
-    alone = "--preset" if options.preset else "--sweep"
-    if options.preset and options.sweep:
-        raise ValueError("--preset and --sweep exclude each other")
-    if options.preset or options.sweep:
-        if options.file or options.config != SimulationConfig():
-            raise ValueError(
-                f"{alone} brings its own configuration: give it no options of a simulation"
-            )
-        if options.preset and (options.reference or options.target_metric != "success"):
-            raise ValueError(
-                "--preset compares what its claim says: give it no --reference or --target-metric"
-            )
-    elif options.ray:
-        raise ValueError("--ray runs the cells of a sweep: it needs --sweep or --preset")
-    if options.quick and not options.preset:
-        raise ValueError("--quick shortens presets: it needs --preset")
+    if options.sweep and (options.file or options.config != SimulationConfig()):
+        raise ValueError("--sweep brings its own configuration: give it no options of a simulation")
+    if options.ray and not options.sweep:
+        raise ValueError("--ray runs the cells of a sweep: it needs --sweep")
 
 
 def _simulate(options: Options) -> Answer:
@@ -202,66 +178,6 @@ def _check_metric(metric: str, configs: Sequence[SimulationConfig]) -> None:
                 f"--target-metric {metric} is not measured; measured are: "
                 f"{', '.join(reachable(config))}"
             )
-
-
-def _presets(options: Options, executor: Executor) -> Answer:
-    from claims.simulation.registry import CLAIMS, check_claim, claim_sentence
-
-    names = [name.upper() for name in options.preset]
-    if names == ["LIST"]:
-        presets = [{"id": name, "claim": claim_sentence(name)} for name in CLAIMS]
-        rows = [[preset["id"], preset["claim"]] for preset in presets]
-        return Answer({"presets": presets}, table(["preset", "claim"], rows))
-    if names == ["ALL"]:
-        names = list(CLAIMS)
-    for name in names:
-        if name not in CLAIMS:
-            raise ValueError(
-                f"no preset {name.lower()!r}; there are {', '.join(CLAIMS)}, all and list"
-            )
-    out = options.out or Path("results/claims-sim")
-    anew: set[Path] | None = set() if options.overwrite else None
-    findings, texts = [], []
-    for name in dict.fromkeys(names):
-        started = time.monotonic()
-        found = check_claim(
-            name, out, quick=options.quick, executor=executor, progress=True, anew=anew
-        )
-        seconds = time.monotonic() - started
-        print(f"{name}: {found.verdict}, after {seconds:.0f} s", file=sys.stderr)
-        findings.append(found.to_dict())
-        texts.append(_finding(findings[-1]))
-    folder = out / ("quick" if options.quick else "full")
-    data = {"folder": str(folder), "findings": findings}
-    return Answer(
-        data, "\n\n".join([*texts, f"Folder: {folder}   (figures: apw figures {folder})"])
-    )
-
-
-def _finding(found: Mapping[str, Any]) -> str:
-    """A claim, its verdict and its checks."""
-    signs = {"near": "≈", "above": ">", "below": "<"}
-    rows = [
-        [
-            check["verdict"],
-            check["name"],
-            _number(check["measurement"]),
-            f"{_number(check['low'])} – {_number(check['high'])}",
-            f"{signs[check['relation']]} {_number(check['prediction'])}",
-        ]
-        for check in found["checks"]
-    ]
-    header = ["verdict", "check", "measured", "95% interval", "predicted"]
-    return "\n".join(
-        [
-            f"{found['id']}, {found['verdict']}{' (quick)' if found['quick'] else ''}: "
-            f"{found['claim']}",
-            "",
-            table(header, rows, right="llrrl"),
-            "",
-            *found["regimes"],
-        ]
-    )
 
 
 _CLOCKS = {

@@ -1,4 +1,4 @@
-"""``apw simulate``: presets that are the claims, sweeps from a file, and what is refused."""
+"""``apw simulate``: sweeps from a file, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pandas as pd
 import pytest
 
 from apw.main import main
-from claims.simulation.registry import CLAIMS
-from claims.verdicts import Finding, rejudged
 
 SWEEP = """
 learning_rates = [0.01, 2]
@@ -39,32 +37,6 @@ def sweep_file(tmp_path: Path) -> Path:
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP)
     return file
-
-
-def test_presets_are_the_claims(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "--preset", "list", "--json"]) == 0
-    presets = json.loads(capsys.readouterr().out)["presets"]
-    assert [preset["id"] for preset in presets] == list(CLAIMS)
-    assert all(preset["claim"].endswith(".") for preset in presets)
-
-
-def test_a_preset_judges_and_keeps_what_its_verdict_follows_from(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["simulate", "--preset", "n5", "--quick", "--out", str(tmp_path / "claims")]
-    assert main([*words, "--json"]) == 0
-    captured = capsys.readouterr()
-    data = json.loads(captured.out)
-    assert "N5: confirmed" in captured.err
-    (values,) = data["findings"]
-    found = Finding.from_dict(values)
-    assert (found.id, found.verdict, found.quick) == ("N5", "confirmed", True)
-    assert rejudged(found) == found
-    written = json.loads((Path(data["folder"]) / "N5" / "verdict.json").read_text())
-    assert Finding.from_dict(written) == found
-    assert main(words) == 0
-    shown = capsys.readouterr().out
-    assert all(check.name in shown and check.verdict in shown for check in found.checks)
 
 
 def test_a_sweep_answers_with_a_table_of_every_regime(
@@ -172,14 +144,9 @@ def test_what_is_refused_leaves_no_folder(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--preset", "Z9"], "no preset 'z9'; there are A1, A2"),
-        (["--preset", "A4", "--prompts", "3"], "--preset brings its own configuration"),
-        (["--preset", "A4", "--sweep", "x.toml"], "exclude each other"),
         (["--sweep", "nowhere.toml"], "nowhere.toml is not a file"),
         (["--sweep", "x.toml", "--prompts", "3"], "--sweep brings its own configuration"),
-        (["--quick"], "--quick shortens presets"),
-        (["--ray"], "it needs --sweep or --preset"),
-        (["--preset", "A4", "--reference", "rloo"], "give it no --reference"),
+        (["--ray"], "it needs --sweep"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(

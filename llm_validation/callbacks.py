@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
 from llm_validation.tasks.task import Task
 from llm_validation.tiny_model import success_probability
+from runs.terminal import Progress
+from runs.text import number, percent
 
 PASS_K = (4, 16, 64, 256)
 """k of the exact pass@k that is recorded beside the success probability, pass@1."""
@@ -26,11 +27,17 @@ class RunCallback(TrainerCallback):
         self.trainer = trainer
 
 
-class Progress(RunCallback):
-    """Advance a progress bar by one per optimizer step, past steps of a resumed run included."""
+class ShowProgress(RunCallback):
+    """Count optimizer steps, those of a resumed run included, and show what the last one said.
 
-    def __init__(self, bar: tqdm[Any]) -> None:
-        self.bar = bar
+    Args:
+        progress: Where they are counted.
+        training: What is trained, such as a scheme and a seed.
+    """
+
+    def __init__(self, progress: Progress, training: str) -> None:
+        self.progress = progress
+        self.progress.watched["training"] = training
 
     def attach(self, trainer: Any) -> None:
         """Remember the trainer and keep it from printing every log."""
@@ -39,11 +46,21 @@ class Progress(RunCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Count what an earlier process has done."""
-        self.bar.update(state.global_step)
+        self.progress.skip(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Count the step."""
-        self.bar.update(1)
+        self.progress.advance()
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any
+    ) -> None:
+        """Show the reward and the share of responses that teach nothing."""
+        if "reward" in logs:
+            watched = {"reward": number(float(logs["reward"]), 3)}
+            if "zero_advantage" in logs:
+                watched["zero_advantages"] = percent(float(logs["zero_advantage"]))
+            self.progress.advance(0, **watched)
 
 
 class Measure(RunCallback):

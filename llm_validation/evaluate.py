@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.model_source import check_model
@@ -27,6 +26,8 @@ from llm_validation.sample_metrics import SAMPLE_COLUMNS, read_samples, summaris
 from llm_validation.tasks import Example, Task, load_task
 from runs.files import write_json, write_table
 from runs.folder import Run
+from runs.terminal import Progress
+from runs.text import percent
 
 if TYPE_CHECKING:
     from llm_validation.generation import Sampler
@@ -155,7 +156,7 @@ def _sample(
     starts = range(0, len(examples), per_part)
     sampler: Sampler | None = None
     generated = 0
-    with _bar(len(examples), run.path.name, progress) as bar:
+    with Progress(run.path.name, len(examples), unit="problems", shown=progress) as bar:
         for start in starts:
             batch = examples[start : start + per_part]
             target = _folder(run) / f"part-{start:08d}.parquet"
@@ -168,7 +169,9 @@ def _sample(
                 table = _responses(sampler, task, batch, start)
                 write_table(target, table)
                 generated += len(table)
-            bar.update(len(batch))
+                bar.advance(len(batch), correct=percent((table["outcome"] == "correct").mean()))
+            else:
+                bar.skip(len(batch))
     return generated
 
 
@@ -251,15 +254,3 @@ def _folder(run: Run) -> Path:
 
 def _parts(run: Run) -> list[Path]:
     return sorted(_folder(run).glob("part-*.parquet"))
-
-
-def _bar(total: int, name: str, show: bool) -> tqdm[Any]:
-    terminal = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        desc=name,
-        unit="problem",
-        disable=not show,
-        mininterval=0.1 if terminal else 60.0,
-        ascii=not terminal,
-    )

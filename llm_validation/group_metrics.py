@@ -14,6 +14,7 @@ GROUP_METRICS = (
     "groups_unscorable",
     "effective_weight",
     "unscorable",
+    "zero_advantage",
 )
 """Names of what :func:`group_metrics` returns."""
 
@@ -36,7 +37,8 @@ def group_metrics(
         ``advantage_mean``, ``advantage_std`` (population) and ``advantage_square`` (E[A²], the
         noise of the update) over scored responses; ``groups_all_wrong``, ``groups_all_right``,
         ``groups_mixed`` and ``groups_unscorable``, which sum to 1; ``effective_weight``, the mean
-        over groups; ``unscorable``, the share of responses. Where nothing was scored, means are 0.
+        over groups; ``unscorable``, the share of responses; ``zero_advantage``, the share of
+        scored responses that teach nothing. Where nothing was scored, means are 0.
 
     >>> rewards = np.array([[1.0, 0.0], [0.0, 0.0]])
     >>> advantages = np.array([[1.0, -1.0], [-1.0, -1.0]])
@@ -67,5 +69,6 @@ def group_metrics(
         1 - some / groups,
         float(covariance.sum()) / groups,
         1 - responses / weight.size,
+        int((valid & (advantages == 0)).sum()) / max(responses, 1.0),
     )
     return dict(zip(GROUP_METRICS, values, strict=True))

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
 from llm_validation.model_source import check_model
 from runs.files import write_json
 from runs.folder import Run, is_finished, read_config, read_metrics
+from runs.terminal import Progress
 from theory.schemes import resolve
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def train(
                 print(task.describe(), file=sys.stderr)
         state.wait_for_everyone()
         try:
-            with _bar(config, path, progress and run is not None) as bar:
+            total = config.steps * config.seeds * len(config.schemes)
+            shown = progress and run is not None
+            with Progress(path.name, total, unit="steps", shown=shown) as bar:
                 trainings = itertools.product(config.seed_range(), config.schemes)
                 for number, (seed, scheme) in enumerate(trainings, 1):
                     key = run_key(scheme, seed)
@@ -97,7 +99,7 @@ def train(
                             shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
                         state.wait_for_everyone()
                     # A training that stopped where it was told to counts whole.
-                    bar.update(number * config.steps - bar.n)
+                    bar.skip(number * config.steps - bar.done)
             if run is not None:
                 run.finish()
             state.wait_for_everyone()
@@ -171,7 +173,7 @@ def _load_task(config: TrainConfig) -> Task:
 
 
 def _train_one(
-    config: TrainConfig, task: Task, scheme: str, seed: int, path: Path, bar: tqdm[Any]
+    config: TrainConfig, task: Task, scheme: str, seed: int, path: Path, bar: Progress
 ) -> list[tuple[int, str, float]]:
     """Train one scheme under one seed; the recorded (step, metric, value) rows."""
     import torch
@@ -179,7 +181,7 @@ def _train_one(
 
     from llm_validation import initial_model, vllm_cpu
     from llm_validation.arguments import training_arguments
-    from llm_validation.callbacks import Interrupt, Measure, Progress
+    from llm_validation.callbacks import Interrupt, Measure, ShowProgress
     from llm_validation.reward import TaskReward
     from llm_validation.trainer import WeightedGRPOTrainer, last_checkpoint
 
@@ -195,7 +197,7 @@ def _train_one(
     vllm_on_cpu = config.engine == "vllm" and config.vllm_mode == "colocate" and _on_cpu(config)
     if vllm_on_cpu:
         vllm_cpu.enable()
-    callbacks = [Progress(bar)]
+    callbacks = [ShowProgress(bar, f"{scheme}, seed {seed}")]
     if initial_model.is_tiny(config):
         callbacks.append(Measure(config.measure_every, task, tokenizer, stop_at=config.stop_at))
     with _interruptible() as interrupted:
@@ -247,18 +249,6 @@ def _write(
     table = pd.DataFrame(record, columns=["step", "metric", "value"])
     run.log_table(table.assign(scheme=scheme, seed=seed))
     run.write_part(key)
-
-
-@contextmanager
-def _bar(config: TrainConfig, path: Path, show: bool) -> Iterator[tqdm[Any]]:
-    """Progress in optimizer steps: a bar on a terminal, a line a minute elsewhere."""
-    terminal = sys.stderr.isatty()
-    with tqdm(
-        total=config.steps * config.seeds * len(config.schemes), desc=path.name, unit=" steps",
-        mininterval=0.1 if terminal else 60.0, maxinterval=10.0 if terminal else 60.0,
-        disable=not show, file=sys.stderr,
-    ) as bar:  # fmt: skip
-        yield bar
 
 
 @contextmanager

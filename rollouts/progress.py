@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-from tqdm import tqdm
+from runs.terminal import Progress
 
 _SECONDS = 0.5
 _PATIENCE = 2.0
@@ -25,15 +24,14 @@ def progress_bar(connection: Any, *, shown: bool) -> Iterator[None]:
         yield
         return
     done = threading.Event()
-    every = _SECONDS if sys.stderr.isatty() else 60.0
 
     def watch() -> None:
         if done.wait(_PATIENCE):
             return
-        with tqdm(total=100, desc="reading", unit="%", mininterval=every) as bar:
+        with Progress("reading", 100, unit="%") as bar:
             while not done.wait(_SECONDS):
                 # −1 until DuckDB can tell.
-                bar.update(max(0, round(float(connection.query_progress())) - bar.n))
+                bar.advance(max(0, round(float(connection.query_progress())) - bar.done))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

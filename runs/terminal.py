@@ -11,7 +11,7 @@ from types import TracebackType
 
 from rich.box import Box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Live
 from rich.table import Table
 from rich.text import Text
@@ -66,29 +66,26 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = 
 class Progress:
     """How far a long piece of work is: a live bar on a terminal, elsewhere a line a minute.
 
-    Both are written to standard error.
+    Both are written to standard error, with the time left and what a person wants to watch.
 
     Args:
         name: What is being done.
         total: How many units of work there are.
-        done: How many of them were done before.
         unit: What is counted, in the plural.
         shown: Whether to show anything.
 
-    >>> with Progress("run", total=3, shown=False) as progress:
-    ...     progress.advance(2, reward="0.43")
+    >>> with Progress("run", 3, unit="steps", shown=False) as progress:
+    ...     progress.advance(2, zero_advantages="20%")
     ...     print(progress)
-    run: 2 of 3, reward 0.43
+    run: 2 of 3 steps, zero advantages 20%
     """
 
-    def __init__(
-        self, name: str, total: int, *, done: int = 0, unit: str = "", shown: bool = True
-    ) -> None:
-        self.name, self.total, self.done, self.unit, self.shown = name, total, done, unit, shown
-        self.watched: dict[str, str] = {}
-        self._live: Live | None = None
+    def __init__(self, name: str, total: int, *, unit: str, shown: bool = True) -> None:
+        self.name, self.total, self.unit, self.shown = name, total, unit, shown
+        self.done, self.watched = 0, dict[str, str]()
+        self._skipped = 0
         self._started = self._said = time.monotonic()
-        self._before = done
+        self._live: Live | None = None
 
     def __enter__(self) -> Progress:
         """Begin to show it."""
@@ -97,13 +94,11 @@ class Progress:
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn(self.unit, markup=False),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[watched]}", markup=False),
+                TextColumn("{task.fields[notes]}", markup=False),
                 console=Console(stderr=True),
                 redirect_stdout=False,
             )
-            self._live.add_task(self.name, total=self.total, completed=self.done, watched="")
+            self._live.add_task(self.name, total=self.total, notes=self.unit)
             self._live.start()
         return self
 
@@ -118,24 +113,19 @@ class Progress:
         self.done += count
         self.watched |= watched
         if self._live is not None:
-            self._live.update(
-                self._live.task_ids[0],
-                completed=self.done,
-                total=self.total,
-                watched=self._watched(),
-            )
+            self._live.update(self._live.task_ids[0], completed=self.done, notes=self._notes())
         elif self.shown and time.monotonic() - self._said >= INTERVAL:
             self._said = time.monotonic()
             print(self, file=sys.stderr, flush=True)
 
+    def skip(self, count: int) -> None:
+        """Count work that needed no doing; it does not tell how long the rest takes."""
+        self._skipped += count
+        self.advance(count)
+
     def __str__(self) -> str:
         """The line that is written where there is no terminal."""
-        counted = f"{self.name}: {self.done:,} of {self.total:,} {self.unit}".rstrip()
-        new, elapsed = self.done - self._before, time.monotonic() - self._started
-        left = ""
-        if new > 0 and self.done < self.total and elapsed >= 1:
-            left = f"about {duration(elapsed / new * (self.total - self.done))} left"
-        return ", ".join(part for part in (counted, left, self._watched()) if part)
+        return f"{self.name}: {self.done:,} of {self.total:,} {self._notes()}"
 
     def __exit__(
         self,
@@ -148,7 +138,9 @@ class Progress:
             self._live.stop()
             self._live = None
 
-    def _watched(self) -> str:
-        return ", ".join(
-            f"{name.replace('_', ' ')} {value}" for name, value in self.watched.items()
-        )
+    def _notes(self) -> str:
+        new, elapsed = self.done - self._skipped, time.monotonic() - self._started
+        notes = [f"{name.replace('_', ' ')} {value}" for name, value in self.watched.items()]
+        if new > 0 and self.done < self.total and elapsed >= 1:
+            notes.insert(0, f"about {duration(elapsed / new * (self.total - self.done))} left")
+        return ", ".join([self.unit, *notes])

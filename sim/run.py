@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from runs.files import write_text
 from runs.folder import Run, RunExistsError, is_finished, read_config, read_metrics
 from runs.pass_rates import read_pass_rates
+from runs.terminal import Progress
+from runs.text import percent
 from sim.config import SimulationConfig, tree_shape
 from sim.problems import build
 from sim.program import Cells, Runner, initial_state
@@ -92,7 +91,7 @@ def simulate(
         if rates_read:
             _check_rates(run.path, rates_read)
             write_text(run.path / RATES_FILE, rates_read)
-        with _bar(total, progress, Path(path).name) as bar:
+        with Progress(Path(path).name, total, unit="updates", shown=progress) as bar:
             for batch in batches:
                 _run_batch(config, run, batch, rates, bar)
         return run.finish()
@@ -157,7 +156,7 @@ def rules_of(config: SimulationConfig, scheme: str) -> Rules:
 
 
 def _run_batch(
-    config: SimulationConfig, run: Run, batch: Batch, rates: dict[str, float], bar: tqdm[Any]
+    config: SimulationConfig, run: Run, batch: Batch, rates: dict[str, float], bar: Progress
 ) -> None:
     cells = _cells(config, batch, rates)
     measurements = config.steps // config.measure_every
@@ -176,14 +175,18 @@ def _run_batch(
         state = jax.tree.unflatten(structure, leaves)
         runner = Runner(batch.rules, config.pass_k, cells, state)
         totals = {name: saved[name] for name in _summed(batch.rules)}
-    bar.update(done * config.measure_every * len(batch.cells))
+    bar.skip(done * config.measure_every * len(batch.cells))
     for number in range(done, measurements):
         first = number * config.measure_every
         end = first + config.measure_every
         costs = runner.advance(first, end)
         totals = {name: total + costs[name] for name, total in totals.items()}
-        tables.append(_rows(config, batch, number + 1, {**runner.measure(), **totals}))
-        bar.update(config.measure_every * len(batch.cells))
+        measured = runner.measure()
+        tables.append(_rows(config, batch, number + 1, {**measured, **totals}))
+        watched = {"success": percent(float(np.mean(measured["success"])))}
+        if "mixed" in measured:
+            watched["mixed_groups"] = percent(float(np.mean(measured["mixed"])))
+        bar.advance(config.measure_every * len(batch.cells), **watched)
         if (number + 1) % config.checkpoint_every == 0 or number + 1 == measurements:
             run.log_table(pd.concat(tables, ignore_index=True))
             run.write_part(f"{batch.name}-{number // config.checkpoint_every:06d}")
@@ -249,15 +252,3 @@ def _precision(precision: str) -> Iterator[None]:
             yield
     else:
         yield
-
-
-@contextlib.contextmanager
-def _bar(total: int, progress: bool, name: str) -> Iterator[tqdm[Any]]:
-    """Progress in updates of cells: a bar on a terminal, a line a minute elsewhere."""
-    terminal = sys.stderr.isatty()
-    with tqdm(
-        total=total, desc=name, unit=" updates", unit_scale=True, disable=not progress,
-        mininterval=0.1 if terminal else 60.0, maxinterval=10.0 if terminal else 60.0,
-        file=sys.stderr,
-    ) as bar:  # fmt: skip
-        yield bar

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,11 +19,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 from annotated_types import Interval
-from tqdm import tqdm
 
 from runs.configuration import Configuration, Positive, read_toml
 from runs.files import write_json, write_table
 from runs.folder import Run, is_finished, read_config, read_metrics
+from runs.terminal import Progress
 from sim.config import SimulationConfig
 from sim.summary import CLOCK_METRICS, seed_times, time_to_target
 
@@ -242,13 +241,9 @@ def _run_cells(
         finished = run_on_ray(waiting)
     else:
         finished = _run_here(waiting)
-    interval = 0.1 if sys.stderr.isatty() else 60.0
-    bar = tqdm(
-        finished, total=len(waiting), desc=name, unit=" runs", disable=not progress,
-        mininterval=interval, maxinterval=max(interval, 10.0),
-    )  # fmt: skip
-    for _ in bar:
-        pass
+    with Progress(name, len(waiting), unit="runs", shown=progress) as bar:
+        for _ in finished:
+            bar.advance()
 
 
 def _run_here(cells: Mapping[Path, SimulationConfig]) -> Iterable[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from apw.command_line import Answer, parse, say
 from runs.environment import describe_environment
 from runs.folder import Run, is_finished, read_config
+from runs.terminal import Progress
 
 SCHEMES = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
 THEORY = {"schemes": list(SCHEMES), "target": 0.9, "group_size": 16}
@@ -112,8 +112,6 @@ def _is_done(folder: Path, config: dict[str, Any], overwrite: bool) -> bool:
 
 
 def _report(out: Path, skipped: dict[str, str]) -> tuple[Path, dict[str, list[str]]]:
-    from tqdm import tqdm
-
     from figures import demo_report
     from figures.report import write_report
 
@@ -127,8 +125,10 @@ def _report(out: Path, skipped: dict[str, str]) -> tuple[Path, dict[str, list[st
         for name, make in makers.items()
     }
     pictures = [(name, picture) for name, part in sections.items() for picture in part.pictures]
-    for name, picture in tqdm(pictures, desc="figures", unit=" figure", file=sys.stderr):
-        picture.save(out / "figures" / name)
+    with Progress("figures", len(pictures), unit="pictures") as progress:
+        for name, picture in pictures:
+            picture.save(out / "figures" / name)
+            progress.advance()
     report = out / "report.html"
     write_report(
         report,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
-from tqdm import tqdm
 
 from apw.command_line import Answer, parse
+from runs.terminal import Progress
 
 if TYPE_CHECKING:
     from figures.picture import Picture
@@ -51,14 +51,17 @@ def main(arguments: Sequence[str]) -> Answer:
         folder = options.out / run.name if options.out else run / "figures"
         found += [(folder, picture) for picture in run_pictures(run)]
     written = []
-    for folder, picture in tqdm(found, desc="figures", unit=" figure", disable=len(found) < 2):
-        written.append(
-            {
-                "name": picture.name,
-                "title": picture.title,
-                "caption": picture.caption,
-                "files": [str(file) for file in picture.save(folder)],
-            }
-        )
+    with Progress("figures", len(found), unit="pictures", shown=len(found) > 1) as progress:
+        for folder, picture in found:
+            files = [str(file) for file in picture.save(folder)]
+            written.append(
+                {
+                    "name": picture.name,
+                    "title": picture.title,
+                    "caption": picture.caption,
+                    "files": files,
+                }
+            )
+            progress.advance()
     lines = [f"{item['files'][0]}\n    {item['caption']}" for item in written]
     return Answer({"figures": written}, "\n".join(lines))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from apw.command_line import Answer, parse, say
 from runs.folder import is_run, read_config
+from runs.terminal import Progress
 
 if TYPE_CHECKING:
     from claims.language_model.arms import Arm
@@ -202,8 +202,6 @@ def _picked(arm: Arm) -> dict[str, float]:
 
 
 def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple[Path, str, str]:
-    from tqdm import tqdm
-
     from claims.entries import counting_sentence
     from figures.explorer import explorer_head
     from figures.report import write_report
@@ -216,8 +214,10 @@ def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple
         out, entries, published, skipped=skipped, quick=quick, commit=environment.get("commit")
     )
     pictures = [picture for part in parts for picture in part.pictures]
-    for picture in tqdm(pictures, desc="figures", unit=" figure", file=sys.stderr):
-        picture.save(out / "figures")
+    with Progress("figures", len(pictures), unit="pictures") as progress:
+        for picture in pictures:
+            picture.save(out / "figures")
+            progress.advance()
     report = out / "report.html"
     counts = counting_sentence(entries)
     write_report(

@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from tqdm import tqdm
 
 from llm_validation.config import TrainConfig
 from llm_validation.extras import MissingExtraError
 from llm_validation.train import prompt_order, run_key, train
 from runs.folder import METRIC_COLUMNS, RunExistsError, read_metrics
+from runs.terminal import Progress
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -220,10 +220,12 @@ def test_a_run_stops_where_it_was_told_to_and_measures_pass_at_k(reference, tmp_
     target = measured[2]
     config = small(schemes=("grpo",), stop_at=float(target))
     bars = []
-    inner = tqdm.update
-    monkeypatch.setattr(tqdm, "update", lambda bar, n=1: (bars.append(bar), inner(bar, n))[1])
+    inner = Progress.__exit__
+    monkeypatch.setattr(Progress, "__exit__", lambda bar, *a: (bars.append(bar), inner(bar, *a))[1])
     stopped = train(config, tmp_path / "stopped")
-    assert bars[-1].n == bars[-1].total == config.steps  # what is left out is done
+    (bar,) = bars
+    assert bar.done == bar.total == config.steps  # what is left out is done
+    assert {"training", "reward", "zero_advantages"} <= set(bar.watched)
     assert stopped["step"].max() == 2 < whole["step"].max()
     end = stopped[stopped["step"] == 2].set_index("metric")["value"]
     assert end["updates"] == 2

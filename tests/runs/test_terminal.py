@@ -68,12 +68,13 @@ def test_without_a_terminal_a_line_a_minute(clock, capsys):
 
 
 def test_time_left_does_not_count_what_was_done_before(clock):
-    with Progress("run", 100, done=90, shown=False) as progress:
+    with Progress("run", 100, unit="steps", shown=False) as progress:
+        progress.skip(90)
         clock[0] = 50.0
         progress.advance(5)
-        assert str(progress) == "run: 95 of 100, about 50 s left"
+        assert str(progress) == "run: 95 of 100 steps, about 50 s left"
         progress.advance(5)
-        assert str(progress) == "run: 100 of 100"
+        assert str(progress) == "run: 100 of 100 steps"
 
 
 def test_on_a_terminal_a_live_bar_with_what_is_watched(monkeypatch):
@@ -93,7 +94,7 @@ def test_on_a_terminal_a_live_bar_with_what_is_watched(monkeypatch):
 def test_nothing_is_shown_unasked(monkeypatch, clock, tty):
     written = Terminal() if tty else io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
-    with Progress("run", 3, shown=False) as progress:
+    with Progress("run", 3, unit="steps", shown=False) as progress:
         clock[0] = 100.0
         progress.advance()
     assert written.getvalue() == ""

@@ -79,7 +79,11 @@ def widened(values: Array) -> Array:
 
 
 def is_traced(values: Array) -> bool:
-    """Tell whether ``values`` is a JAX tracer, whose numbers cannot be looked at."""
+    """Tell whether the numbers of ``values`` cannot be looked at: a JAX tracer, torch's vmap."""
+    if array_api_compat.is_torch_array(values):
+        import torch
+
+        return bool(torch._C._functorch.is_functorch_wrapped_tensor(values))
     if not array_api_compat.is_jax_array(values):
         return False
     import jax
@@ -100,8 +104,8 @@ def check_interval(
 ) -> None:
     """Raise a ``ValueError`` naming the first entry of ``values`` outside [low, high].
 
-    Values under ``jax.jit`` are not looked at. NaN counts as outside, and so does an infinity
-    even where the interval has no end.
+    Values under ``jax.jit`` and ``torch.func.vmap`` are not looked at. NaN counts as outside, and
+    so does an infinity even where the interval has no end.
 
     Raises:
         ValueError: ``success must lie in [0, 1]; got 1.2 at index 3``.

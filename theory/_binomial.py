@@ -13,6 +13,7 @@ import numpy as np
 
 from theory._arrays import Array, Floats, as_floating, check_interval, namespace
 
+_EXACT = 2000
 _CHUNK = 2**20  # binomial probabilities held at a time: 8 MiB in float64
 
 
@@ -34,8 +35,7 @@ def binomial_probabilities(trials: int, success: Array) -> Array:
     >>> binomial_probabilities(2, 0.5).tolist()
     [0.25, 0.5, 0.25]
     """
-    if int(trials) != trials or trials < 0:
-        raise ValueError(f"trials must be a whole number of at least 0; got {trials}")
+    trials = whole_number("trials", trials, least=0)
     success = as_floating(success)
     check_interval("success", success)
     xp = namespace(success)
@@ -115,21 +115,45 @@ def binomial_expectation_of(
 
 @functools.lru_cache(maxsize=64)
 def _log_choose(trials: int) -> Floats:
-    """Logarithms of C(n, k) from exact integers: log-gammas lose digits at n of hundreds."""
-    chosen, half = 1, [0.0]
-    for k in range(trials // 2):
-        chosen = chosen * (trials - k) // (k + 1)
-        half.append(math.log(chosen))
+    """Logarithms of C(n, k).
+
+    From exact integers, as log-gammas lose digits at n of hundreds; beyond ``_EXACT`` these would
+    take time and memory like n², and their logarithms are summed in extended precision instead.
+    """
+    if trials > _EXACT:
+        steps = np.arange(trials // 2, dtype=np.longdouble)
+        half = [0.0, *np.cumsum(np.log((trials - steps) / (steps + 1))).astype(np.float64)]
+    else:
+        chosen, half = 1, [0.0]
+        for k in range(trials // 2):
+            chosen = chosen * (trials - k) // (k + 1)
+            half.append(math.log(chosen))
     logs = np.array(half + half[: (trials + 1) // 2][::-1])
     logs.setflags(write=False)
     return logs
 
 
-def check_group_size(group_size: Any) -> None:
-    """Raise a ``ValueError`` unless ``group_size`` is a whole number of at least 1."""
-    whole = isinstance(group_size, numbers.Real) and float(group_size).is_integer()
-    if not (whole and group_size >= 1):
-        raise ValueError(f"group_size must be a whole number of at least 1; got {group_size}")
+def whole_number(name: str, value: Any, *, least: int) -> int:
+    """Return a whole number of any kind (16, 16.0, a NumPy integer) as a Python integer.
+
+    Narrow NumPy integers overflow in what is computed from them, and floats index nothing.
+
+    Raises:
+        ValueError: What is not a whole number of at least ``least``; True and False are not.
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not (number and float(value).is_integer() and value >= least):
+        raise ValueError(f"{name} must be a whole number of at least {least}; got {value}")
+    return int(value)
+
+
+def check_group_size(group_size: Any) -> int:
+    """Return M as a Python integer.
+
+    Raises:
+        ValueError: Unless it is a whole number of at least 1.
+    """
+    return whole_number("group_size", group_size, least=1)
 
 
 def like(values: Floats, reference: Array) -> Array:

@@ -225,7 +225,7 @@ class Scheme:
         >>> positive.tolist(), negative.tolist()
         ([0.0, 3.0, 1.0, 0.3333333333333333, 0.0], [1.0, 1.0, 1.0, 1.0, 0.0])
         """
-        self.check_group_size(group_size)
+        group_size = self.check_group_size(group_size)
         mean = np.arange(group_size + 1) / group_size
         positive, negative = self.coefficients(mean, mean * (1 - mean), group_size)
         positive, negative = finite_coefficients(positive, negative)
@@ -233,9 +233,9 @@ class Scheme:
         positive[0] = negative[-1] = 0.0
         return positive, negative
 
-    def check_group_size(self, group_size: int) -> None:
-        """Raise a ``ValueError`` unless the scheme is defined for groups of ``group_size``."""
-        check_group_size(group_size)
+    def check_group_size(self, group_size: int) -> int:
+        """Return M as a Python integer; a ``ValueError`` unless the scheme is defined for it."""
+        group_size = check_group_size(group_size)
         if group_size < self.minimum_group and self.options.get("singleton") != "raw":
             raise ValueError(
                 f"{self.name} compares the responses of a group and needs group_size of at least "
@@ -248,6 +248,7 @@ class Scheme:
                     f"{option} of {self.name} must be at most the group size, {group_size}; "
                     f"got {largest}"
                 )
+        return group_size
 
     def weight(self, success: Array) -> Array:
         """Population weight ω(ρ) = a⁺(ρ) + a⁻(ρ); its limit (possibly ∞) at 0 and 1.

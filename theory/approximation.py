@@ -123,7 +123,7 @@ def unbiased_table(
     >>> table.positive.tolist(), table.negative.tolist()
     ([0.0, 1.0, 0.0], [1.0, 1.0, 0.0])
     """
-    _check(group_size, split)
+    group_size = _checked_size(group_size, split)
     if isinstance(polynomial, np.polynomial.Polynomial):
         polynomial = list(polynomial.convert().coef)
     powers = [float(value) for value in polynomial]
@@ -193,7 +193,7 @@ def best_table(
     >>> wild.rms_error < tame.rms_error, wild.noise > tame.noise
     (True, True)
     """
-    _check(group_size, split)
+    group_size = _checked_size(group_size, split)
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {norm!r}")
     if not (np.isfinite(ridge) and ridge >= 0):
@@ -341,9 +341,10 @@ def _is_function(target: object) -> bool:
     return callable(target) and not isinstance(target, Scheme)
 
 
-def _check(group_size: int, split: str) -> None:
-    check_group_size(group_size)
+def _checked_size(group_size: int, split: str) -> int:
+    group_size = check_group_size(group_size)
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
     if split == "centred" and group_size == 1:
         raise ValueError("a centred table needs group_size of at least 2; got 1")
+    return group_size

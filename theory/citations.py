@@ -32,7 +32,7 @@ def _preprint(key: str, title: str, authors: str, number: str, year: int) -> str
 _PREPRINTS: dict[str, tuple[str, str, str, int]] = {
     "apw": (
         "Asymmetric Prompt Weighting for Reinforcement Learning with Verifiable Rewards",
-        "Heckel, Reinhard and Soltanolkotabi, Mahdi and Thrampoulidis, Christos",
+        "Heckel, Reinhard and Soltanolkotabi, Mahdi and Thramboulidis, Christos",
         "2602.11128",
         2026,
     ),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from theory._arrays import Array, as_floating, check_interval, is_traced, namespace
+from theory._binomial import whole_number
 from theory._options import Option, split_reference
 
 
@@ -147,11 +148,10 @@ def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Opti
         allowed = ", ".join(clock.options) or "none"
         raise ValueError(f"clock {clock.name} has no option {unknown[0]!r}; it has: {allowed}")
     bound = {**clock.options, **options}
-    _check_options(clock.name, bound)
-    return dataclasses.replace(clock, options=bound)
+    return dataclasses.replace(clock, options=_checked_options(clock.name, bound))
 
 
-def _check_options(name: str, options: Mapping[str, Option]) -> None:
+def _checked_options(name: str, options: Mapping[str, Option]) -> Mapping[str, Option]:
     if name == "affine":
         costs = [options["update"], options["response"]]
         if not all(isinstance(c, int | float) and 0 <= c < math.inf for c in costs) or not any(
@@ -162,11 +162,10 @@ def _check_options(name: str, options: Mapping[str, Option]) -> None:
                 f"got update={options['update']}, response={options['response']}"
             )
     least = {"any_success": 1, "mixed_group": 2}.get(name)
-    size = options.get("group_size")
-    if least is not None and (not isinstance(size, int) or size < least):
-        raise ValueError(
-            f"group_size of {name} must be a whole number of at least {least}; got {size}"
-        )
+    if least is not None:
+        size = whole_number(f"group_size of {name}", options.get("group_size"), least=least)
+        return {**options, "group_size": size}
+    return options
 
 
 def _custom(function: Callable[[Array], Array]) -> Callable[..., Array]:

@@ -24,7 +24,10 @@ from theory.schemes import Scheme, resolve
 Weight = str | Scheme | Callable[[Array], Array]
 """A scheme, its name, or a function from ρ to ω(ρ)."""
 
-_HIGHEST, _LOWEST = 36.0, 700.0  # log-odds of 1 − 2e-16 and of 1e-304, the ends of float64
+_HIGHEST, _LOWEST = 36.0, 708.39  # log-odds of 1 − 2e-16 and of 2.2e-308, the ends of float64
+
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +230,7 @@ def trajectory(
 
     Args:
         scheme: A scheme, its name, or a function from ρ to ω(ρ).
-        start: ρ at time 0, in (0, 1).
+        start: ρ at time 0, in (0, 1) and at least 2.23e-308.
         times: Times on the clock, increasing, at least 0, shape (n,).
         clock: What is counted; see ``theory.clocks``.
         dynamics: The update rule.
@@ -247,6 +250,10 @@ def trajectory(
     """
     points = np.asarray(times, dtype=np.float64)
     check_interval("start", np.asarray(start, dtype=np.float64), open_ends=True)
+    if start < _TINY:
+        raise ValueError(
+            f"start must be at least {_TINY:.3g}, below which floats lose their digits"
+        )
     if points.ndim != 1 or not np.all(np.isfinite(points)):
         raise ValueError(f"times must be a list of finite numbers; got shape {points.shape}")
     if points.size == 0:
@@ -270,7 +277,7 @@ def trajectory(
     ends = [
         lambda _, state: state[1] - last,
         lambda _, state: _HIGHEST - state[0],
-        lambda _, state: state[0] + _LOWEST,
+        lambda _, state: state[0] + _LOWEST + 1,
     ]
     for end in ends:
         end.terminal = True  # type: ignore[attr-defined]

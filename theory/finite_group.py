@@ -14,7 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from theory._arrays import Array, Floats, check_interval
-from theory._binomial import binomial_expectation, binomial_expectation_of
+from theory._binomial import (
+    binomial_expectation,
+    binomial_expectation_of,
+    check_group_size,
+)
 from theory._options import Option
 from theory.schemes import Scheme, resolve
 
@@ -99,7 +103,7 @@ def weight_coefficients(scheme: str | Scheme, group_size: int, **options: Option
     >>> weight_coefficients("linear_r", 4).round(4).tolist()
     [4.0, 2.0, 1.3333, 1.0]
     """
-    positive, negative = resolve(scheme, **options).table(group_size)
+    positive, negative = resolve(scheme, **options).table(check_group_size(group_size))
     coefficients: Floats = positive[1:] + negative[:-1]
     return coefficients
 
@@ -193,6 +197,7 @@ def moments(scheme: str | Scheme, group_size: int, success: Array, **options: Op
     (0.1875, 0.75)
     """
     bound = resolve(scheme, **options)
+    group_size = check_group_size(group_size)
     positive, negative = bound.table(group_size)
     points = np.asarray(success, dtype=np.float64)
     check_interval("success", points)

@@ -45,6 +45,7 @@ _GRID = 12001  # nodes of ω_M and E[A²]; linear interpolation errs by less tha
 _COARSE_RATES, _COARSE_STEPS = 49, 24
 _FINE_RATES, _FINE_STEPS, _ZOOMS = 9, 80, 4
 _PANELS = 64
+_WINDOWS = 12  # of six decades each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,11 +145,17 @@ def learning_time(
     top = flow.largest_rate()
     if top == 0:
         return _failed("the mean success falls at the start at every learning rate")
-    coarse = np.geomspace(1e-6 * top, top, _COARSE_RATES)
-    times = flow.run(target, coarse, _COARSE_STEPS)[0]
+    # The start allows rates like 1/ρ₀, the way to the target far smaller ones: the window moves
+    # down until the best rate lies inside it.
+    for _ in range(_WINDOWS):
+        coarse = np.geomspace(1e-6 * top, top, _COARSE_RATES)
+        times = flow.run(target, coarse, _COARSE_STEPS)[0]
+        place = int(np.argmin(times)) if np.any(np.isfinite(times)) else 0
+        if place > 0:
+            break
+        top = float(coarse[1])
     if not np.any(np.isfinite(times)):
-        return _failed("no learning rate reaches the target: noise undoes the drift on the way")
-    place = int(np.argmin(times))
+        return _failed("no learning rate reaches the target: the drift turns against it on the way")
     low, high = coarse[max(place - 1, 0)], coarse[min(place + 1, _COARSE_RATES - 1)]
     for _ in range(_ZOOMS):
         fine = np.geomspace(low, high, _FINE_RATES)

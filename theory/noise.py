@@ -200,7 +200,7 @@ class _Problem:
     ) -> None:
         if not 0 <= sharing <= 1:
             raise ValueError(f"sharing must lie in [0, 1]; got {sharing}")
-        check_group_size(group_size)
+        group_size = check_group_size(group_size)
         rho, share = rates.success, rates.share
         variance = rho * (1 - rho)
         velocity = np.asarray(dynamics.velocity(rho))

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import roots_jacobi
+from scipy import linalg
 
 from theory._arrays import Array, Floats, check_interval
 
@@ -63,8 +63,7 @@ class PassRates:
             raise ValueError(f"a and b of a Beta distribution must be positive; got {a} and {b}")
         if nodes < 1:
             raise ValueError(f"nodes must be at least 1; got {nodes}")
-        points, weights = roots_jacobi(nodes, b - 1, a - 1)
-        return cls((1 + points) / 2, weights)
+        return cls(*_beta_nodes(a, b, nodes))
 
     @classmethod
     def uniform(cls, low: float = 0.0, high: float = 1.0, nodes: int = 256) -> PassRates:
@@ -101,6 +100,25 @@ class PassRates:
         """
         values = self.success if function is None else np.asarray(function(self.success))
         return float(self.share @ values)
+
+
+def _beta_nodes(a: float, b: float, nodes: int) -> tuple[Floats, Floats]:
+    """Gauss nodes and weights of Beta(a, b) from the eigenvalues of its Jacobi matrix.
+
+    Golub and Welsch's method knows the weights up to the total mass alone, here 1: the Beta
+    function, which overflows for large a and b, does not enter.
+    """
+    k = np.arange(nodes, dtype=np.float64)
+    c = a + b - 2 + 2 * k
+    # Recurrence of the Jacobi polynomials on [0, 1]; k = 0 and 1 have removable singularities.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        diagonal = 0.5 + (a - b) * (a + b - 2) / (2 * c * (c + 2))
+        squares = (k * (k + a - 1) * (k + b - 1) * (k + a + b - 2) / (c**2 * (c**2 - 1)))[1:]
+    diagonal[0] = a / (a + b)
+    if nodes > 1:
+        squares[0] = a * b / ((a + b) ** 2 * (a + b + 1))
+    success, vectors = linalg.eigh_tridiagonal(diagonal, np.sqrt(squares))
+    return np.clip(success, 0.0, 1.0), vectors[0] ** 2
 
 
 def as_pass_rates(rates: PassRates | Array) -> PassRates:

@@ -405,3 +405,38 @@ PAIR = np.array([1.0, 0.0])
 def test_bad_input_is_refused_with_a_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+GRADED = [name for name, scheme in SCHEMES.items() if scheme.graded and scheme.has_table]
+
+
+@pytest.mark.parametrize("scheme", [*GRADED, "grpo:engine=trl"])
+def test_rewards_that_differ_by_rounding_alone_are_equal(scheme, backend):
+    rewards = np.array([[0.3, 0.1 + 0.2, 0.3, 0.3], [0.1 + 0.7, 0.8, 1 - 0.2, 0.8]])
+    equal = np.array([[0.3] * 4, [0.8] * 4])
+    ours = backend.numpy(group_advantages(backend.array(rewards), scheme))
+    assert np.allclose(ours, group_advantages(equal, scheme), rtol=0, atol=1e-15)
+    if SCHEMES[scheme.partition(":")[0]].centred:
+        assert np.all(ours == 0)
+
+
+@pytest.mark.parametrize("scheme", GRADED)
+@pytest.mark.parametrize("tiny", [5e-324, 1e-310, 1e-200, 0.1 + 0.2 - 0.3])
+def test_a_reward_below_rounding_is_a_wrong_response(scheme, tiny):
+    wrong = group_advantages(np.zeros(4), scheme)
+    assert group_advantages(np.array([tiny, 0, 0, 0]), scheme).tolist() == wrong.tolist()
+    right = group_advantages(np.ones(4), scheme)
+    assert group_advantages(np.array([1 - 1e-16, 1, 1, 1]), scheme).tolist() == right.tolist()
+
+
+def test_small_differences_that_are_no_rounding_count():
+    rewards = np.array([0.3, 0.3 + 1e-12, 0.3, 0.3])
+    # The differences themselves are known to 1e-16 of 1e-12.
+    assert np.allclose(group_advantages(rewards, "grpo"), [-1, 3, -1, -1] / np.sqrt(3), rtol=1e-3)
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "linear_r", "rloo"])
+def test_groups_pass_through_torchs_vmap(scheme):
+    rewards = torch.tensor([[1.0, 0, 0], [0, 0, 0], [1, 1, 0]], dtype=torch.float64)
+    mapped = torch.func.vmap(lambda group: group_advantages(group, scheme))(rewards)
+    torch.testing.assert_close(mapped, group_advantages(rewards, scheme))

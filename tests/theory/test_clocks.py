@@ -90,3 +90,11 @@ def test_a_function_is_a_clock():
 def test_bad_input_says_what_is_allowed(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int64, float])
+def test_clocks_take_group_sizes_of_any_kind_of_number(kind):
+    clock = resolve_clock("mixed_group", group_size=kind(100))
+    assert clock.cost(0.1) == resolve_clock("mixed_group", group_size=100).cost(0.1)
+    with pytest.raises(ValueError, match="group_size of mixed_group must be a whole number"):
+        resolve_clock("mixed_group", group_size=True)

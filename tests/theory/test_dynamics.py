@@ -122,7 +122,12 @@ def test_flows_that_arrive_in_finite_time_stay_there():
 
 
 def test_starts_far_below_machine_precision_grow_like_any_other():
-    np.testing.assert_allclose(trajectory("rloo", 1e-20, [1.0]), [math.e * 1e-20], rtol=1e-9)
+    for start in (1e-20, 1e-304, 1e-305, 3e-308):
+        np.testing.assert_allclose(
+            trajectory("rloo", start, [0.5, 1.0]) / start, [math.sqrt(math.e), math.e], rtol=1e-9
+        )
+    with pytest.raises(ValueError, match=r"start must be at least 2\.23e-308"):
+        trajectory("rloo", 1e-310, [1.0])
 
 
 def test_empty_and_zero_times():

@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 import scipy.integrate
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from theory._binomial import binomial_expectation, binomial_probabilities
+from theory._binomial import _log_choose, binomial_expectation, binomial_probabilities
 from theory.advantages import group_advantages
 from theory.finite_group import (
     expected_weight,
@@ -291,3 +292,34 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="no option"):
         expected_weight("grpo", 4, 0.5, threshold=0.2)
     assert binomial_expectation(np.ones((1, 2)), 0.5).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.int64, np.uint8, float, np.float64])
+@pytest.mark.parametrize("scheme", ["grpo", "maxrl", "pass_at_k", "rloo"])
+def test_group_sizes_of_any_kind_of_number_are_taken(kind, scheme):
+    for size in (4, 62, 100):
+        assert expected_weight(scheme, kind(size), 0.3) == expected_weight(scheme, size, 0.3)
+        assert moments(scheme, kind(size), 0.3) == moments(scheme, size, 0.3)
+        assert surrogate(scheme, kind(size), 0.3) == surrogate(scheme, size, 0.3)
+
+
+@pytest.mark.parametrize("size", [True, np.True_, False])
+def test_truth_values_are_no_group_sizes(size):
+    with pytest.raises(ValueError, match="group_size must be a whole number of at least 1"):
+        expected_weight("linear_r", size, 0.5)
+
+
+def test_groups_of_a_hundred_thousand_are_quick_and_right():
+    size, rho = 100_000, np.array([1e-5, 0.1, 0.5])
+    expected = -np.expm1(size * np.log1p(-rho)) / rho
+    # ln C(n, k) is of the order of n ln 2, whose rounding is 1e-11 of a term.
+    assert np.allclose(expected_weight("linear_r", size, rho), expected, rtol=1e-10)
+    logs = _log_choose(3000)
+    for k in (1, 700, 1500, 2999):
+        assert logs[k] == pytest.approx(math.log(math.comb(3000, k)), rel=1e-14)
+
+
+def test_expected_weights_pass_through_torchs_vmap():
+    rho = torch.tensor([0.1, 0.4], dtype=torch.float64)
+    mapped = torch.func.vmap(lambda r: expected_weight("grpo", 8, r))(rho)
+    torch.testing.assert_close(mapped, expected_weight("grpo", 8, rho))

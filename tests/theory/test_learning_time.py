@@ -144,3 +144,24 @@ def test_a_scheme_whose_drift_has_the_wrong_sign_never_arrives():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("start", [1e-3, 1e-7, 1e-10])
+def test_hard_starts_have_the_time_of_plain_quadrature_at_its_own_best_rate(start):
+    """The start allows learning rates like 1/ρ₀, which the way to the target does not."""
+
+    def pace(odds, rate):
+        success = expit(odds)
+        exact = moments("grpo", 16, success)
+        root = np.sqrt(success * expit(-odds))
+        harm = (exact.weight * root) ** 2 + exact.second_moment / 16
+        return float(1 / (rate * exact.weight - rate**2 / 2 * harm))
+
+    def time(rate):
+        return integrate.quad(pace, logit(start), logit(0.9), args=(rate,), limit=400)[0]
+
+    exact = optimize.minimize_scalar(time, bounds=(1, 4), method="bounded").fun
+    ours = learning_time("grpo", start, 0.9)
+    assert ours.converged
+    # Weights and noise are interpolated linearly, within 4e-6 of themselves.
+    assert ours.time == pytest.approx(exact, rel=1e-5)

@@ -151,3 +151,21 @@ def test_single_precision_stays_single():
 def test_bad_input_is_refused_with_a_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("gap", [5.0, 20.0, 50.0, 300.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_entropy_of_a_confident_policy_keeps_its_digits(gap, dtype):
+    """H = ln(1 + ε) + gap·ε/(1 + ε) with ε = exp(−gap), which 1 − π would lose."""
+    small = np.exp(-gap)
+    exact = np.log1p(small) + gap * small / (1 + small)
+    if exact < np.finfo(dtype).tiny:
+        return
+    entropy = lg.entropy(np.array([0.0, -gap], dtype=dtype))
+    assert float(entropy) == pytest.approx(exact, rel=8 * float(np.finfo(dtype).eps))
+
+
+def test_logits_pass_through_torchs_vmap():
+    logits, token = torch.tensor(LOGITS[0]), torch.tensor(TOKEN[0])
+    mapped = torch.func.vmap(lg.psr_logit_update)(logits, token)
+    torch.testing.assert_close(mapped, lg.psr_logit_update(logits, token))

@@ -43,3 +43,11 @@ def test_numbers_lists_and_pass_rates_are_taken():
 def test_what_is_no_distribution_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("a", "b"), [(1e5, 1e6), (1e-3, 1e-3), (3e4, 2.0), (1e8, 1e8)])
+def test_beta_nodes_hold_where_the_beta_function_overflows(a, b):
+    rates = PassRates.beta(a, b)
+    assert rates.mean() == pytest.approx(a / (a + b), rel=1e-12)
+    variance = a * b / ((a + b) ** 2 * (a + b + 1))
+    assert rates.mean(lambda rho: (rho - a / (a + b)) ** 2) == pytest.approx(variance, rel=1e-6)

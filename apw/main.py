@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("", f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
     as_json = "--json" in rest
     try:
+        _allow_named_code(rest)
         with _json_only(as_json) as output:
             answer: Answer = importlib.import_module(f"apw.commands.{name}").main(rest)
             print(answer.as_json() if as_json else answer.text, file=output)
@@ -76,6 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(name, _sentence(error))
     return answer.status
+
+
+def _allow_named_code(words: Sequence[str]) -> None:
+    """Let schemes be imported that the command line itself names as ``module:function``."""
+    named = [word.partition("=")[2] if word.startswith("--") else word for word in words]
+    if any(":" in word for word in named):
+        from theory.schemes import allow_import
+
+        allow_import(*named)
 
 
 def usage() -> str:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from theory.schemes import SCHEMES, resolve
+from theory.schemes import SCHEMES, SchemeLike, name_of, printed
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -64,24 +64,11 @@ _SHORT: Dash = (0.0, (2.4, 1.2))
 _DASH_DOT: Dash = (0.0, (5.0, 1.4, 1.0, 1.4))
 _DASH_DOT_DOT: Dash = (0.0, (5.0, 1.2, 1.0, 1.2, 1.0, 1.2))
 
-_LOOKS: dict[str, Look] = {
-    "rloo": Look(_GREY, _DASH, "o"),
-    "reinforce": Look(_GREY, "-", "P"),
-    "dr_grpo": Look(_GREY, _DOT, "X"),
-    "grpo": Look(_RED, _SHORT, "s"),
-    "dapo": Look(_RED, _DOT, "p"),
-    "ppo": Look(_BLACK, _DASH_DOT, "."),
-    "linear_r": Look(_SKY, _DASH_DOT, "^"),
-    "sqrt_r": Look(_BLUE, "-", "D"),
-    "plateau_r": Look(_PURPLE, _DASH_DOT_DOT, "h"),
-    "uniform_r": Look(_GREEN, _DOT, "v"),
-    "psr": Look(_SKY, _DASH, "<"),
-    "nsr": Look(_PURPLE, "-", ">"),
-    "w_reinforce": Look(_GREEN, _DASH, "*"),
-    "maxrl": Look(_BLACK, _DASH, "d"),
-    "pass_at_k": Look(_BLACK, _DOT, "1"),
-    "lens": Look(_ORANGE, "-", "8"),
-}
+_DASHES: dict[str, Dash] = {
+    "solid": "-", "dot": _DOT, "dash": _DASH, "short": _SHORT, "dash_dot": _DASH_DOT,
+    "dash_dot_dot": _DASH_DOT_DOT,
+}  # fmt: skip
+"""Matplotlib's line styles by the words that schemes use."""
 
 _VARIANT_COLORS = (_BLUE, _PURPLE, _GREEN, _BLACK, _RED, _SKY, _GREY, _ORANGE)
 
@@ -102,11 +89,15 @@ def look(scheme: str, theme: Theme = "light") -> Look:
     >>> look("grpo").color, look("plateau_r:threshold=0.3").marker
     ('#D55E00', 'h')
     """
-    found = _LOOKS.get(resolve(scheme).name, Look(_BLACK, _SHORT, "x"))
-    return _lit(found, theme)
+    return _lit(_own(scheme), theme)
 
 
-def looks(schemes: Iterable[Any], theme: Theme = "light") -> dict[str, Look]:
+def _own(scheme: str) -> Look:
+    found = printed(scheme)
+    return Look(found.color, _DASHES.get(found.dash, found.dash), found.marker)
+
+
+def looks(schemes: Iterable[SchemeLike], theme: Theme = "light") -> dict[str, Look]:
     """How schemes are drawn side by side: variants of one scheme get looks of their own.
 
     The first variant keeps the scheme's look; the others take colours that no scheme of the
@@ -124,7 +115,7 @@ def looks(schemes: Iterable[Any], theme: Theme = "light") -> dict[str, Look]:
     (True, False)
     """
     names = in_order(schemes)
-    found = {name: _LOOKS.get(resolve(name).name, OPTIMUM) for name in names}
+    found = {name: _own(name) for name in names}
     free = [c for c in _VARIANT_COLORS if c not in {found[name].color for name in names}]
     dashes = [_DASH_DOT_DOT, _SHORT, _DASH, _DOT, _DASH_DOT]
     drawn: dict[str, Look] = {}
@@ -157,17 +148,20 @@ def title(scheme: str) -> str:
     >>> title("sqrt_r")
     'Sqrt-R'
     """
-    return resolve(scheme).label
+    return printed(scheme).label
 
 
-def in_order(schemes: Any) -> list[str]:
+def in_order(schemes: Iterable[SchemeLike]) -> list[str]:
     """Schemes in the registry's order, so that legends agree from figure to figure.
 
     >>> in_order(["sqrt_r", "grpo"])
     ['grpo', 'sqrt_r']
     """
-    names = list(SCHEMES)
-    return sorted(dict.fromkeys(schemes), key=lambda s: (names.index(resolve(s).name), s))
+    places = {name: place for place, name in enumerate(SCHEMES)}
+    return sorted(
+        dict.fromkeys(map(name_of, schemes)),
+        key=lambda s: (places.get(printed(s).name, len(places)), s),
+    )
 
 
 def settings(theme: Theme = "light") -> Any:

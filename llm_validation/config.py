@@ -23,7 +23,7 @@ from runs.configuration import (
     read_toml,
 )
 from theory.schedules import Schedule, parse_schedule
-from theory.schemes import resolve
+from theory.schemes import keep_schemes, resolve
 
 RECIPES = Path(__file__).parent / "recipes"
 """Folder of the recipes that ship with the package, one TOML file each."""
@@ -42,7 +42,7 @@ class TrainConfig(Configuration):
 
     schemes: tuple[str, ...] = ("grpo", "sqrt_r")
     """Schemes to train, each a name in ``theory.schemes.SCHEMES`` with its options after a colon,
-    such as ``"w_reinforce:reward=0.1"``."""
+    such as ``"w_reinforce:reward=0.1"``, or one of your own as ``module:function``."""
 
     seeds: Annotated[int, Interval(ge=1, le=10_000)] = 2
     """Number of seeds; they are first_seed, first_seed + 1, ..."""
@@ -199,6 +199,11 @@ class TrainConfig(Configuration):
 
     description: str = ""
     """What the recipe is for, in a sentence."""
+
+    def __post_init__(self) -> None:
+        """Keep schemes as text that a run's configuration can hold, then check every field."""
+        keep_schemes(self)
+        super().__post_init__()
 
     def check_together(self) -> None:
         """Check what concerns several fields."""

@@ -18,7 +18,7 @@ from llm_validation.reward import RESTARTS
 from llm_validation.sampling import seeded_generation, uniform_rows
 from theory.advantages import group_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
-from theory.schemes import Scheme, resolve
+from theory.schemes import SchemeLike, resolve
 
 STATE_FILE = "apw_state.json"
 """Written last into a checkpoint: its presence says that the checkpoint is whole."""
@@ -71,7 +71,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
     def __init__(
         self,
         *,
-        scheme: str | Scheme,
+        scheme: SchemeLike,
         schedules: Mapping[str, Schedule] | None = None,
         seeded: bool = True,
         **arguments: Any,

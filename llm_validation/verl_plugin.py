@@ -17,10 +17,10 @@ import torch
 
 from llm_validation.verl_names import SCHEMES_VARIABLE, estimator_name
 from theory.advantages import group_advantages
-from theory.schemes import SCHEMES, Scheme, resolve
+from theory.schemes import SCHEMES, Scheme, SchemeLike, allow_import, resolve
 
 
-def estimator(scheme: str | Scheme) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+def estimator(scheme: SchemeLike) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
     """Advantage estimator with verl's signature.
 
     The advantage of a response, A_i of ``theory.advantages.group_advantages`` over the responses
@@ -68,7 +68,7 @@ def estimator(scheme: str | Scheme) -> Callable[..., tuple[torch.Tensor, torch.T
     return compute
 
 
-def register(name: str, scheme: str | Scheme) -> None:
+def register(name: str, scheme: SchemeLike) -> None:
     """Register a scheme with verl as advantage estimator ``name``.
 
     Raises:
@@ -90,7 +90,9 @@ def register_all() -> list[str]:
         ValueError: ``APW_VERL_SCHEMES`` names a scheme that does not exist.
     """
     schemes = [name for name, scheme in SCHEMES.items() if not scheme.needs_baseline]
-    schemes += [text for text in os.environ.get(SCHEMES_VARIABLE, "").split(";") if text]
+    named = [text for text in os.environ.get(SCHEMES_VARIABLE, "").split(";") if text]
+    allow_import(*named)  # the environment is as much the user's as the command line
+    schemes += named
     for scheme in schemes:
         register(estimator_name(scheme), scheme)
     return [estimator_name(scheme) for scheme in schemes]

@@ -22,7 +22,7 @@ from runs.configuration import (
 from sim.policies.tree_shape import LONGEST, TreeShape
 from sim.starts import check_start
 from theory.schedules import parse_schedule
-from theory.schemes import Scheme, resolve
+from theory.schemes import Scheme, keep_schemes, resolve
 
 LARGEST_SEED = 1 << 32
 """Seeds are 32 bits of the generator's key."""
@@ -51,7 +51,7 @@ class SimulationConfig(Configuration):
 
     schemes: tuple[str, ...] = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
     """Prompt-weighting schemes, each run under every seed; options may follow a colon, as in
-    ``plateau_r:threshold=0.3``."""
+    ``plateau_r:threshold=0.3``. One of your own is ``module:function``."""
 
     seeds: Annotated[int, Interval(ge=1, le=10_000)] = 5
     """Number of seeds. Seed number s has the same prompts and draws under every scheme."""
@@ -185,6 +185,11 @@ class SimulationConfig(Configuration):
     generator: Literal["hash", "threefry"] = "hash"
     """Random bits: ``hash`` is the fast counter-based generator of sim.counter, ``threefry`` that
     of jax.random, slower and the reference."""
+
+    def __post_init__(self) -> None:
+        """Keep schemes as text that a run's configuration can hold, then check every field."""
+        keep_schemes(self)
+        super().__post_init__()
 
     def check_together(self) -> None:
         """Check what concerns several fields."""

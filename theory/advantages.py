@@ -15,12 +15,12 @@ from theory._arrays import (
     widened,
 )
 from theory._coefficients import sample_deviation
-from theory.schemes import Option, Scheme, finite_coefficients, resolve
+from theory.schemes import Option, Scheme, SchemeLike, finite_coefficients, resolve
 
 
 def group_advantages(
     rewards: Array,
-    scheme: str | Scheme,
+    scheme: SchemeLike,
     *,
     log_confidence: Array | None = None,
     log_probability: Array | None = None,

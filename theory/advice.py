@@ -11,7 +11,7 @@ import numpy as np
 from theory._arrays import Array
 from theory.clocks import resolve_clock
 from theory.finite_group import moments
-from theory.schemes import Scheme, resolve
+from theory.schemes import SchemeLike, resolve
 
 GROUP_SIZES = (2, 4, 8, 16, 32, 64, 128)
 
@@ -63,7 +63,7 @@ class GroupSizes(NamedTuple):
     drift: int
 
 
-def group_sizes(scheme: str | Scheme, success: float, costs: Costs) -> GroupSizes:
+def group_sizes(scheme: SchemeLike, success: float, costs: Costs) -> GroupSizes:
     """Best of the group sizes 2, 4, ..., 128 for a scheme at one success probability.
 
     At a fixed learning rate an update is worth its drift, which grows like ω_M. Where noise bounds

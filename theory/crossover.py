@@ -13,15 +13,15 @@ from theory.clocks import Clock
 from theory.dynamics import Dynamics
 from theory.learning_time import Setting, learning_time
 from theory.pass_rates import PassRates
-from theory.schemes import Scheme
+from theory.schemes import SchemeLike
 
 PARAMETERS = ("start", "prompts", "sharing", "score_variance", "group_size")
 """What a crossover can be sought in."""
 
 
 def predicted_speedup(
-    scheme: str | Scheme,
-    reference: str | Scheme,
+    scheme: SchemeLike,
+    reference: SchemeLike,
     *,
     start: PassRates | Array,
     target: float,
@@ -98,8 +98,8 @@ class Crossover:
 
 
 def crossover(
-    scheme: str | Scheme,
-    reference: str | Scheme,
+    scheme: SchemeLike,
+    reference: SchemeLike,
     *,
     over: str,
     low: float,

@@ -129,17 +129,14 @@ def weight_function(scheme: Weight, *, group_size: int | None = None) -> Callabl
         group_size: M; ``None`` for the population limit.
 
     Raises:
-        ValueError: An unknown scheme, one without a table, or a group size together with a
-            function, whose table is not known.
+        ValueError: An unknown scheme, or one without a table.
 
     Source: arXiv 2602.11128; finite groups as in ``theory.finite_group``.
 
     >>> float(weight_function("linear_r", group_size=2)(0.5))  # (1 − (1−ρ)²)/ρ
     1.5
     """
-    if callable(scheme) and not isinstance(scheme, Scheme):
-        if group_size is not None:
-            raise ValueError("a weight function has no finite-group table; give a scheme instead")
+    if callable(scheme) and group_size is None:
         return scheme
     bound = resolve(scheme)
     if group_size is None:

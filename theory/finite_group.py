@@ -20,11 +20,11 @@ from theory._binomial import (
     check_group_size,
 )
 from theory._options import Option
-from theory.schemes import Scheme, resolve
+from theory.schemes import SchemeLike, resolve
 
 
 def expected_weight(
-    scheme: str | Scheme, group_size: int, success: Array, **options: Option
+    scheme: SchemeLike, group_size: int, success: Array, **options: Option
 ) -> Array:
     """Expected weight ω_M(ρ) of a scheme in groups of M responses.
 
@@ -57,7 +57,7 @@ def expected_weight(
 
 
 def expected_weights(
-    schemes: Sequence[str | Scheme], group_size: int, success: Array
+    schemes: Sequence[SchemeLike], group_size: int, success: Array
 ) -> dict[str, Array]:
     """Expected weights of many schemes, which share one matrix of binomial probabilities.
 
@@ -78,13 +78,13 @@ def expected_weights(
     >>> {name: round(float(weight), 6) for name, weight in both.items()}
     {'psr': 1.0, 'reinforce': 2.0}
     """
-    names = [scheme.label if isinstance(scheme, Scheme) else scheme for scheme in schemes]
+    names = [scheme if isinstance(scheme, str) else resolve(scheme).label for scheme in schemes]
     table = np.stack([weight_coefficients(scheme, group_size) for scheme in schemes], axis=-1)
     weights = binomial_expectation(table, success)
     return {name: weights[..., column] for column, name in enumerate(names)}
 
 
-def weight_coefficients(scheme: str | Scheme, group_size: int, **options: Option) -> Floats:
+def weight_coefficients(scheme: SchemeLike, group_size: int, **options: Option) -> Floats:
     """Bernstein coefficients c_J = a⁺_{J+1} + a⁻_J, J = 0..M−1, of the expected weight ω_M.
 
     Args:
@@ -108,7 +108,7 @@ def weight_coefficients(scheme: str | Scheme, group_size: int, **options: Option
     return coefficients
 
 
-def surrogate(scheme: str | Scheme, group_size: int, success: Array, **options: Option) -> Array:
+def surrogate(scheme: SchemeLike, group_size: int, success: Array, **options: Option) -> Array:
     """Surrogate objective F_M(ρ) = ∫₀^ρ ω_M that groups of M responses ascend; F_M(0) = 0.
 
     Bernstein polynomials integrate in closed form: F_M(ρ) = E[S_K] with K ~ Bin(M, ρ) and
@@ -172,7 +172,7 @@ class Moments:
         return np.where(self.coefficient == 0, 0.0, ratio)
 
 
-def moments(scheme: str | Scheme, group_size: int, success: Array, **options: Option) -> Moments:
+def moments(scheme: SchemeLike, group_size: int, success: Array, **options: Option) -> Moments:
     """Moments of the advantages and of the gradient coefficient of a scheme.
 
     Variances are sums of squared deviations, not differences of moments, so they keep their

@@ -38,7 +38,7 @@ from theory.clocks import Clock, resolve_clock
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.finite_group import moments
 from theory.pass_rates import PassRates, as_pass_rates
-from theory.schemes import Scheme, resolve
+from theory.schemes import Scheme, SchemeLike, resolve
 
 _EDGE = 30.0  # log-odds beyond which nothing moves
 _GRID = 12001  # nodes of ω_M and E[A²]; linear interpolation errs by less than 4e-6 of them
@@ -106,7 +106,7 @@ class LearningTime:
 
 
 def learning_time(
-    scheme: str | Scheme,
+    scheme: SchemeLike,
     start: PassRates | Array,
     target: float,
     setting: Setting = Setting(),

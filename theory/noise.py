@@ -27,7 +27,7 @@ from theory._binomial import binomial_probabilities, check_group_size
 from theory._options import Option
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.pass_rates import PassRates, as_pass_rates
-from theory.schemes import Scheme, resolve
+from theory.schemes import Scheme, SchemeLike, resolve
 from theory.tables import table_scheme
 
 
@@ -85,7 +85,7 @@ class Tradeoff:
 
 
 def tradeoff(
-    scheme: str | Scheme,
+    scheme: SchemeLike,
     rates: PassRates | Array,
     group_size: int,
     *,

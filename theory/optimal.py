@@ -27,7 +27,7 @@ from theory.dynamics import (
     scheme_kinks,
     weight_function,
 )
-from theory.schemes import SCHEMES, Scheme, resolve
+from theory.schemes import SCHEMES, Scheme, SchemeLike, name_of, resolve
 
 BudgetDensity = str | Callable[[Array], Array]
 BUDGETS = ("unit", "advantage_variance")
@@ -114,7 +114,7 @@ class OptimalWeight:
         return self._excess([weight], scheme_kinks(scheme))[0]
 
     def excess_of_all(
-        self, schemes: Iterable[str] | None = None, group_size: int | None = None
+        self, schemes: Iterable[SchemeLike] | None = None, group_size: int | None = None
     ) -> dict[str, float]:
         """Excess times of many schemes in one pass; all that have a weight by default.
 
@@ -133,7 +133,7 @@ class OptimalWeight:
         >>> round(optimal_weight(0.38, 0.9).excess_of_all()["linear_r"], 3)
         1.066
         """
-        names = list(schemes) if schemes is not None else weighted_schemes(group_size)
+        names = [*map(name_of, schemes)] if schemes is not None else weighted_schemes(group_size)
         bound = [resolve(name) for name in names]
         values = self._excess(
             [weight_function(scheme, group_size=group_size) for scheme in bound],

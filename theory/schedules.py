@@ -16,7 +16,7 @@ import array_api_compat
 
 from theory._arrays import Array, as_floating, check_interval, namespace
 from theory._options import split_reference
-from theory.schemes import Scheme, resolve
+from theory.schemes import Scheme, SchemeLike, resolve
 
 
 class Schedule(Protocol):
@@ -238,7 +238,7 @@ def parse_schedule(text: str | float | Schedule) -> Schedule:
 
 
 def scheme_at(
-    scheme: str | Scheme,
+    scheme: SchemeLike,
     schedules: Mapping[str, Schedule],
     step: Array | int,
     *,

@@ -17,10 +17,11 @@ probability: :meth:`Scheme.from_weight` makes it one and :func:`register` gives 
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from theory._arrays import Array
@@ -37,8 +38,11 @@ __all__ = [
     "SchemeLike",
     "allow_import",
     "finite_coefficients",
+    "keep_schemes",
+    "name_of",
     "printed",
     "reference",
+    "references",
     "register",
     "resolve",
 ]
@@ -53,7 +57,7 @@ IMPORTS = "APW_IMPORT"
 """Environment variable with the ``module:function`` references that may be imported."""
 
 _BUILT_IN = frozenset(DEFINITIONS)
-_KNOWN: dict[str, Scheme] = {}  # schemes of the user's code by module:function
+_KNOWN: dict[str, Scheme] = {}  # by module:function, or by name without one
 _CODE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*(?::.*=.*)?")
 
 
@@ -142,8 +146,8 @@ def _named(text: str) -> tuple[Scheme, dict[str, Option]]:
 
 
 def _find(name: str) -> Scheme | None:
-    if name in SCHEMES:
-        return SCHEMES[name]
+    if name in SCHEMES or name in _KNOWN:
+        return SCHEMES.get(name) or _KNOWN[name]
     key = _key(name)
     return next((s for s in SCHEMES.values() if key in (_key(s.name), _key(s.title))), None)
 
@@ -220,6 +224,64 @@ def reference(scheme: SchemeLike) -> str:
         name = code
     options = write_options(bound.options, bound.declared)
     return f"{name}:{options}" if options else name
+
+
+def references(schemes: Iterable[SchemeLike]) -> tuple[str, ...]:
+    """Schemes as a configuration keeps them: objects and functions as text, names in lower case.
+
+    Raises:
+        ValueError: A function that cannot be imported again.
+
+    >>> references(["Sqrt-R", SCHEMES["grpo"], "w_reinforce:reward=0.2"])
+    ('sqrt_r', 'grpo', 'w_reinforce:reward=0.2')
+    """
+    return tuple(_canonical(s) if isinstance(s, str) else reference(s) for s in schemes)
+
+
+def name_of(scheme: SchemeLike) -> str:
+    """Text that names a scheme within this process: what it was called by, or its reference.
+
+    A function that cannot be imported again is remembered by its own name.
+
+    >>> name_of("grpo:ddof=1"), name_of(lambda success: success**-0.25)
+    ('grpo:ddof=1', 'custom')
+    """
+    if isinstance(scheme, str):
+        return scheme
+    bound = resolve(scheme)
+    try:
+        return reference(bound)
+    except ValueError:
+        plain = bound.bind(**bound.defaults)
+        number = itertools.count(2)
+        name = bound.name
+        while name in SCHEMES or _KNOWN.get(name, plain) != plain:
+            name = f"{bound.name}_{next(number)}"
+        _KNOWN[name] = plain
+        options = write_options(bound.options, bound.declared)
+        return f"{name}:{options}" if options else name
+
+
+def keep_schemes(config: Any) -> None:
+    """Write the field ``schemes`` of a frozen configuration as :func:`references` does.
+
+    >>> import types
+    >>> config = types.SimpleNamespace(schemes=("GRPO",))
+    >>> keep_schemes(config)
+    >>> config.schemes
+    ('grpo',)
+    """
+    if isinstance(config.schemes, tuple | list):
+        object.__setattr__(config, "schemes", references(config.schemes))
+
+
+def _canonical(text: str) -> str:
+    name, colon, options = text.partition(":")
+    found = _find(name)
+    if found is None:
+        label = text.endswith(")") and _find(split_reference(text)[0]) is not None
+        return reference(text) if label else text
+    return f"{found.name}{colon}{options}"
 
 
 def _import_name(function: Any) -> str | None:

@@ -103,7 +103,14 @@ def test_training_with_grpos_formula_is_training_with_trl(tiny_folder, tmp_path)
         assert not torch.equal(mine, start[name])
 
 
-@pytest.mark.parametrize("scheme", ["sqrt_r", "uniform_r", "maxrl", "nsr", "w_reinforce"])
+def own_weight(success):
+    """A scheme of one's own, as a plain function."""
+    return np.cbrt(1 - success) / success
+
+
+@pytest.mark.parametrize(
+    "scheme", ["Sqrt-R", "uniform_r", "maxrl", "nsr", "w_reinforce", own_weight]
+)
 def test_advantages_are_the_schemes(tiny_folder, tmp_path, monkeypatch, scheme):
     trainer = make(tiny_folder, tmp_path, scheme=scheme)
     (batch,) = watched(trainer, monkeypatch)

@@ -147,7 +147,6 @@ def test_empty_and_zero_times():
         (lambda: time_to_target("lens", 0.1, 0.5), "depend on the responses' confidences"),
         (lambda: time_to_target("rloo", 0.1, 0.5, group_size=1), "group_size of at least 2"),
         (lambda: resolve_dynamics("adam"), "unknown dynamics 'adam'; known dynamics: mirror"),
-        (lambda: weight_function(np.sqrt, group_size=4), "has no finite-group table"),
         (lambda: trajectory("grpo", 0.0, [1.0]), r"start must lie in \(0, 1\)"),
         (lambda: trajectory("grpo", 0.5, [2.0, 1.0]), "start at 0 or later and increase"),
         (lambda: trajectory("grpo", 0.5, [math.inf]), "finite numbers"),
@@ -157,3 +156,9 @@ def test_empty_and_zero_times():
 def test_bad_input_says_what_is_allowed(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_a_weight_function_has_the_table_of_its_scheme():
+    success = np.array([0.1, 0.6])
+    own = weight_function(lambda p: 1 / p, group_size=4)(success)
+    np.testing.assert_allclose(own, weight_function("linear_r", group_size=4)(success), rtol=1e-14)

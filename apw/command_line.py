@@ -7,7 +7,6 @@ import json
 import math
 import sys
 import typing
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -67,36 +66,6 @@ def parse(
 def say(words: str) -> None:
     """Tell how far a command is, beside its answer: on standard error, at once."""
     print(words, file=sys.stderr, flush=True)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> str:
-    """A table in plain text; columns whose letter in ``right`` is ``r`` are aligned to the right.
-
-    >>> print(table(["scheme", "time"], [["GRPO", "1.5"], ["Sqrt-R", "12"]], right="lr"))
-    scheme  time
-    ------  ----
-    GRPO     1.5
-    Sqrt-R    12
-    """
-    cells = [list(header), *(list(row) for row in rows)]
-    widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
-    right = right.ljust(len(header), "l")
-    lines = [
-        "  ".join(
-            _pad(cell, width, way) for cell, width, way in zip(row, widths, right, strict=True)
-        )
-        for row in (cells[0], ["-" * width for width in widths], *cells[1:])
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _width(text: str) -> int:
-    return sum(not unicodedata.combining(character) for character in text)
-
-
-def _pad(text: str, width: int, way: str) -> str:
-    space = " " * (width - _width(text))
-    return space + text if way == "r" else text + space
 
 
 def _plain(value: Any) -> Any:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from rollouts.outcomes import DIFFICULTIES
 from rollouts.reader import Reading
-from rollouts.sentences import percent
-from runs.text import listed
+from runs.terminal import table
+from runs.text import listed, number, percent
 from theory.schemes import Scheme
 
 SHOWN_ROWS = 10
@@ -68,13 +63,12 @@ def _step_words(steps: pd.DataFrame) -> str:
     for name, words in (_SHARES | _MEANS).items():
         if name in steps:
             header.append(words)
-            form = percent if name in _SHARES else (lambda value: f"{value:.3g}")
             for row, value in zip(rows, steps[name], strict=True):
-                row.append("–" if np.isnan(value) else form(value))
+                row.append(percent(value) if name in _SHARES else number(value, 3))
     header.append("pass rates 0…1")
     for row, counts in zip(rows, steps.filter(regex="^groups ").to_numpy(), strict=True):
         row.append(histogram(counts))
-    return _table(header, rows)
+    return table(header, rows, right="r" * len(header))
 
 
 def histogram(counts: Iterable[float]) -> str:
@@ -95,20 +89,7 @@ def _mass_words(mass: pd.DataFrame, schemes: Mapping[str, Scheme]) -> str:
     for name, part in mass.groupby("scheme", sort=False):
         share = part.set_index("difficulty")["share"]
         zero = percent(part["zero_advantage"].sum() / part["responses"].sum())
-        cells = ["–" if np.isnan(share[d]) else percent(share[d]) for d in DIFFICULTIES]
-        rows.append([schemes[str(name)].label, *cells, zero])
+        rows.append([schemes[str(name)].label, *map(percent, share[list(DIFFICULTIES)]), zero])
+    header = ["scheme", *DIFFICULTIES, "A = 0"]
     heading = "Share of the gradient mass Σ|A| by pass rate of the group, and responses with A = 0:"
-    return f"{heading}\n{_table(['scheme', *DIFFICULTIES, 'A = 0'], rows, left=1)}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> str:
-    """A table in plain text; all but the first columns are aligned to the right."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for number, name in enumerate(header):
-        grid.add_column(name, justify="left" if number < left else "right", no_wrap=True)
-    for row in rows:
-        grid.add_row(*row)
-    console = Console(file=io.StringIO(), width=1000, color_system=None)
-    with console.capture() as captured:
-        console.print(grid, markup=False, highlight=False)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+    return f"{heading}\n{table(header, rows, right='l' + 'r' * len(rows[0]))}"

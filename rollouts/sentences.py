@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -9,8 +10,10 @@ import pandas as pd
 
 from rollouts.tables import lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import Rollouts
+from runs.text import percent
 from theory.schemes import Scheme
 
+_share = functools.partial(percent, unknown="an unknown share")
 _TENTHS = 10
 _MATTERS = 0.1
 """Changes of a share, or relative changes of a mean, from which on they are told."""
@@ -44,8 +47,8 @@ def sentences(rollouts: Rollouts, schemes: Mapping[str, Scheme]) -> list[str]:
 
 def _outcomes(whole: pd.Series, trained: Scheme) -> str:
     return (
-        f"{percent(whole['all_wrong'])} of the groups are all wrong, {percent(whole['mixed'])} "
-        f"mixed and {percent(whole['all_right'])} all right; {percent(whole['zero_advantage'])} of "
+        f"{_share(whole['all_wrong'])} of the groups are all wrong, {_share(whole['mixed'])} "
+        f"mixed and {_share(whole['all_right'])} all right; {_share(whole['zero_advantage'])} of "
         f"the responses taught nothing, because {trained.label} gave them advantage 0."
     )
 
@@ -60,9 +63,9 @@ def _hard_prompts(mass: pd.DataFrame, schemes: Mapping[str, Scheme]) -> str:
     if math.isnan(share):
         return f"Under {label} no response taught anything."
     more = [(name, value) for name, value in others if value - share > _MATTERS]
-    shares = ", of ".join(f"{schemes[name].label}'s {percent(value)}" for name, value in more)
+    shares = ", of ".join(f"{schemes[name].label}'s {_share(value)}" for name, value in more)
     return (
-        f"{percent(share)} of {label}'s gradient mass lies in groups with at most a quarter of "
+        f"{_share(share)} of {label}'s gradient mass lies in groups with at most a quarter of "
         f"the responses correct{f'; it would be of {shares}' if more else ''}."
     )
 
@@ -73,11 +76,11 @@ def _trend(tenths: pd.DataFrame) -> list[str]:
         return []
     first, last = tenths.iloc[0], tenths.iloc[-1]
     changes = [
-        f"the share of {words} from {percent(first[name])} to {percent(last[name])}"
+        f"the share of {words} from {_share(first[name])} to {_share(last[name])}"
         for name, words in (("all_wrong", "all-wrong groups"), ("all_right", "all-right groups"))
         if abs(last[name] - first[name]) >= _MATTERS
     ]
-    rate = f"the pass rate went from {percent(first['pass_rate'])} to {percent(last['pass_rate'])}"
+    rate = f"the pass rate went from {_share(first['pass_rate'])} to {_share(last['pass_rate'])}"
     return [f"From {_span(first)} to {_span(last)}, {', '.join([rate, *changes])}."]
 
 
@@ -99,9 +102,9 @@ def _lens(rollouts: Rollouts) -> list[str]:
     alone = "; they are all of it" if row["share"] == 1 else ""
     return [
         f"LENS would give the {int(row['groups']):,} all-wrong groups "
-        f"{percent(row['share'])} of its gradient mass{alone}: mean |advantage| "
+        f"{_share(row['share'])} of its gradient mass{alone}: mean |advantage| "
         f"{row['advantage']:.2g} (largest {row['advantage_largest']:.2g}), pushing the more "
-        f"confident answers down and {percent(row['raised'])} of all answers up; the surest answer "
+        f"confident answers down and {_share(row['raised'])} of all answers up; the surest answer "
         f"of such a group has a confidence of {row['confidence']:.2f} per token."
     ]
 
@@ -135,7 +138,7 @@ def _repetition(share: float) -> str:
     if share == 0:
         return "No response repeats another of its group word for word."
     much = "; a group of copies is a smaller group" if share >= _REPEATED else ""
-    return f"{percent(share)} of the responses repeat another of their group word for word{much}."
+    return f"{_share(share)} of the responses repeat another of their group word for word{much}."
 
 
 def _mismatch(whole: pd.Series) -> str:
@@ -143,27 +146,8 @@ def _mismatch(whole: pd.Series) -> str:
     words = (
         f"Trainer and sampler disagree by {whole['log_ratio_absolute']:.2g} nats per response on "
         f"average and {whole['log_ratio_largest']:.2g} at most: KL(sampler ‖ trainer) is about "
-        f"{k3:.2g} nats, and importance weights would keep {percent(ess)} of the sample"
+        f"{k3:.2g} nats, and importance weights would keep {_share(ess)} of the sample"
     )
     if ess < _LOST:
         return words + ", so that the update is not on-policy: correct for it or find the cause."
     return words + "."
-
-
-def percent(share: float) -> str:
-    """A share as a percentage that is 0% or 100% only if it is exactly that.
-
-    >>> percent(0.0), percent(0.004), percent(0.256), percent(0.9999), percent(1.0)
-    ('0%', '0.4%', '26%', '>99.9%', '100%')
-    """
-    if math.isnan(share):
-        return "an unknown share"
-    if share in (0.0, 1.0):
-        return f"{share:.0%}"
-    if share < 0.0005:
-        return "<0.1%"
-    if share > 0.9995:
-        return ">99.9%"
-    if share < 0.01 or share > 0.99:
-        return f"{share:.1%}"
-    return f"{share:.0%}"

@@ -12,9 +12,10 @@ import numpy as np
 
 from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
 from apw.advice.prompts import prompts_from
-from apw.command_line import Answer, parse, table
+from apw.command_line import Answer, parse
 from apw.commands.weights import schemes_with_table, success_grid
-from runs.text import listed
+from runs.terminal import table
+from runs.text import listed, number, percent, plural
 from theory.advice import ENOUGH, Costs, group_sizes
 from theory.dynamics import weight_function
 from theory.optimal import OptimalWeight
@@ -226,7 +227,7 @@ def _size_words(data: dict[str, Any]) -> str:
 
 def _prompt_words(options: Options, data: dict[str, Any]) -> list[str]:
     count = data["prompts"]
-    prompts = f"{count:,} prompts"
+    prompts = plural(count, "prompt")
     if data["unsolved"]:
         prompts += (
             f" ({data['unsolved']:,} more were never solved and are left out; --tries takes them "
@@ -244,8 +245,8 @@ def _prompt_words(options: Options, data: dict[str, Any]) -> list[str]:
         f"{start} {options.target:g}.",
         f"An update of a prompt costs {options.update_cost:g}, and {data['response_cost']:g} for "
         f"each of {options.group_size} responses{drawn}.",
-        f"In groups of {options.group_size}, {data['all_wrong']:.0%} of the groups hold no correct "
-        "response.",
+        f"In groups of {options.group_size}, {percent(data['all_wrong'])} of the groups hold no "
+        "correct response.",
     ]
 
 
@@ -256,7 +257,9 @@ def _weight_words(best: OptimalWeight, scheme: str, size: int) -> str:
         "optimal": best.weight(success),
         f"{resolve(scheme).label}, M = {size}": weight_function(scheme, group_size=size)(success),
     }
-    rows = [[name, *(f"{w:.3g}" for w in values / values[-1])] for name, values in columns.items()]
+    rows = [
+        [name, *(number(w, 3) for w in values / values[-1])] for name, values in columns.items()
+    ]
     return table(["success ρ", *(f"{p:.2g}" for p in shown)], rows, right="l" + "r" * len(shown))
 
 
@@ -265,10 +268,10 @@ def _scheme_words(data: dict[str, Any], ranked: Sequence[str], size: int) -> str
     rows = [
         [
             resolve(name).label,
-            f"{data['time'][name]:.4g}",
-            f"{data['excess'][name]:.2f}",
-            f"{finite[name]:.2f}",
-            f"{finite[name] / least:.2f}",
+            number(data["time"][name]),
+            number(data["excess"][name], decimals=2),
+            number(finite[name], decimals=2),
+            number(finite[name] / least, decimals=2),
         ]
         for name in ranked
     ]

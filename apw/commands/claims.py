@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, parse, say, table
+from apw.command_line import Answer, parse, say
+from runs.terminal import table
 from runs.text import listed
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ from typing import Any
 
 import tyro
 
-from apw.command_line import Answer, parse, table
+from apw.command_line import Answer, parse
 from llm_validation.evaluate_config import EvaluateConfig
 from runs.folder import refuse_finished
+from runs.terminal import table
+from runs.text import interval, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +63,8 @@ def _describe(options: Options, rows: Sequence[dict[str, Any]]) -> str:
         [
             str(row["group"]),
             f"pass@{row['k']}" if row["metric"] == "pass" else str(row["metric"]),
-            _number(row["estimate"]),
-            "" if math.isnan(row["low"]) else f"{_number(row['low'])} – {_number(row['high'])}",
+            number(row["estimate"]),
+            "" if math.isnan(row["low"]) else interval(row["low"], row["high"]),
             str(row["problems"]),
         ]
         for row in rows
@@ -75,7 +77,3 @@ def _describe(options: Options, rows: Sequence[dict[str, Any]]) -> str:
             f"Run folder: {options.out}   (figures: apw figures {options.out})",
         ]
     )
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4g}"

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, parse, split_option, table
+from apw.command_line import Answer, parse, split_option
 from runs.configuration import read_toml
 from runs.files import read_json
-from runs.text import listed
+from runs.terminal import table
+from runs.text import interval, listed, number
 from sim.config import SimulationConfig
 from theory.schemes import resolve
 
@@ -200,8 +201,8 @@ def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> s
             *(_column(row, name) for name in columns),
             resolve(row["scheme"]).label,
             row["clock"],
-            _number(row["mean"]),
-            f"{_number(row['low'])} – {_number(row['high'])}",
+            number(row["mean"], infinite="never"),
+            interval(row["low"], row["high"], infinite="never"),
             f"{row['reached']} of {row['seeds']}",
             _ratio(row),
         ]
@@ -237,19 +238,4 @@ def _column(row: Row, name: str) -> str:
 def _ratio(row: Row) -> str:
     if math.isnan(row["ratio"]):
         return "–"
-    mean, low, high = (_plain_ratio(row[name]) for name in ("ratio", "ratio_low", "ratio_high"))
-    return f"{mean} ({low} – {high})"
-
-
-def _plain_ratio(value: float) -> str:
-    if value == 0:
-        return "0"
-    return f"{value:.2f}" if math.isfinite(value) else "∞"
-
-
-def _number(value: float | str) -> str:
-    """A number, or what stands for one that is not finite."""
-    value = float(value)
-    if math.isnan(value):
-        return "–"
-    return f"{value:.4g}" if math.isfinite(value) else "never"
+    return f"{number(row['ratio'], 3)} ({interval(row['ratio_low'], row['ratio_high'], 3)})"

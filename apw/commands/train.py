@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from apw.command_line import Answer, parse, split_option, table
+from apw.command_line import Answer, parse, split_option
 from llm_validation.config import TrainConfig, list_recipes, load_recipe
 from llm_validation.dry_run import plan
 from llm_validation.launch import Machines, launch_files, write_files
 from runs.folder import refuse_finished
+from runs.terminal import table
+from runs.text import interval, number
 from theory.schemes import resolve
 
 
@@ -140,8 +142,8 @@ def _describe(out: Path, summary: pd.DataFrame) -> str:
     rows: list[dict[str, Any]] = summary.to_dict("records")  # type: ignore[assignment]
     lines = [
         [
-            resolve(row["scheme"]).label, words[row["metric"]], f"{row['first']:.3g}",
-            f"{row['last']:.3g}", f"{row['last_low']:.3g} – {row['last_high']:.3g}",
+            resolve(row["scheme"]).label, words[row["metric"]], number(row["first"], 3),
+            number(row["last"], 3), interval(row["last_low"], row["last_high"], 3),
         ]
         for row in rows
     ]  # fmt: skip

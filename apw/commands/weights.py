@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from apw.command_line import Answer, parse, table
-from runs.text import listed
+from apw.command_line import Answer, parse
+from runs.terminal import table
+from runs.text import listed, number
 from theory.optimal import OptimalWeight, optimal_weight
 from theory.schemes import SCHEMES, resolve
 
@@ -154,9 +155,9 @@ def describe(
     rows = []
     for name in sorted(excess, key=shown.__getitem__):
         scheme = resolve(name)
-        row = [scheme.label, scheme.formula, _times(excess[name])]
+        row = [scheme.label, scheme.formula, number(excess[name], decimals=3)]
         if finite is not None:
-            row.append(_times(finite[name]) if name in finite else "no table")
+            row.append(number(finite[name], decimals=3) if name in finite else "no table")
         rows.append([*row, _in_words(shown[name])])
     in_groups = [] if finite is None else [f"in groups of {group_size}"]
     header = ["scheme", "weight ω(ρ)", "excess time", *in_groups, ""]
@@ -171,10 +172,6 @@ def _ratio(best: OptimalWeight) -> str:
     more = max(ends) / min(ends)
     first, second = (best.start, best.target) if ends[0] >= ends[1] else (best.target, best.start)
     return f"It weighs a prompt at {first:g} {more:.3g} times as much as one at {second:g}."
-
-
-def _times(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "∞"
 
 
 def _in_words(value: float) -> str:

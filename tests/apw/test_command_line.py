@@ -1,4 +1,4 @@
-"""Options, answers and tables that the commands share."""
+"""Options and answers that the commands share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from apw.command_line import Answer, parse, split_option, table
-from runs.text import listed
+from apw.command_line import Answer, parse, split_option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,15 +72,6 @@ def test_answers_are_strict_json() -> None:
     text = Answer(data, "").as_json()
     assert json.loads(text) == {"a": [1.0, None], "b": [0.5, 2], "c": None, "d": {"ρ": True}}
     assert "\n" not in text
-
-
-def test_tables_align_combining_characters() -> None:
-    text = table(["ρ̂", "n"], [["a", "1"], ["bcd", "10"]], right="lr")
-    assert text.splitlines() == ["ρ̂     n", "---  --", "a     1", "bcd  10"]
-
-
-def test_lists_in_sentences() -> None:
-    assert [listed(["a", "b", "c"][:n], "or") for n in range(4)] == ["", "a", "a or b", "a, b or c"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from figures.diagnosis import diagnosis_picture
 from rollouts.groups import Groups, whole_groups
 from rollouts.outcomes import PASS_RATES, add_up, coefficients, in_bins, outcome_table, scheme_mass
 from rollouts.responses import lens_sums, response_sums
-from rollouts.sentences import percent, sentences
+from rollouts.sentences import sentences
 from rollouts.tables import lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import RECENT_GROUPS, Tally, bins_of_steps
 from theory.schemes import SCHEMES, Scheme, resolve
@@ -208,12 +208,6 @@ def test_words_do_without_what_is_not_known() -> None:
     assert "cannot be said: it takes the responses' log-probabilities" in words
     assert "entropy" not in words
     assert "From" not in words
-
-
-@given(st.floats(0, 1))
-def test_percentages_are_0_or_100_only_if_they_are(share: float) -> None:
-    assert (percent(share) == "0%") == (share == 0)
-    assert (percent(share) == "100%") == (share == 1)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

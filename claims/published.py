@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from claims.entries import MARKS, Entry, counting_sentence
-from claims.records import Record, regime_verdicts
+from claims.records import Record
 from claims.spec import ARM_NAMES, ARMS, Arm
-from claims.verdicts import Finding
+from claims.verdicts import Finding, regime_verdicts
 from claims.words import environment, measured, predicted, reason, rerun, rule, tally
 from runs.files import write_text
 
@@ -163,9 +163,8 @@ def regime_words(found: Finding) -> list[str]:
     Args:
         found: A finding, derived from its samples.
     """
-    verdicts = regime_verdicts(found)
-    told = [words for words in found.regimes if words.rpartition(": ")[0] not in verdicts]
-    return [*(f"{regime}: {verdict}" for regime, verdict in verdicts.items()), *told]
+    verdicts = [f"{regime}: {verdict}" for regime, verdict in regime_verdicts(found).items()]
+    return [*verdicts, *found.regimes]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

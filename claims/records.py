@@ -148,14 +148,6 @@ def contradictions(record: Record) -> list[str]:
             f"{record.path}: the verdict says {stored.verdict}, "
             f"but its checks say {derived.verdict}"
         )
-    verdicts = regime_verdicts(derived)
-    for words in stored.regimes:
-        regime, _, verdict = words.rpartition(": ")
-        if regime in verdicts and verdict != verdicts[regime]:
-            said.append(
-                f"{record.path}: the regime {regime!r} says {verdict}, "
-                f"but its checks say {verdicts[regime]}"
-            )
     main = claims()[derived.id].tests[record.arm].main
     if main is not None and not derived.quick and not main.agrees(derived.checks[0]):
         check = derived.checks[0]
@@ -165,21 +157,6 @@ def contradictions(record: Record) -> list[str]:
             f"{check.prediction:g}, tolerance {check.tolerance:g}"
         )
     return said
-
-
-def regime_verdicts(found: Finding) -> dict[str, str]:
-    """Verdict of every regime of a finding whose checks name theirs.
-
-    Args:
-        found: A finding; empty for those that do not.
-    """
-    regimes = list(dict.fromkeys(check.regime for check in found.checks if check.regime))
-    return {
-        regime: finding(
-            found.id, "", [c for c in found.checks if c.regime == regime], [], quick=found.quick
-        ).verdict
-        for regime in regimes
-    }
 
 
 def _files(folder: Path) -> Iterator[Path]:

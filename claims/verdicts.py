@@ -1,7 +1,7 @@
 """How a prediction is judged by a measurement: checks, intervals over seeds, verdicts.
 
-Both arms judge with these, and a check keeps the samples behind it, so that a published verdict
-can be derived anew from its evidence (:func:`judged`, :func:`rejudged`).
+Every source of evidence is judged by these, and a check keeps the samples behind it, so that a
+published verdict can be derived again from its evidence (:func:`judged`, :func:`rejudged`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 import numpy as np
 
 from theory.intervals import interval_over_seeds
+from theory.schemes import resolve
 
 Verdict = Literal["confirmed", "refuted", "inconclusive"]
 Relation = Literal["near", "above", "below"]
+Unit = Literal["value", "difference", "ratio", "log ratio"]
+"""How a scheme is set against its reference; a value needs none."""
+
+BASE = "base"
+"""The reference that is no scheme: the same model before training."""
+
 Rule = Literal["all", "primary", "any"]
 """How checks join: every one counts, those of the first regime do, or one regime is enough."""
 
@@ -29,7 +36,7 @@ class Check:
     """One prediction against one measurement.
 
     Attributes:
-        name: What was measured, in words.
+        quantity: What was measured, in words: ``"time to target"``.
         prediction: The number predicted before the run, or the bound.
         relation: ``"near"``, ``"above"`` or ``"below"`` the prediction.
         tolerance: Relative tolerance of ``near``.
@@ -39,10 +46,13 @@ class Check:
         verdict: What follows.
         samples: The measurement, one value per seed.
         exact: Nothing was sampled: one number is as good as many.
+        scheme: Scheme it was measured of; empty where none is.
+        reference: Scheme it is compared with, or :data:`BASE`.
+        unit: How it is compared.
         regime: Regime it was measured in, where a finding has several.
     """
 
-    name: str
+    quantity: str
     prediction: float
     relation: Relation
     tolerance: float
@@ -52,7 +62,32 @@ class Check:
     verdict: Verdict
     samples: tuple[float, ...]
     exact: bool = False
+    scheme: str = ""
+    reference: str = ""
+    unit: Unit = "value"
     regime: str = ""
+
+    @property
+    def label(self) -> str:
+        """What was measured, in words, without the regime.
+
+        >>> above("time to target", 0.0, [1.0], scheme="sqrt_r", reference="grpo",
+        ...       unit="log ratio").label
+        'ln of time to target, Sqrt-R over GRPO'
+        """
+        quantity = f"ln of {self.quantity}" if self.unit == "log ratio" else self.quantity
+        scheme, reference = _printed(self.scheme), _printed(self.reference)
+        word = "minus" if self.unit == "difference" else "over"
+        return ", ".join(
+            part
+            for part in (quantity, f"{scheme} {word} {reference}" if reference else scheme)
+            if part
+        )
+
+    @property
+    def name(self) -> str:
+        """What was measured, and in which regime."""
+        return f"{self.label}, {self.regime}" if self.regime else self.label
 
     @property
     def seeds(self) -> int:
@@ -69,7 +104,7 @@ class Finding:
         claim: The claim in one sentence.
         verdict: What follows from the checks by the rule.
         checks: The checks, the main one first.
-        regimes: What was run, in words, one line per regime tried.
+        regimes: What was run, in words; empty where the checks name their regimes.
         quick: The short version.
         rule: How the checks join, see :func:`rejudged`.
     """
@@ -114,85 +149,90 @@ class Finding:
             raise ValueError(f"not a finding: {type(error).__name__} {error}") from error
 
 
+class Compared(TypedDict, total=False):
+    """Fields of a check that say what it is about."""
+
+    scheme: str
+    reference: str
+    unit: Unit
+    regime: str
+    exact: bool
+
+
+def compared(
+    scheme: str,
+    reference: str,
+    unit: Unit = "difference",
+    regime: str = "",
+    *,
+    exact: bool = False,
+) -> Compared:
+    """Fields of a check that sets a scheme against a reference.
+
+    >>> above("pass@1", 0.0, [0.1], **compared("nsr", BASE)).label
+    'pass@1, NSR minus base'
+    """
+    return Compared(scheme=scheme, reference=reference, unit=unit, regime=regime, exact=exact)
+
+
 def near(
-    name: str,
+    quantity: str,
     prediction: float,
     samples: Sequence[float],
     tolerance: float,
-    *,
-    level: float = 0.95,
-    exact: bool = False,
+    **about: Unpack[Compared],
 ) -> Check:
     """Check that a mean lies within a relative tolerance of its prediction.
 
     Confirmed if the mean is within it, refuted if the whole interval is outside of it.
 
     Args:
-        name: What was measured.
+        quantity: What was measured.
         prediction: What was predicted.
         samples: One value per seed.
         tolerance: Relative tolerance.
-        level: Coverage of the interval.
-        exact: Nothing was sampled.
-
-    Source: the rules of the claims ledger of this package.
+        **about: Scheme, reference, unit, regime and exact of the :class:`Check`.
 
     >>> near("ratio", 2.0, [2.02, 1.99, 2.01], 0.05).verdict
     'confirmed'
     """
-    return _judge(name, prediction, "near", tolerance, samples, level, exact)
+    return _judge(quantity, prediction, "near", tolerance, samples, **about)
 
 
 def above(
-    name: str,
-    bound: float,
-    samples: Sequence[float],
-    *,
-    level: float = 0.95,
-    exact: bool = False,
+    quantity: str, bound: float, samples: Sequence[float], **about: Unpack[Compared]
 ) -> Check:
     """Check that a mean exceeds a bound: confirmed or refuted once the interval is on one side.
-
-    Source: the rules of the claims ledger of this package.
 
     >>> above("gain", 0.0, [0.1, 0.2, 0.1]).verdict
     'confirmed'
     """
-    return _judge(name, bound, "above", 0.0, samples, level, exact)
+    return _judge(quantity, bound, "above", 0.0, samples, **about)
 
 
 def below(
-    name: str,
-    bound: float,
-    samples: Sequence[float],
-    *,
-    level: float = 0.95,
-    exact: bool = False,
+    quantity: str, bound: float, samples: Sequence[float], **about: Unpack[Compared]
 ) -> Check:
     """Check that a mean stays under a bound; see :func:`above`.
-
-    Source: the rules of the claims ledger of this package.
 
     >>> below("loss", 0.0, [0.1, -0.2, 0.1]).verdict
     'inconclusive'
     """
-    return _judge(name, bound, "below", 0.0, samples, level, exact)
+    return _judge(quantity, bound, "below", 0.0, samples, **about)
 
 
 def judged(check: Check) -> Check:
-    """The check derived anew from its name, its prediction and its samples.
-
-    Source: the rules of the claims ledger of this package.
+    """The check derived again from its prediction and its samples.
 
     >>> check = above("gain", 0.0, [0.1, 0.2, 0.1])
     >>> judged(dataclasses.replace(check, verdict="refuted")) == check
     True
     """
-    again = _judge(
-        check.name, check.prediction, check.relation, check.tolerance, check.samples,
+    return _judge(
+        check.quantity, check.prediction, check.relation, check.tolerance, check.samples,
+        scheme=check.scheme, reference=check.reference, unit=check.unit, regime=check.regime,
         exact=check.exact,
     )  # fmt: skip
-    return dataclasses.replace(again, regime=check.regime)
 
 
 def rejudged(found: Finding) -> Finding:
@@ -202,8 +242,6 @@ def rejudged(found: Finding) -> Finding:
     same for the checks of the first check's regime, whatever the others say. ``any``: confirmed if
     one regime confirms all its checks, refuted if every regime refutes one. In a full run a check
     of fewer than five samples counts as inconclusive, unless it is exact.
-
-    Source: the rules of the claims ledger of this package.
 
     >>> found = finding("A4", "sooner", [above("gain", 0.0, [0.1] * 5)], [], quick=False)
     >>> rejudged(dataclasses.replace(found, verdict="refuted")) == found
@@ -241,15 +279,14 @@ def _every(checks: Sequence[Check], quick: bool) -> Verdict:
 
 
 def _judge(
-    name: str,
+    quantity: str,
     prediction: float,
     relation: Relation,
     tolerance: float,
     samples: Sequence[float],
-    level: float = 0.95,
-    exact: bool = False,
+    **about: Unpack[Compared],
 ) -> Check:
-    mean, low, high = _summary(samples, level)
+    mean, low, high = _summary(samples)
     if relation == "near":
         least, most = sorted((prediction * (1 - tolerance), prediction * (1 + tolerance)))
         holds = least <= mean <= most
@@ -260,7 +297,7 @@ def _judge(
         holds, fails = high < prediction, low >= prediction
     verdict: Verdict = "confirmed" if holds else "refuted" if fails else "inconclusive"
     kept = tuple(float(sample) for sample in samples)
-    return Check(name, prediction, relation, tolerance, mean, low, high, verdict, kept, exact)
+    return Check(quantity, prediction, relation, tolerance, mean, low, high, verdict, kept, **about)
 
 
 def finding(
@@ -274,8 +311,6 @@ def finding(
         checks: The checks, the main one first.
         regimes: What was run, in words.
         quick: The short version.
-
-    Source: the rules of the claims ledger of this package.
 
     >>> checks = [above("gain", 0.0, [0.1]), above("gain", 0.0, [-0.1, 0.2])]
     >>> finding("A4", "sooner", checks, ["rule"], quick=True).verdict
@@ -292,11 +327,9 @@ def any_regime(
 
     The checks of all regimes are kept, those of a confirming one first.
 
-    Source: the rules of the claims ledger of this package.
-
     >>> regimes = {"a": [above("gain", 0.0, [-0.1])], "b": [above("gain", 0.0, [0.1])]}
-    >>> any_regime("N3", "falls", regimes, quick=True).regimes
-    ('b: confirmed', 'a: refuted')
+    >>> regime_verdicts(any_regime("N3", "falls", regimes, quick=True))
+    {'b': 'confirmed', 'a': 'refuted'}
     """
     found = _regimes(outcomes, quick)
     order = sorted(found, key=lambda regime: found[regime] != "confirmed")
@@ -310,15 +343,23 @@ def primary_regime(
 
     The checks and verdicts of the others are kept beside it: they tell how far the claim reaches.
 
-    Source: the rules of the claims ledger of this package.
-
     >>> regimes = {"a": [above("gain", 0.0, [-0.1])], "b": [above("gain", 0.0, [0.1])]}
     >>> found = primary_regime("N3", "falls", regimes, quick=True)
-    >>> found.verdict, found.regimes
-    ('refuted', ('a: refuted', 'b: confirmed'))
+    >>> found.verdict, regime_verdicts(found)
+    ('refuted', {'a': 'refuted', 'b': 'confirmed'})
     """
     found = _regimes(outcomes, quick)
     return _of_regimes(id, claim, outcomes, found, list(found), "primary", quick)
+
+
+def regime_verdicts(found: Finding) -> dict[str, Verdict]:
+    """Verdict of every regime of a finding whose rule tells regimes apart; else none."""
+    if found.rule == "all":
+        return {}
+    regimes: dict[str, list[Check]] = {}
+    for check in found.checks:
+        regimes.setdefault(check.regime, []).append(check)
+    return _regimes(regimes, found.quick)
 
 
 def _regimes(outcomes: Mapping[str, Sequence[Check]], quick: bool) -> dict[str, Verdict]:
@@ -337,21 +378,22 @@ def _of_regimes(
     if not all(outcomes.values()):
         raise ValueError("every regime must have at least one check")
     checks = tuple(
-        dataclasses.replace(check, name=f"{regime}: {check.name}", regime=regime)
-        for regime in order
-        for check in outcomes[regime]
+        dataclasses.replace(check, regime=regime) for regime in order for check in outcomes[regime]
     )
-    regimes = tuple(f"{regime}: {found[regime]}" for regime in order)
-    return Finding(id, claim, _joined(checks, rule, quick), checks, regimes, quick, rule)
+    return Finding(id, claim, _joined(checks, rule, quick), checks, (), quick, rule)
 
 
-def _summary(samples: Sequence[float], level: float) -> tuple[float, float, float]:
+def _printed(scheme: str) -> str:
+    return resolve(scheme).label if scheme and scheme != BASE else scheme
+
+
+def _summary(samples: Sequence[float]) -> tuple[float, float, float]:
     values = np.asarray(samples, dtype=float)
     if not values.size or np.isnan(values).any():
         return (math.nan,) * 3
     with np.errstate(invalid="ignore"):  # ∞ − ∞
         mean = float(np.mean(values))
-        return (mean, *interval_over_seeds(values, level=level))
+        return (mean, *interval_over_seeds(values))
 
 
 def _finite(value: Any) -> Any:
@@ -368,16 +410,21 @@ def _finite(value: Any) -> Any:
 def _check_from(values: Mapping[str, Any]) -> Check:
     if values["relation"] not in get_args(Relation) or values["verdict"] not in get_args(Verdict):
         raise ValueError(f"no relation {values['relation']!r} or verdict {values['verdict']!r}")
+    if values["unit"] not in get_args(Unit):
+        raise ValueError(f"no unit {values['unit']!r}")
     numbers = {
         name: float(values[name])
         for name in ("prediction", "tolerance", "measurement", "low", "high")
     }
     return Check(
-        name=str(values["name"]),
+        quantity=str(values["quantity"]),
         relation=values["relation"],
         verdict=values["verdict"],
         samples=tuple(float(sample) for sample in values["samples"]),
         exact=bool(values.get("exact", False)),
-        regime=str(values.get("regime", "")),
+        scheme=str(values["scheme"]),
+        reference=str(values["reference"]),
+        unit=values["unit"],
+        regime=str(values["regime"]),
         **numbers,
     )

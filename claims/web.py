@@ -16,7 +16,6 @@ from claims.words import (
     reason,
     rerun,
     rule,
-    spelled,
     tally,
 )
 
@@ -107,7 +106,7 @@ def _arm(entry: Entry, arm: Arm) -> str:
         return "\n".join([*parts, f"<p>{told}</p>"])
     found = record.finding
     if why := reason(found):
-        parts.append(f"<p>{_text(spelled(why))}</p>")
+        parts.append(f"<p>{_text(why)}</p>")
     details = []
     if arm != "theory":
         items = "".join(f"<li>{_text(words)}</li>" for words in regime_words(found))
@@ -120,7 +119,7 @@ def _arm(entry: Entry, arm: Arm) -> str:
         for word in ("check", "predicted", "measured [95 %]", "seeds", "verdict")
     )
     rows = "\n".join(
-        f'<tr><td class="words">{_text(spelled(check.name))}</td><td>{_text(predicted(check))}</td>'
+        f'<tr><td class="words">{_text(check.name)}</td><td>{_text(predicted(check))}</td>'
         f"<td>{_text(measured(check))}</td>"
         f"<td>{'exact' if check.exact else check.seeds}</td>"
         f'<td><span class="verdict {check.verdict}">{MARKS[check.verdict]} {check.verdict}</span>'

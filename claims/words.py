@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +10,7 @@ from typing import Any
 from claims.entries import Entry
 from claims.spec import ARMS, Arm
 from claims.verdicts import LEAST_SEEDS, Check, Finding
-from theory.schemes import SCHEMES, resolve
 
-_SCHEME = re.compile(rf"(?<![\w:=])(?:{'|'.join(SCHEMES)})(?::[a-z_]+=[\w.]+)?(?!\w)")
 _PACKAGES = ("apw", "numpy", "scipy", "jax", "torch", "transformers", "trl", "vllm")
 
 
@@ -165,15 +162,6 @@ def rerun(entry: Entry, arm: Arm) -> str:
     quick = " --quick" if record is not None and record.finding.quick else ""
     command = f"apw claims {entry.claim.id} --run {arm}{quick}" if test.built else ""
     return test.command or command
-
-
-def spelled(text: str) -> str:
-    """A check's name with the names of schemes as they are printed.
-
-    >>> spelled("ln of time of linear_r:zero_success=drop over grpo, not below −0.1")
-    'ln of time of Linear-R (zero_success=drop) over GRPO, not below −0.1'
-    """
-    return _SCHEME.sub(lambda match: resolve(match[0]).label, text)
 
 
 def _counts(found: Finding, check: Check) -> bool:

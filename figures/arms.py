@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,8 +26,11 @@ THEORIES = {
     "theory, responses counted": "effective",
     "theory, updates counted": "regular",
 }
-SIMULATIONS = {"same budget": "simulation, same budget", "rule": "simulation, own best rates"}
-"""Words in a check's name → the series it belongs to."""
+SIMULATIONS = {
+    "same budget": "simulation, same budget",
+    "rule, own rates": "simulation, own best rates",
+}
+"""Regime of the simulation → the series it belongs to."""
 
 LANGUAGE_MODEL = "language model, own best rates"
 SERIES = (*THEORIES, *SIMULATIONS.values(), LANGUAGE_MODEL)
@@ -37,8 +39,6 @@ REFERENCE = "grpo"
 TARGET, GROUP_SIZE = 0.9, 16
 CEILING = 20.0
 """Ratios are counted up to this: a scheme that never arrives is not infinitely worse."""
-
-_NAME = re.compile(r"^(?P<log>ln of )?(?:time|responses) of (?P<scheme>\S+) over GRPO(?P<rest>.*)$")
 
 
 def arms_table(
@@ -175,12 +175,10 @@ def _draw_series(
 def _of_finding(found: Finding) -> Iterator[tuple[str, str, list[float]]]:
     """Series, scheme and log-ratios of the checks that compare a scheme with GRPO."""
     for check in found.checks:
-        match = _NAME.match(check.name)
-        words = f"{match['rest']} {check.regime}" if match else ""
-        series = next((name for word, name in SIMULATIONS.items() if word in words), None)
-        if match and series and match["scheme"] in SCHEMES:
+        if check.reference == REFERENCE and check.scheme in SCHEMES:
             samples = np.asarray(check.samples, dtype=float)
-            yield series, match["scheme"], list(samples if match["log"] else np.log(samples))
+            logs = samples if check.unit == "log ratio" else np.log(samples)
+            yield SIMULATIONS[check.regime], check.scheme, list(logs)
 
 
 def _of_outcomes(table: pd.DataFrame) -> Iterator[tuple[str, str, list[float]]]:

@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from claims.verdicts import Check, Finding
-from claims.words import spelled
+from claims.verdicts import Check, Finding, regime_verdicts
 from figures.picture import Picture
 from figures.style import WIDE, Look, Theme, accent, new_figure
 
@@ -67,7 +66,8 @@ def claim_checks_picture(found: Finding) -> Picture:
     table = pd.DataFrame([_record(check) for check in found.checks])
     counted = table["verdict"].value_counts()
     parts = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
-    regimes = f" Regimes: {'; '.join(found.regimes)}." if found.regimes else ""
+    tried = [*map(" ".join, regime_verdicts(found).items()), *found.regimes]
+    regimes = f" Regimes: {'; '.join(tried)}." if tried else ""
     return Picture(
         f"claim_{found.id.lower()}",
         f"Claim {found.id}",
@@ -112,8 +112,7 @@ def _rows(checks: Sequence[Check]) -> list[_Row]:
             regime = check.regime
             rows.append(_Row(regime, None, below + 0.8, below + 1.3))
             below += 1.3
-        name = check.name.removeprefix(f"{regime}: ") if regime else check.name
-        lines = textwrap.wrap(_NUMBER.sub("\u00a0", spelled(name)), _LETTERS)
+        lines = textwrap.wrap(_NUMBER.sub("\u00a0", check.label), _LETTERS)
         height = max(1.0, 0.85 * len(lines)) + 0.15
         rows.append(_Row("\n".join(lines), check, below + height / 2, below + height))
         below += height

@@ -176,10 +176,10 @@ def _data(entry: Entry) -> dict[str, Any]:
     from claims.words import rerun
 
     claim = entry.claim
-    arms = {}
+    sources = {}
     for arm, test in claim.tests.items():
         record = entry.records[arm]
-        arms[arm] = {
+        sources[arm] = {
             "verdict": entry.state(arm),
             "prediction": test.prediction,
             "how": test.how,
@@ -189,8 +189,8 @@ def _data(entry: Entry) -> dict[str, Any]:
             "path": str(record.path) if record and record.path else None,
         }
     return {
-        "id": claim.id, "title": claim.title, "sentence": claim.sentence, "source": claim.source,
-        "arms": arms,
+        "id": claim.id, "title": claim.title, "sentence": claim.sentence, "papers": claim.source,
+        "sources": sources,
     }  # fmt: skip
 
 

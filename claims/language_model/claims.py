@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from claims.language_model.arms import LENS_PARTS, TARGET
-from claims.verdicts import Check, Finding, above, below, finding
+from claims.verdicts import BASE, Check, Finding, above, below, compared, finding
 from runs.files import write_json
 from theory.crossover import predicted_speedup
 
@@ -93,7 +93,12 @@ class ArmTables:
 def _a4(scratch: ArmTables) -> list[Check]:
     """Asymmetric weights reach the target sooner than GRPO from scratch."""
     return [
-        below(f"ln of responses of {scheme} over GRPO", 0.0, scratch.log_ratio(scheme, "grpo"))
+        below(
+            "responses to target",
+            0.0,
+            scratch.log_ratio(scheme, "grpo"),
+            **compared(scheme, "grpo", "log ratio"),
+        )
         for scheme in ASYMMETRIC
     ]
 
@@ -102,9 +107,10 @@ def _a5(fine_tuned: ArmTables) -> list[Check]:
     """After fine-tuning they do not: no gain of a tenth."""
     return [
         above(
-            f"ln of responses of {scheme} over GRPO, not below ln 0.9",
+            "responses to target",
             float(np.log(0.9)),
             fine_tuned.log_ratio(scheme, "grpo"),
+            **compared(scheme, "grpo", "log ratio"),
         )
         for scheme in ASYMMETRIC
     ]
@@ -112,17 +118,20 @@ def _a5(fine_tuned: ArmTables) -> list[Check]:
 
 def _a6(scratch: ArmTables) -> list[Check]:
     """Dropping all-wrong groups slows training from scratch."""
-    name = "ln of responses with all-wrong groups dropped over kept, Linear-R"
-    return [above(name, 0.0, scratch.log_ratio(DROPPING, "linear_r"))]
+    ratios = scratch.log_ratio(DROPPING, "linear_r")
+    return [
+        above("responses to target", 0.0, ratios, **compared(DROPPING, "linear_r", "log ratio"))
+    ]
 
 
 def _l3(fine_tuned: ArmTables) -> list[Check]:
     """LENS is at or above GRPO at every pass@k."""
     return [
         above(
-            f"{metric} of LENS minus GRPO, not below −{SLACK}",
+            metric,
             -SLACK,
             list(fine_tuned.last("lens", metric) - fine_tuned.last("grpo", metric)),
+            **compared("lens", "grpo"),
         )
         for metric in _metrics()
     ]
@@ -133,11 +142,12 @@ def _l4(one_in_ten: ArmTables) -> list[Check]:
     grpo = one_in_ten.course("grpo", "success").mean(axis=1)
     return [
         above(
-            f"success of LENS on {name} groups alone minus GRPO, mean over training",
+            "mean success over training",
             0.0,
             list(one_in_ten.course(scheme, "success").mean(axis=1) - grpo),
+            **compared(scheme, "grpo"),
         )
-        for scheme, name in zip(LENS_PARTS, ("mixed", "all-wrong"), strict=True)
+        for scheme in LENS_PARTS
     ]
 
 
@@ -148,29 +158,33 @@ def _l5(scratch: ArmTables) -> list[Check]:
     # Runs stop when they arrive; thereafter their share counts as it was last.
     steps = lens.columns.union(grpo.columns)
     areas = [c.reindex(columns=steps).ffill(axis=1).mean(axis=1) for c in (lens, grpo)]
-    fall = "share of all-wrong groups at the end minus start"
+    share = "share of all-wrong groups"
     return [
-        below(f"{fall}, LENS", 0.0, scratch.gain("lens", name)),
-        below(f"{fall}, GRPO", 0.0, scratch.gain("grpo", name)),
-        below("mean share of all-wrong groups, LENS minus GRPO", 0.0, list(areas[0] - areas[1])),
+        below(f"final {share}", 0.0, scratch.gain("lens", name), **compared("lens", BASE)),
+        below(f"final {share}", 0.0, scratch.gain("grpo", name), **compared("grpo", BASE)),
+        below(f"mean {share}", 0.0, list(areas[0] - areas[1]), **compared("lens", "grpo")),
     ]
 
 
 def _n2(fine_tuned: ArmTables) -> list[Check]:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
-    checks = [above("pass@1 of NSR minus base", 0.0, fine_tuned.gain("nsr", "success"))]
-    for metric in _metrics()[1:]:
-        name = f"{metric} of NSR minus base, not below −{SLACK}"
-        checks.append(above(name, -SLACK, fine_tuned.gain("nsr", metric)))
-    return checks
+    return [
+        above(
+            metric,
+            0.0 if metric == "success" else -SLACK,
+            fine_tuned.gain("nsr", metric),
+            **compared("nsr", BASE),
+        )
+        for metric in _metrics()
+    ]
 
 
 def _n3(fine_tuned: ArmTables) -> list[Check]:
     """PSR raises pass@1 and falls below base at large k."""
     metric = f"pass@{KS[-1]}"
     return [
-        above("pass@1 of PSR minus base", 0.0, fine_tuned.gain("psr", "success")),
-        below(f"{metric} of PSR minus base", 0.0, fine_tuned.gain("psr", metric)),
+        above("success", 0.0, fine_tuned.gain("psr", "success"), **compared("psr", BASE)),
+        below(metric, 0.0, fine_tuned.gain("psr", metric), **compared("psr", BASE)),
     ]
 
 
@@ -179,17 +193,17 @@ def _n4(fine_tuned: ArmTables) -> list[Check]:
     ends = {s: fine_tuned.last(s, "entropy") for s in ("nsr", "grpo", "psr")}
     base = fine_tuned.first("nsr", "entropy")
     return [
-        above("entropy of NSR over base, at least 0.8", 0.8, list(ends["nsr"] / base)),
-        above("entropy of NSR minus GRPO", 0.0, list(ends["nsr"] - ends["grpo"])),
-        above("entropy of GRPO minus PSR", 0.0, list(ends["grpo"] - ends["psr"])),
+        above("entropy", 0.8, list(ends["nsr"] / base), **compared("nsr", BASE, "ratio")),
+        above("entropy", 0.0, list(ends["nsr"] - ends["grpo"]), **compared("nsr", "grpo")),
+        above("entropy", 0.0, list(ends["grpo"] - ends["psr"]), **compared("grpo", "psr")),
     ]
 
 
 def _n5(fine_tuned: ArmTables) -> list[Check]:
     """NSR's update vanishes as errors stop."""
     ends, starts = (pick("nsr", "grad_norm") for pick in (fine_tuned.last, fine_tuned.first))
-    name = "gradient norm of NSR at the end over the start, below a half"
-    return [below(name, 0.5, list(ends / starts))]
+    ratios = list(ends / starts)
+    return [below("gradient norm", 0.5, ratios, **compared("nsr", BASE, "ratio"))]
 
 
 def _n6(fine_tuned: ArmTables) -> list[Check]:
@@ -197,11 +211,12 @@ def _n6(fine_tuned: ArmTables) -> list[Check]:
     large = f"pass@{KS[-1]}"
     return [
         above(
-            f"{label} of W-REINFORCE minus {other}, not below −{SLACK}",
+            metric,
             -SLACK,
             list(fine_tuned.last("w_reinforce", metric) - fine_tuned.last(other, metric)),
+            **compared("w_reinforce", other),
         )
-        for label, metric, other in (("pass@1", "success", "grpo"), (large, large, "nsr"))
+        for metric, other in (("success", "grpo"), (large, "nsr"))
     ]
 
 
@@ -212,8 +227,13 @@ def _n7(long: ArmTables) -> list[Check]:
         course = long.course(scheme, "success")
         fall[scheme] = list(course.max(axis=1) - course.iloc[:, -1])
     return [
-        above("fall of NSR's success from its peak to the end", SLACK, fall["nsr"]),
-        below("the same of W-REINFORCE", SLACK, fall["w_reinforce"]),
+        above("fall of success from its peak to the end", SLACK, fall["nsr"], scheme="nsr"),
+        below(
+            "fall of success from its peak to the end",
+            SLACK,
+            fall["w_reinforce"],
+            scheme="w_reinforce",
+        ),
     ]
 
 
@@ -229,11 +249,11 @@ def _o4(*arms: ArmTables) -> list[Check]:
             score_variance=1.0 if rule else 8.0, clock="regular", dynamics="softmax_gradient",
         )  # fmt: skip
         gain = [-value for value in arm.log_ratio("sqrt_r", "grpo")]
-        label = f"ln speed-up of Sqrt-R over GRPO, {arm.name} (predicted {np.log(predicted):.2f})"
+        about = compared("sqrt_r", "grpo", "log ratio", arm.name)
         if np.log(predicted) > MARGIN:
-            checks.append(above(label, 0.0, gain))
+            checks.append(above("speed-up", 0.0, gain, **about))
         else:
-            checks.append(below(label, MARGIN, gain))
+            checks.append(below("speed-up", MARGIN, gain, **about))
     return checks
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from claims.simulation.common import Lab, final, series
-from claims.verdicts import Check, Finding, above, primary_regime
+from claims.verdicts import Check, Finding, above, compared, primary_regime
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 
@@ -48,12 +48,13 @@ def l3(lab: Lab) -> Finding:
 
     def checks(metrics: pd.DataFrame) -> list[Check]:
         found = [
-            above(f"pass@{k} of LENS minus GRPO, mean over training", 0.0,
-                  _lead(metrics, "lens", f"pass@{k}"))
+            above(f"mean pass@{k} over training", 0.0, _lead(metrics, "lens", f"pass@{k}"),
+                  **compared("lens", "grpo"))
             for k in KS
         ]  # fmt: skip
         hard, easy = (np.array(_lead(metrics, "lens", f"pass@1/q{q}")) for q in (1, 5))
-        found.append(above("lead on the hardest fifth minus the easiest", 0.0, list(hard - easy)))
+        name = "mean pass@1 on the hardest fifth less that on the easiest"
+        found.append(above(name, 0.0, list(hard - easy), **compared("lens", "grpo")))
         return found
 
     return _judge("L3", l3.__doc__ or "", checks, lab)
@@ -64,9 +65,9 @@ def l4(lab: Lab) -> Finding:
 
     def checks(metrics: pd.DataFrame) -> list[Check]:
         return [
-            above(f"success of {name} minus GRPO, mean over training", 0.0,
-                  _lead(metrics, scheme, "success"))
-            for scheme, name in ((MIXED, "mixed alone"), (NEGATIVE, "negative alone"))
+            above("mean success over training", 0.0, _lead(metrics, scheme, "success"),
+                  **compared(scheme, "grpo"))
+            for scheme in (MIXED, NEGATIVE)
         ]  # fmt: skip
 
     return _judge("L4", l4.__doc__ or "", checks, lab)
@@ -80,8 +81,13 @@ def l5(lab: Lab) -> Finding:
         fall = list(start - final(metrics, "grpo", "all_wrong"))
         faster = [-value for value in _lead(metrics, "lens", "all_wrong")]
         return [
-            above("fall of all-wrong groups under GRPO", 0.0, fall),
-            above("all-wrong groups of GRPO minus LENS, mean over training", 0.0, faster),
+            above("fall of the share of all-wrong groups", 0.0, fall, scheme="grpo"),
+            above(
+                "mean share of all-wrong groups over training",
+                0.0,
+                faster,
+                **compared("grpo", "lens"),
+            ),
         ]
 
     return _judge("L5", l5.__doc__ or "", checks, lab)

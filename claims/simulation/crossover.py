@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from claims.simulation.common import Lab, log_ratio, times
-from claims.verdicts import Check, Finding, above, below, finding
+from claims.verdicts import Check, Finding, above, below, compared, finding
+from runs.text import number
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 from theory.crossover import predicted_speedup
@@ -53,15 +54,15 @@ def o4(lab: Lab) -> Finding:
                 clock="regular", dynamics="softmax_gradient",
             )  # fmt: skip
             gain = -np.asarray(measured)
-            label = (
-                f"ln speed-up of Sqrt-R over GRPO, {name}, start {start:g} "
-                f"(predicted {np.log(predicted):.2f})"
-            )
+            about = compared(SCHEME, REFERENCE, "log ratio", f"{name}, start {start:g}")
             if np.log(predicted) > MARGIN:
-                checks.append(above(label, 0.0, list(gain)))
+                checks.append(above("speed-up", 0.0, list(gain), **about))
             else:
-                checks.append(below(label, MARGIN, list(gain)))
-            words.append(f"{name}, start {start:g}, M = 16, each scheme at its own rate")
+                checks.append(below("speed-up", MARGIN, list(gain), **about))
+            words.append(
+                f"{name}, start {start:g}, M = 16, each scheme at its own rate; predicted ln of "
+                f"speed-up {number(float(np.log(predicted)), decimals=2)}"
+            )
     return finding("O4", o4.__doc__ or "", checks, words, quick=lab.quick)
 
 

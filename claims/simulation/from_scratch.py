@@ -15,7 +15,7 @@ import pandas as pd
 
 from claims.simulation.common import Lab, log_ratio, times
 from claims.simulation.optimality import excess_times, predictions
-from claims.verdicts import Check, Finding, above, below, finding, near
+from claims.verdicts import Check, Compared, Finding, above, below, compared, finding, near
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 
@@ -33,7 +33,8 @@ def _as_predicted(lab: Lab, start: float) -> list[Check]:
     for scheme in ASYMMETRIC:
         ratio = measured[scheme] / measured["grpo"]
         goal = predicted[scheme] / predicted["grpo"]
-        checks.append(near(f"time of {scheme} over GRPO, same budget", goal, list(ratio), 0.1))
+        about = compared(scheme, "grpo", "ratio", "same budget")
+        checks.append(near("time to target", goal, list(ratio), 0.1, **about))
     return checks
 
 
@@ -43,8 +44,8 @@ def a4(lab: Lab) -> Finding:
     checks = _as_predicted(lab, start)
     rule = _rule(lab, start)
     for scheme in ASYMMETRIC:
-        name = f"ln of time of {scheme} over GRPO, rule, own rates"
-        checks.append(below(name, 0.0, _log_ratio(rule, scheme, "grpo")))
+        ratios = _log_ratio(rule, scheme, "grpo")
+        checks.append(below("time to target", 0.0, ratios, **_own_rates(scheme, "grpo")))
     claim = "Asymmetric weights reach the target sooner than GRPO from scratch"
     regimes = ["same budget, natural gradient, start 0.01, M = 16, effective clock", _RULE_WORDS]
     return finding("A4", claim, checks, regimes, quick=lab.quick)
@@ -56,8 +57,8 @@ def a5(lab: Lab) -> Finding:
     checks = _as_predicted(lab, start)
     rule = _rule(lab, start)
     for scheme in ASYMMETRIC:
-        name = f"ln of time of {scheme} over GRPO, rule, own rates, not below −0.1"
-        checks.append(above(name, float(np.log(0.9)), _log_ratio(rule, scheme, "grpo")))
+        ratios, least = _log_ratio(rule, scheme, "grpo"), float(np.log(0.9))
+        checks.append(above("time to target", least, ratios, **_own_rates(scheme, "grpo")))
     claim = "After fine-tuning asymmetric weights do not reach the target sooner than GRPO"
     regimes = ["same budget, natural gradient, start 0.4, M = 16, effective clock", _RULE_WORDS]
     return finding("A5", claim, checks, regimes, quick=lab.quick)
@@ -66,8 +67,8 @@ def a5(lab: Lab) -> Finding:
 def a6(lab: Lab) -> Finding:
     """Dropping all-wrong groups slows training from scratch."""
     rule = _rule(lab, 0.01)
-    name = "ln of time with all-wrong groups dropped over kept, Linear-R, rule, own rates"
-    checks = [above(name, 0.0, _log_ratio(rule, DROPPING, "linear_r"))]
+    ratios = _log_ratio(rule, DROPPING, "linear_r")
+    checks = [above("time to target", 0.0, ratios, **_own_rates(DROPPING, "linear_r"))]
     claim = "All-wrong groups carry useful signal: dropping them slows from-scratch training"
     return finding("A6", claim, checks, [_RULE_WORDS], quick=lab.quick)
 
@@ -100,6 +101,10 @@ def _rule(lab: Lab, start: float) -> pd.DataFrame:
     rates = (10.0, 30.0, 100.0) if lab.quick else (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
     config = SweepConfig(base, {"rule": {}}, rates, 5, "responses")
     return lab.sweep(config, f"start-{start:g}", shared="rule")
+
+
+def _own_rates(scheme: str, reference: str) -> Compared:
+    return compared(scheme, reference, "log ratio", "rule, own rates")
 
 
 def _log_ratio(metrics: pd.DataFrame, scheme: str, reference: str) -> list[float]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from claims.simulation.common import Lab, series
-from claims.verdicts import Check, Finding, above, below, finding, near
+from claims.verdicts import Check, Finding, above, below, compared, finding, near
 from sim.config import SimulationConfig
 from sim.counter import draw
 from sim.learners import table_group
@@ -31,8 +31,8 @@ def o1(lab: Lab) -> Finding:
             scheme, success, size, groups=20_000 if lab.quick else 400_000, seed=lab.first_seed
         )
         truncated = sum((1 - success) ** (k - 1) for k in range(1, order + 1))
-        name = f"ω of {scheme} at M = {size}, against order {order}"
-        checks.append(near(name, truncated, weights, 0.02))
+        name = f"ω at M = {size} against MaxRL of order {order}"
+        checks.append(near(name, truncated, weights, 0.02, scheme=scheme))
     claim = "Linear-R at group size M ascends MaxRL's truncated objective of order M; dropping, M−1"
     return finding("O1", claim, checks, [f"ρ = {success}, sampled groups"], quick=lab.quick)
 
@@ -85,16 +85,17 @@ def o3(lab: Lab) -> Finding:
         for metric in ("success", "entropy"):
             gap = series(exact, scheme, metric) - series(exact, "psr", metric)
             largest = float(gap.abs().to_numpy().max())
-            name = f"largest difference in {metric} of {scheme} and psr under mirror steps"
-            checks.append(below(name, 1e-3, [largest], exact=True))
+            about = compared(scheme, "psr", regime="mirror steps", exact=True)
+            checks.append(below(f"largest |difference| of {metric}", 1e-3, [largest], **about))
     sampled = lab.run(
         SimulationConfig(**common, seeds=5 if lab.quick else 20, steps=400, learning_rate=1.0),
         "sampled",
     )  # fmt: skip
     reached = {s: at_level(sampled, s, "entropy_correct", 0.8) for s in PSEUDO}
     for scheme in PSEUDO[1:]:
-        name = f"entropy among correct answers at success 0.8, {scheme} minus psr, sampled softmax"
-        checks.append(above(name, 0.0, list(reached[scheme] - reached["psr"])))
+        gaps = list(reached[scheme] - reached["psr"])
+        about = compared(scheme, "psr", regime="sampled softmax")
+        checks.append(above("entropy of correct answers at success 0.8", 0.0, gaps, **about))
     claim = "PSR, NSR, W-REINFORCE share ρ(t) under the mirror flow and differ under sampling"
     return finding("O3", claim, checks, ["bandit, 16 answers, 4 correct, M = 8"], quick=lab.quick)
 
@@ -121,11 +122,13 @@ def n5(lab: Lab) -> Finding:
     failures = np.array([0.3, 0.1, 0.03, 0.01])
     lengths = np.array([_update_length("nsr", 1 - f, groups, lab.first_seed) for f in failures])
     slopes = np.log(lengths[:-1] / lengths[1:]) / np.log(failures[:-1] / failures[1:])[:, None]
-    checks = [above("slope of ln |update| in ln(1 − ρ), NSR", 0.8, list(slopes.mean(axis=0)))]
+    checks = [
+        above("slope of ln |update| in ln(1 − ρ)", 0.8, list(slopes.mean(axis=0)), scheme="nsr")
+    ]
     # A wrong answer of probability p that was drawn moves by 1 − p per unit of its weight.
     confident, unsure = (_own_movement(p) for p in (0.99, 0.5))
-    name = "movement of a token of probability 0.99 over one of 0.5, NSR"
-    checks.append(near(name, 0.01 / 0.5, [confident / unsure], 0.01, exact=True))
+    name, ratio = "movement of a token of probability 0.99 over one of 0.5", confident / unsure
+    checks.append(near(name, 0.01 / 0.5, [ratio], 0.01, exact=True, scheme="nsr"))
     claim = "NSR's update vanishes as errors stop; confident tokens barely move"
     return finding("N5", claim, checks, ["bandit, 8 answers, sampled groups of 8"], quick=lab.quick)
 

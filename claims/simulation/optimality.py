@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from claims.simulation.common import WEIGHTED, Lab, times
-from claims.verdicts import Check, Finding, above, finding, near
+from claims.verdicts import Check, Finding, above, compared, finding, near
 from sim.config import SimulationConfig
 from sim.rates import learning_rates, weight_budget
 from theory.optimal import optimal_weight
@@ -74,13 +74,14 @@ def _optimal(
             lab, f"start-{start:g}", start=start, group_size=None, clock=clock,
             rate=0.01 if lab.quick else 0.002, prompts=1, seeds=1,
         )  # fmt: skip
-        name = f"excess of {best} from {start:g}"
-        checks.append(near(name, 1.0, list(measured[best]), 0.02, exact=True))
+        where = f"start {start:g}"
+        own = list(measured[best])
+        checks.append(near("excess time", 1.0, own, 0.02, scheme=best, regime=where, exact=True))
         for scheme in WEIGHTED:
             if scheme != best:
-                name = f"excess of {scheme} over that of {best} from {start:g}"
                 ratio = list(measured[scheme] / measured[best])
-                checks.append(above(name, 1.0, ratio, exact=True))
+                about = compared(scheme, best, "ratio", where, exact=True)
+                checks.append(above("excess time", 1.0, ratio, **about))
     regimes = [f"exact mirror steps, population limit, start {start:g}" for start in starts]
     return finding(id, claim, checks, regimes, quick=lab.quick)
 
@@ -94,8 +95,13 @@ def a3(lab: Lab) -> Finding:
             measured = _sampled(lab, start, group_size, clock)
             predicted = predictions(start, group_size, clock)
             for scheme in WEIGHTED:
-                name = f"excess of {scheme}, start {start:g}, M = {group_size}, {clock} clock"
-                checks.append(near(name, predicted[scheme], list(measured[scheme]), 0.05))
+                regime = f"start {start:g}, M = {group_size}, {clock} clock"
+                values = list(measured[scheme])
+                checks.append(
+                    near(
+                        "excess time", predicted[scheme], values, 0.05, scheme=scheme, regime=regime
+                    )
+                )
         regimes.append(f"sampled natural gradient, start {start:g}, M = {group_size}")
     claim = "Excess times of every scheme match the prediction for their group size within 5 %"
     return finding("A3", claim, checks, regimes, quick=lab.quick)
@@ -108,8 +114,8 @@ def o2(lab: Lab) -> Finding:
     predicted = predictions(start, 16, "effective")["grpo"]
     limit = predictions(start, None, "effective")["grpo"]
     checks = [
-        near("excess of GRPO at M = 16 from 0.01", predicted, list(measured), 0.05),
-        above("the same, against the population limit", limit, list(measured)),
+        near("excess time", predicted, list(measured), 0.05, scheme="grpo"),
+        above("excess time against the population limit", limit, list(measured), scheme="grpo"),
     ]
     claim = "Finite groups make GRPO's from-scratch penalty larger than the limit says"
     return finding("O2", claim, checks, [f"natural gradient, {start:g}, M = 16"], quick=lab.quick)

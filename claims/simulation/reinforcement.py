@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from claims.simulation.common import Lab, final, first, series
-from claims.verdicts import Check, Finding, above, below, primary_regime
+from claims.verdicts import BASE, Check, Finding, above, below, compared, primary_regime
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 
@@ -64,11 +64,15 @@ def n2(lab: Lab) -> Finding:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
-        found = [above("pass@1 of NSR minus base", 0.0, _gain(metrics, "nsr", prefix, 1))]
-        for k in KS[1:]:
-            name = f"pass@{k} of NSR minus base, not below −{SLACK}"
-            found.append(above(name, -SLACK, _gain(metrics, "nsr", prefix, k)))
-        return found
+        return [
+            above(
+                f"pass@{k}",
+                0.0 if k == 1 else -SLACK,
+                _gain(metrics, "nsr", prefix, k),
+                **compared("nsr", BASE),
+            )
+            for k in KS
+        ]
 
     return _judge("N2", n2.__doc__ or "", checks, _trained(lab), lab)
 
@@ -78,8 +82,13 @@ def n3(lab: Lab) -> Finding:
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
         return [
-            above("pass@1 of PSR minus base", 0.0, _gain(metrics, "psr", prefix, 1)),
-            below(f"pass@{KS[-1]} of PSR minus base", 0.0, _gain(metrics, "psr", prefix, KS[-1])),
+            above("pass@1", 0.0, _gain(metrics, "psr", prefix, 1), **compared("psr", BASE)),
+            below(
+                f"pass@{KS[-1]}",
+                0.0,
+                _gain(metrics, "psr", prefix, KS[-1]),
+                **compared("psr", BASE),
+            ),
         ]
 
     return _judge("N3", n3.__doc__ or "", checks, _trained(lab), lab)
@@ -91,12 +100,12 @@ def n4(lab: Lab) -> Finding:
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
         entropy = {s: final(metrics, s, f"{prefix}entropy") for s in SCHEMES}
         base = first(metrics, "nsr", f"{prefix}entropy")
-        found = [above("entropy of NSR over base, at least 0.8", 0.8, list(entropy["nsr"] / base))]
+        kept = list(entropy["nsr"] / base)
+        found = [above("entropy", 0.8, kept, **compared("nsr", BASE, "ratio"))]
         for other in ("ppo", "grpo"):
-            name = f"entropy of NSR minus {other}"
-            found.append(above(name, 0.0, list(entropy["nsr"] - entropy[other])))
-            name = f"entropy of {other} minus PSR"
-            found.append(above(name, 0.0, list(entropy[other] - entropy["psr"])))
+            for more, less in (("nsr", other), (other, "psr")):
+                gap = list(entropy[more] - entropy[less])
+                found.append(above("entropy", 0.0, gap, **compared(more, less)))
         return found
 
     return _judge("N4", n4.__doc__ or "", checks, _trained(lab), lab)
@@ -110,12 +119,10 @@ def n6(lab: Lab) -> Finding:
             mine, theirs = (final(metrics, s, f"{prefix}pass@{k}") for s in ("w_reinforce", other))
             return list(mine - theirs)
 
-        found = [
-            above(f"pass@1 of W-REINFORCE minus {other}, not below −{SLACK}", -SLACK, gap(other, 1))
-            for other in ("ppo", "grpo")
+        return [
+            above(f"pass@{k}", -SLACK, gap(other, k), **compared("w_reinforce", other))
+            for other, k in (("ppo", 1), ("grpo", 1), ("nsr", KS[-1]))
         ]
-        name = f"pass@{KS[-1]} of W-REINFORCE minus NSR, not below −{SLACK}"
-        return [*found, above(name, -SLACK, gap("nsr", KS[-1]))]
 
     return _judge("N6", n6.__doc__ or "", checks, _trained(lab), lab)
 
@@ -130,8 +137,13 @@ def n7(lab: Lab) -> Finding:
             curve = series(metrics, scheme, f"{prefix}success")
             fall[scheme] = list(curve.max(axis=1) - curve.iloc[:, -1])
         return [
-            above("fall of NSR's success from its peak to the end", SLACK, fall["nsr"]),
-            below("the same of W-REINFORCE", SLACK, fall["w_reinforce"]),
+            above("fall of success from its peak to the end", SLACK, fall["nsr"], scheme="nsr"),
+            below(
+                "fall of success from its peak to the end",
+                SLACK,
+                fall["w_reinforce"],
+                scheme="w_reinforce",
+            ),
         ]
 
     def trained_long(regime: str) -> pd.DataFrame:

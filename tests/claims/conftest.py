@@ -14,7 +14,7 @@ from claims.audit import audit
 from claims.entries import ledger
 from claims.published import CLOSE, OPEN, write
 from claims.spec import Arm
-from claims.verdicts import Finding, above, below, finding, near, primary_regime
+from claims.verdicts import Finding, above, below, compared, finding, near, primary_regime
 
 ENVIRONMENT = {
     "commit": "0123abc", "packages": {"numpy": "2.4.6"}, "python": "3.11.7",
@@ -38,8 +38,19 @@ class Tree:
         ratios = [0.55 + shift, 0.56 + shift, 0.55 + shift, 0.54 + shift, 0.56 + shift]
         logs = [-0.4 + shift, -0.5 + shift, -0.3 + shift, -0.4 + shift, -0.45 + shift]
         checks = [
-            near("time of linear_r over GRPO, same budget", 0.5525, ratios, 0.1),
-            below("ln of time of linear_r over GRPO, rule", 0.0, logs),
+            near(
+                "time to target",
+                0.5525,
+                ratios,
+                0.1,
+                **compared("linear_r", "grpo", "ratio", "same budget"),
+            ),
+            below(
+                "time to target",
+                0.0,
+                logs,
+                **compared("linear_r", "grpo", "log ratio", "rule, own rates"),
+            ),
         ]
         return finding("A4", "sooner", checks, ["same budget", "rule"], quick=quick)
 

@@ -32,8 +32,8 @@ def forge(field, value, place=None):
     [
         ("N3", forge("verdict", "confirmed"),
          "N3.json: the verdict says confirmed, but its checks say refuted"),
-        ("A4", forge("verdict", "refuted", 0), "A4.json: the check 'time of linear_r over GRPO, "
-         "same budget' says 0.552 [0.546, 0.558], refuted, but its samples say 0.552"),
+        ("A4", forge("verdict", "refuted", 0), "A4.json: the check 'time to target, Linear-R "
+         "over GRPO, same budget' says 0.552 [0.546, 0.558], refuted, but its samples say 0.552"),
         ("A4", forge("measurement", 0.3, 1), "says 0.3 [-0.47, -0.35], confirmed, but"),
         ("A4", forge("high", -0.3, 1), "says -0.41 [-0.47, -0.3], confirmed, but its samples"),
         ("A4", forge("samples", [0.9] * 5, 0), "but its samples say 0.9 [0.9, 0.9], refuted"),
@@ -43,8 +43,6 @@ def forge(field, value, place=None):
         ("A4", forge("samples", [0.55] * 4, 0), "the verdict says confirmed, but its checks say "
          "inconclusive"),
         ("N3", forge("rule", "any"), "the verdict says refuted, but its checks say confirmed"),
-        ("N3", forge("regimes", ["held out: confirmed", "tree: confirmed"]),
-         "the regime 'held out' says confirmed, but its checks say refuted"),
         ("A4", forge("quick", True), "A4.json is from a quick run; publish full runs only"),
         ("A4", forge("environment", {}), "does not say which commit and packages"),
         ("A4", forge("id", "A5"), "A4.json holds claim A5"),

@@ -9,14 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claims.verdicts import (
+    BASE,
     Finding,
     above,
     any_regime,
     below,
+    compared,
     finding,
     judged,
     near,
     primary_regime,
+    regime_verdicts,
     rejudged,
 )
 
@@ -35,7 +38,7 @@ def test_verdicts_follow_from_intervals():
     assert finding("Z1", "", [good, bad], [], quick=True).verdict == "refuted"
     joined = any_regime("Z1", "", {"a": [bad], "b": [good]}, quick=True)
     assert joined.verdict == "confirmed"
-    assert joined.regimes == ("b: confirmed", "a: refuted")
+    assert regime_verdicts(joined) == {"b": "confirmed", "a": "refuted"}
 
 
 @given(SAMPLES, NUMBERS)
@@ -53,6 +56,27 @@ def test_findings_survive_json_and_are_derived_anew(samples, prediction, relatio
     assert again == found
     forged = dataclasses.replace(check, verdict="confirmed", measurement=0.0, low=0.0, high=0.0)
     assert judged(forged) == check
+
+
+@pytest.mark.parametrize(
+    ("about", "name"),
+    [
+        ({}, "entropy"),
+        ({"scheme": "nsr"}, "entropy, NSR"),
+        (compared("nsr", BASE), "entropy, NSR minus base"),
+        (compared("w_reinforce", "grpo", "ratio", "tree"), "entropy, W-REINFORCE over GRPO, tree"),
+        (
+            compared("linear_r:zero_success=drop", "linear_r", "log ratio"),
+            "ln of entropy, Linear-R (zero_success=drop) over Linear-R",
+        ),
+    ],
+)
+def test_the_name_of_a_check_is_derived_from_its_fields(about, name):
+    check = above("entropy", 0.0, [1.0], **about)
+    assert check.name == name
+    assert judged(check) == check
+    found = finding("N4", "", [check], [], quick=True)
+    assert Finding.from_dict(json.loads(json.dumps(found.to_dict()))).checks[0].name == name
 
 
 def test_no_samples_say_nothing():
@@ -83,7 +107,8 @@ def test_the_primary_regime_alone_decides():
     good, bad = above("x", 0.0, [1.0]), above("x", 0.0, [-1.0])
     assert primary_regime("A4", "", {"a": [good], "b": [bad]}, quick=True).verdict == "confirmed"
     found = primary_regime("A4", "", {"b": [bad], "a": [good]}, quick=True)
-    assert (found.verdict, found.regimes) == ("refuted", ("b: refuted", "a: confirmed"))
+    assert found.verdict == "refuted"
+    assert regime_verdicts(found) == {"b": "refuted", "a": "confirmed"}
     with pytest.raises(ValueError, match="at least one check"):
         primary_regime("A4", "", {"a": [], "b": [good]}, quick=True)
 
@@ -103,8 +128,6 @@ def test_the_rule_is_kept_and_gives_the_verdict_again(outcomes, rule, quick):
     assert rejudged(again) == again == found
     for verdict in ("confirmed", "refuted", "inconclusive"):
         assert rejudged(dataclasses.replace(found, verdict=verdict)) == found
-    # What the words say about each regime is what its checks say.
-    for words in found.regimes:
-        regime, _, verdict = words.rpartition(": ")
+    for regime, verdict in regime_verdicts(found).items():
         checks = [check for check in found.checks if check.regime == regime]
         assert finding("", "", checks, [], quick=quick).verdict == verdict

@@ -76,6 +76,6 @@ def test_evidence_is_text_and_nothing_else(html):
 
 def test_what_was_refuted_keeps_its_reason_and_regimes(html):
     section = html.partition('<h3 id="claim-N3">')[2].partition("</section>")[0]
-    assert "held out: pass@256: 0.18" in section
+    assert "pass@256, held out: 0.18" in section
     assert "<li>held out: refuted</li><li>tree: confirmed</li>" in section
     assert "apw claims N3 --run sim" in section

@@ -20,10 +20,10 @@ GOOD, BAD, OPEN = above("good", 0.0, [1.0] * 5), below("bad", 0.0, [1.0] * 5), a
         (finding("A4", "", [GOOD, BAD, OPEN], [], quick=False), "bad: 1 [1, 1], predicted < 0."),
         (finding("A4", "", [GOOD, OPEN], [], quick=False), "open: 0 [−"),
         (finding("A4", "", [BAD, BAD], [], quick=False), "(1 more of 2 checks refuted)"),
-        (primary_regime("A4", "", {"a": [BAD], "b": [GOOD]}, quick=False), "a: bad: 1 [1, 1]"),
+        (primary_regime("A4", "", {"a": [BAD], "b": [GOOD]}, quick=False), "bad, a: 1 [1, 1]"),
         (finding("A4", "", [above("few", 0.0, [1.0] * 3)], [], quick=False),
          "few: 3 seeds of at least 5 have a measurement."),
-        (any_regime("A4", "", {"a": [BAD], "b": [OPEN]}, quick=False), "open: 0"),
+        (any_regime("A4", "", {"a": [BAD], "b": [OPEN]}, quick=False), "open, b: 0"),
     ],
 )  # fmt: skip
 def test_what_decided_is_told(found, words):

@@ -61,9 +61,9 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str], runs: Path) -> N
     status, out, _ = run(capsys, "A6", "L1", "--evidence", str(runs), "--json")
     data = json.loads(out)
     assert (status, [claim["id"] for claim in data["claims"]]) == (0, ["A6", "L1"])
-    assert data["claims"][0]["arms"]["sim"]["verdict"] == "refuted"
-    assert data["claims"][0]["arms"]["sim"]["finding"]["checks"][0]["samples"] == [-0.1] * 5
-    assert list(data["claims"][1]["arms"]) == ["theory"]
+    assert data["claims"][0]["sources"]["sim"]["verdict"] == "refuted"
+    assert data["claims"][0]["sources"]["sim"]["finding"]["checks"][0]["samples"] == [-0.1] * 5
+    assert list(data["claims"][1]["sources"]) == ["theory"]
 
 
 def test_check_fails_with_status_1(

@@ -20,16 +20,16 @@ CONFIRMED = {"A1", "A2", "A3", "A4", "A5", "N5", "O1", "O2"}
 """Claims with a numerical prediction, which the quick version can tell as well."""
 
 CERTAIN = {
-    "L5": ["shared: fall of all-wrong groups under GRPO"],
-    "N2": ["off-policy, held-out prompts: pass@1 of NSR minus base"],
+    "L5": ["fall of the share of all-wrong groups, GRPO, shared"],
+    "N2": ["pass@1, NSR minus base, off-policy, held-out prompts"],
     "N3": [
-        "off-policy, held-out prompts: pass@1 of PSR minus base",
-        "off-policy, held-out prompts: pass@256 of PSR minus base",
+        "pass@1, PSR minus base, off-policy, held-out prompts",
+        "pass@256, PSR minus base, off-policy, held-out prompts",
     ],
-    "N4": ["off-policy, held-out prompts: entropy of ppo minus PSR"],
+    "N4": ["entropy, PPO minus PSR, off-policy, held-out prompts"],
     "O3": [
-        f"largest difference in {metric} of {scheme} and psr under mirror steps"
-        for scheme in ("nsr", "w_reinforce")
+        f"largest |difference| of {metric}, {scheme} minus PSR, mirror steps"
+        for scheme in ("NSR", "W-REINFORCE")
         for metric in ("success", "entropy")
     ],
 }  # fmt: skip

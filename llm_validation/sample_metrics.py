@@ -58,8 +58,9 @@ def summarise(
 ) -> pd.DataFrame:
     """Estimates over all problems, by level where levels are known, and for levels 4 and 5.
 
-    Every estimate is a mean over problems, with a percentile bootstrap over problems. A problem
-    with a response that could not be scored (``error``) has no pass@k and is counted.
+    Every estimate is a mean over problems, with an interval over problems: that of shares for
+    pass@k, a percentile bootstrap for the rest. A problem with a response that could not be scored
+    (``error``) has no pass@k and is counted.
 
     Args:
         samples: One response per row, with the columns problem, outcome, tokens, truncated, and
@@ -74,7 +75,7 @@ def summarise(
     """
     rows: list[Mapping[str, object]] = []
     for group, part in _groups(samples):
-        rows += _pass_at_k(group, part, generator, attempts, level, resamples)
+        rows += _pass_at_k(group, part, attempts, level)
         rows += _means(group, part, generator, level, resamples)
         rows += _outcomes(group, part)
     columns = ["group", "metric", "k", "estimate", "low", "high", "problems"]
@@ -95,10 +96,8 @@ def _groups(samples: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def _pass_at_k(
     group: str,
     samples: pd.DataFrame,
-    generator: np.random.Generator,
     attempts: Sequence[int] | None,
     level: float,
-    resamples: int,
 ) -> list[Mapping[str, object]]:
     outcome = samples["outcome"].astype(str)
     by_problem = samples.assign(correct=outcome == "correct", error=outcome == "error").groupby(
@@ -114,10 +113,7 @@ def _pass_at_k(
     k = [k for k in (attempts or range(1, most + 1)) if k <= most]
     if not k:
         return rows
-    table = pass_at_k_table(
-        usable["n"].to_numpy(), usable["c"].to_numpy(), generator, k=k, level=level,
-        resamples=resamples,
-    )  # fmt: skip
+    table = pass_at_k_table(usable["n"].to_numpy(), usable["c"].to_numpy(), k=k, level=level)
     rows += [
         {"group": group, "metric": "pass", "k": attempt, "estimate": estimate, "low": low,
          "high": high, "problems": table.problems}

@@ -13,10 +13,9 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from theory._arrays import Floats
-from theory.intervals import interval_over_problems
+from theory.intervals import bounded_interval
 
 
 def pass_at_k(samples: npt.ArrayLike, correct: npt.ArrayLike, k: npt.ArrayLike) -> Floats:
@@ -49,43 +48,9 @@ def pass_at_k(samples: npt.ArrayLike, correct: npt.ArrayLike, k: npt.ArrayLike) 
     return values[place.ravel()].reshape(n.shape)[()]
 
 
-def pass_at_k_variance(samples: int, success: npt.ArrayLike, k: int) -> Floats:
-    """Exact sampling variance of the estimate when each response is correct with probability ρ.
-
-    Var = Σ_c Bin(c; n, ρ) (C(n−c, k)/C(n, k))² − (1−ρ)^{2k}, summed about the mean.
-
-    Args:
-        samples: n, responses per problem, at least k.
-        success: ρ in [0, 1], any shape.
-        k: Attempts, at least 1.
-
-    Returns:
-        Variance, same shape as ``success``.
-
-    Raises:
-        ValueError: k > n or ρ outside [0, 1].
-
-    Source: the estimator is a function of a binomial count; theory.md section 7.
-
-    >>> bool(np.isclose(pass_at_k_variance(10, 0.3, 1), 0.3 * 0.7 / 10))
-    True
-    """
-    rho = np.asarray(success, dtype=np.float64)
-    if not np.all((rho >= 0) & (rho <= 1)):
-        raise ValueError(f"success must lie in [0, 1]; got {rho[~((rho >= 0) & (rho <= 1))][0]:g}")
-    n, _, attempts = (int(value) for value in _checked_counts(samples, 0, k))
-    all_wrong = _all_wrong_by_correct(n, attempts)
-    counts = np.arange(n + 1)
-    variances = [
-        stats.binom.pmf(counts, n, point) @ (all_wrong - (1 - point) ** attempts) ** 2
-        for point in rho.ravel()
-    ]
-    return np.asarray(variances, dtype=np.float64).reshape(rho.shape)
-
-
 @dataclasses.dataclass(frozen=True)
 class PassAtKTable:
-    """Mean pass@k over problems, with bootstrap intervals.
+    """Mean pass@k over problems, with intervals.
 
     Attributes:
         k: Attempts, shape (rows,).
@@ -97,7 +62,7 @@ class PassAtKTable:
 
     Source: theory.md section 7.
 
-    >>> pass_at_k_table([4, 4], [1, 4], np.random.default_rng(0)).rows()[0][:2]
+    >>> pass_at_k_table([4, 4], [1, 4]).rows()[0][:2]
     (1, 0.625)
     """
 
@@ -117,31 +82,27 @@ class PassAtKTable:
 def pass_at_k_table(
     samples: npt.ArrayLike,
     correct: npt.ArrayLike,
-    generator: np.random.Generator,
     *,
     k: npt.ArrayLike | None = None,
     level: float = 0.95,
-    resamples: int = 10_000,
 ) -> PassAtKTable:
-    """Mean pass@k over problems for k = 1, 2, 4, ... with bootstrap intervals over problems.
+    """Mean pass@k over problems for k = 1, 2, 4, ... with intervals over problems.
 
     Args:
         samples: n, responses of each problem; a number or shape (problems,).
         correct: c, correct responses of each problem, shape (problems,).
-        generator: Source of randomness for the bootstrap.
         k: Attempts to report; default the powers of two up to the smallest n.
         level: Coverage of the intervals, in (0, 1).
-        resamples: Bootstrap resamples.
 
     Returns:
         The table, one row per k.
 
     Raises:
-        ValueError: As :func:`pass_at_k` and :func:`theory.intervals.interval_over_problems`.
+        ValueError: As :func:`pass_at_k` and :func:`theory.intervals.bounded_interval`.
 
     Source: theory.md section 7.
 
-    >>> table = pass_at_k_table(8, [0, 2, 8], np.random.default_rng(0))
+    >>> table = pass_at_k_table(8, [0, 2, 8])
     >>> table.k.tolist(), table.estimate.round(3).tolist()
     ([1, 2, 4, 8], [0.417, 0.488, 0.595, 0.667])
     """
@@ -153,7 +114,7 @@ def pass_at_k_table(
         k = 2 ** np.arange(int(np.log2(max(float(n.min()), 1))) + 1)
     attempts = np.atleast_1d(np.asarray(k))
     values = pass_at_k(n[:, None], c[:, None], attempts)
-    low, high = interval_over_problems(values, generator, level=level, resamples=resamples)
+    low, high = bounded_interval(values, level=level)
     return PassAtKTable(
         k=attempts.astype(np.int64),
         estimate=values.mean(axis=0),
@@ -213,10 +174,3 @@ def _estimate(n: int, c: int, k: int) -> float:
         return 1.0
     left = n - np.arange(shorter, dtype=np.float64)
     return float(-np.expm1(np.log1p(-longer / left).sum()))
-
-
-def _all_wrong_by_correct(n: int, k: int) -> Floats:
-    """C(n−c, k)/C(n, k) for every c = 0..n, as a cumulative product."""
-    index = np.arange(n, dtype=np.float64)
-    factors = np.maximum(n - k - index, 0.0) / (n - index)
-    return np.concatenate([[1.0], np.cumprod(factors)])

@@ -6,13 +6,13 @@ schemes come from here, so that they agree with every other figure.
 
 from __future__ import annotations
 
-import html
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from figures.page import write_page
+from markupsafe import Markup
+
+from figures.page import TEMPLATES, asset, write_page
 from figures.style import THEMES, Dash, look
 from theory.schemes import resolve
 
@@ -51,7 +51,7 @@ ABOUT = (
 
 def explorer_head() -> str:
     """Style sheet of the explorer, for the head of a page."""
-    return f"<style>\n{_asset('explorer.css')}</style>"
+    return f"<style>\n{asset('explorer.css')}</style>"
 
 
 def explorer_body(**problem: Any) -> str:
@@ -77,14 +77,9 @@ def explorer_body(**problem: Any) -> str:
     }
     # Inside a script element only "</" could end it early.
     data = json.dumps(settings, ensure_ascii=False).replace("</", "<\\/")
-    scripts = [get_plotlyjs(), _asset("explorer_theory.js"), _asset("explorer.js")]
-    return "\n".join(
-        [
-            _asset("explorer.html"),
-            f'<script type="application/json" id="explorer-settings">{data}</script>',
-            *(f"<script>\n{script}\n</script>" for script in scripts),
-        ]
-    )
+    scripts = [Markup(get_plotlyjs()), asset("explorer_theory.js"), asset("explorer.js")]
+    template = TEMPLATES.get_template("explorer.html")
+    return template.render(settings=Markup(data), scripts=scripts)
 
 
 def write_explorer(path: Path, **problem: Any) -> None:
@@ -99,11 +94,14 @@ def write_explorer(path: Path, **problem: Any) -> None:
 
     Source: theory.md, sections 3 and 4.
     """
-    body = explorer_body(**problem)
-    about = "\n".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in ABOUT)
-    title = "Which prompts should count how much?"
-    main = f"<main>\n<h1>{title}</h1>\n{about}\n{body}\n</main>"
-    write_page(path, title=title, head=explorer_head(), body=main)
+    write_page(
+        path,
+        "explorer_page.html",
+        title="Which prompts should count how much?",
+        head=explorer_head(),
+        about=ABOUT,
+        explorer=Markup(explorer_body(**problem)),
+    )
 
 
 def _scheme(name: str) -> dict[str, Any]:
@@ -128,7 +126,3 @@ def _css(dash: Dash) -> str:
     if isinstance(dash, str):
         return "solid"
     return ",".join(f"{2 * length:g}px" for length in dash[1])
-
-
-def _asset(name: str) -> str:
-    return resources.files("figures").joinpath(name).read_text(encoding="utf-8")

@@ -1,41 +1,42 @@
-"""The frame of every page of HTML: one file that loads nothing, light or dark."""
+"""Pages of HTML, from the templates beside this file: one file each that loads nothing."""
 
 from __future__ import annotations
 
-import html
 from importlib import resources
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from runs.files import write_text
 
+TEMPLATES = Environment(
+    loader=PackageLoader("figures"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+"""The templates; whatever is not marked as HTML is escaped."""
 
-def write_page(path: Path, *, title: str, head: str, body: str) -> None:
+
+def write_page(path: Path, template: str, *, title: str, head: str = "", **values: Any) -> None:
     """Write a page.
 
     Args:
         path: The file; one that is there is replaced.
+        template: Name of a template that extends ``page.html``.
         title: Title, as plain text.
         head: HTML that the head holds besides the style.
-        body: HTML of the body.
+        **values: What else the template asks for.
     """
-    style = resources.files("figures").joinpath("report.css").read_text(encoding="utf-8")
-    write_text(
-        path,
-        f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{html.escape(title)}</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-{head}
-</head>
-<body>
-{body}
-</body>
-</html>
-""",
-    )
+    page = TEMPLATES.get_template(template)
+    style = asset("report.css")
+    write_text(path, page.render(title=title, style=style, head=Markup(head), **values))
+
+
+def asset(name: str) -> Markup:
+    """A style sheet or script of this package, to be put into a page as it is."""
+    return Markup(resources.files("figures").joinpath(name).read_text(encoding="utf-8"))

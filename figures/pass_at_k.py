@@ -29,6 +29,7 @@ from figures.style import (
     probability_axis,
     title,
 )
+from runs.text import listed
 from theory.schemes import SCHEMES
 
 BASE = "base"
@@ -211,15 +212,14 @@ def _in_words(gains: pd.DataFrame, k: int) -> str:
     part = gains[gains["k"] == k].set_index("scheme")
     above = [title(str(name)) for name in part.index if part.loc[name, "low"] > 0]
     below = [title(str(name)) for name in part.index if part.loc[name, "high"] < 0]
-    words = [f"{_listed(above)} above the base"] if above else []
-    words += [f"{_listed(below)} below it"] if below else []
+    words = [f"{_they_lie(above)} above the base"] if above else []
+    words += [f"{_they_lie(below)} below it"] if below else []
     sure = " (bands that exclude 0)" if words and part["seeds"].max() > 1 else ""
     return f"at k = {k} {' and '.join(words) or 'no scheme differs from the base'}{sure}"
 
 
-def _listed(names: list[str]) -> str:
-    joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{joined} {'lies' if len(names) == 1 else 'lie'}"
+def _they_lie(names: list[str]) -> str:
+    return f"{listed(names)} {'lies' if len(names) == 1 else 'lie'}"
 
 
 def _style(name: str, number: int, theme: Theme) -> Look:

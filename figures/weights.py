@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from figures.picture import Picture
 from figures.style import WIDE, Theme, in_order, legend_below, look, new_figure, title
+from runs.text import listed
 from theory.schemes import resolve
 
 SCHEMES = ("rloo", "grpo", "linear_r", "sqrt_r", "plateau_r", "uniform_r")
@@ -102,8 +103,8 @@ def weights_picture(schemes: Sequence[str] = SCHEMES) -> Picture:
     ]
     caption = (
         "How much a prompt counts, by its success probability. "
-        f"The effective weight of {_listed(vanishing)} goes to zero on prompts that are hardly "
-        f"ever solved; {_listed(asymmetric)} keep it at 1 there. The surrogate objectives have "
+        f"The effective weight of {listed(vanishing)} goes to zero on prompts that are hardly "
+        f"ever solved; {listed(asymmetric)} keep it at 1 there. The surrogate objectives have "
         "ω for their slope; they are drawn with value 0 and slope 1 at ρ = ½."
     )
     return Picture(
@@ -114,7 +115,3 @@ def weights_picture(schemes: Sequence[str] = SCHEMES) -> Picture:
         table,
         draw,
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,211 +1,120 @@
-"""The process that looks at hostile answers; it is started by ``llm_validation.verifier``.
+"""The process that has hostile answers looked at; it is started by ``llm_validation.verifier``.
 
 It is run as a file, so that nothing of the parent is imported with it (no torch, no main module),
-reads one JSON line per batch from standard input and writes one short line per event:
+loads the judge once, reads one JSON line per batch from standard input, and has each answer judged
+by a fresh fork of itself: nothing that an answer does reaches the next one, and an answer that
+overruns costs a kill, not the loading of SymPy. It writes one short line per event:
 
-    ready | failed <why>        once, after the judge is loaded
-    gold <id>                   from here on a gold answer that was not seen before is being read
-    answer <id>                 from here on the response is to blame for the time it takes
-    done <id> <outcome> <why>   the result
+    ready <layer> | failed <why>    once, after the judge is loaded
+    done <id> <outcome> <why>       the result
 
-Every step runs against a kernel timer with the default action, which ends the process whatever it
-is doing, with or without a parent. The memory limit is the address space; an audit hook, set once
-everything is loaded, refuses what no judge needs: files, processes, sockets, signals.
+Outcomes beyond those of the judge are ``timeout``, ``memory`` and ``crash``, and the same with
+``gold_`` before them where the reference answer was still being read.
 """
 
 from __future__ import annotations
 
-import functools
+import gc
 import json
+import logging
 import os
-import re
-import resource
+import select
 import signal
 import sys
-from collections import OrderedDict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-CACHE = 4096
-_FORBIDDEN = (
-    "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pty.", "signal.", "sqlite3.", "ftplib.",
-    "smtplib.", "urllib.", "webbrowser.", "syslog.", "resource.", "fcntl.", "mmap.", "tempfile.",
-    "winreg.", "gc.", "sys._current_frames", "sys.addaudithook", "sys.settrace", "sys.setprofile",
-)  # fmt: skip
-_HARMLESS = ("os.listdir", "os.scandir", "os.walk", "os.fwalk")
+if TYPE_CHECKING:
+    from llm_validation._verifier_judges import Judge
+
+_READ = b"g"
+"""What a child says once the reference answer is read; from then on the answer is to blame."""
 
 
-class BadGoldError(Exception):
-    """The reference answer cannot be read."""
+def judge_once(judge: Judge, replies: int, gold: str, answer: str) -> None:
+    """Judge one answer and say what came of it; in a child that leaves at the end."""
+    from llm_validation import sandbox
+    from llm_validation._verifier_judges import BadGoldError
+
+    os.dup2(1, 0)  # what waits on standard input are other answers
+    confined = sandbox.confine(replies)
+    read = False
+    try:
+        if getattr(judge, "evaluates", False) and not confined:
+            raise BadGoldError("its scorer evaluates answers, and nothing confines it here")
+        meaning = judge.read_gold(gold)
+        os.write(replies, _READ)
+        read = True
+        outcome, why = judge.judge(meaning, answer)
+    except BadGoldError as error:
+        outcome, why = "error", f"bad gold: {error}"
+    except MemoryError:
+        outcome, why = "memory", "out of memory"
+    except Exception as error:
+        outcome, why = "unparsable" if read else "error", f"{type(error).__name__} in the judge"
+    os.write(replies, f" {outcome} {why}".encode("ascii", "backslashreplace")[:300])
 
 
-class Judge(Protocol):
-    """Compares one response with one reference answer."""
+def judged_by_a_child(judge: Judge, gold: str, answer: str, timeout: float) -> tuple[str, str]:
+    """Outcome and reason, from a fresh fork that is killed when it overruns.
 
-    def read_gold(self, gold: str) -> Any:
-        """What the reference answer means; raise :class:`BadGoldError` if it means nothing."""
-
-    def judge(self, gold: Any, answer: str) -> tuple[str, str]:
-        """Outcome (correct, wrong or unparsable) and, in a few words, why."""
-
-
-class MathJudge:
-    """Symbolic comparison with math-verify.
-
-    Its own time limits rely on signals in the main thread and are switched off: the caller's timer
-    limits the whole step.
+    Args:
+        judge: What judges, loaded and warm.
+        gold: The reference answer.
+        answer: The answer, hostile or not.
+        timeout: Seconds for the reference answer, and again for the answer.
     """
-
-    def __init__(self) -> None:
-        import math_verify
-
-        self._math = math_verify
-        self._configs = [
-            math_verify.LatexExtractionConfig(boxed_match_priority=0),
-            math_verify.ExprExtractionConfig(),
-        ]
-        # Parsing is half the work, and the answers to a prompt often agree.
-        self._parse = functools.lru_cache(maxsize=CACHE)(self._parse_afresh)
-        # Grammar, regular expressions and SymPy's tables are built by first use: do that now, so
-        # that no answer is charged for it.
-        self.judge(self.read_gold("\\frac{1}{2}"), "\\boxed{0.5}")
-
-    def _parse_afresh(self, text: str) -> list[Any]:
-        parsed: list[Any] = self._math.parse(text, self._configs, parsing_timeout=None)
-        return parsed
-
-    def read_gold(self, gold: str) -> Any:
-        """SymPy expressions of a reference answer in LaTeX."""
-        parsed = self._parse(f"\\boxed{{{gold}}}")
-        if not parsed:
-            raise BadGoldError("math-verify finds no expression in it")
-        return parsed
-
-    def judge(self, gold: Any, answer: str) -> tuple[str, str]:
-        """Compare a response, or the box that ends it, with a reference answer."""
-        parsed = self._parse(answer)
-        if not parsed:
-            return "unparsable", "math-verify finds no expression in it"
-        if self._math.verify(gold, parsed, timeout_seconds=None):
-            return "correct", ""
-        if all(isinstance(item, str) for item in parsed):
-            return "unparsable", "math-verify makes no expression of it"
-        return "wrong", ""
-
-
-_NAN = re.compile(r"(?<![a-z])nan[ij]?(?![a-z])", re.IGNORECASE)
-"""NaN, real or imaginary: some scorers give it full marks, since min(1, NaN) is 1."""
-
-
-class ReasoningGymJudge:
-    """Scores an answer with the reasoning-gym dataset its entry came from.
-
-    Some of those scorers evaluate the answer as Python: hence the audit hook of this process.
-    """
-
-    def __init__(self, dataset: str, config: dict[str, Any], threshold: float) -> None:
-        import reasoning_gym
-
-        self._dataset = reasoning_gym.create_dataset(dataset, **config)
-        self._threshold = threshold
-
-    def read_gold(self, gold: str) -> Any:
-        """The reasoning-gym entry, from the JSON that ``tasks.reasoning_gym`` writes."""
+    mine, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
         try:
-            entry = json.loads(gold, object_hook=untagged)
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadGoldError("it is no JSON of an entry") from error
-        if not isinstance(entry, dict) or not {"answer", "metadata"} <= entry.keys():
-            raise BadGoldError("it must be an entry with the keys answer and metadata")
-        return entry
-
-    def judge(self, gold: Any, answer: str) -> tuple[str, str]:
-        """Correct if the dataset's own score reaches the threshold."""
-        if "__" in answer:
-            return "unparsable", "no answer of a puzzle needs a double underscore"
-        if _NAN.search(answer):
-            return "unparsable", "it is not a number, which is at no distance from any"
-        try:
-            score = float(self._dataset.score_answer(answer, gold))
-        except (MemoryError, PermissionError):
-            raise
-        except Exception as error:
-            return "unparsable", f"the dataset's scorer raised {type(error).__name__}"
-        return ("correct" if score >= self._threshold else "wrong"), f"score {score:.3g}"
-
-
-def untagged(value: dict[str, Any]) -> Any:
-    """Tuples and dictionaries from the tags that stand for them in JSON.
-
-    >>> json.loads('{"tuple!": [1, {"items!": [[2, "b"]]}]}', object_hook=untagged)
-    (1, {2: 'b'})
-    """
-    if value.keys() == {"tuple!"}:
-        return tuple(value["tuple!"])
-    if value.keys() == {"items!"}:
-        return {key: item for key, item in value["items!"]}  # noqa: C416
-    return value
+            judge_once(judge, theirs, gold, answer)
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    said, late = b"", False
+    poll = select.poll()
+    poll.register(mine, select.POLLIN | select.POLLHUP)
+    while len(said) < 400:
+        if not poll.poll(timeout * 1000):
+            late = True
+            break
+        piece = os.read(mine, 400)
+        said += piece
+        if not piece:
+            break
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(mine)
+    stage = "" if said.startswith(_READ) else "gold_"
+    _, space, rest = said.decode("ascii", "replace").partition(" ")
+    if late or not space:
+        return stage + ("timeout" if late else "crash"), ""
+    outcome, _, why = rest.partition(" ")
+    return (stage + outcome if outcome == "memory" else outcome), why
 
 
-JUDGES: dict[str, Any] = {"math": MathJudge, "reasoning_gym": ReasoningGymJudge}
+def serve(judge: Judge, order: dict[str, Any], replies: int) -> None:
+    """Answer the batches on standard input until it ends."""
+    from llm_validation import sandbox
 
-
-def _forbid(event: str, args: tuple[Any, ...]) -> None:
-    if event == "open":
-        flags = args[2] if len(args) > 2 and isinstance(args[2], int) else 0
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
-            raise PermissionError("an answer must not write files")
-    elif event.startswith(_FORBIDDEN) and event not in _HARMLESS:
-        raise PermissionError(f"an answer must not use {event}")
-
-
-class _Worker:
-    def __init__(self, judge: Judge, replies: int, timeout: float) -> None:
-        self.judge = judge
-        self.replies = replies
-        self.timeout = timeout
-        self.golds: OrderedDict[str, Any] = OrderedDict()
-
-    def say(self, *words: str) -> None:
+    def say(*words: str) -> None:
         line = " ".join(words).encode("ascii", "backslashreplace").replace(b"\n", b" ")
-        os.write(self.replies, line[:300] + b"\n")
+        os.write(replies, line[:400] + b"\n")
 
-    def answer(self, key: str, gold: str, answer: str) -> bool:
-        """Judge one answer; False if the process should be replaced."""
-        timer = signal.setitimer
-        try:
-            if gold not in self.golds:
-                self.say("gold", key)
-                timer(signal.ITIMER_REAL, self.timeout)
-                try:
-                    self.golds[gold] = self.judge.read_gold(gold)
-                except BadGoldError as error:
-                    self.golds[gold] = error
-                if len(self.golds) > CACHE:
-                    self.golds.popitem(last=False)
-                self.say("answer", key)
-            meaning = self.golds[gold]
-            if isinstance(meaning, BadGoldError):
-                self.say("done", key, "error", f"bad gold: {meaning}")
-                return True
-            timer(signal.ITIMER_REAL, self.timeout)
-            outcome, why = self.judge.judge(meaning, answer)
-            timer(signal.ITIMER_REAL, 0)
-        except MemoryError:
-            timer(signal.ITIMER_REAL, 0)
-            self.say("done", key, "memory", "out of memory")
-            return False
-        except Exception as error:
-            timer(signal.ITIMER_REAL, 0)
-            self.say("done", key, "unparsable", f"{type(error).__name__} in the judge")
-            return True
-        self.say("done", key, outcome, why)
-        return True
+    sandbox.limit(int(order["memory"]))
+    # Pages that the collector never touches stay shared with the children.
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    say("ready", sandbox.in_force())
+    for line in sys.stdin.buffer:
+        for key, gold, answer in json.loads(line):
+            say("done", key, *judged_by_a_child(judge, gold, answer, float(order["timeout"])))
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Load the judge and serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     replies = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)
@@ -215,27 +124,16 @@ def main() -> None:
     sys.dont_write_bytecode = True
     # An answer may nest no deeper than Python's own stack can bear.
     sys.setrecursionlimit(2000)
+    logging.disable(logging.CRITICAL)
     try:
-        import logging
+        from llm_validation._verifier_judges import JUDGES
 
-        logging.disable(logging.CRITICAL)
         judge: Judge = JUDGES[order["judge"]](**order["options"])
     except Exception as error:
         text = f"failed {type(error).__name__}: {error}\n".encode("ascii", "backslashreplace")
         os.write(replies, text.replace(b"\n", b" ")[:300] + b"\n")
         return
-    limit = int(order["memory"])
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    worker = _Worker(judge, replies, float(order["timeout"]))
-    # SymPy sets alarms nowhere; this worker does, so timers stay allowed.
-    sys.addaudithook(_forbid)
-    worker.say("ready")
-    for line in sys.stdin.buffer:
-        for key, gold, answer in json.loads(line):
-            if not worker.answer(key, gold, answer):
-                return
+    serve(judge, order, replies)
 
 
 if __name__ == "__main__":

@@ -160,11 +160,14 @@ def _verifier(weights: Path) -> Check:
 
     try:
         with Verifier(workers=1, timeout=60.0) as verifier:
-            found = verifier.score([r"\frac{1}{2}"] * 2, [r"\boxed{0.5}", r"\boxed{2}"])
+            found = verifier.score([r"\sqrt{2}"] * 2, [r"\boxed{2/\sqrt{2}}", r"\boxed{\sqrt{3}}"])
+            layer = verifier.layer
     except Exception as error:
         return Check("verifier", False, f"math-verify does not work: {_one_line(str(error))}")
     if [str(outcome) for outcome in found] == ["correct", "wrong"]:
-        return Check("verifier", True, "math-verify tells 0.5 from 2 where 1/2 is right")
+        return Check(
+            "verifier", True, f"math-verify tells 2/√2 from √3; answers are confined by {layer}"
+        )
     listed = ", ".join(map(str, found))
     return Check("verifier", False, f"math-verify says {listed} instead of correct, wrong",
                  "pip install '.[llm]'")  # fmt: skip

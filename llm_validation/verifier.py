@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import threading
 import weakref
 from collections import Counter, OrderedDict, deque
@@ -24,8 +25,17 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,15}")
 _BATCH = 16
 """Answers sent to a worker at once: enough to hide the pipe, few enough to lose none for long."""
 _START_FAILURES = 3
-_REMEMBERED = 200_000
-"""Scored (gold, answer) pairs kept: the responses of a group often agree."""
+_ATTEMPTS = 3
+"""How often an answer is tried whose reference answer could not be read in time."""
+_REMEMBERED = 64 << 20
+"""Bytes of scored (gold, answer) pairs kept: the responses of a group often agree."""
+_OVERHEAD = 250
+"""Bytes a remembered pair takes besides its two texts."""
+_OUTCOMES = {
+    **{str(outcome): outcome for outcome in Outcome},
+    "memory": Outcome.TIMEOUT,
+    "crash": Outcome.ERROR,
+}
 
 
 class VerifierError(RuntimeError):
@@ -37,9 +47,9 @@ class Verifier:
 
     The answer of a response is its last ``\boxed{...}``; without one, what math-verify finds in
     the end of the response. Identical strings and plain integers are decided on the spot, all else
-    goes to worker processes, each of which is ended by a kernel timer when an answer overruns its
-    time, and limited in memory. Workers start with the first answer that needs them, are shared by
-    threads, and leave with the context.
+    goes to worker processes, which have each answer judged by a fresh fork of themselves, limited
+    in time and memory and, on Linux, without network, new processes and writable files. Workers
+    start with the first answer that needs them, are shared by threads, and leave with the context.
 
     Args:
         workers: Worker processes; default all processors this process may use, at most 8.
@@ -47,15 +57,16 @@ class Verifier:
         memory: Address space of a worker, in MiB. SymPy with math-verify itself takes about 100.
         max_answer: Longest answer, in characters, that is looked at; a longer one is unparsable.
         require_box: Whether a response without a box is unparsable.
-        recycle_after: Answers after which a worker is replaced, so that none grows for ever.
         judge: ``"math"``, or ``"reasoning_gym"`` with the options ``dataset`` and ``threshold``;
             the latter takes whole responses.
         judge_options: Options of the judge.
 
     Attributes:
         counts: Responses by outcome since the start.
-        restarts: Workers replaced because an answer ended them.
-        bad_golds: Reference answers that cannot be read, with the reason.
+        restarts: Workers that ended, killed from outside or out of memory, and were replaced.
+        bad_golds: Reference answers that cannot be read, with the reason; one whose reading ran
+            out of time is tried again and never listed.
+        layer: What confines an answer's process, once a worker has started.
 
     Raises:
         ValueError: A limit that is not positive, or an unknown judge.
@@ -73,7 +84,6 @@ class Verifier:
         memory: int = 1024,
         max_answer: int = 2000,
         require_box: bool = False,
-        recycle_after: int = 20_000,
         judge: str = "math",
         judge_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -82,7 +92,6 @@ class Verifier:
             "timeout": timeout,
             "memory": memory,
             "max_answer": max_answer,
-            "recycle_after": recycle_after,
         }
         for name, value in limits.items():
             if value is not None and not value > 0:
@@ -93,7 +102,6 @@ class Verifier:
         self.timeout = float(timeout)
         self.max_answer = max_answer
         self.require_box = require_box
-        self.recycle_after = recycle_after
         self.counts: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
         self.restarts = 0
         self.bad_golds: dict[str, str] = {}
@@ -107,7 +115,9 @@ class Verifier:
         self._pool: list[Process] = []
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, str], Outcome] = OrderedDict()
+        self._remembered_bytes = 0
         self._start_failures = 0
+        self.layer = ""
         self._closed = False
         self._owner = os.getpid()
         self._finalizer = weakref.finalize(self, end_all, self._pool, self._owner)
@@ -213,8 +223,10 @@ class Verifier:
         # Limits of time and memory depend on the machine's load: those outcomes are not kept.
         if outcome in (Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSABLE):
             self._remembered[item.gold, item.answer] = outcome
-            if len(self._remembered) > _REMEMBERED:
-                self._remembered.popitem(last=False)
+            self._remembered_bytes += _size(item.gold, item.answer)
+            while self._remembered_bytes > _REMEMBERED:
+                pair, _ = self._remembered.popitem(last=False)
+                self._remembered_bytes -= _size(*pair)
 
     def _ask(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
         """Outcomes of distinct (gold, answer) pairs, by the workers."""
@@ -225,6 +237,15 @@ class Verifier:
         def settle(item: Item, outcome: Outcome) -> None:
             outcomes[item.gold, item.answer] = outcome
             self._remember(item, outcome)
+
+        def retry(item: Item, why: str) -> None:
+            item.attempts += 1
+            if item.attempts < _ATTEMPTS:
+                items.append(item)
+                return
+            # Nothing is known about the reference answer: a later call may find the time.
+            _LOG.warning("reference answer %.80r was not compared: %s", item.gold, why)
+            settle(item, Outcome.ERROR)
 
         try:
             while len(outcomes) < total:
@@ -238,15 +259,18 @@ class Verifier:
                         if outcome == "error":
                             self._report_bad_gold(item.gold, why)
                             settle(item, Outcome.ERROR)
-                        elif outcome == "memory":
-                            process.out_of_memory = item
+                        elif outcome.startswith("gold_"):
+                            retry(item, f"reading it ended in {outcome.removeprefix('gold_')}")
                         else:
-                            settle(item, Outcome(outcome))
+                            settle(item, _OUTCOMES[outcome])
+                    self.layer = process.layer or self.layer
                     if process.ended:
-                        self._bury(process, items, settle)
-                    elif process.idle and process.served >= self.recycle_after:
-                        process.end()
                         self._pool.remove(process)
+                        process.end()
+                        self._note_end(process)
+                        items.extendleft(reversed(process.sent))
+                        if process.ready and process.sent:
+                            retry(items.popleft(), "the worker ended")
         except BaseException:
             # Whatever is in flight belongs to no later call.
             end_all(self._pool, self._owner)
@@ -258,41 +282,21 @@ class Verifier:
         for _ in range(min(self.workers, -(-open_items // 4)) - len(self._pool)):
             self._pool.append(Process(self._order))
 
-    def _bury(self, process: Process, items: deque[Item], settle: Any) -> None:
-        """Account for a worker that ended: blame an answer, or the reference answer, or nobody."""
-        self._pool.remove(process)
-        process.end()
-        if not process.ready:
-            self._start_failures += 1
-            if self._start_failures >= _START_FAILURES:
-                raise VerifierError(
-                    f"verifier workers do not start: {process.complaint}; "
-                    "is the extra installed (pip install '.[llm]')?"
-                )
-            items.extendleft(reversed(process.sent))
+    def _note_end(self, process: Process) -> None:
+        if process.ready:
+            self._start_failures = 0
+            self.restarts += 1
             return
-        self._start_failures = 0
-        self.restarts += 1
-        unfinished = list(process.sent)
-        culprit = process.out_of_memory or (unfinished.pop(0) if unfinished else None)
-        items.extendleft(reversed(unfinished))
-        if culprit is None:  # it was idle: ended from outside
-            return
-        late = process.timed_out
-        # A worker that had scored others before may have run out of memory, or died, through them.
-        if not late and culprit.attempts == 0 and process.served > 0:
-            culprit.attempts += 1
-            items.appendleft(culprit)
-        elif process.reading_gold:
-            self._report_bad_gold(culprit.gold, "reading it overran the limit of time or memory")
-            settle(culprit, Outcome.ERROR)
-            for item in [item for item in items if item.gold == culprit.gold]:
-                items.remove(item)
-                settle(item, Outcome.ERROR)
-        elif late or process.out_of_memory is not None:
-            settle(culprit, Outcome.TIMEOUT)
-        else:
-            settle(culprit, Outcome.ERROR)
+        self._start_failures += 1
+        if self._start_failures >= _START_FAILURES:
+            raise VerifierError(
+                f"verifier workers do not start: {process.complaint}; "
+                "is the extra installed (pip install '.[llm]')?"
+            )
+
+
+def _size(*texts: str) -> int:
+    return sum(map(sys.getsizeof, texts)) + _OVERHEAD
 
 
 def _check(golds: Sequence[str], responses: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """Any reasoning-gym dataset by name: ``reasoning_gym:chain_sum`` (arXiv 2505.24760).
 
-Entries are made from a seed; a response is scored by the dataset's own function, in a worker
-process, since some of these functions evaluate the response as Python.
+Entries are made from a seed; a response is scored by the dataset's own function, in a process that
+can do nothing else, since some of these functions evaluate the response as Python.
+Those see only answers that are plain expressions (see ``answer_grammar``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from llm_validation import sandbox
+from llm_validation.answer_grammar import evaluates_text
 from llm_validation.tasks._prompts import make_prompt
 from llm_validation.tasks._select import select
 from llm_validation.tasks.tagged import TaggedAnswer, WholeAnswer
@@ -149,4 +152,8 @@ def _entries(dataset: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
         made = reasoning_gym.create_dataset(dataset, **config)
     except (TypeError, AssertionError) as error:
         raise ValueError(f"reasoning-gym refuses the options of {dataset}: {error}") from error
+    if not sandbox.available() and evaluates_text(made.score_answer):
+        raise ValueError(
+            f"the scorer of {dataset} evaluates answers: it is used on Linux with seccomp alone"
+        )
     return [made[place] for place in range(config["size"])]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_validation import doctor
+from llm_validation import doctor, sandbox
 from llm_validation.doctor import CHECKS, WEIGHTS, supported
 
 
@@ -34,6 +34,8 @@ def test_the_tested_environment_is_whole():
         assert (found.ok, found.remedy) == (True, ""), found
     assert "transformers 5." in check("llm").message
     assert "CPU cores" in check("device").message
+    layer = sandbox.SECCOMP if sandbox.available() else sandbox.LIMITS
+    assert check("verifier").message.endswith(f"answers are confined by {layer}")
 
 
 def test_ranges_are_those_the_package_is_installed_with():

@@ -6,7 +6,7 @@ import pytest
 from reasoning_gym import create_dataset
 from reasoning_gym.factory import DATASETS
 
-from llm_validation._verifier_worker import ReasoningGymJudge, untagged
+from llm_validation._verifier_judges import ReasoningGymJudge, untagged
 from llm_validation.tasks import load_task
 from llm_validation.tasks.reasoning_gym import _BROKEN, _tagged
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
-from rollouts.layouts import MEANS, NAMES, ROLES, TABLE, Layout, layout_of
+from rollouts.layouts import COUNTS, MEANS, NAMES, ROLES, TABLE, Layout, layout_of
+from rollouts.rewards import two_values
+from rollouts.sample import Sample, binary, flat, number
 from runs.text import listed
 
 FLAGS = {role: f"--{role.replace('_', '-')}" for role in ROLES}
@@ -14,6 +18,24 @@ FLAGS = {role: f"--{role.replace('_', '-')}" for role in ROLES}
 
 _NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|BOOLEAN)$")
 _TEXT = ("VARCHAR", "JSON")
+
+OUTCOMES = ("acc", "accuracy", "correct", "is_correct", "correctness", "correct_answer", "solved",
+            "success", "exact_match", "passed")  # fmt: skip
+"""Names of columns that say whether a response is correct, beside a reward that does not."""
+
+_OUTCOME = re.compile(
+    r"(^|_)(acc|accuracy|correct|correctness|solved|exact|math|verif\w*|success)(_|$)"
+)
+
+_KEY = re.compile(r"(^|[_.])(id|idx|index|uid|key|hash|group|prompt|problem|question|task)$")
+
+TRIES = ("n_samples", "num_samples", "n_tries", "num_tries", "n_rollouts", "total", "n", "attempts")
+"""Names of a column of responses, where a row is a prompt and another counts the correct ones."""
+
+SPLITS = ("split", "mode", "phase", "run.work.type", "run.type")
+TRAINING = {"train", "training"}
+EVALUATION = {"eval", "evaluation", "val", "valid", "validation", "test"}
+TEMPERATURES = ("temperature", "sampling_params.temperature", "sampling_args.temperature")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +64,17 @@ class Columns:
 
     Attributes:
         layout: How the table is laid out.
-        roles: Role → its columns.
+        roles: Role → its columns; ``split`` and ``temperature`` tell training from the rest, and
+            ``correct`` and ``tried`` are counts where a row is a prompt.
         formulas: Role → SQL instead of columns.
         mean_log_prob: Log-probabilities are means over tokens.
         step_from_name: The step is the one that a file's path names.
+        lists: Roles whose columns hold a list, with an item for every response of a prompt.
+        only: SQL that is true of the rows to read; None for all.
+        notes: How they were chosen, where that is not plain, in sentences.
+        offers: Other columns that may say whether a response is correct, for complaints.
+        groupings: Other columns that may name the prompt, as options.
+        pair: Rewards that stand for wrong and correct.
     """
 
     layout: Layout
@@ -53,6 +82,12 @@ class Columns:
     formulas: Mapping[str, str]
     mean_log_prob: bool
     step_from_name: bool
+    lists: tuple[str, ...] = ()
+    only: str | None = None
+    notes: tuple[str, ...] = ()
+    offers: str = ""
+    groupings: str = ""
+    pair: tuple[float, float] = (0.0, 1.0)
 
     def has(self, role: str) -> bool:
         """Tell whether something stands for a role."""
@@ -61,7 +96,9 @@ class Columns:
     def described(self) -> dict[str, str]:
         """Role → what stands for it, in words."""
         words = {role: " + ".join(names) for role, names in self.roles.items()}
-        words |= dict.fromkeys(self.formulas, "as the format says")
+        words |= dict.fromkeys(self.formulas, "as the layout says")
+        if "correct" in self.roles:
+            words["reward"] = f"{words['correct']} of {words['tried']}"
         if self.step_from_name:
             words["step"] = "in the files' names"
         return {role: words[role] for role in ROLES if role in words}
@@ -71,6 +108,8 @@ def choose_columns(
     table: Table,
     given: Mapping[str, Sequence[str]],
     *,
+    sample: Sample | None = None,
+    threshold: float | None = None,
     mean_log_prob: bool | None = None,
     name: str = "the table",
 ) -> Columns:
@@ -79,6 +118,8 @@ def choose_columns(
     Args:
         table: Its columns.
         given: Role → columns named by the user; they win.
+        sample: Its first rows.
+        threshold: The reward from which on a response is correct, if the user named one.
         mean_log_prob: Whether log-probabilities are means over tokens; None to go by the layout.
         name: What the table is called in complaints.
 
@@ -91,71 +132,281 @@ def choose_columns(
     >>> choose_columns(table, {}).described()
     {'prompt': 'prompt_id', 'reward': 'score'}
     """
-    layout = layout_of(table.columns)
+    sample = sample or Sample(())
+    layout = layout_of(table.columns, sample, lines=table.kind == "jsonl")
     roles: dict[str, tuple[str, ...]] = {}
-    formulas: dict[str, str] = {}
+    formulas = {role: layout.formulas[role] for role in ("rollout", "turn")
+                if role in layout.formulas}  # fmt: skip
     there = {column.lower(): column for column in reversed(table.columns)}
     for role in ROLES:
         if given.get(role):
             roles[role] = tuple(_existing(table, column, role, name) for column in given[role])
         elif role in layout.formulas:
             formulas[role] = layout.formulas[role]
-        elif all(column in table.types for column in layout.roles.get(role, ("",))):
+        elif all(_there(table, column) for column in layout.roles.get(role, ("",))):
             roles[role] = layout.roles[role]
         elif layout is TABLE or role not in ("prompt", "reward", "length"):
+            taken = {column for columns in layout.roles.values() for column in columns}
             found = [there[other] for other in NAMES[role] if other in there]
-            if found:
+            if found and found[0] not in taken:
                 roles[role] = (found[0],)
-    if layout.name == "TRL completions" and "reward" not in roles:
-        roles["reward"] = (_trl_reward(table, name),)
-    by_name = "step" not in roles and table.steps_in_names
+    offers = _offers(sample, [name for names in roles.values() for name in names])
+    notes: list[str] = []
+    if not given.get("reward"):
+        notes += _choose_reward(table, layout, roles, formulas, sample, threshold, name, offers)
+    notes += _set_aside(table, layout, roles, sample)
+    only, note = _only(layout, sample)
+    notes += note
+    if layout.ordered is not None and "prompt" not in roles:
+        formulas["prompt"], note = _by_order(layout, sample)
+        notes += note
     for role in ("prompt", "reward"):
-        if role not in roles and role not in formulas:
+        if role not in roles and role not in formulas and not (role == "reward" and "correct" in
+                                                               roles):  # fmt: skip
             raise ValueError(
                 f"{name} has no column that looks like a {role}; it has: {_shown(table.columns)}; "
-                f"name one with {FLAGS[role]}"
+                f"name one with {FLAGS[role]}{offers if role == 'reward' else ''}"
             )
+    lists = _lists(table, roles, sample)
     for role in ROLES:
-        _check_type(table, role, roles.get(role, ()), name)
+        _check_type(table, role, roles.get(role, ()), name, role in lists)
     if mean_log_prob is None:
         named = {column.lower() for role in ("log_prob",) for column in roles.get(role, ())}
         mean_log_prob = (layout.mean_log_prob and not given.get("log_prob")) or bool(named & MEANS)
-    return Columns(layout, roles, formulas, mean_log_prob, by_name)
+    rewards = sample.values(roles["reward"][0]) if "reward" in roles else []
+    pair = None if binary(rewards) else two_values(rewards)
+    taken = [name for names in roles.values() for name in names]
+    return Columns(
+        layout=layout,
+        roles=roles,
+        formulas=formulas,
+        mean_log_prob=mean_log_prob,
+        step_from_name="step" not in {*roles, *formulas} and table.steps_in_names,
+        lists=lists,
+        only=only,
+        notes=tuple(notes),
+        offers=offers,
+        groupings=_groupings(sample, taken),
+        pair=pair or (0.0, 1.0),
+    )
+
+
+def _there(table: Table, column: str) -> bool:
+    return column in table.types or column.partition(".")[0] in table.types
+
+
+def _choose_reward(
+    table: Table,
+    layout: Layout,
+    roles: dict[str, tuple[str, ...]],
+    formulas: dict[str, str],
+    sample: Sample,
+    threshold: float | None,
+    name: str,
+    offers: str,
+) -> list[str]:
+    """Choose what says whether a response is correct, and say so where it is not the reward."""
+    if layout.name == "TRL completions":
+        roles["reward"], notes = _trl_reward(table, sample, name, offers)
+        return notes
+    if layout.name == "lighteval details":
+        found = [leaf for leaf in sample.leaves() if leaf.startswith("__metric__.")
+                 and binary(sample.values(leaf))]  # fmt: skip
+        if found:
+            roles["reward"] = (found[0],)
+        return []
+    counts = {column.lower(): column for column in table.columns}
+    right = next((counts[name] for name in COUNTS if name in counts), None)
+    tried = next((counts[name] for name in TRIES if name in counts), None)
+    if right is not None and tried is not None and not binary(sample.values(right)):
+        roles.pop("reward", None)
+        roles |= {"correct": (right,), "tried": (tried,)}
+        return []
+    if "reward" in formulas or threshold is not None or not sample.rows:
+        return []
+    rewards = sample.values(roles["reward"][0]) if "reward" in roles else []
+    better = [column for column in layout.outcomes if binary(sample.values(column))]
+    if not better and not binary(rewards) and two_values(rewards) is None:
+        better = [
+            leaf
+            for word in OUTCOMES
+            for leaf in sample.leaves()
+            if leaf.lower().rpartition(".")[2] == word and binary(sample.values(leaf))
+        ]
+    if not better:
+        return []
+    beside = f", not by {roles['reward'][0]}" if "reward" in roles else ""
+    roles["reward"] = (better[0],)
+    return [f"A response is correct by {better[0]}{beside}."]
+
+
+def _trl_reward(
+    table: Table, sample: Sample, name: str, offers: str
+) -> tuple[tuple[str, ...], list[str]]:
+    """TRL writes one column per reward function, between the completion and the advantage."""
+    names = table.columns
+    between = names[names.index("completion") + 1 : names.index("advantage")]
+    rewards = [column for column in between if _NUMBERS.match(table.types[column])
+               or table.types[column] == "JSON"]  # fmt: skip
+    if len(rewards) == 1:
+        return (rewards[0],), []
+    # After the reward functions come extra columns that a reward function may log.
+    right = [column for column in rewards if _OUTCOME.search(column)
+             and binary(sample.values(column))]  # fmt: skip
+    if len(right) == 1:
+        return (right[0],), [f"A response is correct by {right[0]}, one of {listed(rewards)}."]
+    what = "no reward function's column" if not rewards else "several columns of rewards"
+    raise ValueError(
+        f"{name} has {what}; it has: {_shown(names)}; name the one that says whether a "
+        f"response is correct with --reward{offers}"
+    )
+
+
+def _set_aside(
+    table: Table, layout: Layout, roles: dict[str, tuple[str, ...]], sample: Sample
+) -> list[str]:
+    """Find columns that tell evaluations and greedy responses from training."""
+    for column in SPLITS:
+        values = {str(value).lower() for value in sample.values(column) if value is not None}
+        if values and values <= TRAINING | EVALUATION:
+            if values <= EVALUATION:
+                return [f"These are evaluations, by {column}."]
+            roles["split"] = (column,)
+            break
+    for column in TEMPERATURES:
+        numbers = [found for value in flat(sample.values(column))
+                   if (found := number(value)) is not None]  # fmt: skip
+        if numbers and max(numbers) > 0:
+            roles["temperature"] = (column,)
+            break
+    return []
+
+
+def _only(layout: Layout, sample: Sample) -> tuple[str | None, list[str]]:
+    """Of rows that stand there once for every filter of answers, those of one."""
+    filters = list(dict.fromkeys(map(str, sample.values("filter"))))
+    if layout.name != "lm-eval samples" or len(filters) < 2:
+        return None, []
+    return (
+        f"json ->> '$.filter' = {_literal(filters[0])}",
+        [f"Rows of the filter {filters[0]} only; the others repeat them."],
+    )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _by_order(layout: Layout, sample: Sample) -> tuple[str, list[str]]:
+    """Groups by the order of rows, if their texts show how many rows begin alike."""
+    assert layout.ordered is not None
+    text, index = layout.ordered
+    rows = [(str(flat([t])[0]), n) for t, n in zip(sample.values(text), sample.values(index),
+                                                   strict=True) if flat([t])]  # fmt: skip
+    if rows and [n for _, n in rows[: len(rows)]] != list(range(len(rows))):
+        # The second file of the sample begins again.
+        again = next(i for i, (_, n) in enumerate(rows) if n != i)
+        rows = rows[:again]
+    size = group_size([words for words, _ in rows])
+    number_of_row = f"TRY_CAST(json ->> '$.{index}' AS BIGINT)"
+    if size is None:
+        return f"CAST({number_of_row} AS VARCHAR)", [
+            "No column names the prompt, and the texts do not show which rows share one."
+        ]
+    return f"CAST({number_of_row} // {size} AS VARCHAR)", [
+        f"No column names the prompt; {size} rows after each other begin alike and are a group."
+    ]
+
+
+def group_size(texts: Sequence[str]) -> int | None:
+    """Rows of a group, where texts begin with the prompt and groups stand one after the other.
+
+    Two texts of one group agree at least as far as the prompt goes, and texts of two groups less
+    far than those of either. The smallest size of which that is true throughout.
+
+    >>> group_size(["ab1", "ab2", "ac1", "ac2", "bc1", "bc3"])
+    2
+    """
+    shared = [
+        next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        for a, b in itertools.pairwise(texts)
+    ]
+    for size in range(2, len(texts) // 3 + 1):
+        if len(texts) % size:
+            continue
+        inside = [min(shared[first : first + size - 1]) for first in range(0, len(texts), size)]
+        between = shared[size - 1 :: size]
+        if all(
+            here < min(before, after)
+            for here, before, after in zip(between, inside[:-1], inside[1:], strict=True)
+        ):
+            return size
+    return None
+
+
+def _lists(table: Table, roles: Mapping[str, tuple[str, ...]], sample: Sample) -> tuple[str, ...]:
+    """Roles that have an item for every response, where a row is a prompt."""
+    if "reward" not in roles or len(roles["reward"]) != 1:
+        return ()
+    rewards = sample.values(roles["reward"][0])
+    known = [value for value in rewards if value is not None]
+    if 2 * sum(isinstance(value, list) for value in known) <= len(known):
+        return ()
+    lengths = [len(value) if isinstance(value, list) else None for value in rewards]
+    same = [
+        role
+        for role, columns in roles.items()
+        if role in ("prompt", "step", "response", "length") and len(columns) == 1
+        and [len(v) if isinstance(v, list) else None for v in sample.values(columns[0])] == lengths
+    ]  # fmt: skip
+    return ("reward", *same)
+
+
+def _groupings(sample: Sample, taken: Sequence[str]) -> str:
+    """Columns whose values repeat as those of a group would, as options that can be copied."""
+    found = []
+    for leaf in sample.leaves():
+        values = [str(value) for value in sample.values(leaf) if value is not None]
+        if (
+            leaf not in taken
+            and _KEY.search(leaf)
+            and 2 <= len(set(values)) <= len(sample.rows) / 2 <= len(values)
+        ):
+            found.append(shlex.join(["--prompt", leaf]))
+    return listed(found[:5], "or")
+
+
+def _offers(sample: Sample, taken: Sequence[str]) -> str:
+    """Columns of 0 and 1 as options that can be copied."""
+    found = [
+        leaf
+        for leaf in sample.leaves()
+        if leaf not in (*taken, "advantage") and binary(sample.values(leaf))
+    ]
+    known = [leaf for leaf in found if leaf.lower().rpartition(".")[2] in OUTCOMES]
+    shown = [shlex.join(["--reward", leaf]) for leaf in dict.fromkeys([*known, *found])][:5]
+    return f"; columns of 0 and 1: {listed(shown, 'or')}" if shown else ""
 
 
 def _existing(table: Table, column: str, role: str, name: str) -> str:
     if "\0" in column:
         raise ValueError(f"{FLAGS[role]} must name a column; a name cannot hold a NUL character")
     # Lines of JSON need not have the same fields, and a name may lead into a nested one.
-    if column in table.types or table.kind == "jsonl":
+    if _there(table, column) or table.kind == "jsonl":
         return column
     raise ValueError(
         f"{name} has no column {column!r} ({FLAGS[role]}); it has: {_shown(table.columns)}"
     )
 
 
-def _trl_reward(table: Table, name: str) -> str:
-    """TRL writes one column per reward function, between the completion and the advantage."""
-    names = table.columns
-    between = names[names.index("completion") + 1 : names.index("advantage")]
-    rewards = [column for column in between if _NUMBERS.match(table.types[column])]
-    if len(rewards) != 1:
-        what = "no reward function's column" if not rewards else "several columns of rewards"
-        raise ValueError(
-            f"{name} has {what}; it has: {_shown(names)}; name the one that says whether a "
-            "response is correct with --reward"
-        )
-    return rewards[0]
-
-
-def _check_type(table: Table, role: str, columns: Sequence[str], name: str) -> None:
+def _check_type(table: Table, role: str, columns: Sequence[str], name: str, in_lists: bool) -> None:
     if role in ("prompt", "response"):
         return
     if len(columns) > 1:
         raise ValueError(f"{FLAGS[role]} names one column; got {listed(list(columns))}")
     for column in columns:
         kind = table.types.get(column, "JSON")
-        lists = role in ("log_prob", "sampler_log_prob") and kind.endswith("[]")
+        lists = in_lists or role in ("log_prob", "sampler_log_prob")
         kind = kind.removesuffix("[]") if lists else kind
         # A column of nothing but nulls has the type of nothing.
         if not (_NUMBERS.match(kind) or kind in (*_TEXT, "NULL", '"NULL"')):

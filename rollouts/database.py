@@ -15,13 +15,11 @@ import numpy as np
 
 from rollouts.columns import Table
 from rollouts.files import RolloutFile
-from rollouts.query import identifier, literal
+from rollouts.query import identifier, literal, pointer
+from rollouts.sample import LONGEST, Sample
 
-_LONGEST_LINE = 1 << 25
-"""Bytes of a line; DuckDB sets aside twice as much for every thread."""
-
-_SAMPLE = 200
-"""Lines of JSON that are looked at for the names of fields."""
+_FORMATS = {"lines": "newline_delimited", "array": "array"}
+"""How rows lie in a file of JSON → what DuckDB calls it; a document is anything else."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +29,15 @@ class Links:
     Attributes:
         folder: The folder, which is also where DuckDB may put what does not fit into memory.
         pairs: Link and file, in order.
+        sample: First rows of the files.
     """
 
     folder: Path
     pairs: Sequence[tuple[Path, RolloutFile]]
+    sample: Sample
 
     @classmethod
-    def make(cls, files: Sequence[RolloutFile], folder: Path) -> Links:
+    def make(cls, files: Sequence[RolloutFile], folder: Path, sample: Sample) -> Links:
         """Link the files; a link's name holds the step that the file's path names."""
         pairs = []
         endings = {"parquet": ".parquet", "csv": ".csv", "jsonl": ".jsonl"}
@@ -47,7 +47,7 @@ class Links:
             link = folder / f"{file.step or 0}-{number:07d}{ending}"
             link.symlink_to(file.path.resolve())
             pairs.append((link, file))
-        return cls(folder, pairs)
+        return cls(folder, pairs, sample)
 
     @property
     def kind(self) -> str:
@@ -68,7 +68,7 @@ class Links:
             headers = [name for link, file in self.pairs for name in csv_header(link, file)[0]]
             types = dict.fromkeys(headers, "VARCHAR")
         else:
-            types = dict.fromkeys(self._fields(connection), "JSON")
+            types = dict.fromkeys(self.sample.fields, "JSON")
         if not types:
             raise ValueError(f"{self.pairs[0][1].path} is empty")
         if any(name.lower() == "__file" for name in types):
@@ -85,11 +85,7 @@ class Links:
             there = self._own_columns(chosen[0], table)
             return f"(SELECT {there}, __file FROM {self._parquet(chosen, files=True)})"
         if self.kind == "jsonl":
-            return (
-                f"(SELECT json, filename AS __file FROM read_json_objects({_listed(chosen)}, "
-                f"format='newline_delimited', ignore_errors=true, filename=true, "
-                f"maximum_object_size={_LONGEST_LINE}))"
-            )
+            return self._json(chosen)
         files = dict(self.pairs)
         return f"({' UNION ALL '.join(self._csv(link, files[link], table) for link in chosen)})"
 
@@ -136,22 +132,38 @@ class Links:
             f"SELECT {chosen}, {literal(str(link))} AS __file FROM read_csv({_listed([link])}, "
             f"columns={{{types}}}, auto_detect=false, header=true, delim={literal(separator)}, "
             f"quote='\"', escape='\"', store_rejects=true, rejects_limit=0, "
-            f"max_line_size={_LONGEST_LINE})"
+            f"max_line_size={LONGEST})"
         )
 
-    def _fields(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Names of the fields of the first lines of the first and the last file."""
-        ends = dict.fromkeys((self.pairs[0][0], self.pairs[-1][0]))
-        names: dict[str, None] = {}
-        for link in ends:
-            lines = connection.sql(
-                f"SELECT json_keys(json) FROM read_json_objects({_listed([link])}, "
-                f"format='newline_delimited', ignore_errors=true, "
-                f"maximum_object_size={_LONGEST_LINE}) "
-                f"WHERE left(ltrim(json), 1) = '{{' LIMIT {_SAMPLE}"
-            ).fetchall()
-            names |= dict.fromkeys(name for (keys,) in lines for name in keys or ())
-        return list(names)
+    def _json(self, links: Sequence[Path]) -> str:
+        """Rows of JSON, however they lie in the files."""
+        container = self.sample.container
+        rows = (
+            f"(SELECT json, filename AS __file FROM read_json_objects({_listed(links)}, "
+            f"format='{_FORMATS.get(container, 'unstructured')}', ignore_errors=true, "
+            f"filename=true, maximum_object_size={LONGEST}))"
+        )
+        if container == "table":
+            rows = (
+                "(SELECT to_json(map(CAST(json_extract(json, '$.columns') AS VARCHAR[]), "
+                "CAST(item AS JSON[]))) AS json, __file FROM (SELECT json, __file, "
+                f"unnest(CAST(json_extract(json, '$.data') AS JSON[])) AS item FROM {rows}))"
+            )
+        elif container == "dictionary":
+            rows = (
+                "(SELECT json_object('id', item.key, 'outcomes', item.value) AS json, __file FROM "
+                "(SELECT __file, unnest(map_entries(CAST(json AS MAP(VARCHAR, JSON)))) AS item "
+                f"FROM {rows}))"
+            )
+        if self.sample.nested is not None:
+            inner = f"json_extract(json, {literal(pointer(self.sample.nested, []))})"
+            rows = (
+                "(SELECT json_merge_patch(json, item) AS json, __file FROM (SELECT json, __file, "
+                f"unnest(CASE WHEN coalesce(json_array_length({inner}), 0) > 0 "
+                f"THEN CAST({inner} AS JSON[]) ELSE [CAST('{{}}' AS JSON)] END) AS item "
+                f"FROM {rows}))"
+            )
+        return rows
 
 
 def csv_header(link: Path, file: RolloutFile) -> tuple[list[str], str]:
@@ -166,7 +178,7 @@ def csv_header(link: Path, file: RolloutFile) -> tuple[list[str], str]:
         packed = file.compression == "gzip"
         opened: Callable[..., Any] = gzip.open if packed else open
         with opened(link, "rt", encoding="utf-8-sig", errors="replace", newline="") as stream:
-            line = stream.readline(_LONGEST_LINE)
+            line = stream.readline(LONGEST)
             separator = max(",\t;|", key=line.count)
             stream.seek(0)
             names = next(csv.reader(stream, delimiter=separator), [])

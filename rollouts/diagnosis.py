@@ -24,6 +24,12 @@ from theory.schemes import Scheme, resolve
 AGAINST = ("rloo", "linear_r", "sqrt_r", "maxrl", "w_reinforce", "lens")
 """Schemes with which the one that was trained is compared."""
 
+OF_GROUPS = ("all_wrong", "mixed", "all_right", "zero_advantage")
+"""Columns that say nothing where groups are not known."""
+
+_ALONE = 0.9
+"""With this share of responses alone in their groups, groups are not known."""
+
 TARGET = 0.9
 """Prompts with this pass rate have arrived; the target of ``apw advise``."""
 
@@ -42,14 +48,25 @@ class Diagnosis:
     reading: Reading
     schemes: Mapping[str, Scheme]
 
+    @functools.cached_property
+    def grouped(self) -> bool:
+        """Whether responses were compared: groups of one are groups that the log does not show."""
+        outcomes = self.rollouts.outcomes
+        alone = outcomes.loc[outcomes["size"] == 1, "groups"].sum()
+        return bool(alone < _ALONE * (outcomes["groups"] * outcomes["size"]).sum())
+
     @property
     def trained(self) -> str:
         """Name of the scheme that was trained with."""
         return next(iter(self.schemes))
 
     def steps(self, rows: int = MOST_ROWS) -> pd.DataFrame:
-        """What happened at each step, or in each of at most ``rows`` bins of steps."""
-        return step_table(self.rollouts, self.schemes[self.trained], rows=rows)
+        """What happened at each step, or in each of at most ``rows`` bins of steps.
+
+        What groups came to is NaN where groups are not known.
+        """
+        table = step_table(self.rollouts, self.schemes[self.trained], rows=rows)
+        return table if self.grouped else table.assign(**dict.fromkeys(OF_GROUPS, np.nan))
 
     def mass(self, rows: int = 1) -> pd.DataFrame:
         """Gradient mass by difficulty under each scheme, in bins of steps or over the whole run."""
@@ -63,6 +80,13 @@ class Diagnosis:
     @functools.cached_property
     def sentences(self) -> list[str]:
         """What a practitioner should know, the most important first."""
+        if not self.grouped:
+            other = self.reading.columns.groupings or "--prompt"
+            return [
+                "Nothing can be concluded about groups: hardly two rows share a prompt, so that "
+                "the log does not show which responses were compared with each other; name the "
+                f"column that tells the prompt with {other}."
+            ]
         return sentences(self.rollouts, self.schemes)
 
     @property
@@ -85,6 +109,8 @@ class Diagnosis:
         Args:
             rates: File that :meth:`write` wrote them to; None to call with their median.
         """
+        if not self.grouped:
+            return None
         recent = self.rollouts.recent
         tries = int(recent["responses"].median())
         # As apw advise takes them with --tries: the posterior mean under Jeffreys' prior.
@@ -104,14 +130,15 @@ class Diagnosis:
 
     def data(self) -> dict[str, Any]:
         """Everything as plain values."""
-        lens = lens_on_all_wrong(self.rollouts)
+        lens = lens_on_all_wrong(self.rollouts) if self.grouped else None
         return {
             **self.reading.data(),
             "scheme": self.trained,
             **self.sizes,
+            "grouped": self.grouped,
             "overall": self.overall,
             "steps": _records(self.steps()),
-            "mass": _records(self.mass().drop(columns="step")),
+            "mass": _records(self.mass().drop(columns="step")) if self.grouped else [],
             "lens_on_all_wrong": _records(lens)[:1] if lens is not None else None,
             "in_words": self.sentences,
         }
@@ -139,8 +166,8 @@ class Diagnosis:
         return written
 
     def __str__(self) -> str:
-        return describe(self.reading, self.sizes, self.steps, self.mass(), self.schemes,
-                        self.sentences)  # fmt: skip
+        mass = self.mass() if self.grouped else None
+        return describe(self.reading, self.sizes, self.steps, mass, self.schemes, self.sentences)
 
 
 def diagnose(
@@ -187,7 +214,6 @@ def diagnose(
     chosen = {_name(one): resolve(one) for one in (scheme, *against)}
     _check(given, next(iter(chosen.values())), columns or {}, threshold, every, memory, threads)
     lens = [one for one in chosen.values() if one.needs_confidence]
-    tally = Tally(lens[0] if lens else None)
     with open_rollouts(
         [Path(one) for one in given],
         given={
@@ -199,9 +225,15 @@ def diagnose(
         memory=f"{int(memory * 1024)}MiB",
         threads=threads,
     ) as reading:
+        tally = Tally(lens[0] if lens else None)
         for groups in reading.groups(every=every, progress=progress):
             tally.add(groups)
-    reading.check()
+        # The first rows may have shown only one of two rewards that are not 0 and 1.
+        if (rewards := reading.rewards.again()) is not None:
+            reading, tally = reading.again(rewards), Tally(lens[0] if lens else None)
+            for groups in reading.groups(every=every, progress=progress):
+                tally.add(groups)
+        reading.check()
     rollouts = tally.result()
     trained, *others = chosen
     kept = [

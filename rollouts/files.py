@@ -13,19 +13,22 @@ from runs.text import listed
 
 KINDS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl",
-    ".ndjson": "jsonl", ".json": "jsonl",
+    ".ndjson": "jsonl", ".json": "jsonl", ".pt": "torch",
 }  # fmt: skip
 """Ending of a file's name → kind of table; text may be compressed besides."""
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 """Ending → compression of CSV and JSON lines."""
 
-_STEP = re.compile(r"(?:step|completions)[_-]?(\d{1,15})(?=\D|$)")
-_PREFERRED = ("completions", "rollouts")
-"""Folders in which TRL and prime-rl put rollouts, inside a run's folder."""
+_STEP = re.compile(r"(?:step|completions|iteration|rollout)[_-]?(\d{1,15})(?=\D|$)")
+_EVALUATION = re.compile(
+    r"(^|/)(eval|evals|evaluation|evaluations|dumped_evals|val|valid|validation|test|heldout)"
+    r"([_./-]|$)"
+)
+"""Files and folders whose name says that they hold evaluations."""
 
-_NO_ROLLOUTS = {"metrics.parquet"}
-"""Tables of our own run folders that hold something else."""
+_NO_ROLLOUTS = {"metrics.parquet", "trainer_state.json", "config.json"}
+"""Files that every run's folder has and that hold something else."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,38 +37,40 @@ class RolloutFile:
 
     Attributes:
         path: The file.
-        kind: ``parquet``, ``csv`` or ``jsonl``.
+        kind: ``parquet``, ``csv``, ``jsonl`` or ``torch``.
         compression: ``gzip``, ``zstd`` or ``none``.
         step: The training step that the path names, such as ``step_12/``; None if it names none.
+        pattern: Its path below the folder that was searched, numbers as ``#``; files with the same
+            one hold the same.
     """
 
     path: Path
     kind: str
     compression: str
     step: int | None
+    pattern: str = ""
+
+    @property
+    def evaluation(self) -> bool:
+        """Whether the name says that it holds evaluations."""
+        return bool(_EVALUATION.search(self.pattern))
 
 
-def find_files(paths: Sequence[Path]) -> list[RolloutFile]:
-    """Files of rollouts among files and folders; folders are searched to their depths.
+def find_files(path: Path, folders: Sequence[str] = ()) -> list[RolloutFile]:
+    """Tables of a file or folder, which is searched to its depths.
+
+    Args:
+        path: File or folder.
+        folders: Folders inside it, of which the first that is there is searched instead.
 
     Raises:
-        FileNotFoundError: A path that is not there, or a folder without rollouts.
-        ValueError: A file that is no table, or tables of several kinds.
+        FileNotFoundError: A path that is not there, or a folder without tables.
+        ValueError: A file that is no table.
 
-    >>> find_files([Path("/no/such/file.csv")])
+    >>> find_files(Path("/no/such/file.csv"))
     Traceback (most recent call last):
     FileNotFoundError: /no/such/file.csv is neither a file nor a folder
     """
-    found = [file for path in paths for file in _find(path)]
-    kinds = sorted({file.kind for file in found})
-    if len(kinds) > 1:
-        raise ValueError(
-            f"the files are of several kinds, {listed(kinds)}; name those that belong together"
-        )
-    return found
-
-
-def _find(path: Path) -> list[RolloutFile]:
     if path.is_file():
         file = _described(path)
         if file is None:
@@ -76,12 +81,14 @@ def _find(path: Path) -> list[RolloutFile]:
         return [file]
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is neither a file nor a folder")
-    folder = next((path / name for name in _PREFERRED if (path / name).is_dir()), path)
-    if is_run(path) and folder == path and (path / "samples.parquet").is_file():
-        return _find(path / "samples.parquet")
-    tables = [file for file in _tables(folder) if file is not None]
-    tables = _train_only(tables)
-    if not tables and is_run(path):
+    folder = next((path / name for name in folders if (path / name).is_dir()), path)
+    ours = is_run(path)
+    if ours and folder == path and (path / "samples.parquet").is_file():
+        return find_files(path / "samples.parquet")
+    tables = _tables(folder)
+    if ours:  # its .json is what the run was called with
+        tables = [file for file in tables if file.path.suffix.lower() != ".json"]
+    if not tables and ours:
         raise FileNotFoundError(
             f"{path} is a run of apw that kept no rollouts; give it the folder to which the "
             "trainer logs completions"
@@ -93,7 +100,7 @@ def _find(path: Path) -> list[RolloutFile]:
     return tables
 
 
-def _tables(folder: Path) -> list[RolloutFile | None]:
+def _tables(folder: Path) -> list[RolloutFile]:
     """Tables in a folder, in the order of their names, numbers in them counted as numbers."""
     paths = []
     for root, folders, names in os.walk(folder):
@@ -101,31 +108,22 @@ def _tables(folder: Path) -> list[RolloutFile | None]:
         paths += [Path(root, name) for name in names if not name.startswith((".", "_"))]
     paths.sort(key=lambda path: [int(part) if part.isdigit() else part
                                  for part in re.split(r"(\d+)", str(path))])  # fmt: skip
-    return [
-        _described(path)
-        for path in paths
-        # A trainer's folder is full of .json that is configuration.
-        if path.suffix.lower() != ".json" and path.name not in _NO_ROLLOUTS
+    described = [
+        _described(path, folder) for path in paths if path.name.lower() not in _NO_ROLLOUTS
     ]
+    return [file for file in described if file is not None]
 
 
-def _train_only(tables: list[RolloutFile]) -> list[RolloutFile]:
-    """Of prime-rl's four streams, what was trained on: step_N/train/effective."""
-    for part in ("train/effective", "train/all"):
-        chosen = [file for file in tables if file.path.parent.as_posix().endswith(part)]
-        if chosen:
-            return chosen
-    training = [file for file in tables if file.path.name.startswith("train_rollouts.")]
-    return training or tables
-
-
-def _described(path: Path) -> RolloutFile | None:
+def _described(path: Path, folder: Path | None = None) -> RolloutFile | None:
     stem, ending = os.path.splitext(path.name)
     compression = COMPRESSIONS.get(ending.lower(), "none")
     if compression != "none":
         ending = os.path.splitext(stem)[1]
     kind = KINDS.get(ending.lower())
-    if kind is None or (kind == "parquet" and compression != "none"):
+    if kind is None or (kind in ("parquet", "torch") and compression != "none"):
         return None
     steps = _STEP.findall(str(path))
-    return RolloutFile(path, kind, compression, int(steps[-1]) if steps else None)
+    below = path.relative_to(folder).as_posix() if folder else path.name
+    # Names made of hashes differ in every file.
+    pattern = re.sub(r"[0-9a-f]*\d[0-9a-f]*", "#", below)
+    return RolloutFile(path, kind, compression, int(steps[-1]) if steps else None, pattern)

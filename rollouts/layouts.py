@@ -7,7 +7,10 @@ column does not say it, ``formulas`` give a role as DuckDB SQL over ``json``, th
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
+
+from rollouts.sample import REWARDS, Sample
 
 ROLES = ("prompt", "reward", "step", "response", "log_prob", "sampler_log_prob", "length")
 """What a column can stand for; the first two are needed."""
@@ -21,7 +24,14 @@ class Layout:
         name: What it is called in answers.
         marks: Columns that tell it from others.
         roles: Role → its columns (only the prompt may have several, which together name it).
-        formulas: Role → SQL over ``json``.
+        formulas: Role → SQL over ``json``; besides the roles, ``rollout`` and ``turn`` where the
+            turns of a rollout are rows of their own.
+        outcomes: Columns that say better than the reward whether a response is correct.
+        matches: Column → regular expression that its values have.
+        rows: SQL that makes the rows from ``{source}``, where they need it.
+        ordered: Column of the text and of the row's number, where groups are known only by order.
+        folders: Where a run's folder keeps the rollouts; of several, the first that is there.
+        evaluation: They are evaluations, not what was trained on.
         mean_log_prob: Log-probabilities are means over tokens, not sums.
         source: Where the columns come from.
     """
@@ -30,12 +40,39 @@ class Layout:
     marks: frozenset[str]
     roles: Mapping[str, tuple[str, ...]]
     formulas: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    outcomes: tuple[str, ...] = ()
+    matches: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    rows: str = "{source}"
+    ordered: tuple[str, str] | None = None
+    folders: tuple[str, ...] = ()
+    evaluation: bool = False
     mean_log_prob: bool = False
     source: str = ""
 
+    @property
+    def needs_json(self) -> bool:
+        """Only lines of JSON can be laid out like this."""
+        return any("json" in sql for sql in (self.rows, *self.formulas.values()))
 
-def _prime_rl_trace(name: str, marks: set[str], at: str) -> Layout:
-    """A verifiers trace, at a JSON path of the line."""
+    def fits(self, sample: Sample) -> bool:
+        """Whether the values of the columns look as they should."""
+        return all(
+            all(value is not None and re.search(pattern, str(value)) for value in values)
+            for column, pattern in self.matches.items()
+            if (values := sample.values(column))
+        )
+
+
+def _score(value: str) -> str:
+    """A number, or what a list of numbers adds up to."""
+    return (
+        f"CASE WHEN json_type({value}) = 'ARRAY' THEN list_sum(TRY_CAST({value} AS DOUBLE[])) "
+        f"ELSE TRY_CAST({value} ->> '$' AS DOUBLE) END"
+    )
+
+
+def _prime_rl_trace() -> Layout:
+    """A verifiers trace, with the fields of its episode where it has one."""
     score = (
         "coalesce(TRY_CAST(x ->> '$' AS DOUBLE), TRY_CAST(x ->> '$.score' AS DOUBLE)"
         " * coalesce(TRY_CAST(x ->> '$.weight' AS DOUBLE), 1))"
@@ -43,19 +80,25 @@ def _prime_rl_trace(name: str, marks: set[str], at: str) -> Layout:
     task = [f"json ->> '{path}'" for path in ("$.group.id", "$.task.key", "$.task.hash",
                                               "$.task.idx")]  # fmt: skip
     return Layout(
-        name,
-        frozenset(marks),
-        roles={},
+        "prime-rl traces",
+        frozenset({"task", "rewards", "nodes"}),
+        roles={"step": ("run.work.step",)},
         formulas={
-            "prompt": f"coalesce({', '.join(task)})",
-            "reward": f"list_sum(list_transform(json_extract(json, '{at}.rewards.*'),"
+            # Agents of one episode are groups of their own.
+            "prompt": f"coalesce({', '.join(task)}) || coalesce(' ' || "
+            "(json ->> '$.agent.name'), '')",
+            "reward": "list_sum(list_transform(json_extract(json, '$.rewards.*'),"
             f" lambda x: {score}))",
-            "response": f"CAST(json_extract(json, '{at}.nodes[*].message.content') AS VARCHAR)",
-            "sampler_log_prob": f"CAST(json_extract(json, '{at}.nodes[*].logprobs[*]') AS JSON)",
+            "response": "CAST(json_extract(json, '$.nodes[*].message.content') AS VARCHAR)",
+            "sampler_log_prob": "CAST(json_extract(json, '$.nodes[*].logprobs[*]') AS JSON)",
         },
-        source="prime-rl monitors/file.py and verifiers v1/trace.py, v1/episode.py",
+        folders=("rollouts", "train/effective", "train/all", "traces"),
+        source="prime-rl monitors/file and verifiers v1/trace.py, v1/episode.py",
     )
 
+
+_VERL = {"step": ("step",), "response": ("output",), "reward": ("score",)}
+_LAST = "'^(.*)_[0-9]+_[0-9]+$'"
 
 LAYOUTS = (
     Layout(
@@ -64,6 +107,7 @@ LAYOUTS = (
         {"prompt": ("problem",), "response": ("response",), "log_prob": ("log_probability",),
          "length": ("tokens",)},
         {"reward": "CASE \"outcome\" WHEN 'correct' THEN 1.0 WHEN 'error' THEN NULL ELSE 0.0 END"},
+        evaluation=True,
         mean_log_prob=True,
         source="llm_validation/sample_metrics.py",
     ),
@@ -71,22 +115,118 @@ LAYOUTS = (
         "TRL completions",
         frozenset({"step", "prompt", "completion", "advantage"}),
         {"step": ("step",), "prompt": ("prompt",), "response": ("completion",)},
+        folders=("completions",),
         source="TRL 1.16 trainer/grpo_trainer.py, GRPOTrainer.log",
+    ),
+    Layout(
+        "verl agent rollouts, turn by turn",
+        frozenset({"input", "output", "score", "step", "uid"}),
+        _VERL,
+        {"prompt": f"regexp_extract(json ->> '$.uid', {_LAST}, 1)",
+         "rollout": "regexp_extract(json ->> '$.uid', '^(.*)_[0-9]+$', 1)",
+         "turn": "TRY_CAST(regexp_extract(json ->> '$.uid', '([0-9]+)$', 1) AS BIGINT)"},
+        outcomes=("acc",),
+        matches={"uid": r"^.+_\d+_\d+$"},
+        source="verl 0.9 trainer/ppo, agent loop; uid is prompt_rollout_turn",
     ),
     Layout(
         "verl rollouts",
         frozenset({"input", "output", "score", "step"}),
-        {"step": ("step",), "prompt": ("input",), "response": ("output",), "reward": ("score",)},
+        {**_VERL, "prompt": ("input",)},
+        outcomes=("acc",),
         source="verl 0.9 trainer/ppo/ray_trainer.py, _write_generations",
     ),
-    _prime_rl_trace("prime-rl episodes", {"task", "traces"}, "$.traces[0]"),
-    _prime_rl_trace("prime-rl traces", {"task", "rewards", "nodes"}, "$"),
+    _prime_rl_trace(),
     Layout(
-        "prime-rl rollouts",
+        "verifiers rollouts",
         frozenset({"example_id", "task", "reward"}),
         {"prompt": ("task", "example_id"), "reward": ("reward",), "response": ("completion",),
          "sampler_log_prob": ("completion_logprobs",)},
-        source="prime-rl orchestrator/vf_utils.py, save_rollouts",
+        outcomes=("correct_answer", "metrics.correct_answer"),
+        folders=("rollouts",),
+        source="prime-rl orchestrator/vf_utils.py, save_rollouts; vf-eval's results.jsonl",
+    ),
+    Layout(
+        "open-instruct rollouts",
+        frozenset({"prompt_idx", "sample_idx", "response_tokens", "reward"}),
+        {"step": ("step",), "prompt": ("prompt_idx",), "reward": ("reward",),
+         "response": ("response_tokens",), "sampler_log_prob": ("logprobs",)},
+        source="open-instruct grpo_fast.py, rollouts in JSON lines",
+    ),
+    Layout(
+        "NeMo-RL train data",
+        frozenset({"content", "rewards", "token_loss_mask", "idx"}),
+        {"reward": ("rewards",), "response": ("content",)},
+        {"sampler_log_prob": "json -> '$.generation_logprobs[0]'",
+         "length": "list_sum(TRY_CAST(json -> '$.token_loss_mask[0]' AS DOUBLE[]))"},
+        ordered=("content", "idx"),
+        source="NeMo-RL algorithms/grpo.py, log_batched_dict_as_jsonl",
+    ),
+    Layout(
+        "SkyRL evaluation dump",
+        frozenset({"input_prompt", "output_response", "score", "env_class"}),
+        {"prompt": ("input_prompt",), "response": ("output_response",)},
+        {"reward": _score("(json -> '$.score')")},
+        evaluation=True,
+        source="SkyRL utils/trainer_utils.py, dump_per_dataset_eval_results",
+    ),
+    Layout(
+        "tinker-cookbook rollout summaries",
+        frozenset({"group_idx", "traj_idx", "total_reward"}),
+        {"step": ("iteration",), "prompt": ("group_idx",)},
+        {"reward": "coalesce(TRY_CAST(json ->> '$.steps[#-1].metrics.correct' AS DOUBLE), "
+         "TRY_CAST(json ->> '$.total_reward' AS DOUBLE))",
+         "length": "list_sum(list_transform(json_extract(json, '$.steps[*].ac_len'), "
+         "lambda x: TRY_CAST(x AS DOUBLE)))"},
+        source="tinker-cookbook rl/train.py, rollout summaries",
+    ),
+    Layout(
+        "AReaL trajectories",
+        frozenset({"task_id", "sample_idx", "head_version", "reward"}),
+        {"prompt": ("task_id",), "reward": ("reward",), "response": ("completion",)},
+        # The responses of a task may begin under different versions of the policy.
+        {"step": "first_version"},
+        rows="(SELECT *, min(TRY_CAST(json ->> '$.head_version' AS DOUBLE)) OVER "
+        "(PARTITION BY json ->> '$.task_id') AS first_version FROM {source})",
+        source="AReaL core/workflow_executor.py, trajectory dump",
+    ),
+    Layout(
+        "ROLL rollouts",
+        frozenset({"global_step", "id", "responses", "scores"}),
+        {"step": ("global_step",), "prompt": ("id",), "reward": ("scores",),
+         "response": ("responses",)},
+        source="ROLL pipeline/rlvr/utils.py, write_to_json_process",
+    ),
+    Layout(
+        "rLLM episodes",
+        frozenset({"episode_id", "task_hash", "is_correct", "trajectories"}),
+        {"step": ("training_step",), "prompt": ("task_hash",), "reward": ("is_correct",),
+         "response": ("trajectories",)},
+        folders=("episodes",),
+        source="rLLM utils/episode_logger.py",
+    ),
+    Layout(
+        "slime samples",
+        frozenset({"group_index", "index", "response", "reward"}),
+        {"step": ("rollout_id",), "prompt": ("group_index",), "reward": ("reward",),
+         "response": ("response",), "length": ("response_length",)},
+        source="slime ray/rollout.py and utils/types.py, Sample.to_dict",
+    ),
+    Layout(
+        "lm-eval samples",
+        frozenset({"doc_id", "doc_hash", "resps", "filter"}),
+        {"prompt": ("doc_hash",), "response": ("resps",)},
+        {"reward": "TRY_CAST(json_extract_string(json, "
+         "'$.\"' || (json ->> '$.metrics[0]') || '\"') AS DOUBLE)"},
+        evaluation=True,
+        source="lm-evaluation-harness evaluator.py, samples",
+    ),
+    Layout(
+        "lighteval details",
+        frozenset({"__doc__", "__metric__", "__model_response__"}),
+        {"prompt": ("__doc__.query",)},
+        evaluation=True,
+        source="lighteval logging/info_loggers.py, details",
     ),
 )  # fmt: skip
 """Known layouts, the most particular first."""
@@ -95,11 +235,12 @@ TABLE = Layout("a table", frozenset(), {})
 """Any other table, whose columns are found by name."""
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "prompt": ("prompt_id", "prompt_uid", "group_id", "example_id", "problem_id", "question_id",
-               "prompt", "problem", "question", "input", "query"),
-    "reward": ("reward", "score", "correct", "is_correct", "acc", "accuracy", "success", "rewards"),
+    "prompt": ("prompt_id", "prompt_uid", "group_id", "group_idx", "group_index", "example_id",
+               "problem_id", "question_id", "prompt_idx", "doc_hash", "prompt", "problem",
+               "question", "input", "query", "id", "idx"),
+    "reward": (*REWARDS, "outcomes"),
     "step": ("step", "global_step", "training_step", "train_step", "iteration", "update"),
-    "response": ("response", "completion", "output", "generation", "response_text"),
+    "response": ("response", "completion", "output", "generation", "response_text", "code"),
     "log_prob": ("log_prob", "logprob", "log_probs", "logprobs", "logp", "old_log_prob",
                  "old_log_probs", "log_probability", "mean_log_prob", "mean_logprob"),
     "sampler_log_prob": ("sampler_log_prob", "sampler_logprob", "sampling_log_prob",
@@ -111,15 +252,27 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Names by which the columns of a table are recognised, the likeliest first."""
 
+COUNTS = ("n_correct", "num_correct", "correct_count", "n_success", "num_success", "successes")
+"""Names of a column of correct responses, where a row is a prompt."""
+
 MEANS = frozenset({"mean_log_prob", "mean_logprob"})
 """Columns whose name says that they are means over tokens."""
 
 
-def layout_of(columns: list[str]) -> Layout:
-    """The layout that a table's columns show.
+def layout_of(columns: list[str], sample: Sample | None = None, *, lines: bool = True) -> Layout:
+    """The layout that a table's columns, and a sample of its values, show.
 
     >>> layout_of(["input", "output", "gts", "score", "step"]).name
     'verl rollouts'
     """
     found = set(columns)
-    return next((layout for layout in LAYOUTS if layout.marks <= found), TABLE)
+    return next(
+        (
+            layout
+            for layout in LAYOUTS
+            if layout.marks <= found
+            and (lines or not layout.needs_json)
+            and (sample is None or layout.fits(sample))
+        ),
+        TABLE,
+    )

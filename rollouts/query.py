@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from rollouts.columns import Columns, Table
+from rollouts.columns import EVALUATION, Columns, Table
 
 NAN = "CAST('NaN' AS DOUBLE)"
+
+MOST_TRIES = 1_000_000
+"""More responses to a prompt than these are a mistake in a column of counts."""
 
 
 class Status(enum.IntEnum):
@@ -25,6 +28,8 @@ class Status(enum.IntEnum):
     REWARD_NOT_FINITE = 4
     NO_PROMPT = 5
     NO_STEP = 6
+    EVALUATION = 7
+    GREEDY = 8
 
     @property
     def words(self) -> str:
@@ -37,6 +42,8 @@ class Status(enum.IntEnum):
             Status.REWARD_NOT_FINITE: "with a reward that is NaN or infinite",
             Status.NO_PROMPT: "without a prompt",
             Status.NO_STEP: "without a step that is a whole number",
+            Status.EVALUATION: "of evaluations",
+            Status.GREEDY: "sampled greedily",
         }[self]
 
 
@@ -145,6 +152,9 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
         text, log_confidence, length and log_ratio those that the columns tell.
     """
     lines = table.kind == "jsonl"
+    source = columns.layout.rows.format(source=source)
+    if columns.only is not None:
+        source = f"(SELECT * FROM {source} WHERE coalesce({columns.only}, true))"
     names = [name for role in columns.roles.values() for name in role]
     values: dict[str, Value] = {}
     if lines:
@@ -158,12 +168,16 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
         )
         source = f"(SELECT *{extracted if names else ''} FROM {source})"
     else:
-        values = {name: Value(identifier(name), table.types[name]) for name in names}
+        values = {name: _column(name, table) for name in names}
+    source = _one_row_a_response(columns, values, source)
 
     def value(role: str) -> Value | None:
         if role in columns.formulas:
-            kind = {"reward": "DOUBLE", "sampler_log_prob": "JSON"}.get(role, "VARCHAR")
+            kind = {"reward": "DOUBLE", "step": "DOUBLE", "length": "DOUBLE",
+                    "sampler_log_prob": "JSON"}.get(role, "VARCHAR")  # fmt: skip
             return Value(f"({columns.formulas[role]})", kind)
+        if role == "reward" and "correct" in columns.roles:
+            return Value("counted", "DOUBLE")
         return values[columns.roles[role][0]] if role in columns.roles else None
 
     reward = value("reward")
@@ -187,12 +201,15 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
         "reward": reward.number,
         "prompt": f"CASE WHEN {missing} THEN NULL ELSE hash({', '.join(parts)}) END",
         "step": step,
+        **_set_aside(value),
         **_optional_fields(columns, value),
     }
     inner = ", ".join(f"{sql} AS {name}" for name, sql in fields.items())
     chosen = {
         "status": f"""CASE
             WHEN unreadable THEN {Status.UNREADABLE.value}
+            WHEN evaluation THEN {Status.EVALUATION.value}
+            WHEN greedy THEN {Status.GREEDY.value}
             WHEN NOT has_reward THEN {Status.NO_REWARD.value}
             WHEN reward IS NULL THEN {Status.REWARD_NOT_A_NUMBER.value}
             WHEN NOT isfinite(reward) THEN {Status.REWARD_NOT_FINITE.value}
@@ -206,12 +223,78 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
         "shown": "shown",
         **_optional_columns(columns, set(fields)),
     }
+    if "rollout" in columns.formulas:
+        inner += f", {columns.formulas['rollout']} AS rollout, {columns.formulas['turn']} AS turn"
+        outer = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
+        return _folded(f"SELECT {outer}, rollout, turn FROM (SELECT {inner} FROM {source})", chosen)
     outer = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
     return f"SELECT {outer} FROM (SELECT {inner} FROM {source})"
 
 
-def _optional_fields(columns: Columns, value: object) -> dict[str, str]:
-    assert callable(value)
+def _column(name: str, table: Table) -> Value:
+    """A column of Parquet or CSV; dots lead into a STRUCT."""
+    if name in table.types:
+        return Value(identifier(name), table.types[name])
+    # Whatever lies inside is read as text, and numbers from that.
+    inside = ".".join(identifier(part) for part in name.split("."))
+    return Value(f"CAST({inside} AS VARCHAR)", "VARCHAR")
+
+
+def _one_row_a_response(columns: Columns, values: dict[str, Value], source: str) -> str:
+    """Take lists apart, and counts; the values of the columns come to be those of a response."""
+    made = []
+    for role in columns.lists:
+        name = columns.roles[role][0]
+        value = values[name]
+        if value.type == "JSON":
+            items = f"coalesce(TRY_CAST({value.sql} AS JSON[]), [{value.sql}])"
+            values[name] = Value(f"each_{role}", "JSON")
+        else:
+            items = f"coalesce({value.sql}, [NULL])"
+            values[name] = Value(f"each_{role}", value.type.removesuffix("[]"))
+        made.append(f"unnest(CASE WHEN len({items}) = 0 THEN [NULL] ELSE {items} END) "
+                    f"AS each_{role}")  # fmt: skip
+    if "correct" in columns.roles:
+        right, tried = (f"TRY_CAST({values[columns.roles[role][0]].number} AS BIGINT)"
+                        for role in ("correct", "tried"))  # fmt: skip
+        zeros = f"list_resize(CAST([] AS DOUBLE[]), {tried} - {right}, 0.0)"
+        ones = f"list_resize(CAST([] AS DOUBLE[]), {right}, 1.0)"
+        made.append(
+            f"unnest(CASE WHEN {right} BETWEEN 0 AND {tried} AND {tried} BETWEEN 1 AND {MOST_TRIES}"
+            f" THEN list_concat({ones}, {zeros}) ELSE [NULL] END) AS counted"
+        )
+    return f"(SELECT *, {', '.join(made)} FROM {source})" if made else source
+
+
+def _set_aside(value: Callable[[str], Value | None]) -> dict[str, str]:
+    """Whether a row is an evaluation, or was sampled greedily beside others that were not."""
+    split, temperature = value("split"), value("temperature")
+    names = ", ".join(map(literal, sorted(EVALUATION)))
+    return {
+        "evaluation": "false" if split is None else
+        f"coalesce(lower({split.text}) IN ({names}), false)",
+        "greedy": "false" if temperature is None else f"coalesce({temperature.number} = 0, false)",
+    }  # fmt: skip
+
+
+def _folded(rows: str, columns: Mapping[str, str]) -> str:
+    """The turns of a rollout as one row: the last one's reward, and sums over all of them."""
+    sums = {
+        "length": "sum(length)",
+        "log_ratio": "sum(log_ratio)",
+        "log_confidence": "sum(log_confidence * length) / sum(length)"
+        if "length" in columns
+        else "avg(log_confidence)",
+    }
+    keys = ("step", "prompt")
+    chosen = ", ".join(
+        name if name in keys else f"{sums.get(name, f'arg_max({name}, turn)')} AS {name}"
+        for name in columns
+    )
+    return f"SELECT {chosen} FROM ({rows}) GROUP BY {', '.join(keys)}, rollout"
+
+
+def _optional_fields(columns: Columns, value: Callable[[str], Value | None]) -> dict[str, str]:
     fields: dict[str, str] = {}
     response, length = value("response"), value("length")
     if response is not None:

@@ -24,11 +24,13 @@ from typing import Any
 import numpy as np
 
 from rollouts import database
+from rollouts.choice import choose_files
 from rollouts.columns import Columns, Table, choose_columns
-from rollouts.files import RolloutFile, find_files
+from rollouts.files import RolloutFile
 from rollouts.groups import Groups, first_of_runs, whole_groups
 from rollouts.progress import progress_bar
 from rollouts.query import Status, fields_query, sorted_query
+from rollouts.rewards import Rewards
 from runs.environment import available_cores
 from runs.text import listed
 
@@ -37,79 +39,6 @@ BATCH = 1 << 18
 
 MEMORY = "1GB"
 """DuckDB's limit; what does not fit is sorted on disk."""
-
-
-@dataclasses.dataclass
-class Rewards:
-    """What rewards there are, and which count as correct.
-
-    Attributes:
-        threshold: Rewards of at least this are correct; None if only 1 is.
-        ones, zeros, minus_ones, others: How many rewards are 1, 0, −1 and anything else.
-        lowest, highest: Their range.
-    """
-
-    threshold: float | None = None
-    ones: int = 0
-    zeros: int = 0
-    minus_ones: int = 0
-    others: int = 0
-    lowest: float = np.inf
-    highest: float = -np.inf
-
-    def count(self, rewards: np.ndarray) -> np.ndarray:
-        """Count rewards and return which of them are correct."""
-        if rewards.size:
-            ones, zeros, minus = rewards == 1, rewards == 0, rewards == -1
-            counts = [int(np.count_nonzero(found)) for found in (ones, zeros, minus)]
-            self.ones += counts[0]
-            self.zeros += counts[1]
-            self.minus_ones += counts[2]
-            self.others += rewards.size - sum(counts)
-            self.lowest = min(self.lowest, float(rewards.min()))
-            self.highest = max(self.highest, float(rewards.max()))
-        return rewards == 1 if self.threshold is None else rewards >= self.threshold
-
-    @property
-    def signed(self) -> bool:
-        """Rewards are −1 and 1, which stand for 0 and 1."""
-        return self.minus_ones > 0 and not self.zeros and not self.others
-
-    @property
-    def total(self) -> int:
-        """Number of rewards."""
-        return self.ones + self.zeros + self.minus_ones + self.others
-
-    def data(self) -> dict[str, Any]:
-        """The rule and what it was applied to, as plain values."""
-        return {
-            "threshold": self.threshold,
-            "signed": self.signed,
-            "neither_0_nor_1": self.others + self.minus_ones,
-            "lowest": self.lowest,
-            "highest": self.highest,
-        }
-
-    def notes(self) -> list[str]:
-        """What was taken for correct, where that is not plain, in sentences."""
-        if self.signed:
-            return ["Rewards are −1 and 1 and were taken for 0 and 1."]
-        if self.threshold is None:
-            return []
-        return [
-            f"Rewards of {self.threshold:g} and more count as correct; "
-            f"{self.others + self.minus_ones:,} of {self.total:,} were neither 0 nor 1."
-        ]
-
-    def check(self) -> None:
-        """Raise a ``ValueError`` if it takes a threshold to say which rewards are correct."""
-        strange = self.others + (self.minus_ones if self.zeros or self.others else 0)
-        if strange and self.threshold is None:
-            raise ValueError(
-                f"{strange:,} of {self.total:,} rewards are neither 0 nor 1 (they lie between "
-                f"{self.lowest:g} and {self.highest:g}); say from which reward on a response is "
-                "correct, such as --threshold 0.5"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +74,8 @@ class Reading:
         broken: Number of broken rows seen so far by what is wrong.
         places: The first few broken rows; known once everything is read.
         unusable: Good rows without a usable log-probability, if there is a column of them.
+        evaluation: They are evaluations, not what was trained on.
+        passed: Files that were passed over, with the reason.
     """
 
     files: Sequence[RolloutFile]
@@ -155,13 +86,21 @@ class Reading:
     broken: Counter[Status] = dataclasses.field(default_factory=Counter)
     places: list[Place] = dataclasses.field(default_factory=list)
     unusable: int = 0
+    evaluation: bool = False
+    passed: Sequence[str] = ()
     _links: database.Links | None = None
     _memory: str = MEMORY
     _threads: int = 1
 
+    def again(self, rewards: Rewards) -> Reading:
+        """The same rollouts, to be read from the start by another rule of rewards."""
+        return dataclasses.replace(
+            self, rewards=rewards, rows=0, broken=Counter(), places=[], unusable=0
+        )
+
     def check(self) -> None:
         """Raise a ``ValueError`` if nothing can be said of what was read."""
-        if sum(self.broken.values()) >= self.rows:
+        if self.broken.total() >= self.rows:
             name = self.files[0].path if len(self.files) == 1 else "the files"
             if not self.rows:
                 raise ValueError(f"{name} holds no rows")
@@ -181,6 +120,9 @@ class Reading:
             "layout": self.columns.layout.name,
             "columns": self.columns.described(),
             "rows": self.rows,
+            "evaluation": self.evaluation,
+            "passed_over": list(self.passed),
+            "notes": list(self.columns.notes),
             "broken": {code.name.lower(): count for code, count in sorted(self.broken.items())},
             "broken_places": [
                 {"file": str(place.file), "unit": place.unit, "number": place.row,
@@ -199,7 +141,10 @@ class Reading:
 
     def notes(self) -> list[str]:
         """Whatever was done to the data, in sentences."""
-        notes = []
+        notes = [f"Passed over: {listed(self.passed)}."] if self.passed else []
+        notes += self.columns.notes
+        if self.evaluation:
+            notes.append("These are evaluations: nothing was trained on them.")
         if not self.columns.has("step") and not self.columns.step_from_name:
             notes.append("There is no column of steps (--step): everything counts as one step.")
         notes += self.rewards.notes()
@@ -210,7 +155,7 @@ class Reading:
             )
         if self.broken:
             notes.append(
-                f"{sum(self.broken.values()):,} of {self.rows:,} rows were left out: "
+                f"{self.broken.total():,} of {self.rows:,} rows were left out: "
                 f"{self._broken_words()}."
             )
             notes += [
@@ -290,15 +235,17 @@ class Reading:
         self.places = [
             Place(file, row, Status.UNREADABLE, line, "line") for file, row, line in places
         ]
-        wanted = sum(self.broken.values()) - rejected
+        aside = self.broken[Status.EVALUATION] + self.broken[Status.GREEDY]
+        wanted = self.broken.total() - rejected - aside
         for link, file in self._links.pairs:
             if len(self.places) >= most or wanted <= 0:
                 break
             source = self._links.source(self.table, [link])
             fields = fields_query(self.table, self.columns, source)
+            left = most - len(self.places)
             rows = connection.sql(
                 f"SELECT row, status, shown FROM (SELECT row_number() OVER () AS row, status, shown"
-                f" FROM ({fields})) WHERE status <> 0 LIMIT {most - len(self.places)}"
+                f" FROM ({fields})) WHERE status BETWEEN 1 AND {Status.NO_STEP.value} LIMIT {left}"
             ).fetchall()
             self.places += [Place(file.path, row, Status(code), value) for row, code, value in rows]
             wanted -= len(rows)
@@ -329,14 +276,20 @@ def open_rollouts(
         FileNotFoundError: A path that is not there, or a folder without rollouts.
         ValueError: Files that are no table or lack columns, in a sentence.
     """
-    files = find_files(paths)
-    name = str(paths[0]) if len(paths) == 1 else f"the {len(files)} files"
     with tempfile.TemporaryDirectory(prefix="apw-diagnose-") as folder:
-        links = database.Links.make(files, Path(folder))
+        chosen = choose_files(paths, Path(folder))
+        name = str(paths[0]) if len(paths) == 1 else f"the {len(chosen.files)} files"
+        links = database.Links.make(chosen.files, Path(folder), chosen.sample)
         cores = threads or available_cores()
         with database.complaints(links), database.connection(links, memory, cores) as connection:
             table = links.table(connection)
-        columns = choose_columns(table, given or {}, mean_log_prob=mean_log_prob, name=name)
+        columns = choose_columns(
+            table, given or {}, sample=chosen.sample, threshold=threshold,
+            mean_log_prob=mean_log_prob, name=name,
+        )  # fmt: skip
+        low, high = columns.pair
         yield Reading(
-            files, table, columns, Rewards(threshold), _links=links, _memory=memory, _threads=cores
-        )
+            chosen.files, table, columns, Rewards(threshold, low, high, columns.offers),
+            evaluation=chosen.evaluation, passed=chosen.passed,
+            _links=links, _memory=memory, _threads=cores,
+        )  # fmt: skip

@@ -25,14 +25,15 @@ def describe(
     reading: Reading,
     sizes: Mapping[str, int],
     steps: Callable[[int], pd.DataFrame],
-    mass: pd.DataFrame,
+    mass: pd.DataFrame | None,
     schemes: Mapping[str, Scheme],
     sentences: Sequence[str],
 ) -> str:
     """Everything a diagnosis says, from what was read to its sentences."""
     return "\n".join(
         [reading.describe(), _size_words(sizes), *reading.notes(), "",
-         _step_words(steps(SHOWN_ROWS)), "", _mass_words(mass, schemes), "", *sentences]
+         _step_words(steps(SHOWN_ROWS)), "",
+         *([] if mass is None else [_mass_words(mass, schemes), ""]), *sentences]
     )  # fmt: skip
 
 
@@ -48,8 +49,6 @@ def _size_words(sizes: Mapping[str, int]) -> str:
         )
     if strange:
         words += f", of which {listed(strange)}"
-    if usual == 1:
-        words += ": if groups should be larger, name the prompt's column with --prompt"
     return words + "."
 
 

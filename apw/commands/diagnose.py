@@ -105,7 +105,9 @@ def main(arguments: Sequence[str]) -> Answer:
     rates = options.out and options.out / "pass_rates.csv"
     data = {**diagnosis.data(), "advise": diagnosis.advise_call(rates)}
     words = [str(diagnosis), ""]
-    if data["advise"] is None:
+    if not diagnosis.grouped:
+        words = words[:1]
+    elif data["advise"] is None:
         words.append(
             f"Nearly every prompt has a pass rate of {TARGET:g} or more: take harder ones."
         )
@@ -123,8 +125,11 @@ def _write(out: Path, diagnosis: Diagnosis, data: Mapping[str, Any]) -> list[str
     from figures.diagnosis import MOST_STEPS, diagnosis_picture
 
     written = diagnosis.write(out)
-    picture = diagnosis_picture(diagnosis.steps(MOST_STEPS), diagnosis.mass(), diagnosis.trained)
-    written += picture.save(out)
+    if diagnosis.grouped:
+        picture = diagnosis_picture(
+            diagnosis.steps(MOST_STEPS), diagnosis.mass(), diagnosis.trained
+        )
+        written += picture.save(out)
     summary = {key: value for key, value in data.items() if key not in ("steps", "mass")}
     written.append(out / "summary.json")
     write_json(written[-1], json.loads(Answer(summary, "").as_json()))

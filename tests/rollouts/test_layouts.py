@@ -84,11 +84,14 @@ def test_completions_as_trl_logs_them(
 
 
 def test_several_reward_functions_of_trl_must_be_chosen_from(tmp_path: Path) -> None:
-    columns = {"step": 1, "prompt": "p", "completion": "c", "accuracy": [1.0], "format": [0.0],
+    columns = {"step": 1, "prompt": "p", "completion": "c", "style": [1.0], "format": [0.0],
                "note": "n", "advantage": 0.0}  # fmt: skip
     path = tmp_path / "completions_00001.parquet"
     pd.DataFrame(columns).to_parquet(path)
-    with pytest.raises(ValueError, match=r"several columns of rewards.*accuracy, format.*--reward"):
+    with pytest.raises(
+        ValueError,
+        match=r"several columns of rewards.*style, format.*--reward style or --reward format",
+    ):
         read(path)
     rollouts, _ = read(path, given={"reward": ["format"]})
     assert outcomes(rollouts) == [[1, 1, 0, 1]]
@@ -135,7 +138,7 @@ def test_episodes_as_prime_rl_writes_them(tmp_path: Path) -> None:
     for part in ("all", "effective"):
         lines(tmp_path / f"rollouts/step_3/train/{part}/traces.jsonl", rows)
     rollouts, reading = read(tmp_path)
-    assert reading.columns.layout.name == "prime-rl episodes"
+    assert reading.columns.layout.name == "prime-rl traces"
     assert len(reading.files) == 1
     assert outcomes(rollouts) == [[3, 2, 1, 1]]
     assert reading.broken == {Status.NO_REWARD: 1}
@@ -173,7 +176,7 @@ def test_fields_may_lie_inside_others(tmp_path: Path) -> None:
 def test_layouts_are_told_apart_by_columns_they_use() -> None:
     for layout in LAYOUTS:
         assert layout_of(sorted(layout.marks)) is layout
-        assert set(layout.roles) | set(layout.formulas) <= set(ROLES)
+        assert set(layout.roles) | set(layout.formulas) <= {*ROLES, "rollout", "turn"}
         assert layout.source
     assert layout_of(["prompt", "reward"]) is TABLE
     assert set(FLAGS) == set(ROLES)
@@ -216,7 +219,13 @@ def test_wrong_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
     for ending in ("parquet", "csv.gz"):
         (tmp_path / f"junk.{ending}").write_bytes(b"\x00\xff junk")
         refused(f"junk.{ending} is n", tmp_path / f"junk.{ending}")
-    refused("several kinds, csv, jsonl and parquet", tmp_path)
+    for name in ("a.csv", "b.jsonl"):
+        kinds = tmp_path / "kinds" / name
+        kinds.parent.mkdir(exist_ok=True)
+        kinds.write_text(
+            "prompt,reward\np,1\n" if name == "a.csv" else '{"prompt": "p", "reward": 1}\n'
+        )
+    refused("rollouts of several kinds, a table in a.csv and a table in b.jsonl", kinds.parent)
     run = Run.open(tmp_path / "run", {}, source="llm")
     run.log(scheme="grpo", seed=0, step=0, reward=0.5)
     run.finish()
@@ -232,4 +241,4 @@ def test_the_step_is_read_from_paths(tmp_path: Path, path: str, step: int | None
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("")
-    assert [found.step for found in find_files([file])] == [step]
+    assert [found.step for found in find_files(file)] == [step]

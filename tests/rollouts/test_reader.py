@@ -330,7 +330,7 @@ def test_rewards_become_correct_by_a_stated_rule(
     rollouts, reading = read(path, threshold=threshold)
     reading.rewards.check()
     assert rollouts.outcomes["correct"].tolist() == [correct]
-    assert reading.rewards.signed == (rewards == [1, -1, -1])
+    assert reading.rewards.scaled == (rewards == [1, -1, -1])
 
 
 def test_graded_rewards_without_a_rule_are_refused(tmp_path: Path) -> None:
@@ -439,6 +439,7 @@ def test_files_may_lack_columns_that_others_have(tmp_path: Path) -> None:
 def test_nothing_outside_the_files_can_be_read(tmp_path: Path) -> None:
     from rollouts import database
     from rollouts.files import find_files
+    from rollouts.sample import Sample
 
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
@@ -446,7 +447,7 @@ def test_nothing_outside_the_files_can_be_read(tmp_path: Path) -> None:
     table.write_text("prompt,reward\np,1\n")
     folder = tmp_path / "links"
     folder.mkdir()
-    links = database.Links.make(find_files([table]), folder)
+    links = database.Links.make(find_files(table), folder, Sample(()))
     with database.connection(links, "100MB", 1) as connection:
         with pytest.raises(Exception, match="Cannot access file"):
             connection.sql(f"SELECT * FROM read_csv('{secret}')").fetchall()

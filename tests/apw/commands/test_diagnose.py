@@ -167,7 +167,7 @@ def test_solved_prompts_end_without_a_call(
         (["--every", "0"], "every must be at least 1"),
         (["--memory", "0"], "memory must be at least 0.1"),
         (["--threads", "0"], "threads must be at least 1"),
-        (["--threshold", "nan"], "threshold must be a finite reward; got nan"),
+        (["--threshold", "nan"], "threshold must be a finite number"),
         (["--reward", "rewrad"], "no column 'rewrad' (--reward); it has: prompt, reward"),
         (["--reward", "prompt"], "none of the 2 rows"),
     ],

@@ -175,7 +175,7 @@ def choose_columns(
         mean_log_prob = (layout.mean_log_prob and not given.get("log_prob")) or bool(named & MEANS)
     rewards = sample.values(roles["reward"][0]) if "reward" in roles else []
     pair = None if binary(rewards) else two_values(rewards)
-    taken = [name for names in roles.values() for name in names]
+    used = [name for names in roles.values() for name in names]
     return Columns(
         layout=layout,
         roles=roles,
@@ -186,7 +186,7 @@ def choose_columns(
         only=only,
         notes=tuple(notes),
         offers=offers,
-        groupings=_groupings(sample, taken),
+        groupings=_groupings(sample, used),
         pair=pair or (0.0, 1.0),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from claims.records import read_records
+from claims.records import PUBLISHED, read_records
 from claims.spec import Arm, claims
 
 FOLDER = Path("results/claims")
@@ -84,6 +84,36 @@ def run_missing(
     elif wanted:
         _train(wanted, folder / "llm", say)
     return wanted
+
+
+def publish(folder: Path, to: Mapping[Arm, Path] = PUBLISHED) -> list[str]:
+    """Make the full runs of a folder the published evidence.
+
+    Args:
+        folder: Folder of the runs, as :func:`run_missing` fills it.
+        to: Arm → folder of its published findings.
+
+    Returns:
+        Claims published.
+
+    Raises:
+        ValueError: Nothing to publish, or evidence whose verdict does not follow from its samples.
+    """
+    published = []
+    if (folder / "sim" / "full").is_dir():
+        from claims.simulation.publish import publish as publish_simulations
+
+        published += publish_simulations(folder / "sim" / "full", to["sim"])
+    if (folder / "llm").is_dir():
+        from claims.language_model.arms import ARMS
+        from claims.language_model.claims import write_findings
+        from claims.language_model.run import publish as publish_tables
+
+        if publish_tables(folder / "llm", ARMS, to["llm"].parent):
+            published += [found.id for found in write_findings(to["llm"].parent)]
+    if not published:
+        raise ValueError(f"{folder} holds no full runs of claims; --run makes them")
+    return published
 
 
 def _train(wanted: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:

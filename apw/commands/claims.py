@@ -37,6 +37,19 @@ class Options:
     """Folder of runs to judge instead of the published evidence; with --run, where runs go
     (results/claims)."""
 
+    model: str | None = None
+    """With --run llm and L2 or N1: folder or hub id of the language model that is asked."""
+
+    data: str | None = None
+    """With --model: file or hub id of MATH's problems."""
+
+    gain: tuple[Path, Path, Path] | None = None
+    """Runs of apw train, and of apw evaluate before and after it: write tables of the gain in
+    pass@k into the folder that --evidence names."""
+
+    publish: Path | None = None
+    """Folder of full runs, as --run leaves them, to make the published evidence."""
+
     check: bool = False
     """Fail, with exit status 1, if the published ledger does not follow from its evidence."""
 
@@ -56,6 +69,10 @@ class Options:
                     f"--{name} is about the whole published ledger; it takes no claims, no --run "
                     "and no --evidence"
                 )
+        if (self.model is None) != (self.data is None) or (self.model and self.run != "llm"):
+            raise ValueError("--model and --data go together, with --run llm")
+        if self.gain and not self.evidence:
+            raise ValueError("--gain needs --evidence, the folder that its tables go to")
         if self.quick and self.run is None:
             raise ValueError("--quick goes with --run sim")
 
@@ -67,14 +84,24 @@ def main(arguments: Sequence[str]) -> Answer:
         return _check()
     if options.write:
         return _write()
+    if options.gain and options.evidence:
+        return _gain(*options.gain, options.evidence)
     from claims.entries import counting_sentence, ledger
-    from claims.running import FOLDER, run_missing
+    from claims.running import FOLDER, publish, run_missing
 
+    if options.publish:
+        published = publish(options.publish)
+        return Answer({"published": published}, f"Published {listed(published)}.")
     ids = [_known(id) for id in options.claims]
     folder = options.evidence
     if options.run:
         folder = folder or FOLDER
-        run_missing(options.run, ids, folder, quick=options.quick, say=say)
+        if options.model:
+            from claims.language_model.identities import judge_model
+
+            judge_model(options.model, options.data, folder / "llm" / "evidence")
+        else:
+            run_missing(options.run, ids, folder, quick=options.quick, say=say)
     elif folder is not None and not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
     evidence: Mapping[Arm, Path] | None = None if folder is None else {"sim": folder, "llm": folder}
@@ -98,6 +125,13 @@ def _check() -> Answer:
         return Answer({"follows": False, "faults": faults}, text, status=1)
     text = "The published ledger follows from its evidence."
     return Answer({"follows": True, "faults": []}, text)
+
+
+def _gain(train: Path, before: Path, after: Path, to: Path) -> Answer:
+    from claims.language_model.before_after import publish
+
+    found = publish(train, before, after, to)
+    return Answer({"pass_at_k": found.to_dict("records")}, found.to_string(index=False))
 
 
 def _write() -> Answer:

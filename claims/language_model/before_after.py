@@ -1,16 +1,11 @@
 """One training of a real model, with pass@k before and after, as small tables.
 
-python -m claims.language_model.before_after --train RUN --before RUN --after RUN --to FOLDER
-
-The runs are one of ``apw train`` and two of ``apw evaluate``.
+The runs are one of ``apw train`` and two of ``apw evaluate``; ``apw claims --gain`` names them.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -134,26 +129,3 @@ def publish(train: Path, before: Path, after: Path, to: Path) -> pd.DataFrame:
     configurations = {name: read_config(folder) for name, folder in folders.items()}
     write_json(to / "environment.json", {**describe_environment(), **configurations})
     return table
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: publish and print pass@k."""
-    parser = argparse.ArgumentParser(
-        prog="python -m claims.language_model.before_after", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    for name in ("train", "before", "after"):
-        parser.add_argument(f"--{name}", type=Path, required=True, metavar="RUN")
-    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER")
-    options = parser.parse_args(arguments)
-    try:
-        table = publish(options.train, options.before, options.after, options.to)
-    except (ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(table.to_string(index=False))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

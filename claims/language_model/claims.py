@@ -1,9 +1,7 @@
 """What the arms' tables say about the claims: the language-model column of the ledger.
 
 The checks were written down before the judging runs. They read the published tables alone, so
-whoever has the repository can derive every verdict again:
-
-    python -m claims.language_model --judge
+whoever has the repository can derive every verdict again: ``apw claims --check`` does.
 
 Ratios of times are judged by their logarithms, seed by seed, counted up to a factor of 20: a scheme
 that never arrives is not infinitely worse, and a pair in which neither arrives says nothing.

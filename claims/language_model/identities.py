@@ -1,8 +1,5 @@
 r"""L2 and N1 on a real model: LENS's bounds on its own rollouts, logit updates by autodiff.
 
-    python -m claims.language_model.identities --model weights/smollm2-135m-instruct \
-        --task math --data path/to/math/test.jsonl
-
 Responses are sampled, scored by the task's own verifier, and put through the functions that the
 trainer uses. The logit updates of PSR and NSR are compared with the derivatives that autodiff
 computes through the model's own forward pass.
@@ -10,8 +7,6 @@ computes through the model's own forward pass.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +28,6 @@ EXACT = 1e-12
 """Bounds and sums in float64 hold to this."""
 SINGLE = 1e-5
 """Derivatives through a float32 model agree to this, relative to their largest entry."""
-
-EVIDENCE = Path(__file__).parents[1] / "evidence" / "llm"
 
 
 def rollouts(config: EvaluateConfig) -> tuple[np.ndarray, np.ndarray, list[tuple[Prompt, str]]]:
@@ -147,44 +140,39 @@ def _errors(model: str, texts: Sequence[tuple[Prompt, str]]) -> Iterator[tuple[s
             yield name, float(worst / exact.abs().amax())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: sample, judge, write ``findings/L2.json`` and ``findings/N1.json``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m claims.language_model.identities",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", required=True, help="folder or hub id")
-    parser.add_argument("--task", default="math")
-    parser.add_argument("--data", help="file or hub id of the problems")
-    parser.add_argument("--prompts", type=int, default=8)
-    parser.add_argument("--group-size", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=48, help="longest response")
-    parser.add_argument(
-        "--publish", type=Path, default=Path(__file__).parents[1] / "evidence" / "llm"
-    )
-    options = parser.parse_args(arguments)
+def judge_model(
+    model: str,
+    data: str | None,
+    folder: Path,
+    *,
+    task: str = "math",
+    prompts: int = 8,
+    group_size: int = 8,
+    tokens: int = 48,
+) -> list[Finding]:
+    """Sample, judge, and write ``folder/findings/L2.json`` and ``N1.json``.
+
+    Args:
+        model: Folder or hub id.
+        data: File or hub id of the problems; none for tasks that make their own.
+        folder: Where to.
+        task: Name of the task.
+        prompts: Groups.
+        group_size: Responses of a group.
+        tokens: Longest response.
+    """
     config = EvaluateConfig(
-        model=options.model, task=options.task, test_path=options.data, limit=options.prompts,
-        samples=options.group_size, temperature=1.0, top_p=1.0,
-        max_response_tokens=options.tokens, engine="transformers", dtype="float32", cpu=True,
+        model=model, task=task, test_path=data, limit=prompts, samples=group_size,
+        temperature=1.0, top_p=1.0, max_response_tokens=tokens, engine="transformers",
+        dtype="float32", cpu=True,
     )  # fmt: skip
     rewards, confidence, texts = rollouts(config)
-    where = f"{Path(options.model).name} on {options.task}"
-    for found in (
-        calibration(rewards, confidence, where),
-        logit_updates(options.model, texts, where),
-    ):
-        environment = {**describe_environment(), "configuration": config.to_dict()}
+    where = f"{Path(model).name} on {task}"
+    findings = [calibration(rewards, confidence, where), logit_updates(model, texts, where)]
+    environment = {**describe_environment(), "configuration": config.to_dict()}
+    for found in findings:
         write_json(
-            options.publish / "findings" / f"{found.id}.json",
+            folder / "findings" / f"{found.id}.json",
             {**found.to_dict(), "arm": "llm", "environment": environment},
         )
-        print(f"{found.id} {found.verdict}: {found.claim} ({found.regimes[0]})")
-        for check in found.checks:
-            print(f"    {check.verdict:12s} {check.name}: {check.measurement:.3g}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return findings

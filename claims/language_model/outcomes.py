@@ -1,14 +1,13 @@
-"""What came of an arm's runs: arrival, collapse, curves, and schemes compared seed by seed."""
+"""What came of an arm's runs: arrival, collapse and curves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from claims.language_model.arms import ARMS, TARGET, Arm
+from claims.language_model.arms import TARGET, Arm
 from runs.folder import is_finished, read_metrics
 
 COLLAPSE = 0.5
@@ -83,69 +82,3 @@ def judged_runs(out: Path, arm: Arm) -> pd.DataFrame:
         for folder in folders
     ]
     return pd.concat(tables, ignore_index=True)
-
-
-def summarise(out: Path, arms: Iterable[Arm] = ARMS, *, reference: str = "grpo") -> pd.DataFrame:
-    """Compare the schemes of every arm whose runs are all finished.
-
-    Ratios of responses to the target are paired by seed; a seed in which only one of the two
-    arrives counts as 0 or ∞, and one in which neither does says nothing. An arm without the
-    reference has no ratios.
-
-    Returns:
-        One row per arm and scheme: arm, claims, scheme, learning_rate, seeds, start, final (means),
-        arrived, collapsed (shares of seeds), responses (median), ratio (median of the paired ratios
-        to ``reference``), ratio_low, ratio_high (bootstrap 95 %), pairs.
-    """
-    rows: list[dict[str, object]] = []
-    for arm in arms:
-        metrics = judged_runs(out, arm)
-        if not metrics.empty:
-            rows += _compare(arm, metrics, reference)
-    return pd.DataFrame(rows)
-
-
-def _compare(arm: Arm, metrics: pd.DataFrame, reference: str) -> list[dict[str, object]]:
-    rates = metrics.groupby("scheme")["learning_rate"].first()
-    chosen = {
-        scheme: part.set_index("seed").sort_index()
-        for scheme, part in outcomes(metrics).groupby("scheme", sort=False)
-    }
-    rows = []
-    for scheme in (s for s in arm.schemes if s in chosen):
-        part = chosen[scheme]
-        ratios = np.array([])
-        if reference in chosen:
-            ratios = paired_ratios(part["reached"], chosen[reference]["reached"])
-        low, high = _interval(ratios)
-        rows.append({
-            "arm": arm.name, "claims": " ".join(arm.claims), "scheme": scheme,
-            "learning_rate": rates[scheme], "seeds": len(part), "start": part["start"].mean(),
-            "final": part["final"].mean(), "arrived": np.isfinite(part["reached"]).mean(),
-            "collapsed": part["collapsed"].mean(), "responses": _median(part["reached"]),
-            "ratio": _median(ratios), "ratio_low": low, "ratio_high": high, "pairs": len(ratios),
-        })  # fmt: skip
-    return rows
-
-
-def paired_ratios(reached: pd.Series, reference: pd.Series) -> np.ndarray:
-    """Ratios of times seed by seed, without the seeds in which neither arrived."""
-    ours, theirs = reached.to_numpy(), reference.loc[reached.index].to_numpy()
-    informative = np.isfinite(ours) | np.isfinite(theirs)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(ours[informative] / theirs[informative])
-
-
-def _median(values: pd.Series | np.ndarray) -> float:
-    """Median that stays defined where some values are ∞: the lower of the middle two."""
-    ordered = np.sort(np.asarray(values, dtype=float))
-    return float(ordered[(len(ordered) - 1) // 2]) if len(ordered) else float("nan")
-
-
-def _interval(ratios: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
-    if not len(ratios):
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(0)
-    draws = rng.choice(ratios, size=(resamples, len(ratios)))
-    medians = np.sort(np.sort(draws, axis=1)[:, (len(ratios) - 1) // 2])
-    return float(medians[int(0.025 * resamples)]), float(medians[int(0.975 * resamples) - 1])

@@ -80,7 +80,7 @@ def publish(out: Path, arms: Iterable[Arm], folder: Path) -> list[Path]:
                 "grid": list(arm.learning_rates),
                 "picked": {scheme: float(rate) for scheme, rate in rates.items()},
                 "picking_seeds": PICKING_SEEDS,
-                "command": f"python -m claims.language_model --arms {arm.name}",
+                "command": f"apw claims {' '.join(arm.claims)} --run llm",
                 "configuration": configuration(arm, arm.learning_rates[0]).to_dict(),
             },
         )

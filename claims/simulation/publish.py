@@ -1,4 +1,4 @@
-"""Publish what claims left behind: ``python -m claims.simulation.publish results/claims-sim/full``.
+"""Publish what the claims' simulations left behind.
 
 Every ``<ID>/verdict.json`` and ``<ID>/table.csv`` of the folder becomes ``<ID>.json`` and
 ``<ID>.csv`` in ``claims/evidence/sim``, from which the ledger and the figures are made.
@@ -6,7 +6,6 @@ Every ``<ID>/verdict.json`` and ``<ID>/table.csv`` of the folder becomes ``<ID>.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -46,20 +45,3 @@ def publish(folder: Path, to: Path = EVIDENCE) -> list[str]:
     for name, text in texts.items():
         write_text(to / name, text)
     return [file.parent.name for file in files]
-
-
-def main() -> None:
-    """Publish the folder that the command line names."""
-    parser = argparse.ArgumentParser(
-        prog="python -m claims.simulation.publish", description=__doc__
-    )
-    parser.add_argument("folder", type=Path, help="folder of claims, as results/claims-sim/full")
-    options = parser.parse_args()
-    try:
-        print("published:", ", ".join(publish(options.folder)))
-    except ValueError as error:
-        parser.error(str(error))
-
-
-if __name__ == "__main__":
-    main()

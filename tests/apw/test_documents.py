@@ -131,7 +131,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rollouts.csv").write_text("\n".join(("step,prompt_id,reward", *rollouts)))
     (tmp_path / "graded.csv").write_text("prompt,reward\na,0.2\na,0.7\nb,1\nb,0\n")
     (tmp_path / "results" / "claims").mkdir(parents=True)
-    for claim in (tmp_path / "results/claims-sim/full/N3", tmp_path / "claims/evidence/sim"):
+    for claim in (tmp_path / "results/claims/sim/full/N3", tmp_path / "claims/evidence/sim"):
         claim.mkdir(parents=True)
         (claim / "N3.json").write_bytes((ROOT / "claims/evidence/sim/N3.json").read_bytes())
     for name in ("math/train.jsonl", "math/test.jsonl", "path/to/math/train.jsonl"):

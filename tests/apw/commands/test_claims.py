@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,11 @@ def runs(tmp_path: Path) -> Path:
 def test_the_table_has_a_row_per_claim(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
     status, out, _ = run(capsys, "--evidence", str(runs))
     assert status == 0
-    rows = {line[:2]: line for line in out.splitlines()[2:24]}
+    rows = dict(re.findall(r"^([ALNO]\d)  (.*(?:\n {4}.*)*)", out, re.MULTILINE))
     assert list(rows)[:2] == ["A1", "A2"]
     assert len(rows) == 22
     assert "✗ refuted" in rows["A6"]
-    assert rows["A6"].endswith("sim: > 0, got −0.1 [−0.1, −0.1]")
+    assert "sim: > 0, got −0.1" in rows["A6"]
     assert "~ confirmed, quick run" in rows["O2"]
     assert "22 claims ask for 47 verdicts" in out
 

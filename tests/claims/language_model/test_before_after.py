@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claims.language_model.before_after import compare, literal, main
+from apw.main import main
+from claims.language_model.before_after import compare, literal
 from runs.folder import Run
 from theory.pass_at_k import pass_at_k
 
@@ -78,8 +79,8 @@ def test_tables_are_published(tmp_path, capsys):
     for name, right in (("before", BEFORE), ("after", AFTER)):
         Run.open(tmp_path / name, {"model": name}, source="llm").close()
         samples(right).to_parquet(tmp_path / name / "samples.parquet")
-    words = [w for n in ("train", "before", "after") for w in (f"--{n}", str(tmp_path / n))]
-    assert main([*words, "--to", str(tmp_path / "out")]) == 0
+    runs = [str(tmp_path / name) for name in ("train", "before", "after")]
+    assert main(["claims", "--gain", *runs, "--evidence", str(tmp_path / "out")]) == 0
     assert "gain_low" in capsys.readouterr().out
     curves = pd.read_csv(tmp_path / "out" / "curves.csv")
     assert curves.to_dict("list") == {
@@ -92,5 +93,6 @@ def test_tables_are_published(tmp_path, capsys):
     }  # fmt: skip
     environment = json.loads((tmp_path / "out" / "environment.json").read_text())
     assert environment["after"] == {"model": "after"}
-    assert main([*words[2:], "--train", str(tmp_path / "nothing"), "--to", str(tmp_path)]) == 1
+    words = ["claims", "--gain", str(tmp_path / "nothing"), *runs[1:], "--evidence", str(tmp_path)]
+    assert main(words) == 2
     assert "no finished run" in capsys.readouterr().err

@@ -14,17 +14,17 @@ from llm_validation.tasks import load_task
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_both_claims_hold_on_the_tiny_model(tmp_path, capsys):
+def test_both_claims_hold_on_the_tiny_model(tmp_path):
     config = TrainConfig(initial_success=0.3, warm_up_steps=5)
     with load_task("arithmetic") as task:
         model = initial_model.prepare(config, task, 0, tmp_path / "initial")
-    words = ["--model", model, "--task", "arithmetic", "--prompts", "6", "--group-size", "4",
-             "--tokens", "3", "--publish", str(tmp_path)]  # fmt: skip
-    assert identities.main(words) == 0
+    found = identities.judge_model(
+        model, None, tmp_path, task="arithmetic", prompts=6, group_size=4, tokens=3
+    )
+    assert all("6 groups of 4" in item.regimes[0] for item in found if item.id == "L2")
     for claim in ("L2", "N1"):
         stored = json.loads((tmp_path / "findings" / f"{claim}.json").read_text())
         assert Finding.from_dict(stored).verdict == "confirmed", stored["checks"]
-    assert "6 groups of 4" in capsys.readouterr().out
 
 
 def test_a_penalty_out_of_bounds_is_seen(monkeypatch):

@@ -6,7 +6,6 @@ import json
 import pandas as pd
 import pytest
 
-from claims.language_model import __main__ as command
 from claims.language_model.arms import ARMS, Arm
 from claims.language_model.run import pick_rates, publish, run
 from runs.folder import Run
@@ -43,20 +42,16 @@ def test_rates_are_picked_by_the_time_to_the_target_then_by_success(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-def test_a_small_comparison_runs_goes_on_and_is_published(tmp_path, monkeypatch, capsys):
+def test_a_small_comparison_runs_goes_on_and_is_published(tmp_path):
     arm = dataclasses.replace(
         ARMS[0], schemes=("grpo", "nsr"), learning_rates=(1e-3,), steps=2, stop_at=None
     )
-    monkeypatch.setattr(command, "ARMS", (arm,))
     options = {"seeds": 1, "warm_up_steps": 5, "prompts_per_step": 2, "group_size": 4}
     run(tmp_path, [arm], progress=False, **options)
     files = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.parquet")}
     run(tmp_path, [arm], progress=False, **options)
     assert files == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.parquet")}
-    words = ["--out", str(tmp_path), "--summary", "--publish", str(tmp_path / "published")]
-    assert command.main(words) == 0
-    assert set(pd.read_csv(tmp_path / "summary.csv")["scheme"]) == {"grpo", "nsr"}
-    assert "nsr" in capsys.readouterr().out
+    publish(tmp_path, [arm], tmp_path / "published")
     place = tmp_path / "published" / arm.name
     assert len(pd.read_csv(place / "outcomes.csv")) == 2
     kept = pd.read_parquet(place / "curves.parquet")

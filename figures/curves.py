@@ -7,10 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from figures.style import Theme, in_order, looks
-
-_RESAMPLES = 1000
-FEWEST_FOR_BOOTSTRAP = 5
-"""With fewer seeds the band is the range of the seeds: a bootstrap of them would be too narrow."""
+from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
 
 
 def curves_table(
@@ -44,7 +41,7 @@ def curves_table(
         runs = [run[np.isfinite(run["reading"])].sort_values("reading") for run in runs]
         grid = _common_grid([run["reading"].to_numpy() for run in runs], points)
         values = np.stack([np.interp(grid, run["reading"], run["value"]) for run in runs])
-        low, high = intervals(values)
+        low, high = band_over_seeds(values)
         tables.append(
             pd.DataFrame(
                 {
@@ -81,25 +78,8 @@ def readings(metrics: pd.DataFrame, metric: str, *, clock: str = "step") -> pd.D
     return joined
 
 
-def intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the band around the mean over seeds of each point.
-
-    The 95% percentile bootstrap for five seeds or more, the range of the seeds below.
-
-    Args:
-        values: Shape (seeds, points).
-    """
-    seeds = len(values)
-    if seeds < FEWEST_FOR_BOOTSTRAP:
-        return values.min(axis=0), values.max(axis=0)
-    picks = np.random.default_rng(20260211).integers(seeds, size=(_RESAMPLES, seeds))
-    means = values[picks].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975], axis=0)
-    return low, high
-
-
 def band_in_words(seeds: int) -> str:
-    """What the band of :func:`intervals` is.
+    """What :func:`theory.intervals.band_over_seeds` is.
 
     >>> band_in_words(3)
     'bands are the range of 3 seeds'

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from figures.curves import FEWEST_FOR_BOOTSTRAP, intervals, readings
+from figures.curves import readings
 from figures.style import in_order, title
-from figures.time_to_target import time_to_target_table
+from sim.prediction import time_to_target_table
 from sim.summary import crossing
+from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
 from theory.optimal import optimal_weight
 
 _CLOCK_NAMES = {"effective": "responses", "updates": "updates"}
@@ -222,7 +223,7 @@ def _halfway(metrics: pd.DataFrame, schemes: Sequence[str], reference: str) -> l
         ratios = np.log(steps[scheme] / steps[reference])
         if scheme == reference or np.all(steps[reference] == 0):
             continue
-        low, high = (float(np.exp(end[0])) for end in intervals(ratios[:, None]))
+        low, high = (float(np.exp(end[0])) for end in band_over_seeds(ratios[:, None]))
         row = {"ratio": float(np.exp(ratios.mean())), "ratio_low": low, "ratio_high": high}
         sentences.append(
             f"Steps until that probability is {HALFWAY:.0%}: {title(reference)} "
@@ -262,7 +263,7 @@ def _difference(scheme: str, reference: str, values: np.ndarray, base: np.ndarra
     if len(values) != len(base) or len(values) == 1:
         return f"{names} were run with too few seeds to be compared."
     differences = values - base
-    low, high = (float(end[0]) for end in intervals(differences[:, None]))
+    low, high = (float(end[0]) for end in band_over_seeds(differences[:, None]))
     kind = (
         f"95% interval over {len(values)} paired seeds"
         if len(values) >= FEWEST_FOR_BOOTSTRAP

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.curves import band_in_words, intervals
+from figures.curves import band_in_words
 from figures.picture import Picture
 from figures.style import (
     COLUMN,
@@ -30,6 +30,7 @@ from figures.style import (
     title,
 )
 from runs.text import listed
+from theory.intervals import band_over_seeds
 from theory.schemes import SCHEMES
 
 BASE = "base"
@@ -204,7 +205,7 @@ def _when(step: int | None) -> str:
 
 
 def _mean_and_band(values: np.ndarray) -> tuple[float, float, float, int]:
-    low, high = intervals(values[:, None])
+    low, high = band_over_seeds(values[:, None])
     return float(values.mean()), float(low[0]), float(high[0]), len(values)
 
 

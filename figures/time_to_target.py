@@ -12,11 +12,7 @@ from matplotlib.figure import Figure
 
 from figures.picture import Picture
 from figures.style import WIDE, Theme, in_order, look, new_figure, optimum, title
-from theory.optimal import optimal_weight
-from theory.schemes import resolve
-
-THEORY_CLOCKS = {"updates": "regular", "effective": "effective"}
-"""Clock of a simulation → clock of the theory."""
+from sim.prediction import time_to_target_table
 
 _LEAST = math.log(1.5)
 """The axis shows at least this much on either side of 1, in logarithm."""
@@ -25,82 +21,6 @@ _TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
 _FINE_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 2)
 
 TITLES = {"updates": "updates counted", "effective": "responses counted"}
-
-
-def predicted_ratios(
-    config: Mapping[str, Any], clock: str, *, reference: str = "grpo"
-) -> dict[str, float]:
-    """Predicted times to the target relative to a scheme, for a simulation's configuration.
-
-    The prediction is T·B/T*B* of theory.md, sections 3 and 4, with the weights of finite groups;
-    it holds for one success probability at the start, the mirror or natural learner, small steps
-    and equal budgets.
-
-    Args:
-        config: Configuration of a simulation, as in its ``config.json``.
-        clock: ``updates`` or ``effective``.
-        reference: Scheme that the others are compared with.
-
-    Returns:
-        Ratio by scheme; empty where the theory makes no prediction.
-
-    Raises:
-        ValueError: An unknown scheme.
-
-    Source: theory.md, sections 3 and 4.
-
-    >>> config = {"schemes": ["grpo", "sqrt_r"], "start": 0.01, "target": 0.9, "group_size": None,
-    ...           "learner": "mirror", "comparison": "same_budget"}
-    >>> round(predicted_ratios(config, "effective")["sqrt_r"], 3)
-    0.643
-    """
-    predicts = (
-        isinstance(config["start"], int | float)
-        and config["learner"] in ("mirror", "natural")
-        and config["comparison"] == "same_budget"
-        and reference in config["schemes"]
-    )
-    if not predicts:
-        return {}
-    best = optimal_weight(config["start"], config["target"], clock=THEORY_CLOCKS[clock])
-    schemes = [name for name in config["schemes"] if resolve(name).has_table]
-    excess = best.excess_of_all(schemes, group_size=config["group_size"])
-    return {name: excess[name] / excess[reference] for name in schemes}
-
-
-def time_to_target_table(
-    metrics: pd.DataFrame,
-    config: Mapping[str, Any],
-    *,
-    clocks: Sequence[str] = ("effective", "updates"),
-    reference: str = "grpo",
-) -> pd.DataFrame:
-    """Times to the target of a simulation, with the theory's prediction where there is one.
-
-    Args:
-        metrics: Metrics of a simulation.
-        config: Its configuration.
-        clocks: Clocks to keep.
-        reference: Scheme that the others are compared with.
-
-    Returns:
-        The columns of ``sim.summary.time_to_target`` and ``predicted``, the predicted ratio.
-
-    Raises:
-        ValueError: Success was not measured.
-
-    Source: theory.md, sections 3 and 4.
-    """
-    from sim.summary import time_to_target
-
-    times = time_to_target(metrics, config["target"], reference=reference)
-    times = times[times["clock"].isin(clocks)].reset_index(drop=True)
-    predictions = {c: predicted_ratios(config, c, reference=reference) for c in clocks}
-    times["predicted"] = [
-        predictions[clock].get(scheme, math.nan)
-        for clock, scheme in zip(times["clock"], times["scheme"], strict=True)
-    ]
-    return times
 
 
 def time_to_target_picture(

@@ -11,13 +11,15 @@ import pytest
 
 from figures.catalogue import evaluations_picture, run_pictures
 from figures.convergence import convergence_picture
-from figures.curves import curves_table, intervals, readings
+from figures.curves import curves_table, readings
 from figures.pass_at_k import pass_at_k_picture
 from figures.style import house_style
-from figures.time_to_target import predicted_ratios, time_to_target_picture, time_to_target_table
+from figures.time_to_target import time_to_target_picture
 from figures.training import training_picture
 from runs.files import write_table
 from runs.folder import Run
+from sim.prediction import predicted_ratios, time_to_target_table
+from theory.intervals import band_over_seeds
 from theory.optimal import optimal_weight
 
 Runs = Callable[..., pd.DataFrame]
@@ -29,9 +31,9 @@ CONFIG = {
 
 def test_few_seeds_give_their_range_and_many_a_bootstrap_interval() -> None:
     values = np.random.default_rng(0).normal(size=(4, 3))
-    np.testing.assert_array_equal(intervals(values), (values.min(axis=0), values.max(axis=0)))
+    np.testing.assert_array_equal(band_over_seeds(values), (values.min(axis=0), values.max(axis=0)))
     many = np.random.default_rng(1).normal(size=(400, 2))
-    low, high = intervals(many)
+    low, high = band_over_seeds(many)
     # 1.96 standard errors, to within the scatter of 1,000 resamples (about 5%).
     half = 1.96 * many.std(axis=0) / 20
     np.testing.assert_allclose(high - low, 2 * half, rtol=0.15)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from theory import intervals
 from theory.intervals import (
     bounded_interval,
     equivalent,
@@ -178,3 +179,19 @@ def test_intervals_of_shares_are_agresti_and_coulls():
 def test_what_has_no_interval_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_band_of_many_seeds_is_that_of_the_normal_limit():
+    values = np.random.default_rng(3).normal([0.0, 5.0], [1.0, 0.2], size=(400, 2))
+    low, high = intervals.band_over_seeds(values)
+    half = 1.96 * values.std(axis=0) / np.sqrt(400)
+    # The 2.5% quantile of 1,000 resamples scatters by about 5% of the half width; allow four times.
+    np.testing.assert_allclose(high - values.mean(axis=0), half, rtol=0.2)
+    np.testing.assert_allclose(values.mean(axis=0) - low, half, rtol=0.2)
+
+
+def test_a_band_of_few_seeds_is_their_range_and_of_equal_seeds_nothing():
+    low, high = intervals.band_over_seeds([[1.0, 2.0], [3.0, 0.0], [2.0, 2.0]])
+    assert (low.tolist(), high.tolist()) == ([1.0, 0.0], [3.0, 2.0])
+    low, high = intervals.band_over_seeds(np.full((6, 2), 0.3))
+    np.testing.assert_allclose([low, high], 0.3, rtol=1e-15)

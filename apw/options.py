@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import io
 import json
+import stat
 import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +45,8 @@ class Gathered:
             before = getattr(default, name, None)
             if isinstance(value, Words):
                 values[name] = read(option(name), known[name], value)
+                for path in values[name] if isinstance(values[name], tuple) else [values[name]]:
+                    _refuse_device(path)
             else:
                 values[name] = value.build(before) if isinstance(value, Gathered) else value
         return self.kind(**values)
@@ -94,10 +97,10 @@ def read(name: str, annotation: Any, words: Sequence[str]) -> Any:
     >>> read("--steps", int, ["3"]), read("--rates", dict[str, float], ["grpo=0.5"])
     (3, {'grpo': 0.5})
     """
-    bare = _bare(annotation)
-    if typing.get_origin(bare) is dict:
-        return check(name, bare, _table(name, words, typing.get_args(bare)[1]), strict=False)
-    if typing.get_origin(bare) is tuple:
+    core = bare(annotation)
+    if typing.get_origin(core) is dict:
+        return check(name, core, _table(name, words, typing.get_args(core)[1]), strict=False)
+    if typing.get_origin(core) is tuple:
         return check(name, annotation, tuple(words), strict=False)
     if len(words) == 1 and words[0] in ("None", "none") and may_be_none(annotation):
         return None
@@ -105,10 +108,33 @@ def read(name: str, annotation: Any, words: Sequence[str]) -> Any:
     if annotation == (float | str):
         parts = (float, str)  # a number where it is one
     for part in (part for part in parts if part is not type(None)):
-        several = typing.get_origin(_bare(part)) is tuple
+        several = typing.get_origin(bare(part)) is tuple
         with contextlib.suppress(ValueError):
             return check(name, part, tuple(words) if several else words[0], strict=False)
     raise ValueError(f"{name} must be {allowed(annotation)}; got {shown(' '.join(words))}")
+
+
+def _refuse_device(path: Any) -> None:
+    """Raise if a path is neither a file nor a folder, such as a pipe that nobody writes to.
+
+    Raises:
+        ValueError: It is a named pipe, a device or a socket.
+
+    >>> _refuse_device(Path("/dev/zero"))
+    Traceback (most recent call last):
+    ...
+    ValueError: /dev/zero is a device; name a file or a folder
+    """
+    if not isinstance(path, Path):
+        return
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # what is not there, or cannot be, is told by who reads it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
+        kind = "socket" if stat.S_ISSOCK(mode) else kind
+        raise ValueError(f"{path} is a {kind}; name a file or a folder")
 
 
 def _table(name: str, words: Sequence[str], value: Any) -> dict[str, Any]:
@@ -155,7 +181,12 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _bare(annotation: Any) -> Any:
+def bare(annotation: Any) -> Any:
+    """An annotation without its marks.
+
+    >>> bare(Annotated[int, "mark"])
+    <class 'int'>
+    """
     while typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     return annotation
@@ -191,10 +222,10 @@ def _registry() -> ConstructorRegistry:
 
 def _words_of(field: StructFieldSpec, annotation: Any, kind: type) -> StructFieldSpec:
     """A field as tyro is to read it: a flag, a dataclass of its own, or words."""
-    bare = _bare(annotation)
-    if dataclasses.is_dataclass(bare):
+    core = bare(annotation)
+    if dataclasses.is_dataclass(core):
         return field
-    if bare is bool:
+    if core is bool:
         pairs = issubclass(kind, Configuration)  # a recipe may have switched it on
         flag: Any = Annotated[bool, None if pairs else tyro.conf.FlagCreatePairsOff]
         return dataclasses.replace(field, type=flag)
@@ -213,9 +244,9 @@ def _words_of(field: StructFieldSpec, annotation: Any, kind: type) -> StructFiel
 
 
 def _is_list(annotation: Any) -> bool:
-    bare = _bare(annotation)
-    parts = typing.get_args(bare) if may_be_none(bare) else (bare,)
-    return any(typing.get_origin(_bare(part)) in (tuple, dict) for part in parts)
+    core = bare(annotation)
+    parts = typing.get_args(core) if may_be_none(core) else (core,)
+    return any(typing.get_origin(bare(part)) in (tuple, dict) for part in parts)
 
 
 def _metavar(annotation: Any) -> str:
@@ -224,8 +255,8 @@ def _metavar(annotation: Any) -> str:
     >>> _metavar(Literal["a", "b"] | None), _metavar(tuple[int, ...])
     ('{a,b,none}', 'INT ...')
     """
-    bare = _bare(annotation)
-    origin, inner = typing.get_origin(bare), typing.get_args(bare)
+    core = bare(annotation)
+    origin, inner = typing.get_origin(core), typing.get_args(core)
     if origin is Literal:
         return f"{{{','.join(map(str, inner))}}}"
     if origin is tuple:
@@ -234,10 +265,10 @@ def _metavar(annotation: Any) -> str:
         return "NAME=VALUE ..."
     if inner:  # a union
         parts = [_metavar(part) for part in inner if part is not type(None)]
-        if may_be_none(bare):
+        if may_be_none(core):
             parts = [f"{parts[0][:-1]},none}}"] if parts[0][:1] == "{" else [*parts, "none"]
         return "|".join(parts)
-    return {int: "INT", float: "FLOAT", Path: "PATH"}.get(bare, "TEXT")
+    return {int: "INT", float: "FLOAT", Path: "PATH"}.get(core, "TEXT")
 
 
 def _help(text: Any, annotation: Any) -> Callable[[], str | None]:
@@ -269,20 +300,20 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _options(kind: type) -> dict[str, Any]:
+def options_of(kind: type) -> dict[str, Any]:
     """Every option with the annotation of its field, those of inner dataclasses among them."""
     found: dict[str, Any] = {}
     for name, annotation in hints(kind).items():
-        bare = _bare(annotation)
-        if dataclasses.is_dataclass(bare):
-            found |= _options(typing.cast(type, bare))
+        core = bare(annotation)
+        if dataclasses.is_dataclass(core):
+            found |= options_of(typing.cast(type, core))
         else:
             found[option(name)] = annotation
     return found
 
 
 def _unknown(words: Sequence[str], kind: type) -> str:
-    known = _options(kind)
+    known = options_of(kind)
     for word in words:
         name = option(word.partition("=")[0].removeprefix("--"))
         if word.startswith("--") and name not in known:
@@ -294,10 +325,10 @@ def _unknown(words: Sequence[str], kind: type) -> str:
 
 def _without_value(words: Sequence[str], kind: type) -> str:
     """Of all that stops tyro, what is left to others here: an option without its value."""
-    known = _options(kind)
+    known = options_of(kind)
     for word, following in zip(words, [*words[1:], "--"], strict=True):
         name = option(word.removeprefix("--"))
-        single = name in known and _bare(known[name]) is not bool and not _is_list(known[name])
+        single = name in known and bare(known[name]) is not bool and not _is_list(known[name])
         if word.startswith("--") and single and following.startswith("-"):
             return f"{name} needs a value: {allowed(known[name])}"
     return "the options cannot be read"

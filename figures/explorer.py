@@ -37,6 +37,9 @@ _COLORS = {
     "dark": {"ink": "#e6e6e6", "grid": "#3c4046", "faint": "rgba(255,255,255,0.24)"},
 }
 
+_MARK = 'id="explorer-settings"'
+"""What every page of the explorer holds."""
+
 ABOUT = (
     "A scheme weighs a prompt of success probability ρ by ω(ρ). Time runs as dρ/dt = ω(ρ)v(ρ); the "
     "clock charges c(ρ) for every unit of it; the update budget ∫ω dρ is fixed. The weight that "
@@ -90,10 +93,15 @@ def write_explorer(path: Path, **problem: Any) -> None:
         **problem: What it shows first; see ``PROBLEM``.
 
     Raises:
+        FileExistsError: A file is there that is no such page.
         ValueError: A setting that the explorer does not have.
 
     Source: theory.md, sections 3 and 4.
     """
+    if path.exists() and not (path.is_file() and _MARK.encode() in path.read_bytes()):
+        raise FileExistsError(
+            f"{path} exists and is no page of this command; name another file with --out"
+        )
     write_page(
         path,
         "explorer_page.html",

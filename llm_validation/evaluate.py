@@ -104,9 +104,10 @@ def evaluate(
         samples = read_samples(config.samples_path)
         if config.rescore:
             samples = _rescored(samples, config, task)
+        summary = _summary(config, samples)  # what cannot be summarised leaves no folder
         run = Run.open(path, config.to_dict(), source="llm", overwrite=overwrite)
         try:
-            return _finish(run, config, samples, generated=0)
+            return _finish(run, config, samples, summary, generated=0)
         finally:
             run.close()
     if config.model == "tiny" and not Path("tiny").is_dir():
@@ -129,7 +130,7 @@ def evaluate(
                 print(loaded.describe(), file=sys.stderr)
             generated = _sample(run, config, loaded, examples, progress)
             samples = pd.concat([pd.read_parquet(part) for part in _parts(run)], ignore_index=True)
-            return _finish(run, config, samples, generated)
+            return _finish(run, config, samples, _summary(config, samples), generated)
         finally:
             run.close()
     finally:
@@ -220,14 +221,23 @@ def _rescored(samples: pd.DataFrame, config: EvaluateConfig, task: Task | None) 
     return samples.assign(outcome=[str(outcome) for outcome in outcomes])
 
 
-def _finish(run: Run, config: EvaluateConfig, samples: pd.DataFrame, generated: int) -> Evaluation:
-    summary = summarise(
+def _summary(config: EvaluateConfig, samples: pd.DataFrame) -> pd.DataFrame:
+    return summarise(
         samples,
         np.random.default_rng(config.seed),
         attempts=config.attempts,
         level=config.level,
         resamples=config.resamples,
     )
+
+
+def _finish(
+    run: Run,
+    config: EvaluateConfig,
+    samples: pd.DataFrame,
+    summary: pd.DataFrame,
+    generated: int,
+) -> Evaluation:
     write_table(run.path / "samples.parquet", samples)
     write_table(run.path / "summary.parquet", summary)
     for row in summary.to_dict("records"):

@@ -5,6 +5,7 @@ And JSON read back, of which nothing is believed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -21,7 +22,7 @@ def read_json(path: Path) -> Any:
         ValueError: It is not valid JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
 
@@ -59,10 +60,18 @@ class Replacing:
         return self.temporary
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is not None:
+        try:
+            if kind is None:
+                # Renaming may reach the disk before the bytes do, unless they are sent there first.
+                with open(self.temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(self.temporary, self.path)
+        except OSError as failed:
+            error = failed
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.temporary)
-            return
-        # Renaming may reach the disk before the bytes do, unless these are sent there first.
-        with open(self.temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self.temporary, self.path)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, self.temporary):
+            # A full disk names no file.
+            raise type(error)(error.errno, error.strerror, str(self.path)) from error
+        if kind is None and isinstance(error, OSError):
+            raise error

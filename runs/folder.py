@@ -79,6 +79,7 @@ class Run:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise RunExistsError(f"{path} is a file; name a folder for the run")
+        fresh = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         _lock(path)
         try:
@@ -90,6 +91,8 @@ class Run:
                 write_json(path / "config.json", config)
         except BaseException:
             _unlock(path)
+            if fresh:  # a run that never began, as on a full disk, leaves nothing
+                shutil.rmtree(path, ignore_errors=True)
             raise
         for stale in _temporary_files(path):
             stale.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ class Options:
     """Write a page that opens in any browser, from disk, and computes as its controls are moved."""
 
     out: Path = Path("results/explorer.html")
-    """The file; one that is there is replaced."""
+    """The file; an earlier page of this command is replaced, and nothing else."""
 
     start: float = 0.01
     """Success probability at the start, ρ₀, from 0.0001 to 0.95; the page can change it."""

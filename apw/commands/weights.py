@@ -7,8 +7,10 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from apw.command_line import Answer, parse
 from runs.terminal import table
@@ -48,7 +50,7 @@ class Options:
     group_size: int | None = None
     """Responses per prompt M, for excess times with finite groups as well."""
 
-    points: int = 99
+    points: Annotated[int, Interval(ge=2, le=100_000)] = 99
     """Number of success probabilities at which the weight is given, at least 2."""
 
     figure: Path | None = None
@@ -61,8 +63,6 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw weights``."""
     options = parse(Options, arguments, command="weights")
-    if options.points < 2:
-        raise ValueError(f"points must be at least 2; got {options.points}")
     best = optimal_weight(
         options.start, options.target, clock=options.clock, dynamics=options.dynamics
     )

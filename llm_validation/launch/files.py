@@ -13,6 +13,7 @@ from annotated_types import Interval
 
 from llm_validation.config import TrainConfig
 from runs.configuration import Configuration
+from runs.files import write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +77,10 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
         path = folder / name
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise FileExistsError(f"{path} exists and differs; name another folder with --out")
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, text in files.items():
         path = folder / name
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
         if path.suffix == ".sh":
             path.chmod(path.stat().st_mode | stat.S_IXUSR)
         paths.append(path)

@@ -116,9 +116,9 @@ class Reader:
             raise ValueError(
                 f"a data set on the hub is written hub:owner/name[:config][@split]; got {source}"
             )
-        if not path.exists():
+        if not path.is_file():
             raise FileNotFoundError(
-                f"{path} does not exist; give a .jsonl or .parquet file, or hub:owner/name"
+                f"{path} is not a file; give a .jsonl or .parquet file, or hub:owner/name"
             )
         if path.suffix == ".jsonl":
             yield from _read_jsonl(path)
@@ -137,7 +137,9 @@ def _read_jsonl(path: Path) -> Iterator[Row | str]:
                 continue
             where = f"{path}, line {number}"
             try:
-                values = json.loads(line.rstrip(b"\r\n").decode("utf-8"))
+                values = json.loads(
+                    line.rstrip(b"\r\n").decode("utf-8-sig" if number == 1 else "utf-8")
+                )
             except UnicodeDecodeError as error:
                 yield f"{where}: not UTF-8 (byte {error.start + 1})"
             except json.JSONDecodeError as error:

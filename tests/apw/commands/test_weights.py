@@ -91,7 +91,7 @@ def test_the_figure_is_written_with_its_data(
         (["--dynamics", "x"], "unknown dynamics 'x'; known dynamics: mirror"),
         (["--schemes", "lens"], "lens has no table"),
         (["--start", "0"], "no weight reaches the target in finite time"),
-        (["--points", "1"], "points must be at least 2; got 1"),
+        (["--points", "1"], "--points must be a whole number from 2 to 100,000; got '1'"),
         (["--figure", "out.pdf"], "must end in .png or .svg"),
     ],
 )

@@ -1,0 +1,325 @@
+"""Options × files × faults over every command: success, or one sentence and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import typing
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from apw import main as front
+from apw.options import bare, options_of
+
+SECONDS = 20
+"""A variant that takes longer hangs."""
+
+BASES: dict[str, list[str]] = {
+    "weights": [],
+    "simulate": ["--out", "new/run"],
+    "train": ["--recipe", "tiny-from-scratch", "--out", "new/run"],
+    "evaluate": ["--samples-path", "samples.parquet", "--resamples", "9", "--out", "new/run"],
+    "figures": ["run", "--out", "new/figures"],
+    "doctor": [],
+    "advise": [],
+    "claims": [],
+    "diagnose": ["rollouts.jsonl"],
+    "explore": ["--out", "new/page.html"],
+    "reproduce": [],
+    "demo": [],
+}
+"""A command line of each command that is in order; options that are varied come after."""
+
+KEEP_OUT = {"--help", "--write", "--run", "--launch"}
+"""Options that write into the project, or start hours of work; --launch has a test of its own."""
+
+VALUES = (
+    "", "nan", "-inf", "1e400", "-1", "0", "1", "2.5", "1000000000", "9" * 400, "none", "true",
+    "a b", "ünï", "--", "a=b", "=", "grpo", "../x", "beta:1", "file:", "file:pipe.csv", "x\ny",
+    "{0}", "%s", "lam=linear", "[", "plateau_r:threshold=nan", "grpo:x=1", "A4", "0:1", "-",
+)  # fmt: skip
+FILES = (
+    "nowhere.toml", "folder", "empty.json", "empty.toml", "empty.csv", "empty.jsonl",
+    "empty.parquet", "binary.toml", "binary.json", "binary.jsonl", "binary.csv", "deep.json",
+    "deep.toml", "cut.parquet", "cut.json", "list.json", "bom.json", "bom.toml", "bom.csv",
+    "bom.jsonl", "pipe.jsonl", "pipe.csv", "pipe.toml", "pipe.json", "device.json", "device.csv",
+    "loop.csv", "dangling.json", "wrong.parquet", "nan.json", "huge.json", "table.csv", "run",
+    "half", "levels.parquet", "under/table.csv/x", "/dev/null", "/proc/nowhere/x",
+    "samples.parquet", "rollouts.jsonl", "bare.csv", "quotes.csv", "mixed",
+)  # fmt: skip
+
+
+READERS = (
+    ("diagnose", ""), ("figures", ""), ("advise", "--rates="), ("simulate", "--start=file:"),
+    ("simulate", "--file="), ("simulate", "--sweep="), ("train", "--recipe="),
+    ("train", "--recipe=tiny-from-scratch", "--task=gsm8k", "--out=new/run", "--data="),
+    ("train", "--recipe=tiny-from-scratch", "--task=gsm8k", "--dry-run", "--data="),
+    ("evaluate", "--model=folder", "--task=gsm8k", "--out=new/run", "--data="),
+    ("evaluate", "--samples-path="), ("claims", "--evidence="),
+)  # fmt: skip
+"""Command lines that read each of the files in turn; the last word is what comes before it."""
+
+TABLES = (("simulate", "--file="), ("simulate", "--sweep="), ("train", "--recipe="))
+TEXTS = {
+    f"text-{number}.toml": text
+    for number, text in enumerate(
+        (
+            "steps = true", "steps = nan", "steps = 20.0", "steps = 1979-05-27", "steps = [[]]",
+            "steps = {}", "seeds = -inf", "learning_rate = '1'", "learning_rate = inf",
+            "group_size = 1_000_000_000", "layers = 100_000", "schemes = 'grpo'", "schemes = [1]",
+            "schedules = 3", "schedules = {lam = 0.5}", "unknown = 1", "[base]\nsteps = 0",
+            "base = 1", "regimes = []", "[regimes.x]\nstart = nan", "learning_rates = [nan]",
+            "tuning_seeds = 1e9", "[task_options]\nkind = nan", "task_options = {a = 1979-05-27}",
+            "target = 1.0", "pass_k = [0]", "policy = 'bandit\\u0000'", "model = ''",
+            "prompts = 1_000_000\ngroup_size = 65_536", "train_path = '\\u0000'", "task = 3",
+        )
+    )
+}  # fmt: skip
+"""Configurations, nearly all of which must be refused."""
+
+
+class ReachedError(BaseException):
+    """The command line was accepted: long work would begin."""
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files in order and faulty ones."""
+    shelf = tmp_path_factory.mktemp("shelf")
+    rows = [{"prompt": f"p{n // 4}", "reward": n % 2, "step": n // 8} for n in range(16)]
+    lines = "\n".join(map(json.dumps, rows)) + "\n"
+    texts = {
+        "table.csv": "pass_rate\n0.1\n0.5\n", "rollouts.jsonl": lines, "bare.csv": "0.1\n0.2\n",
+        "quotes.csv": 'pass_rate\n"0.1\n', "cut.json": '{"schemes": ["grp', "list.json": "[1, 2]",
+        "deep.json": "[" * 100_000, "deep.toml": "a = " + "[" * 100_000,
+        "nan.json": '{"learning_rate": NaN}', "huge.json": '{"steps": ' + "9" * 5000 + "}",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (shelf / name).write_text(text)
+    for name, text in TEXTS.items():
+        (shelf / name).write_text(text)
+    for name in ("json", "toml", "csv", "jsonl", "parquet"):
+        (shelf / f"empty.{name}").touch()
+        (shelf / f"binary.{name}").write_bytes(bytes(range(256)) * 4)
+    for name, text in {
+        "bom.json": '{"steps": 20}', "bom.toml": "steps = 20\n", "bom.csv": texts["table.csv"],
+        "bom.jsonl": lines,
+    }.items():  # fmt: skip
+        (shelf / name).write_text(text, encoding="utf-8-sig")
+    samples = pd.DataFrame(
+        {"problem": ["a", "a", "b", "b"], "sample": [0, 1, 0, 1], "level": [1, 1, 5, 5],
+         "outcome": ["correct", "wrong", "wrong", "wrong"], "tokens": 3, "truncated": False}
+    )  # fmt: skip
+    samples.to_parquet(shelf / "samples.parquet")
+    samples.rename(columns=str.upper).to_parquet(shelf / "wrong.parquet")
+    samples.assign(level=["", "x", "5", None]).to_parquet(shelf / "levels.parquet")
+    (shelf / "cut.parquet").write_bytes((shelf / "samples.parquet").read_bytes()[:200])
+    for name in ("folder", "run", "half", "mixed"):
+        (shelf / name).mkdir()
+    for folder in ("run", "half"):
+        (shelf / folder / "config.json").write_text("{}")
+        (shelf / folder / "environment.json").write_text("{}")
+    (shelf / "run" / "metrics.parquet").write_bytes(b"PAR1")
+    (shelf / "mixed" / "a.csv").write_text(texts["table.csv"])
+    (shelf / "mixed" / "b.jsonl").write_text(lines)
+    return shelf
+
+
+def special(folder: Path) -> None:
+    """What cannot be copied: pipes, links, devices."""
+    for ending in ("jsonl", "csv", "toml", "json"):
+        os.mkfifo(folder / f"pipe.{ending}")
+    for ending in ("json", "csv"):
+        (folder / f"device.{ending}").symlink_to("/dev/zero")
+    (folder / "loop.csv").symlink_to("loop.csv")
+    (folder / "dangling.json").symlink_to("nowhere")
+
+
+def variants() -> list[tuple[str, ...]]:
+    """Command lines, the same at every time: each option of each command with several faults."""
+    random_ = random.Random(20240229)
+    found: list[tuple[str, ...]] = []
+    for name, base in BASES.items():
+        if name not in front.COMMANDS:
+            continue
+        kind = importlib.import_module(f"apw.commands.{name}").Options
+        found.append((name, *base))
+        for option, annotation in options_of(kind).items():
+            if option in KEEP_OUT:
+                continue
+            if bare(annotation) is bool:
+                found += [(name, *base, option), (name, *base, option, "x")]
+                continue
+            found.append((name, *base, option))
+            reads = Path in (annotation, *typing.get_args(annotation)) or "path" in option
+            files = ["pipe.csv", "/dev/null", *random_.sample(FILES, 2)] if reads else []
+            for value in [*random_.sample(VALUES, 2), *files]:
+                value = f"file:{value}" if option == "--start" and value in FILES else value
+                found.append((name, *base, f"{option}={value}"))
+        found += [(name, *base, word) for word in ("stray", "--unknown", "--unknown=1", "-x", "")]
+    found += [(*words, f"{option}{file}") for *words, option in READERS for file in FILES]
+    found += [(*words, f"{option}{name}") for *words, option in TABLES for name in TEXTS]
+    return list(dict.fromkeys(found))
+
+
+VARIANTS = variants()
+
+
+@pytest.fixture
+def place(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with all files, in which long work stops where it would begin."""
+    shutil.copytree(shelf, tmp_path, dirs_exist_ok=True)
+    special(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def reached(*_: Any, **__: Any) -> None:
+        raise ReachedError
+
+    import apw.commands.doctor
+    import llm_validation.evaluate
+    import llm_validation.generation
+    import llm_validation.train
+    import sim.run
+    import sim.sweep
+
+    monkeypatch.setattr(sim.run, "_run_batch", reached)
+    monkeypatch.setattr(sim.sweep, "_sweep", reached)
+    monkeypatch.setattr(llm_validation.train, "_train_one", reached)
+    monkeypatch.setattr(llm_validation.generation, "make_sampler", reached)
+    monkeypatch.setattr(llm_validation.evaluate, "check_model", lambda model: None)
+    monkeypatch.setattr(apw.commands.doctor, "diagnose", lambda weights: [])
+    for name in {"demo", "reproduce"} & set(front.COMMANDS):
+        command = importlib.import_module(f"apw.commands.{name}")
+        read = command.parse
+
+        def parse(*words: Any, read: Any = read, **named: Any) -> None:
+            read(*words, **named)
+            raise ReachedError
+
+        monkeypatch.setattr(command, "parse", parse)
+    return tmp_path
+
+
+@contextlib.contextmanager
+def clock(seconds: int) -> Iterator[None]:
+    """Raise in what hangs; a pipe that nobody writes to is opened forever."""
+
+    def late(*_: Any) -> None:
+        raise AssertionError(f"hangs for {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def tree(folder: Path) -> dict[str, int]:
+    """Everything below a folder, with its time, links not followed."""
+    return {
+        str(path.relative_to(folder)): path.lstat().st_mtime_ns
+        for path in folder.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    } | {str(path.relative_to(folder)): 0 for path in folder.rglob("*") if path.is_dir()}
+
+
+def outcome(words: Sequence[str]) -> int:
+    """Exit status of a command line; 0 where long work would begin."""
+    with clock(SECONDS), warnings.catch_warnings():
+        try:
+            return front.main(list(words))
+        except ReachedError:
+            return 0
+        except SystemExit as stopped:
+            return int(stopped.code or 0)
+
+
+def check(words: Sequence[str], place: Path, capsys: Any) -> None:
+    before = tree(place)
+    status = outcome(words)
+    captured = capsys.readouterr()
+    assert status in (0, 1, 2), status
+    if status != 2:
+        return
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith(f"apw {words[0]}: ")
+    assert len(lines[0]) < 1500
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert tree(place) == before, "left something behind"
+
+
+@pytest.mark.parametrize("words", VARIANTS, ids=" ".join)
+def test_a_sentence_or_success(
+    words: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(words, place, capsys)
+
+
+def test_there_are_enough_variants() -> None:
+    assert len(VARIANTS) >= 400
+    assert {words[0] for words in VARIANTS} == set(front.COMMANDS)
+
+
+WRITERS = (
+    ("explore", "--out", "new/page.html"), ("weights", "--figure", "new/w.png"),
+    ("advise", "--figure", "new/a.svg"), ("diagnose", "rollouts.jsonl", "--out", "new/d"),
+    ("simulate", "--out", "new/run"), ("evaluate", *BASES["evaluate"]),
+    ("train", "--recipe", "tiny-from-scratch", "--launch", "accelerate", "--out", "new/l"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WRITERS, ids=lambda words: words[0])
+def test_a_full_disk_names_the_file(
+    words: tuple[str, ...],
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() does, without a name
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert outcome(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "new/" in line
+    assert "no space left on device" in line
+    assert not [path for path in place.rglob("*") if path.name.startswith(".") and path.is_file()]
+
+
+def test_explore_replaces_only_a_page_of_its_own(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "notes.html").write_text("<p>mine</p>")
+    assert outcome(["explore", "--out", "notes.html"]) == 2
+    assert "notes.html exists" in capsys.readouterr().err
+    assert (place / "notes.html").read_text() == "<p>mine</p>"
+    for start in ("0.1", "0.2"):
+        assert outcome(["explore", "--out", "page.html", "--start", start]) == 0
+    assert '"start": 0.2' in (place / "page.html").read_text()
+
+
+@pytest.mark.parametrize("ending", ["json", "toml"])
+def test_a_byte_order_mark_is_no_fault(
+    ending: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome(["simulate", "--file", f"bom.{ending}", "--out", "new/run"]) == 0
+    assert json.loads((place / "new/run/config.json").read_text())["steps"] == 20
+    assert outcome(["diagnose", "bom.jsonl", "--json"]) == 0
+    groups = json.loads(capsys.readouterr().out)["overall"]["groups"]
+    assert groups == 4

@@ -14,6 +14,7 @@ from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
 from apw.advice.prompts import prompts_from
 from apw.command_line import Answer, parse
 from apw.commands.weights import schemes_with_table, success_grid
+from runs.configuration import GroupSize
 from runs.terminal import table
 from runs.text import listed, number, percent, plural
 from theory.advice import ENOUGH, Costs, group_sizes
@@ -76,7 +77,7 @@ class Options:
     target: float = 0.9
     """Success probability to reach, below 1."""
 
-    group_size: int = 16
+    group_size: GroupSize = 16
     """Responses per prompt, M."""
 
     update_cost: float = 1.0

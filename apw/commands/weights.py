@@ -13,6 +13,7 @@ import numpy as np
 from annotated_types import Interval
 
 from apw.command_line import Answer, parse
+from runs.configuration import GroupSize
 from runs.terminal import table
 from runs.text import listed, number
 from theory.optimal import OptimalWeight, optimal_weight
@@ -47,7 +48,7 @@ class Options:
     schemes: tuple[str, ...] = ()
     """Schemes to compare, options after a colon (plateau_r:threshold=0.3); all by default."""
 
-    group_size: int | None = None
+    group_size: GroupSize | None = None
     """Responses per prompt M, for excess times with finite groups as well."""
 
     points: Annotated[int, Interval(ge=2, le=100_000)] = 99

@@ -30,8 +30,6 @@ def binomial_probabilities(trials: int, success: Array) -> Array:
     Raises:
         ValueError: A negative number of trials, ``success`` outside [0, 1].
 
-    Source: the binomial distribution.
-
     >>> binomial_probabilities(2, 0.5).tolist()
     [0.25, 0.5, 0.25]
     """
@@ -74,8 +72,6 @@ def binomial_expectation(values: Floats, success: Array) -> Array:
 
     Raises:
         ValueError: ``success`` outside [0, 1].
-
-    Source: the binomial distribution.
 
     >>> binomial_expectation(np.array([[0.0], [1.0], [2.0]]), 0.25).tolist()  # E[k] = nρ
     [0.5]

@@ -45,8 +45,9 @@ def group_advantages(
         baseline: A critic's value V(x) of each prompt, shape (..., 1), or one per response;
             needed by PPO alone.
         valid: Boolean, same shape; False marks a response that could not be scored. It gets
-            advantage 0 and does not enter its group's baseline. A group with a single valid
-            response has nothing to compare it with and gets 0, unless ``singleton="raw"``.
+            advantage 0 and does not enter its group's baseline. A single valid response gets 0
+            from schemes that compare (those with a ``minimum_group`` above 1), unless
+            ``singleton="raw"``, and from the others what they give a group of one.
         **options: Options of the scheme, such as ``zero_success="drop"`` or ``engine="trl"``.
 
     Returns:

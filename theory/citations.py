@@ -179,8 +179,6 @@ def cite(*used: str | Scheme | types.ModuleType | Any) -> str:
     Raises:
         ValueError: A name that is neither a scheme nor a key, or an object without docstring.
 
-    Source: the practice of naming sources by code; entries as on arXiv.
-
     >>> print(cite("rloo").splitlines()[0])
     @misc{rloo,
     >>> from theory import lens

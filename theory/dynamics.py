@@ -314,8 +314,6 @@ def _root(path: Callable[[float], Floats], time: float, low: float, high: float)
 def check_range(start: float, target: float) -> None:
     """Raise a ``ValueError`` unless 0 ≤ start < target ≤ 1.
 
-    Source: the domain of a success probability.
-
     >>> check_range(0.1, 0.9)
     """
     ends: dict[str, Any] = {"start": start, "target": target}

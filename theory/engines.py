@@ -21,8 +21,6 @@ class Engine:
         singleton: What a group of one gets: ``"refuse"`` (an error; nothing, if the others of the
             group could not be scored) or ``"raw"`` (its reward).
 
-    Source: the libraries' own advantage code.
-
     >>> PRESETS["trl"].eps
     0.0001
     """

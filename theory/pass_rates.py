@@ -53,8 +53,6 @@ class PassRates:
         Raises:
             ValueError: Parameters that are not positive.
 
-        Source: Gauss-Jacobi quadrature.
-
         >>> rates = PassRates.beta(1.0, 3.0)
         >>> round(rates.mean(), 12)
         0.25
@@ -77,8 +75,6 @@ class PassRates:
         Raises:
             ValueError: Ends outside [0, 1] or not increasing.
 
-        Source: Gauss-Legendre quadrature.
-
         >>> round(PassRates.uniform(0.2, 0.6).mean(), 12)
         0.4
         """
@@ -92,8 +88,6 @@ class PassRates:
 
         Args:
             function: Maps ρ of shape (n,) to values of that shape.
-
-        Source: definition.
 
         >>> PassRates(np.array([0.0, 1.0]), np.array([1.0, 3.0])).mean()
         0.75
@@ -126,8 +120,6 @@ def as_pass_rates(rates: PassRates | Array) -> PassRates:
 
     Raises:
         ValueError: Numbers outside [0, 1].
-
-    Source: definition.
 
     >>> as_pass_rates([0.1, 0.3]).share.tolist()
     [0.5, 0.5]

@@ -81,8 +81,6 @@ class PopulationOptimum:
         Raises:
             ValueError: ``success`` outside [0, 1].
 
-        Source: derived in this module.
-
         >>> best = optimal_population([0.01, 0.2], 0.8)
         >>> ratio = best.weight(np.array([0.05, 0.5])) / optimal_weight(0.01, 0.8).weight(
         ...     np.array([0.05, 0.5]))
@@ -109,8 +107,6 @@ class PopulationOptimum:
 
         Raises:
             ValueError: Unknown scheme, or one without a weight.
-
-        Source: derived in this module; one prompt gives ``OptimalWeight.excess``.
 
         >>> round(optimal_population([0.01], 0.9).excess("grpo"), 3)
         1.555
@@ -174,8 +170,6 @@ def optimal_population(
     Raises:
         ValueError: Probabilities outside (0, 1), a target not above the mean start, a budget that
             is not positive.
-
-    Source: theory.md section 3, carried over to many prompts in this module.
 
     >>> best = optimal_population([0.001, 0.3, 0.5, 0.95], 0.6)
     >>> best.end.round(3).tolist()  # the hardest prompt is not worth its cost

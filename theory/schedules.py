@@ -66,8 +66,6 @@ class Linear:
         end: Value from step n on, at least 0.
         steps: n, at least 1.
 
-    Source: a schedule of this package; the papers keep λ constant.
-
     >>> Linear(start=1.0, end=0.0, steps=4)(1)
     0.75
     """
@@ -94,8 +92,6 @@ class Cosine:
         start: Value at step 0, at least 0.
         end: Value from step n on, at least 0.
         steps: n, at least 1.
-
-    Source: a schedule of this package; the papers keep λ constant.
 
     >>> round(Cosine(start=1.0, end=0.0, steps=4)(2), 12)
     0.5
@@ -210,8 +206,6 @@ def parse_schedule(text: str | float | Schedule) -> Schedule:
 
     Raises:
         ValueError: An unknown schedule or field, or a value it does not allow.
-
-    Source: names of this package.
 
     >>> parse_schedule("linear:start=1,end=0.1,steps=500")
     Linear(start=1, end=0.1, steps=500)

@@ -113,8 +113,6 @@ def resolve(scheme: SchemeLike, **options: Option) -> Scheme:
     Raises:
         ValueError: An unknown scheme (the message lists the known ones) or option.
 
-    Source: the names of the papers, in lower case.
-
     >>> resolve("w_reinforce:lam=0.2").label
     'W-REINFORCE (lam=0.2)'
     >>> resolve("GRPO", engine="trl").label

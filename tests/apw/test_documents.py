@@ -259,7 +259,7 @@ def run_until_parsed(module: str, words: list[str], monkeypatch: pytest.MonkeyPa
 def test_every_block_is_of_a_kind_that_is_tried() -> None:
     for page in PAGES:
         fences = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert set(fences[::2]) <= {"sh", "console", "python", "py", "toml"}, page
+        assert set(fences[::2]) <= {"sh", "console", "python", "py", "pycon", "toml"}, page
         assert not any(fences[1::2]), page
 
 

@@ -440,3 +440,18 @@ def test_groups_pass_through_torchs_vmap(scheme):
     rewards = torch.tensor([[1.0, 0, 0], [0, 0, 0], [1, 1, 0]], dtype=torch.float64)
     mapped = torch.func.vmap(lambda group: group_advantages(group, scheme))(rewards)
     torch.testing.assert_close(mapped, group_advantages(rewards, scheme))
+
+
+@pytest.mark.parametrize("scheme", [name for name, scheme in SCHEMES.items() if scheme.has_table])
+@pytest.mark.parametrize("reward", [0.0, 1.0])
+def test_a_single_valid_response_is_a_group_of_one_or_has_nothing_to_compare_with(scheme, reward):
+    """What docs/theory.md, section 8, says."""
+    valid = np.array([True, False, False, False])
+    single = group_advantages(np.array([reward, 1.0, 0.0, 0.0]), scheme, valid=valid)
+    if SCHEMES[scheme].minimum_group > 1:
+        assert single.tolist() == [0, 0, 0, 0]
+        with pytest.raises(ValueError, match="group_size of at least 2"):
+            group_advantages(np.array([reward]), scheme)
+    else:
+        alone = group_advantages(np.array([reward]), scheme)
+        assert single.tolist() == [alone[0], 0, 0, 0]

@@ -41,7 +41,8 @@ def binary_advantages(rewards: np.ndarray, scheme: Scheme) -> np.ndarray:
     if not scheme.has_table or not (right | (rewards == 0)).all():
         return np.asarray(group_advantages(rewards, scheme))
     table = _table(scheme, rewards.shape[1], rewards.dtype)
-    return table[np.count_nonzero(right, axis=1)[:, None], right.astype(np.intp)]
+    places = np.count_nonzero(right, axis=1)[:, None], right.astype(np.intp)
+    return np.asarray(table[places])
 
 
 @functools.lru_cache(maxsize=64)

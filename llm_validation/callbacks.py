@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -53,7 +54,12 @@ class ShowProgress(RunCallback):
         self.progress.advance()
 
     def on_log(
-        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        logs: Mapping[str, Any] = MappingProxyType({}),
+        **_: Any,
     ) -> None:
         """Show the reward and the share of responses that teach nothing."""
         if "reward" in logs:

@@ -17,7 +17,6 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -109,7 +108,7 @@ class TransformersSampler:
         model = AutoModelForCausalLM.from_pretrained(
             config.model, dtype=dtype, trust_remote_code=False
         )
-        self.model: PreTrainedModel = model.eval()
+        self.model: Any = model.eval()
         self.model.to(device=self.device)
         ends = self.model.generation_config.eos_token_id
         ends = self.tokenizer.eos_token_id if ends is None else ends

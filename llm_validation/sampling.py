@@ -86,7 +86,8 @@ def seeded_generation(
         top_p: Nucleus of sampling.
     """
     choice = SeededChoice(uniforms, temperature, top_p)
-    inner = type(model).generate
+    sampler: Any = model  # its generate comes from a class that not every model has
+    inner = type(sampler).generate
 
     def generate(*arguments: Any, **options: Any) -> Any:
         options["logits_processor"] = LogitsProcessorList([choice])
@@ -98,8 +99,8 @@ def seeded_generation(
         return inner(model, *arguments, **options)
 
     # On the instance, since the caller of generate gives no way to pass a processor through.
-    model.generate = generate  # type: ignore[method-assign]
+    sampler.generate = generate
     try:
         yield
     finally:
-        del model.generate
+        del sampler.generate

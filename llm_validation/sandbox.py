@@ -87,7 +87,7 @@ def confine(keep: int) -> bool:
     header = ctypes.create_string_buffer(
         struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     )
-    return (
+    return bool(
         library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0
         and library.prctl(_SET_SECCOMP, _FILTER, ctypes.byref(header), 0, 0) == 0
     )

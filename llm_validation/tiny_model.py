@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from llm_validation.tasks.arithmetic import CHARACTERS
 from llm_validation.tasks.task import Example
@@ -81,7 +87,7 @@ def tiny_llama(
 
 @torch.no_grad()
 def success_probability(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]
 ) -> torch.Tensor:
     """Exact probability of the reference answer, followed by the end token, for each example.
 
@@ -118,6 +124,6 @@ def success_probability(
     model.eval()
     logits = model(input_ids=tokens[:, :-1], use_cache=False).logits[:, start - 1 :]
     model.train(training)
-    log_probs = logits.double().log_softmax(-1)
+    log_probs: torch.Tensor = logits.double().log_softmax(-1)
     chosen = log_probs.gather(-1, tokens[:, start:, None]).squeeze(-1)
     return chosen.sum(-1).exp().cpu()

@@ -181,7 +181,7 @@ def _train_one(
 
     from llm_validation import initial_model, vllm_cpu
     from llm_validation.arguments import training_arguments
-    from llm_validation.callbacks import Interrupt, Measure, ShowProgress
+    from llm_validation.callbacks import Interrupt, Measure, RunCallback, ShowProgress
     from llm_validation.reward import TaskReward
     from llm_validation.trainer import WeightedGRPOTrainer, last_checkpoint
 
@@ -197,7 +197,7 @@ def _train_one(
     vllm_on_cpu = config.engine == "vllm" and config.vllm_mode == "colocate" and _on_cpu(config)
     if vllm_on_cpu:
         vllm_cpu.enable()
-    callbacks = [ShowProgress(bar, f"{scheme}, seed {seed}")]
+    callbacks: list[RunCallback] = [ShowProgress(bar, f"{scheme}, seed {seed}")]
     if initial_model.is_tiny(config):
         callbacks.append(Measure(config.measure_every, task, tokenizer, stop_at=config.stop_at))
     with _interruptible() as interrupted:

@@ -68,6 +68,11 @@ class WeightedGRPOTrainer(GRPOTrainer):
             critic.
     """
 
+    model: Any  # TRL types these as what they may be before its __init__ has run
+    num_generations: int
+    max_completion_length: int
+    _logs: dict[str, Any]
+
     def __init__(
         self,
         *,
@@ -98,12 +103,14 @@ class WeightedGRPOTrainer(GRPOTrainer):
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> torch.Tensor:
-        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        rewards: torch.Tensor = super()._calculate_rewards(
+            inputs, prompts, completions, completion_ids_list
+        )
         self._rewards = rewards
         self._lengths = [len(ids) for ids in completion_ids_list]
         return rewards
 
-    def _generate_single_turn(
+    def _generate_single_turn(  # type: ignore[override]
         self, prompt_ids: Any, images: Any, fields: Any, *arguments: Any, **options: Any
     ) -> Any:
         if not (self.seeded and self.model.training):
@@ -182,7 +189,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         used = self._sampled_tokens(output)
         sums = torch.stack([torch.where(used, entropies.float(), 0.0).sum(), used.sum().float()])
         total, count = self.accelerator.reduce(sums, reduction="sum").tolist()
-        return total / max(count, 1.0)
+        return float(total / max(count, 1.0))
 
     def _score(self, output: dict[str, Any], **options: Any) -> tuple[torch.Tensor, Any]:
         """Log-probabilities and entropies of the sampled tokens under the present policy."""
@@ -265,7 +272,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         # Every process writes its random state; only then is the checkpoint whole.
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
             temporary = folder / f".{STATE_FILE}"
             state = {"responses": self._responses, "tokens": self._tokens, "record": self.record}
             temporary.write_text(json.dumps(state), encoding="utf-8")

@@ -111,9 +111,9 @@ def _by_group(
     for rows in rows_of.values():
         by_size.setdefault(len(rows), []).append(rows)
     for groups in by_size.values():
-        rows = torch.tensor(groups, device=rewards.device)
-        chosen = None if confidence is None else confidence[rows]
-        advantages[rows] = group_advantages(rewards[rows], scheme, log_confidence=chosen)
+        places = torch.tensor(groups, device=rewards.device)
+        chosen = None if confidence is None else confidence[places]
+        advantages[places] = group_advantages(rewards[places], scheme, log_confidence=chosen)
     return advantages
 
 

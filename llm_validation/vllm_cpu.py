@@ -48,8 +48,9 @@ def enable() -> None:
     from trl.generation import vllm_generation as trl_vllm
     from vllm import LLM
 
-    trl_vllm.LLM = functools.partial(LLM, enforce_eager=True, dtype="float32")
-    trl_vllm.VLLMGeneration.sync_weights = sync_weights
+    module: Any = trl_vllm
+    module.LLM = functools.partial(LLM, enforce_eager=True, dtype="float32")
+    module.VLLMGeneration.sync_weights = sync_weights
 
 
 def sync_weights(generation: Any) -> None:

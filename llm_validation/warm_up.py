@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llm_validation.tasks.arithmetic import ANSWER_LENGTH
 from llm_validation.tasks.task import Example
@@ -30,13 +31,13 @@ def right_fraction(initial_success: float) -> float:
             f"initial_success must lie in [{chance:g}, 1), since guessing succeeds with {chance:g};"
             f" got {initial_success}"
         )
-    digit = initial_success ** (1 / ANSWER_LENGTH)
+    digit = math.pow(initial_success, 1 / ANSWER_LENGTH)
     return round(max(0.0, (digit - 0.1) / 0.9), 12)
 
 
 def warm_up(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
     *,
     initial_success: float,

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from apw.packages import check_packages
+
 if TYPE_CHECKING:
     from apw.command_line import Answer
 
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("", f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
     as_json = "--json" in rest
     try:
+        check_packages()
         _allow_named_code(rest)
         with _json_only(as_json) as output:
             answer: Answer = importlib.import_module(f"apw.commands.{name}").main(rest)

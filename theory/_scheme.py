@@ -27,7 +27,7 @@ Coefficients = Callable[..., tuple[Array, Array]]
 Surrogate = Callable[..., Array | None]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Scheme:
     """A prompt-weighting scheme with its options bound.
 
@@ -69,9 +69,9 @@ class Scheme:
     color: str = "#000000"
     dash: str = "short"
     marker: str = "x"
-    _coefficients: Coefficients = dataclasses.field(repr=False, kw_only=True)
-    surrogate_formula: Surrogate | None = dataclasses.field(default=None, repr=False)
-    declared: Mapping[str, Declared] = dataclasses.field(default_factory=dict, repr=False)
+    _coefficients: Coefficients = dataclasses.field(kw_only=True)
+    surrogate_formula: Surrogate | None = None
+    declared: Mapping[str, Declared] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_coefficients(cls, function: Coefficients, name: str, **fields: Any) -> Scheme:
@@ -144,6 +144,9 @@ class Scheme:
     def __hash__(self) -> int:
         # Options are a dictionary, which has no hash; static arguments of jit need one.
         return hash((self.name, tuple(self.options.items())))
+
+    def __repr__(self) -> str:
+        return f"<{self.label}: {self.formula or self.summary or 'a scheme'}>"
 
     def bind(self, **options: Option) -> Scheme:
         """Return the scheme with some options changed.

@@ -1,22 +1,31 @@
-"""What an update costs under a way of drawing groups, and which group size pays for itself."""
+"""Which scheme and group size suit a set of prompts and what an update of them costs."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from theory._arrays import Array
+from theory._arrays import Array, Floats, check_interval
 from theory.clocks import resolve_clock
 from theory.finite_group import moments
-from theory.schemes import SchemeLike, resolve
+from theory.optimal import OptimalWeight, weighted_schemes
+from theory.population import shared_weight
+from theory.schemes import SCHEMES, SchemeLike, name_of, resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROUP_SIZES = (2, 4, 8, 16, 32, 64, 128)
 
 ENOUGH = 0.9
 """Of what the best group size gets for its cost; the smallest that gets so much is recommended."""
+
+CLOSE = 1.05
+"""Schemes within this factor of the best are called equally good."""
 
 SAMPLINGS = {"fixed": None, "until_correct": "any_success", "until_mixed": "mixed_group"}
 """How groups are drawn → the clock that counts them."""
@@ -91,3 +100,125 @@ def group_sizes(scheme: SchemeLike, success: float, costs: Costs) -> GroupSizes:
 def _first_best(values: np.ndarray) -> int:
     """Index of the first value that is the largest up to rounding."""
     return int(np.argmax(values >= values.max() * (1 - 1e-12)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """Which scheme and group size suit prompts and costs.
+
+    Attributes:
+        success: ρ of the prompts below the target, in increasing order.
+        target: ρ that all of them are to reach.
+        group_size: M.
+        costs: What an update of a prompt costs.
+        best: The optimal weight that the prompts share.
+        excess: Scheme → time over the optimum at the same update budget, for large groups.
+        excess_finite: The same for groups of M, the best first.
+        sizes: Group sizes for the best scheme at the median prompt.
+    """
+
+    success: Floats = dataclasses.field(repr=False)
+    target: float
+    group_size: int
+    costs: Costs
+    best: OptimalWeight = dataclasses.field(repr=False)
+    excess: Mapping[str, float] = dataclasses.field(repr=False)
+    excess_finite: Mapping[str, float] = dataclasses.field(repr=False)
+    sizes: GroupSizes
+
+    @property
+    def recommended(self) -> str:
+        """The scheme that gets there soonest with groups of M."""
+        return next(iter(self.excess_finite))
+
+    @property
+    def equally_good(self) -> list[str]:
+        """Schemes within a factor ``CLOSE`` of it."""
+        least = CLOSE * self.excess_finite[self.recommended]
+        return [name for name, excess in self.excess_finite.items() if excess <= least]
+
+    @property
+    def nearest(self) -> str:
+        """The scheme whose weight is nearest to the optimal one, for large groups."""
+        return min(self.excess, key=self.excess.__getitem__)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per scheme: excess times, and cost per prompt for a unit of update budget."""
+        import pandas as pd
+
+        names = list(self.excess_finite)
+        return pd.DataFrame(
+            {
+                "scheme": [resolve(name).label for name in names],
+                "excess": [self.excess[name] for name in names],
+                "excess_finite": [self.excess_finite[name] for name in names],
+                "time": [self.best.time * self.excess_finite[name] for name in names],
+            }
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{resolve(self.recommended).label} from a median pass rate of "
+            f"{np.median(self.success):.3g} to {self.target:g} with groups of {self.group_size}\n"
+            f"{self.table.to_string(index=False, float_format='{:.3f}'.format)}"
+        )
+
+    def _repr_html_(self) -> str:
+        return str(self.table.to_html(index=False, float_format="{:.3f}".format))
+
+
+def advise(
+    success: Array,
+    target: float = 0.9,
+    *,
+    group_size: int = 16,
+    schemes: Iterable[SchemeLike] = (),
+    update_cost: float = 1.0,
+    response_cost: float = 1.0,
+    sampling: str = "fixed",
+) -> Advice:
+    """Advise on a scheme and a group size: least cost until every prompt reaches the target.
+
+    All schemes spend the same update budget; an update of a prompt costs α + βM for every group
+    drawn. Prompts that have reached the target already are left out.
+
+    Args:
+        success: Success probability ρ of each prompt, or of all of them, in (0, 1).
+        target: ρ to reach, in (0, 1).
+        group_size: M, at least 2.
+        schemes: Schemes to compare; all that have a table by default.
+        update_cost: α, at least 0.
+        response_cost: β, at least 0; one of the two is positive.
+        sampling: ``"fixed"``, ``"until_correct"`` or ``"until_mixed"``.
+
+    Returns:
+        The schemes with their times over the optimum, and group sizes.
+
+    Raises:
+        ValueError: Values outside these ranges, an unknown scheme, or no prompt below the target.
+
+    >>> advice = advise([0.01, 0.05, 0.3], update_cost=0.0, sampling="until_correct")
+    >>> advice.recommended in advice.equally_good, advice.excess["grpo"] >= 1
+    (True, True)
+    """
+    if not 0 < target < 1:
+        raise ValueError(f"target must lie in (0, 1); got {target:g}")
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}; got {sampling!r}")
+    if not (min(update_cost, response_cost) >= 0 and 0 < update_cost + response_cost < math.inf):
+        raise ValueError("costs must be at least 0 and finite, and one of them positive")
+    probabilities = np.atleast_1d(np.asarray(success, dtype=np.float64)).reshape(-1)
+    check_interval("success", probabilities)
+    below = np.sort(probabilities[probabilities < target])
+    if below.size == 0:
+        raise ValueError(f"every prompt has reached the target {target:g} already")
+    SCHEMES["grpo"].check_group_size(group_size)
+    names = [name_of(scheme) for scheme in schemes] or weighted_schemes(group_size)
+    costs = Costs(update_cost, response_cost, sampling)
+    best = shared_weight(below, target, clock=costs.clock(group_size))
+    finite = best.excess_of_all(names, group_size=group_size)
+    ranked = dict(sorted(finite.items(), key=lambda item: item[1]))
+    sizes = group_sizes(next(iter(ranked)), float(np.median(below)), costs)
+    limit = best.excess_of_all(names)
+    return Advice(below, target, group_size, costs, best, limit, ranked, sizes)

@@ -34,6 +34,10 @@ class Clock:
     options: Mapping[str, Option]
     _cost: Callable[..., Array] = dataclasses.field(repr=False)
 
+    def __repr__(self) -> str:
+        options = "".join(f", {option}={value}" for option, value in self.options.items())
+        return f"<{self.name}: {self.formula}{options}>"
+
     def cost(self, success: Array) -> Array:
         """Cost c(ρ) of one update; ∞ where an update never comes.
 

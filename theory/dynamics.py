@@ -45,6 +45,9 @@ class Dynamics:
     summary: str
     _velocity: Callable[[Array], Array] = dataclasses.field(repr=False)
 
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.formula}>"
+
     def velocity(self, success: Array) -> Array:
         """Velocity v(ρ), the change of ρ per unit of weight and time.
 

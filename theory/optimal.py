@@ -141,6 +141,13 @@ class OptimalWeight:
         )
         return dict(zip(names, values, strict=True))
 
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        excess = {resolve(name).label: value for name, value in self.excess_of_all().items()}
+        table = pd.DataFrame({"scheme": list(excess), "excess": list(excess.values())})
+        return str(table.sort_values("excess").to_html(index=False, float_format="{:.3f}".format))
+
     def _excess(
         self, weights: list[Callable[[Array], Array]], kinks: Sequence[float]
     ) -> list[float]:

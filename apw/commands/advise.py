@@ -13,18 +13,14 @@ import numpy as np
 from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
 from apw.advice.prompts import prompts_from
 from apw.command_line import Answer, parse
-from apw.commands.weights import schemes_with_table, success_grid
+from apw.commands.weights import success_grid
 from runs.configuration import GroupSize
 from runs.terminal import table
 from runs.text import listed, number, percent, plural
-from theory.advice import ENOUGH, Costs, group_sizes
+from theory.advice import ENOUGH, advise
 from theory.dynamics import weight_function
 from theory.optimal import OptimalWeight
-from theory.population import shared_weight
 from theory.schemes import resolve
-
-CLOSE = 1.05
-"""Schemes within this factor of the best are called equally good."""
 
 SHOWN = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.99)
 """Success probabilities for which weights are printed, besides start and target."""
@@ -109,42 +105,38 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw advise``."""
     options = parse(Options, arguments, command="advise")
-    costs = Costs(options.update_cost, _response_cost(options), options.sampling)
-    if not 0 < options.target < 1:
-        raise ValueError(f"target must lie in (0, 1); got {options.target:g}")
     prompts = prompts_from(
         start=options.start, rates=options.rates, histogram=options.histogram,
         column=options.column, count=options.count, tries=options.tries,
     )  # fmt: skip
-    below = np.sort(prompts.success[prompts.success < options.target])
-    if below.size == 0:
-        raise ValueError(f"every prompt has reached the target {options.target:g} already")
-    names = options.schemes or schemes_with_table(options.group_size)
-    best = shared_weight(below, options.target, clock=costs.clock(options.group_size))
-    excess = best.excess_of_all(names, group_size=options.group_size)
-    ranked = sorted(excess, key=excess.__getitem__)
-    chosen = ranked[0]
-    limit = best.excess_of_all(names)
-    typical = float(np.median(below))
-    sizes = group_sizes(chosen, typical, costs)
+    advice = advise(
+        prompts.success,
+        options.target,
+        group_size=options.group_size,
+        schemes=options.schemes,
+        update_cost=options.update_cost,
+        response_cost=_response_cost(options),
+        sampling=options.sampling,
+    )
+    best, chosen, sizes = advice.best, advice.recommended, advice.sizes
     success = success_grid(best.start, best.target, POINTS)
     data: dict[str, Any] = {
         "prompts": int(prompts.success.size),
         "unsolved": prompts.unsolved,
-        "median": typical,
+        "median": float(np.median(advice.success)),
         "start": best.start,
         "target": options.target,
         "group_size": options.group_size,
         "sampling": options.sampling,
         "update_cost": options.update_cost,
-        "response_cost": costs.response,
-        "excess": limit,
-        "excess_finite": excess,
+        "response_cost": advice.costs.response,
+        "excess": dict(advice.excess),
+        "excess_finite": dict(advice.excess_finite),
         "time_optimal": best.time,
-        "time": {name: best.time * value for name, value in excess.items()},
+        "time": {name: best.time * value for name, value in advice.excess_finite.items()},
         "recommended": chosen,
-        "equally_good": [name for name in ranked if excess[name] <= CLOSE * excess[chosen]],
-        "nearest": min(limit, key=limit.__getitem__),
+        "equally_good": advice.equally_good,
+        "nearest": advice.nearest,
         "success": success,
         "weight": best.weight(success),
         "recommended_group_size": sizes.recommended,
@@ -158,9 +150,11 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.figure is not None:
         from figures.advice import advice_picture
 
-        advice_picture(best, below, excess, options.group_size).save_as(options.figure)
+        advice_picture(best, advice.success, advice.excess_finite, options.group_size).save_as(
+            options.figure
+        )
         data["figure"] = str(options.figure)
-    return Answer(data, _describe(options, data, ranked, best))
+    return Answer(data, _describe(options, data, list(advice.excess_finite), best))
 
 
 def _response_cost(options: Options) -> float:
@@ -175,8 +169,6 @@ def _response_cost(options: Options) -> float:
         cost = options.token_cost * options.tokens
     else:
         cost = 1.0 if options.response_cost is None else options.response_cost
-    if not (min(options.update_cost, cost) >= 0 and 0 < options.update_cost + cost < math.inf):
-        raise ValueError("costs must be at least 0 and finite, and one of them positive")
     return cost
 
 

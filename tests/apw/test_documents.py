@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from claims.spec import claims
 from runs.folder import Run
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
+from theory import schemes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,6 +39,17 @@ INLINE_PAGES = [
     *PAGES,
     *(ROOT / "claims" / "evidence" / source / "README.md" for source in ("sim", "llm")),
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_schemes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(schemes.IMPORTS, "")
+    monkeypatch.setattr(schemes, "_KNOWN", {})
+    yield
+    for name in set(schemes.SCHEMES) - set(schemes.DEFINITIONS):
+        del schemes.SCHEMES[name]
+
+
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -125,6 +138,10 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         'learning_rates = [0.3, 1]\ntuning_seeds = 2\nclock = "updates"\n'
         "[base]\nprompts = 4\nsteps = 2\nmeasure_every = 1\nseeds = 2\npass_k = [1]\n"
         "[regimes.scratch]\nstart = 0.1\n"
+    )
+    (tmp_path / "own_schemes.py").write_text(
+        "def cube_root(success):\n    return (1 - success) ** (1 / 3) / (success * (1 - success))\n"
+        "def power(success, *, exponent: float = 0.5):\n    return success**-exponent\n"
     )
     (tmp_path / "pass-rates.txt").write_text("0\n0.125\n0.5\n")
     rollouts = ("1,a,1", "1,a,0", "1,b,0", "1,b,0", "2,a,1", "2,a,1", "2,b,1", "2,b,0")

@@ -1,0 +1,86 @@
+"""A simulation in one call: its configuration, its metrics and its times to a target."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sim.config import SimulationConfig
+from sim.run import simulate as run
+from sim.summary import time_to_target
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulation:
+    """What came of a simulation.
+
+    Attributes:
+        config: What was run.
+        metrics: Tidy table: run, source, scheme, seed, step, metric, value.
+        folder: The run folder; None if it was not to be kept.
+    """
+
+    config: SimulationConfig
+    metrics: pd.DataFrame = dataclasses.field(repr=False)
+    folder: Path | None = None
+
+    @property
+    def reference(self) -> str:
+        """Scheme that times are compared with: GRPO, or the first one if that was not run."""
+        return "grpo" if "grpo" in self.config.schemes else self.config.schemes[0]
+
+    def times(self, metric: str = "success") -> pd.DataFrame:
+        """Time to the target on every clock with intervals, see ``sim.summary.time_to_target``."""
+        return time_to_target(
+            self.metrics, self.config.target, metric=metric, reference=self.reference
+        )
+
+    def __str__(self) -> str:
+        return str(self.times().to_string(index=False, float_format="{:.4g}".format))
+
+    def _repr_html_(self) -> str:
+        return str(self.times().to_html(index=False, float_format="{:.4g}".format))
+
+
+def simulate(
+    config: SimulationConfig | None = None,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+    **fields: Any,
+) -> Simulation:
+    """Train schemes on simulated prompts.
+
+    Args:
+        config: What to run; the defaults if not given.
+        out: Run folder. An unfinished run of the same configuration is continued, a finished one
+            is read. Without it nothing is kept but the result.
+        overwrite: Delete whatever run the folder holds.
+        progress: Show a progress bar on a terminal, else a line a minute.
+        **fields: Fields of the configuration to change, such as ``schemes`` or ``steps``; schemes
+            may be functions of the success probability that a module defines.
+
+    Raises:
+        ValueError: A field that there is not, or a value that is not allowed.
+        RunExistsError: The folder holds a run of another configuration.
+
+    >>> found = simulate(schemes=["grpo"], seeds=1, prompts=4, steps=2, measure_every=1,
+    ...                  progress=False)
+    >>> found.metrics.query("metric == 'updates'")["value"].tolist()
+    [0.0, 1.0, 2.0]
+    """
+    chosen = {} if config is None else {f.name: getattr(config, f.name)
+                                        for f in dataclasses.fields(config)}  # fmt: skip
+    if "schemes" in fields:
+        fields["schemes"] = tuple(fields["schemes"])
+    config = SimulationConfig.from_dict({**chosen, **fields})
+    if out is not None:
+        metrics = run(config, out, overwrite=overwrite, progress=progress)
+        return Simulation(config, metrics, Path(out))
+    with tempfile.TemporaryDirectory() as folder:
+        return Simulation(config, run(config, Path(folder) / "run", progress=progress))

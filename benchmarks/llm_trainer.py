@@ -85,24 +85,29 @@ def run() -> list[dict[str, object]]:
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
     try:
-        cases = [("overhead", "tiny", GRPO), ("overhead", "small", GRPO),
-                 ("overhead_lens", "small", "lens")]  # fmt: skip
+        cases = [
+            ("overhead", "tiny", GRPO),
+            ("overhead", "small", GRPO),
+            ("overhead_lens", "small", "lens"),
+        ]
         rows = []
         for name, size, scheme in cases:
             ours, peer = measure(SIZES[size], scheme)
             low, high = stats.bootstrap(
                 (ours / peer,), np.median, n_resamples=2000, method="percentile", rng=0
             ).confidence_interval
-            rows.append({
-                "name": f"trainer_{name}_{size}",
-                "ours": float(np.median(ours)),
-                "peer": float(np.median(peer)),
-                "ratio": float(np.median(ours / peer)),
-                "unit": f"processor seconds per step of 64 responses on one thread, {scheme}, "
-                f"against trl.GRPOTrainer, {len(ours)} pairs of steps; ratio = ours / peer, "
-                f"95 % interval {low:.4f} to {high:.4f}, lower is better",
-                "environment": describe_environment(),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "name": f"trainer_{name}_{size}",
+                    "ours": float(np.median(ours)),
+                    "peer": float(np.median(peer)),
+                    "ratio": float(np.median(ours / peer)),
+                    "unit": f"processor seconds per step of 64 responses on one thread, {scheme}, "
+                    f"against trl.GRPOTrainer, {len(ours)} pairs of steps; ratio = ours / peer, "
+                    f"95 % interval {low:.4f} to {high:.4f}, lower is better",
+                    "environment": describe_environment(),
+                }
+            )
         return rows
     finally:
         logging.disable(logging.NOTSET)
@@ -125,14 +130,24 @@ def _trainer(kind: Any, size: dict[str, int], folder: str, turns: Turns, **argum
         reward_funcs=reward,
         train_dataset=Dataset.from_list([{"prompt": e.prompt} for e in task.train]),
         args=GRPOConfig(
-            output_dir=folder, max_steps=size["steps"], per_device_train_batch_size=64,
-            num_generations=8, max_completion_length=size["tokens"], use_cpu=True, bf16=False,
-            gradient_checkpointing=False, report_to="none", disable_tqdm=True, save_strategy="no",
-            logging_steps=1, dataloader_pin_memory=False, learning_rate=1e-4,
+            output_dir=folder,
+            max_steps=size["steps"],
+            per_device_train_batch_size=64,
+            num_generations=8,
+            max_completion_length=size["tokens"],
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="no",
+            logging_steps=1,
+            dataloader_pin_memory=False,
+            learning_rate=1e-4,
         ),
         callbacks=[turns],
         **arguments,
-    )  # fmt: skip
+    )
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)

@@ -64,9 +64,15 @@ def run() -> list[dict[str, Any]]:
 def ours(prompts: int, answers: int = ANSWERS, steps: int = STEPS["ours"]) -> Callable[[], None]:
     """The simulator as simulate() runs it, between two measurements."""
     config = SimulationConfig(
-        schemes=("grpo",), prompts=prompts, answers=answers, correct_answers=CORRECT, start=0.1,
-        group_size=GROUP, learning_rate=RATE, seeds=1,
-    )  # fmt: skip
+        schemes=("grpo",),
+        prompts=prompts,
+        answers=answers,
+        correct_answers=CORRECT,
+        start=0.1,
+        group_size=GROUP,
+        learning_rate=RATE,
+        seeds=1,
+    )
     cells = Cells(
         jax.tree.map(lambda leaf: leaf[None], build(config, 0)),
         stack([scheme_table("grpo", GROUP, "float32")]),
@@ -192,9 +198,13 @@ def _initial_logits(prompts: int) -> np.ndarray:
 def row(name: str, ours: float, peer: float, environment: dict[str, Any]) -> dict[str, Any]:
     """A row of the table, from rollouts per second."""
     return {
-        "name": name, "ours": ours / 1e6, "peer": peer / 1e6, "ratio": ours / peer,
-        "unit": "million rollouts/s", "environment": environment,
-    }  # fmt: skip
+        "name": name,
+        "ours": ours / 1e6,
+        "peer": peer / 1e6,
+        "ratio": ours / peer,
+        "unit": "million rollouts/s",
+        "environment": environment,
+    }
 
 
 def environment_of_work() -> dict[str, Any]:

@@ -49,9 +49,17 @@ def run() -> list[dict[str, Any]]:
 def measure(prompts: int) -> tuple[float, float]:
     """Rollouts per second between measurements, and peak bytes of a process with a whole run."""
     config = SimulationConfig(
-        schemes=("grpo",), seeds=1, prompts=prompts, answers=ANSWERS, correct_answers=CORRECT,
-        group_size=GROUP, learning_rate=RATE, start=0.1, steps=2, measure_every=1,
-    )  # fmt: skip
+        schemes=("grpo",),
+        seeds=1,
+        prompts=prompts,
+        answers=ANSWERS,
+        correct_answers=CORRECT,
+        group_size=GROUP,
+        learning_rate=RATE,
+        start=0.1,
+        steps=2,
+        measure_every=1,
+    )
     with tempfile.TemporaryDirectory() as folder:
         simulate(config, Path(folder) / "run", progress=False)
     peak = _peak()

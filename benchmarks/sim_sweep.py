@@ -85,10 +85,21 @@ def _sweep() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, start in enumerate(STARTS):
             config = SimulationConfig(
-                schemes=SCHEMES, seeds=SEEDS, policy="log_linear", prompts=CHAINS * LEVELS,
-                answers=64, correct_answers=1, features=16, rule=1.0, start=start, batch=BATCH,
-                group_size=GROUP, learning_rate=0.5, steps=STEPS, measure_every=EVERY,
-            )  # fmt: skip
+                schemes=SCHEMES,
+                seeds=SEEDS,
+                policy="log_linear",
+                prompts=CHAINS * LEVELS,
+                answers=64,
+                correct_answers=1,
+                features=16,
+                rule=1.0,
+                start=start,
+                batch=BATCH,
+                group_size=GROUP,
+                learning_rate=0.5,
+                steps=STEPS,
+                measure_every=EVERY,
+            )
             simulate(config, Path(folder) / str(number), progress=False)
 
 

@@ -124,9 +124,16 @@ def rule_prior(
         The prior, and φ of shape (features, prompts) with mean square length 1.
     """
     prior = make_prior(
-        prompts=prompts, answers=answers, correct_answers=correct_answers, start=start,
-        prior_spread=prior_spread, decoys=decoys, decoy_mass=decoy_mass, seed=seed, stream=stream,
-    )  # fmt: skip
+        prompts=prompts,
+        answers=answers,
+        correct_answers=correct_answers,
+        start=start,
+        prior_spread=prior_spread,
+        decoys=decoys,
+        decoy_mass=decoy_mass,
+        seed=seed,
+        stream=stream,
+    )
     hidden = np.random.default_rng((seed, _FEATURES)).standard_normal((answers, features))
     generator = np.random.default_rng((seed, _FEATURES, 1 + stream))
     values = generator.standard_normal((features, prompts))

@@ -225,9 +225,17 @@ def run_updates(
 
     def one(state: State, number: Array, memory: Memory) -> tuple[State, Costs, Memory]:
         return update(
-            rules, problem(state), inputs.table, inputs.rate, inputs.seed, state, number,
-            first=inputs.start, stride=stride, memory=memory,
-        )  # fmt: skip
+            rules,
+            problem(state),
+            inputs.table,
+            inputs.rate,
+            inputs.seed,
+            state,
+            number,
+            first=inputs.start,
+            stride=stride,
+            memory=memory,
+        )
 
     def problem(state: State) -> Problem:
         initial = state[0] if inputs.initial is None else inputs.initial
@@ -285,9 +293,14 @@ def _measure_program(
     ) -> dict[str, Array]:
         scheme = None if rules.schedules else rules.scheme
         metrics = measure(
-            policy, parameters, rules.group_size, pass_k, table, scheme=scheme,
+            policy,
+            parameters,
+            rules.group_size,
+            pass_k,
+            table,
+            scheme=scheme,
             attempts=rules.attempts,
-        )  # fmt: skip
+        )
         if held_out is not None:
             unseen = measure(held_out, parameters, rules.group_size, pass_k, None)
             metrics.update({f"held_out/{name}": value for name, value in unseen.items()})

@@ -82,12 +82,18 @@ def time_to_target(
         )
         rows.append(
             {
-                "scheme": scheme, "clock": clock, "mean": float(np.mean(values)),
-                "low": low, "high": high, "reached": int(np.isfinite(values).sum()),
-                "seeds": len(values), "ratio": ratio[0], "ratio_low": ratio[1],
+                "scheme": scheme,
+                "clock": clock,
+                "mean": float(np.mean(values)),
+                "low": low,
+                "high": high,
+                "reached": int(np.isfinite(values).sum()),
+                "seeds": len(values),
+                "ratio": ratio[0],
+                "ratio_low": ratio[1],
                 "ratio_high": ratio[2],
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 

@@ -152,9 +152,16 @@ def update(
 
     def uniforms(stream: Array | int) -> Array:
         return draw(
-            rules.generator, seed, number, rules.group_size or 1, prompts, stream=stream,
-            first=first, stride=stride, dtype=masses.dtype,
-        )  # fmt: skip
+            rules.generator,
+            seed,
+            number,
+            rules.group_size or 1,
+            prompts,
+            stream=stream,
+            first=first,
+            stride=stride,
+            dtype=masses.dtype,
+        )
 
     groups = float(prompts)
     drawn: Array | float = groups * rules.group_size

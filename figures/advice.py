@@ -58,9 +58,10 @@ def advice_picture(
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, max(3.1, 0.9 + 0.17 * len(bars)))
         panels = figure.subplot_mosaic(
-            [["prompts", "costs"], ["weights", "costs"]], height_ratios=(1, 2.1),
+            [["prompts", "costs"], ["weights", "costs"]],
+            height_ratios=(1, 2.1),
             width_ratios=(1.15, 1),
-        )  # fmt: skip
+        )
         _draw_prompts(panels["prompts"], prompts, best, theme)
         _draw_weights(panels["weights"], weights, best, theme)
         _draw_costs(panels["costs"], costs, theme)
@@ -95,8 +96,9 @@ def _weights(best: OptimalWeight, schemes: list[str], size: int) -> pd.DataFrame
     odds = np.linspace(_log_odds(best.start), _log_odds(best.target), _POINTS)
     success = 1 / (1 + np.exp(-odds))
     success[0], success[-1] = best.start, best.target
-    columns = {name: np.asarray(weight_function(name, group_size=size)(success))
-               for name in schemes}  # fmt: skip
+    columns = {
+        name: np.asarray(weight_function(name, group_size=size)(success)) for name in schemes
+    }
     columns["optimum"] = best.weight(success)
     tables = [
         pd.DataFrame({"scheme": name, "success": success, "weight": weight / weight[-1]})
@@ -112,9 +114,13 @@ def _log_odds(success: np.ndarray | float) -> np.ndarray:
 
 def _draw_prompts(axes: Axes, prompts: pd.DataFrame, best: OptimalWeight, theme: Theme) -> None:
     axes.bar(
-        prompts["low"], prompts["share"], prompts["high"] - prompts["low"], align="edge",
-        color=_BARS[theme], linewidth=0,
-    )  # fmt: skip
+        prompts["low"],
+        prompts["share"],
+        prompts["high"] - prompts["low"],
+        align="edge",
+        color=_BARS[theme],
+        linewidth=0,
+    )
     axes.set_xlim(prompts["low"].iloc[0], best.target)
     success_axis(axes, "logit")
     axes.tick_params(axis="x", labelbottom=False)
@@ -125,8 +131,15 @@ def _draw_weights(axes: Axes, weights: pd.DataFrame, best: OptimalWeight, theme:
     for name in dict.fromkeys(weights["scheme"]):
         part = weights[weights["scheme"] == name]
         if name == "optimum":
-            axes.plot(part["success"], part["weight"], color=optimum(theme).color, linewidth=3.5,
-                      alpha=0.25, label="optimal", zorder=1)  # fmt: skip
+            axes.plot(
+                part["success"],
+                part["weight"],
+                color=optimum(theme).color,
+                linewidth=3.5,
+                alpha=0.25,
+                label="optimal",
+                zorder=1,
+            )
         else:
             axes.plot(
                 part["success"], part["weight"], **look(name, theme).line(), label=title(name)
@@ -144,8 +157,12 @@ def _draw_weights(axes: Axes, weights: pd.DataFrame, best: OptimalWeight, theme:
 
 def _draw_costs(axes: Axes, costs: pd.DataFrame, theme: Theme) -> None:
     places = np.arange(len(costs))[::-1]
-    axes.barh(places, costs["excess"].clip(upper=_LONGEST), height=0.62,
-              color=[look(name, theme).color for name in costs["scheme"]])  # fmt: skip
+    axes.barh(
+        places,
+        costs["excess"].clip(upper=_LONGEST),
+        height=0.62,
+        color=[look(name, theme).color for name in costs["scheme"]],
+    )
     for place, value in zip(places, costs["excess"], strict=True):
         beyond = " →" if value > _LONGEST else ""
         axes.text(min(value, _LONGEST), place, f"  {value:.2f}{beyond}", va="center", fontsize=6.5)

@@ -45,11 +45,17 @@ def curves_table(
         tables.append(
             pd.DataFrame(
                 {
-                    "scheme": scheme, "metric": metric, "clock": clock, "reading": grid,
-                    "mean": values.mean(axis=0), "low": low, "high": high, "seeds": len(runs),
+                    "scheme": scheme,
+                    "metric": metric,
+                    "clock": clock,
+                    "reading": grid,
+                    "mean": values.mean(axis=0),
+                    "low": low,
+                    "high": high,
+                    "seeds": len(runs),
                 }
             )
-        )  # fmt: skip
+        )
     return pd.concat(tables, ignore_index=True)
 
 

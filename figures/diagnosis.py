@@ -72,9 +72,14 @@ def _draw_shares(axes: Axes, steps: pd.DataFrame, theme: Theme) -> None:
     for name, words in _SHARES.items():
         above = below + steps[name].to_numpy()
         axes.fill_between(
-            x, np.append(below, below[-1]), np.append(above, above[-1]), step="post",
-            color=colors[name], linewidth=0, label=words,
-        )  # fmt: skip
+            x,
+            np.append(below, below[-1]),
+            np.append(above, above[-1]),
+            step="post",
+            color=colors[name],
+            linewidth=0,
+            label=words,
+        )
         below = above
     axes.set_xlim(x[0], x[-1])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -91,16 +96,24 @@ def _draw_mass(axes: Axes, mass: pd.DataFrame, theme: Theme) -> None:
     width = 0.84 / len(names)
     groups = mass[mass["scheme"] == names[0]].set_index("difficulty").loc[list(DIFFICULTIES)]
     axes.bar(
-        range(len(DIFFICULTIES)), groups["groups"] / groups["groups"].sum(), 0.96,
-        color=_BEHIND[theme], label="all groups", linewidth=0,
-    )  # fmt: skip
+        range(len(DIFFICULTIES)),
+        groups["groups"] / groups["groups"].sum(),
+        0.96,
+        color=_BEHIND[theme],
+        label="all groups",
+        linewidth=0,
+    )
     for number, name in enumerate(names):
         rows = mass[mass["scheme"] == name].set_index("difficulty").loc[list(DIFFICULTIES)]
         where = np.arange(len(DIFFICULTIES)) + (number + 0.5) * width - 0.42
         axes.bar(
-            where, rows["share"].fillna(0.0), width * 0.9, color=look(name, theme).color,
-            label=title(name), linewidth=0,
-        )  # fmt: skip
+            where,
+            rows["share"].fillna(0.0),
+            width * 0.9,
+            color=look(name, theme).color,
+            label=title(name),
+            linewidth=0,
+        )
     axes.set_xticks(range(len(DIFFICULTIES)), DIFFICULTIES)
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")

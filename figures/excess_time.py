@@ -77,9 +77,10 @@ def excess_time_picture(
         finite = table["group_size"].notna()
         effective = table["clock"] == "effective"
         titles = (
-            "responses counted, M → ∞", f"responses counted, M = {group_size}",
+            "responses counted, M → ∞",
+            f"responses counted, M = {group_size}",
             "updates counted, M → ∞",
-        )  # fmt: skip
+        )
         parts = (table[effective & ~finite], table[effective & finite], table[~effective])
         for axes, heading, part in zip(panels, titles, parts, strict=True):
             for name, curve in part.groupby("scheme", sort=False):

@@ -16,8 +16,18 @@ from figures.page import TEMPLATES, asset, write_page
 from figures.style import THEMES, Dash, look
 from theory.schemes import resolve
 
-SCHEMES = ("rloo", "grpo", "linear_r", "sqrt_r", "plateau_r", "uniform_r", "maxrl", "psr", "nsr",
-           "w_reinforce")  # fmt: skip
+SCHEMES = (
+    "rloo",
+    "grpo",
+    "linear_r",
+    "sqrt_r",
+    "plateau_r",
+    "uniform_r",
+    "maxrl",
+    "psr",
+    "nsr",
+    "w_reinforce",
+)
 """Schemes of the explorer, in the order of its legend."""
 
 _CURVES = SCHEMES[:7]
@@ -27,9 +37,15 @@ _DRAWN = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
 """Those drawn before the reader chooses."""
 
 PROBLEM: dict[str, Any] = {
-    "start": 0.01, "target": 0.9, "group_size": 16, "clock": "effective", "dynamics": "mirror",
-    "update": 1, "response": 0.1, "threshold": 0.5,
-}  # fmt: skip
+    "start": 0.01,
+    "target": 0.9,
+    "group_size": 16,
+    "clock": "effective",
+    "dynamics": "mirror",
+    "update": 1,
+    "response": 0.1,
+    "threshold": 0.5,
+}
 """What the page shows first."""
 
 _COLORS = {

@@ -75,17 +75,29 @@ def finite_weights_picture(
         for axes, name in zip(panels, names, strict=True):
             part = table[table["scheme"] == name]
             limit = part[part["group_size"].isna()]
-            axes.plot(limit["success"], limit["weight"], color=optimum(theme).color, linewidth=3.5,
-                      alpha=0.25, label="M → ∞")  # fmt: skip
+            axes.plot(
+                limit["success"],
+                limit["weight"],
+                color=optimum(theme).color,
+                linewidth=3.5,
+                alpha=0.25,
+                label="M → ∞",
+            )
             for number, size in enumerate(group_sizes):
                 curve = part[part["group_size"] == size]
-                axes.plot(curve["success"], curve["weight"], **accent(number, theme).line(),
-                          label=f"M = {size}")  # fmt: skip
+                axes.plot(
+                    curve["success"],
+                    curve["weight"],
+                    **accent(number, theme).line(),
+                    label=f"M = {size}",
+                )
             axes.set_yscale("log")
             success_axis(axes, "logit")
-            axes.set_xticks([0.001, 0.01, 0.1, 0.5, 0.9, 0.99],
-                            ["0.001", "0.01", "0.1", "0.5", "0.9", "0.99"],
-                            rotation=40)  # fmt: skip
+            axes.set_xticks(
+                [0.001, 0.01, 0.1, 0.5, 0.9, 0.99],
+                ["0.001", "0.01", "0.1", "0.5", "0.9", "0.99"],
+                rotation=40,
+            )
             axes.set_title(title(name))
             axes.set_xlabel("success probability ρ")
         panels[0].set_ylim(0.8, 200)

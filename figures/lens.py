@@ -78,10 +78,17 @@ def lens_picture(*, group_size: int = GROUP_SIZE) -> Picture:
         panels = dict(zip(("penalty", "reward", "advantage"), figure.subplots(1, 3), strict=True))
         penalty = table[table["panel"] == "penalty"]
         axes = panels["penalty"]
-        axes.plot(penalty["confidence"], penalty["value"], **look("lens", theme).line(),
-                  label="w(z)")  # fmt: skip
-        axes.plot([0, 1], [0, 0.5], color=optimum(theme).color, linewidth=0.8,
-                  linestyle=(0, (1, 2)), label="z/2")  # fmt: skip
+        axes.plot(
+            penalty["confidence"], penalty["value"], **look("lens", theme).line(), label="w(z)"
+        )
+        axes.plot(
+            [0, 1],
+            [0, 0.5],
+            color=optimum(theme).color,
+            linewidth=0.8,
+            linestyle=(0, (1, 2)),
+            label="z/2",
+        )
         axes.set_ylim(0, 3)
         axes.set_xlim(0, 1)
         axes.set_xlabel("z = π/D")
@@ -91,8 +98,14 @@ def lens_picture(*, group_size: int = GROUP_SIZE) -> Picture:
         parts = table[table["panel"] == "reward"].groupby("curve", sort=False)
         for number, (name, part) in enumerate(parts):
             style = accent(number + 1, theme)
-            axes.plot(part["confidence"], part["value"], **style.line(), marker=style.marker,
-                      markersize=2.5, label=name)  # fmt: skip
+            axes.plot(
+                part["confidence"],
+                part["value"],
+                **style.line(),
+                marker=style.marker,
+                markersize=2.5,
+                label=name,
+            )
         axes.set_ylim(-1.05, 0.05)
         axes.set_xlabel("confidence π̄ of a wrong response")
         axes.set_title("G × calibrated reward")
@@ -100,8 +113,14 @@ def lens_picture(*, group_size: int = GROUP_SIZE) -> Picture:
         axes = panels["advantage"]
         for scheme, part in table[table["panel"] == "advantage"].groupby("curve", sort=False):
             style = look(str(scheme), theme)
-            axes.plot(part["confidence"], group_size * part["value"], **style.line(),
-                      marker=style.marker, markersize=2.5, label=title(str(scheme)))  # fmt: skip
+            axes.plot(
+                part["confidence"],
+                group_size * part["value"],
+                **style.line(),
+                marker=style.marker,
+                markersize=2.5,
+                label=title(str(scheme)),
+            )
         axes.set_xlabel("confidence π̄ of a wrong response")
         axes.set_title("G × advantage, all wrong")
         axes.legend(loc="lower left")

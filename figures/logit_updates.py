@@ -43,12 +43,15 @@ def logit_updates_table(*, points: int = 97) -> pd.DataFrame:
             tables.append(
                 pd.DataFrame(
                     {
-                        "panel": "update", "scheme": scheme, "sampled": sampled,
-                        "token": np.arange(len(POLICY)), "probability": POLICY,
+                        "panel": "update",
+                        "scheme": scheme,
+                        "sampled": sampled,
+                        "token": np.arange(len(POLICY)),
+                        "probability": POLICY,
                         "value": np.round(update(logits, sampled), 15),
                     }
                 )
-            )  # fmt: skip
+            )
     probability = np.linspace(0, 1, points + 2)[1:-1]
     rest = np.array(POLICY[1:]) / sum(POLICY[1:])
     policies = np.column_stack([probability, (1 - probability)[:, None] * rest])
@@ -80,9 +83,16 @@ def logit_updates_picture() -> Picture:
             for number, scheme in enumerate(UPDATES):
                 part = updates[(updates["sampled"] == sampled) & (updates["scheme"] == scheme)]
                 places = part["token"].astype(float) + (number - 0.5) * width
-                axes.bar(places, part["value"], width, color=look(scheme, theme).color,
-                         hatch="" if scheme == "psr" else "////", edgecolor=axes.get_facecolor(),
-                         linewidth=0, label=title(scheme))  # fmt: skip
+                axes.bar(
+                    places,
+                    part["value"],
+                    width,
+                    color=look(scheme, theme).color,
+                    hatch="" if scheme == "psr" else "////",
+                    edgecolor=axes.get_facecolor(),
+                    linewidth=0,
+                    label=title(scheme),
+                )
             axes.axhline(0, color=optimum(theme).color, linewidth=0.8)
             labels = [f"{p:g}" for p in POLICY]
             labels[sampled] += "\nsampled"
@@ -95,8 +105,12 @@ def logit_updates_picture() -> Picture:
         left.legend(loc="lower right")
         middle.set_yticklabels([])
         for name, part in table[table["panel"] == "entropy"].groupby("scheme", sort=False):
-            right.plot(part["probability"], part["value"], **look(str(name), theme).line(),
-                       label=title(str(name)))  # fmt: skip
+            right.plot(
+                part["probability"],
+                part["value"],
+                **look(str(name), theme).line(),
+                label=title(str(name)),
+            )
         right.axhline(0, color=optimum(theme).color, linewidth=0.8)
         right.set_xlim(0, 1)
         right.set_xlabel("probability of the sampled token")

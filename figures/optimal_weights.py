@@ -88,12 +88,20 @@ def optimal_weights_picture(*, target: float = 0.9, starts: Sequence[float] = ST
         left, right = figure.subplots(1, 2)
         clocks = table[table["start"] == starts[0]].groupby("clock", sort=False)
         for number, (clock, part) in enumerate(clocks):
-            left.plot(part["success"], part["relative"], **accent(number, theme).line(),
-                      label=CLOCKS[str(clock)])  # fmt: skip
+            left.plot(
+                part["success"],
+                part["relative"],
+                **accent(number, theme).line(),
+                label=CLOCKS[str(clock)],
+            )
         ranges = table[table["clock"] == "effective"].groupby("start", sort=True)
         for number, (start, part) in enumerate(ranges):
-            right.plot(part["success"], part["weight"], **accent(number, theme).line(),
-                       label=f"from ρ₀ = {start:g}")  # fmt: skip
+            right.plot(
+                part["success"],
+                part["weight"],
+                **accent(number, theme).line(),
+                label=f"from ρ₀ = {start:g}",
+            )
         left.set_title("what is counted decides the shape")
         left.set_ylabel("optimal weight ω*(ρ) / ω*(½)")
         right.set_title(f"the range decides the scale (responses, to {target:g})")

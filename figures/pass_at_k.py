@@ -237,8 +237,9 @@ def _draw_curve(axes: Axes, part: pd.DataFrame, style: Look, label: str, column:
     if part.empty:
         return
     axes.plot(part["k"], part[column], **style.line(), marker=style.marker, label=label)
-    axes.fill_between(part["k"], part["low"], part["high"], color=style.color, alpha=0.15,
-                      linewidth=0)  # fmt: skip
+    axes.fill_between(
+        part["k"], part["low"], part["high"], color=style.color, alpha=0.15, linewidth=0
+    )
 
 
 def _k_axis(axes: Axes, table: pd.DataFrame) -> None:

@@ -50,8 +50,15 @@ def problem_picture(
                 part["success"], part["weight"], **look(name, theme).line(), label=title(name)
             )
         part = table[table["scheme"] == "optimum"]
-        left.plot(part["success"], part["weight"], color=optimum(theme).color, linewidth=3.5,
-                  alpha=0.25, label="optimal", zorder=1)  # fmt: skip
+        left.plot(
+            part["success"],
+            part["weight"],
+            color=optimum(theme).color,
+            linewidth=3.5,
+            alpha=0.25,
+            label="optimal",
+            zorder=1,
+        )
         if best.start > 0 and best.target < 1:
             success_axis(left, "logit")
         left.set_yscale("log")
@@ -59,13 +66,24 @@ def problem_picture(
         left.set_xlabel("success probability ρ")
         left.legend(loc="best")
         places = np.arange(len(bars))[::-1]
-        right.barh(places, [limit[s] for s in bars], height=0.62,
-                   color=[look(s, theme).color for s in bars], label="M → ∞")  # fmt: skip
+        right.barh(
+            places,
+            [limit[s] for s in bars],
+            height=0.62,
+            color=[look(s, theme).color for s in bars],
+            label="M → ∞",
+        )
         shown = [(p, finite[s]) for p, s in zip(places, bars, strict=True) if s in finite]
         if shown:
-            right.plot([x for _, x in shown], [p for p, _ in shown], "|", markersize=9,
-                       markeredgewidth=1.6, color=optimum(theme).color,
-                       label=f"M = {group_size}")  # fmt: skip
+            right.plot(
+                [x for _, x in shown],
+                [p for p, _ in shown],
+                "|",
+                markersize=9,
+                markeredgewidth=1.6,
+                color=optimum(theme).color,
+                label=f"M = {group_size}",
+            )
             right.legend(loc="upper right")
         for place, name in zip(places, bars, strict=True):
             edge = max(limit[name], finite.get(name, 0.0))

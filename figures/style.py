@@ -31,9 +31,13 @@ _BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 _YELLOW, _BLUE, _RED, _PURPLE, _GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 
 _ON_DARK = {
-    _BLACK: "#FFFFFF", _BLUE: "#3D94D9", _SKY: "#9AD8FA", _GREY: "#A6A6A6", _RED: "#F0762B",
+    _BLACK: "#FFFFFF",
+    _BLUE: "#3D94D9",
+    _SKY: "#9AD8FA",
+    _GREY: "#A6A6A6",
+    _RED: "#F0762B",
     _GREEN: "#1FBF93",
-}  # fmt: skip
+}
 """Colours that would be too dark on a dark page, lightened."""
 
 Dash = str | tuple[float, tuple[float, ...]]
@@ -65,9 +69,13 @@ _DASH_DOT: Dash = (0.0, (5.0, 1.4, 1.0, 1.4))
 _DASH_DOT_DOT: Dash = (0.0, (5.0, 1.2, 1.0, 1.2, 1.0, 1.2))
 
 _DASHES: dict[str, Dash] = {
-    "solid": "-", "dot": _DOT, "dash": _DASH, "short": _SHORT, "dash_dot": _DASH_DOT,
+    "solid": "-",
+    "dot": _DOT,
+    "dash": _DASH,
+    "short": _SHORT,
+    "dash_dot": _DASH_DOT,
     "dash_dot_dot": _DASH_DOT_DOT,
-}  # fmt: skip
+}
 """Matplotlib's line styles by the words that schemes use."""
 
 _VARIANT_COLORS = (_BLUE, _PURPLE, _GREEN, _BLACK, _RED, _SKY, _GREY, _ORANGE)

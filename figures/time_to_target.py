@@ -92,8 +92,14 @@ def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme
         name, place = str(row.scheme), places[str(row.scheme)]
         ratio = float(row.ratio)  # type: ignore[arg-type]
         if not math.isfinite(ratio):
-            axes.text(0.02, place, f"reached by {row.reached} of {row.seeds} seeds",
-                      transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)  # fmt: skip
+            axes.text(
+                0.02,
+                place,
+                f"reached by {row.reached} of {row.seeds} seeds",
+                transform=axes.get_yaxis_transform(),
+                va="center",
+                fontsize=6.5,
+            )
             continue
         axes.barh(place, ratio - 1, left=1, height=0.55, color=look(name, theme).color, alpha=0.85)
         # ∞ or 0 where some seed never arrived: the line leaves the panel.
@@ -104,9 +110,13 @@ def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme
         if math.isfinite(float(row.predicted)):  # type: ignore[arg-type]
             axes.plot(row.predicted, place, "d", markersize=4.5, markerfacecolor="none", color=ink)
         axes.text(
-            1.01, place, f"{ratio:.2f}", transform=axes.get_yaxis_transform(), va="center",
+            1.01,
+            place,
+            f"{ratio:.2f}",
+            transform=axes.get_yaxis_transform(),
+            va="center",
             fontsize=6.5,
-        )  # fmt: skip
+        )
     shown = [tick for tick in _ticks(high / low) if low <= tick <= high]
     axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
     axes.minorticks_off()

@@ -67,8 +67,12 @@ def test_one_sentence_for_what_is_not_known() -> None:
 
 
 def test_answers_are_strict_json() -> None:
-    data = {"a": np.array([1.0, math.inf]), "b": (np.float64(0.5), np.int64(2)), "c": math.nan,
-            "d": {"ρ": True}}  # fmt: skip
+    data = {
+        "a": np.array([1.0, math.inf]),
+        "b": (np.float64(0.5), np.int64(2)),
+        "c": math.nan,
+        "d": {"ρ": True},
+    }
     text = Answer(data, "").as_json()
     assert json.loads(text) == {"a": [1.0, None], "b": [0.5, 2], "c": None, "d": {"ρ": True}}
     assert "\n" not in text

@@ -122,8 +122,15 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return run.finish()
 
     def no_sampling(config: Any, path: Path, **_: Any) -> llm_validation.evaluate.Evaluation:
-        row = {"group": "all", "metric": "pass", "k": 1, "estimate": 0.5, "low": 0.4, "high": 0.6,
-               "problems": 9}  # fmt: skip
+        row = {
+            "group": "all",
+            "metric": "pass",
+            "k": 1,
+            "estimate": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "problems": 9,
+        }
         return llm_validation.evaluate.Evaluation(path, pd.DataFrame([row]), pd.DataFrame(), 0)
 
     # tests/claims runs and writes.
@@ -180,8 +187,15 @@ def _training_logs(folder: Path) -> None:
     trl = {"step": 1, "prompt": "p", "completion": "c", "correct": [1.0, 0.0], "advantage": 0.0}
     (folder / "results" / "mine" / "completions").mkdir()
     pd.DataFrame(trl).to_parquet(folder / "results/mine/completions/completions_00001.parquet")
-    samples = {"problem": 0, "sample": [0, 1], "outcome": ["correct", "wrong"], "truncated": False,
-               "response": "r", "tokens": 4, "log_probability": -0.5}  # fmt: skip
+    samples = {
+        "problem": 0,
+        "sample": [0, 1],
+        "outcome": ["correct", "wrong"],
+        "truncated": False,
+        "response": "r",
+        "tokens": 4,
+        "log_probability": -0.5,
+    }
     (folder / "results" / "mine-evaluation").mkdir()
     pd.DataFrame(samples).to_parquet(folder / "results" / "mine-evaluation" / "samples.parquet")
 

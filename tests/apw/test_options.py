@@ -27,9 +27,13 @@ def test_tables_are_read_as_toml(table):
 def test_text_that_is_no_toml_is_text_and_dates_are_no_values():
     words = ["a=rule", "b=", "c=1979-05-27", "d=1\nx = 2", "e=hub:owner/name@train", "f=a=b"]
     assert read("--x", dict[str, Any], words) == {
-        "a": "rule", "b": "", "c": "1979-05-27", "d": "1\nx = 2", "e": "hub:owner/name@train",
+        "a": "rule",
+        "b": "",
+        "c": "1979-05-27",
+        "d": "1\nx = 2",
+        "e": "hub:owner/name@train",
         "f": "a=b",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -72,8 +76,13 @@ def test_what_is_not_allowed_is_refused_in_one_sentence(annotation, words, sente
 
 
 def test_options_win_over_the_recipe():
-    words = ["--task-options", "kind=memorise", "train_size=32",
-             "--schedules", "zero_success=warm_up:steps=5"]  # fmt: skip
+    words = [
+        "--task-options",
+        "kind=memorise",
+        "train_size=32",
+        "--schedules",
+        "zero_success=warm_up:steps=5",
+    ]
     default = Options(config=load_recipe("demo"), recipe="demo")
     config = parse(Options, words, command="train", default=default).config
     assert config.task_options == {"kind": "memorise", "train_size": 32}

@@ -24,9 +24,12 @@ def runs() -> Callable[..., pd.DataFrame]:
                 for step in range(steps):
                     success = float(np.clip(start + rate * step, 0, 1))
                     values = {
-                        "success": success, "reward": success, "updates": step,
-                        "clock/effective": 3.0 * step, "groups_all_wrong": (1 - success) ** 4,
-                    }  # fmt: skip
+                        "success": success,
+                        "reward": success,
+                        "updates": step,
+                        "clock/effective": 3.0 * step,
+                        "groups_all_wrong": (1 - success) ** 4,
+                    }
                     rows += [
                         ("r", source, scheme, seed, step, m, float(v)) for m, v in values.items()
                     ]

@@ -59,15 +59,28 @@ def table_row(browser: Any, scheme: str) -> list[str]:
 
 
 PROBLEMS = [
-    {"start": start, "target": target, "clock": clock, "dynamics": dynamics, "group_size": size,
-     "update": 1.5, "response": 0.02, "threshold": threshold}
+    {
+        "start": start,
+        "target": target,
+        "clock": clock,
+        "dynamics": dynamics,
+        "group_size": size,
+        "update": 1.5,
+        "response": 0.02,
+        "threshold": threshold,
+    }
     for (start, target), dynamics, (clock, size, threshold) in itertools.product(
         ((1e-4, 0.999), (0.01, 0.9), (0.3, 0.35), (0.6, 0.99)),
         ("mirror", "softmax_gradient"),
-        (("regular", 2, 0.0), ("effective", 16, 0.5), ("affine", 5, 1.0), ("any_success", 64, 0.95),
-         ("mixed_group", 256, 0.2)),
+        (
+            ("regular", 2, 0.0),
+            ("effective", 16, 0.5),
+            ("affine", 5, 1.0),
+            ("any_success", 64, 0.95),
+            ("mixed_group", 256, 0.2),
+        ),
     )
-]  # fmt: skip
+]
 
 
 def clock_of(problem: dict[str, Any]) -> str:
@@ -86,8 +99,12 @@ def test_optima_and_excess_times_are_the_theorys(open_page: Any) -> None:
         return {{...found, optimal: {points}.map((p) => found.optimal(p, 1 - p))}};
     }})"""
     for problem, found in zip(PROBLEMS, open_page.run(script), strict=True):
-        best = optimal_weight(problem["start"], problem["target"], clock=clock_of(problem),
-                              dynamics=problem["dynamics"])  # fmt: skip
+        best = optimal_weight(
+            problem["start"],
+            problem["target"],
+            clock=clock_of(problem),
+            dynamics=problem["dynamics"],
+        )
         assert found["time"] == pytest.approx(best.time, rel=TOLERANCE), problem
         np.testing.assert_allclose(found["optimal"], best.weight(np.array(points)), rtol=TOLERANCE)
         schemes = {scheme: named(scheme, problem["threshold"]) for scheme in SCHEMES}
@@ -120,8 +137,13 @@ def test_weights_are_the_theorys_in_the_limit_and_in_groups(open_page: Any) -> N
 def test_it_opens_from_a_file_without_complaint_and_loads_nothing(browser: Any, page: Path) -> None:
     browser.open(page.as_uri())
     assert browser.complaints == []
-    assert browser.run("performance.getEntriesByType('resource').filter((e) => "
-                       "!e.name.startsWith('data:')).length") == 0  # fmt: skip
+    assert (
+        browser.run(
+            "performance.getEntriesByType('resource').filter((e) => "
+            "!e.name.startsWith('data:')).length"
+        )
+        == 0
+    )
     assert browser.run("document.querySelectorAll('.plot .main-svg').length") >= 3
     # The published numbers of arXiv 2602.11128 and of theory.md, section 4.
     assert table_row(browser, "grpo")[2:4] == ["1.555", "2.288"]
@@ -149,8 +171,9 @@ def test_moving_a_control_changes_curves_table_and_sentence(browser: Any, page: 
     set_control(browser, "group_size", 4)
     np.testing.assert_allclose(
         curve(browser, "explorer-finite", "GRPO, M = 4")[0],
-        expected_weight("grpo", 4, 0.001), rtol=TOLERANCE,
-    )  # fmt: skip
+        expected_weight("grpo", 4, 0.001),
+        rtol=TOLERANCE,
+    )
     set_control(browser, "clock", "affine")
     assert not browser.run("document.querySelector('[data-only=affine]').hidden")
     set_control(browser, "response", 100000)

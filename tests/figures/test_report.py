@@ -18,13 +18,19 @@ from figures.style import COLUMN, WIDE, Theme
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     hostile = "<script>alert('x')</script> & \"quoted\""
     section = Section(
-        title=hostile, what=[hostile], findings=[hostile], commands=[hostile], folder=hostile,
-        table=pd.DataFrame({hostile: [hostile]}), table_caption=hostile,
-    )  # fmt: skip
+        title=hostile,
+        what=[hostile],
+        findings=[hostile],
+        commands=[hostile],
+        folder=hostile,
+        table=pd.DataFrame({hostile: [hostile]}),
+        table_caption=hostile,
+    )
     environment = {"time": hostile, "packages": {hostile: hostile}}
     file = tmp_path / "report.html"
-    write_report(file, title=hostile, summary=[hostile], sections=[section],
-                 environment=environment)  # fmt: skip
+    write_report(
+        file, title=hostile, summary=[hostile], sections=[section], environment=environment
+    )
     text = file.read_text(encoding="utf-8")
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 10
@@ -68,8 +74,15 @@ def test_letters_have_one_size_whatever_a_figures_width(
 def test_figures_lead_to_their_data_and_fragments_stand_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     section = Section("S", ["words"], html="<b>kept</b>", pictures=[_picture(WIDE)])
-    write_report(file, title="T", summary=[], sections=[section], environment={},
-                 head="<style>i {}</style>", figures="figures")  # fmt: skip
+    write_report(
+        file,
+        title="T",
+        summary=[],
+        sections=[section],
+        environment={},
+        head="<style>i {}</style>",
+        figures="figures",
+    )
     section.pictures[0].save(tmp_path / "figures")
     text = file.read_text(encoding="utf-8")
     assert '<figure id="figure-a b">' not in text

@@ -24,9 +24,13 @@ from theory.optimal import optimal_weight
 
 Runs = Callable[..., pd.DataFrame]
 CONFIG = {
-    "schemes": ["grpo", "sqrt_r"], "start": 0.1, "target": 0.6, "group_size": 8,
-    "learner": "natural", "comparison": "same_budget",
-}  # fmt: skip
+    "schemes": ["grpo", "sqrt_r"],
+    "start": 0.1,
+    "target": 0.6,
+    "group_size": 8,
+    "learner": "natural",
+    "comparison": "same_budget",
+}
 
 
 def test_few_seeds_give_their_range_and_many_a_bootstrap_interval() -> None:

@@ -48,8 +48,9 @@ def test_a_finished_run_holds_config_environment_and_tidy_metrics(tmp_path: Path
 def test_rows_and_tables_keep_the_order_in_which_they_were_logged(tmp_path: Path) -> None:
     run = Run.open(tmp_path / "run", CONFIG, source="theory")
     run.log(scheme="grpo", seed=0, step=0, a=1)
-    run.log_table(pd.DataFrame({"scheme": "grpo", "seed": 0, "step": [1, 2], "metric": "a",
-                                "value": [2, 3]}))  # fmt: skip
+    run.log_table(
+        pd.DataFrame({"scheme": "grpo", "seed": 0, "step": [1, 2], "metric": "a", "value": [2, 3]})
+    )
     run.log(scheme="grpo", seed=0, step=3, a=4)
     assert run.finish()["value"].tolist() == [1.0, 2.0, 3.0, 4.0]
 

@@ -119,8 +119,11 @@ def test_other_columns_and_folders_are_named(tmp_path):
 
 def test_counts_are_whole_numbers_up_to_a_limit():
     assert [check_count(value, "here") for value in (3, 3.0, "3", MOST_PROMPTS)] == [
-        3, 3, 3, MOST_PROMPTS,
-    ]  # fmt: skip
+        3,
+        3,
+        3,
+        MOST_PROMPTS,
+    ]
     for value in (-1, 0.5, MOST_PROMPTS + 1, "many", None, True, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="here: a number of prompts must be whole"):
             check_count(value, "here")

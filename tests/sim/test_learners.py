@@ -57,9 +57,16 @@ def test_confidence_of_a_tree_is_per_token(scheme):
 @pytest.mark.parametrize("step", [0, 3, 20])
 def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
     config = SimulationConfig(
-        schemes=("w_reinforce",), seeds=1, prompts=32, answers=4, correct_answers=1, start=0.3,
-        group_size=4, precision="float64", schedules={"lam": "linear:start=1,end=0.2,steps=8"},
-    )  # fmt: skip
+        schemes=("w_reinforce",),
+        seeds=1,
+        prompts=32,
+        answers=4,
+        correct_answers=1,
+        start=0.3,
+        group_size=4,
+        precision="float64",
+        schedules={"lam": "linear:start=1,end=0.2,steps=8"},
+    )
     rules = rules_of(config, "w_reinforce")
     value = 1 - 0.8 * min(step / 8, 1)
     fixed = SimulationConfig(**{**vars(config), "schedules": {}})
@@ -80,9 +87,17 @@ def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
 def test_seeds_are_paired_same_prompts_and_same_draws_under_every_scheme(tmp_path):
     """Two names of one table are one run; other tables differ from the first update on."""
     config = SimulationConfig(
-        schemes=("reinforce", "w_reinforce:lam=1", "nsr"), seeds=2, prompts=16, answers=4,
-        correct_answers=1, start="beta:1,3", group_size=4, steps=6, measure_every=3, pass_k=(1,),
-    )  # fmt: skip
+        schemes=("reinforce", "w_reinforce:lam=1", "nsr"),
+        seeds=2,
+        prompts=16,
+        answers=4,
+        correct_answers=1,
+        start="beta:1,3",
+        group_size=4,
+        steps=6,
+        measure_every=3,
+        pass_k=(1,),
+    )
     metrics = simulate(config, tmp_path / "run", progress=False)
     wide = metrics[metrics["metric"] == "success"].pivot_table(
         index=["seed", "step"], columns="scheme", values="value"
@@ -96,10 +111,19 @@ def test_seeds_are_paired_same_prompts_and_same_draws_under_every_scheme(tmp_pat
 def test_a_tree_under_mirror_steps_is_its_bandit(tmp_path):
     """Exact steps of the distribution do not see how it is parametrised."""
     common = {
-        "schemes": ("sqrt_r",), "seeds": 1, "prompts": 3, "correct_answers": 2, "start": 0.05,
-        "group_size": None, "learner": "mirror", "learning_rate": 0.05, "steps": 30,
-        "measure_every": 5, "pass_k": (1, 8), "precision": "float64",
-    }  # fmt: skip
+        "schemes": ("sqrt_r",),
+        "seeds": 1,
+        "prompts": 3,
+        "correct_answers": 2,
+        "start": 0.05,
+        "group_size": None,
+        "learner": "mirror",
+        "learning_rate": 0.05,
+        "steps": 30,
+        "measure_every": 5,
+        "pass_k": (1, 8),
+        "precision": "float64",
+    }
     curves = []
     for policy in ({"policy": "tree", "symbols": 3, "length": 2}, {"answers": 7}):
         metrics = simulate(

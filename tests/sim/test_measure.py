@@ -82,9 +82,11 @@ def enumerated_weight(scheme, success, attempts=1):
 )
 def test_effective_weight_is_what_enumerated_groups_realise(scheme, attempts):
     bound = resolve(scheme)
-    given = {"scheme": bound} if bound.needs_baseline else {
-        "table": scheme_table(scheme, GROUP, "float64")
-    }  # fmt: skip
+    given = (
+        {"scheme": bound}
+        if bound.needs_baseline
+        else {"table": scheme_table(scheme, GROUP, "float64")}
+    )
     got = measured(**given, attempts=attempts)["effective_weight"]
     success = PROBABILITIES[:2].sum(axis=0)
     expected = np.mean([enumerated_weight(scheme, rho, attempts) for rho in success])
@@ -93,9 +95,7 @@ def test_effective_weight_is_what_enumerated_groups_realise(scheme, attempts):
 
 def test_effective_weight_of_the_population_limit_is_the_schemes():
     policy, success = Bandit(5, 2), PROBABILITIES[:2].sum(axis=0)
-    values = MEASURE(
-        policy, jnp.log(PROBABILITIES), None, (1,), None, scheme=resolve("sqrt_r")
-    )  # fmt: skip
+    values = MEASURE(policy, jnp.log(PROBABILITIES), None, (1,), None, scheme=resolve("sqrt_r"))
     assert float(values["effective_weight"]) == pytest.approx(np.sqrt(1 - success).mean())
     assert "mixed" not in values
 

@@ -8,8 +8,12 @@ from sim.priors import make_prior, rule_prior, scatter_answers
 from sim.run import simulate
 
 COMMON = {
-    "prompts": 40, "answers": 12, "correct_answers": 3, "start": "loguniform:0.001,0.5", "seed": 3
-}  # fmt: skip
+    "prompts": 40,
+    "answers": 12,
+    "correct_answers": 3,
+    "start": "loguniform:0.001,0.5",
+    "seed": 3,
+}
 
 
 def test_correct_answers_share_the_start_unequally():
@@ -71,10 +75,21 @@ def test_training_moves_held_out_prompts_where_there_is_a_rule(tmp_path):
     gains = {}
     for rule in (0.0, 1.0):
         config = SimulationConfig(
-            schemes=("grpo",), seeds=3, prompts=96, held_out_prompts=96, policy="log_linear",
-            answers=6, correct_answers=1, features=6, rule=rule, start=0.2, learning_rate=30.0,
-            steps=60, measure_every=60, pass_k=(1,),
-        )  # fmt: skip
+            schemes=("grpo",),
+            seeds=3,
+            prompts=96,
+            held_out_prompts=96,
+            policy="log_linear",
+            answers=6,
+            correct_answers=1,
+            features=6,
+            rule=rule,
+            start=0.2,
+            learning_rate=30.0,
+            steps=60,
+            measure_every=60,
+            pass_k=(1,),
+        )
         metrics = simulate(config, tmp_path / f"{rule}", progress=False)
         held = metrics[metrics["metric"] == "held_out/success"].groupby("step")["value"].mean()
         gains[rule] = held[60] - held[0]

@@ -22,10 +22,17 @@ REGIMES = {
 def cells_of(**options) -> tuple[Rules, Cells]:
     config = SimulationConfig(
         **{
-            "schemes": ("grpo", "sqrt_r"), "seeds": 2, "group_size": 4, "correct_answers": 1,
-            "steps": 4, "measure_every": 2, "learning_rate": 0.5, "start": 0.2, **options,
+            "schemes": ("grpo", "sqrt_r"),
+            "seeds": 2,
+            "group_size": 4,
+            "correct_answers": 1,
+            "steps": 4,
+            "measure_every": 2,
+            "learning_rate": 0.5,
+            "start": 0.2,
+            **options,
         }
-    )  # fmt: skip
+    )
     (batch,) = plan(config)
     return batch.rules, _cells(config, batch, learning_rates(config))
 

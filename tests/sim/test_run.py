@@ -15,9 +15,19 @@ from sim.run import plan, simulate
 from theory.finite_group import expected_weight
 
 SMALL = SimulationConfig(
-    schemes=("grpo", "sqrt_r"), seeds=2, prompts=8, answers=4, correct_answers=1, start=0.1,
-    group_size=4, learning_rate=1.0, steps=24, measure_every=4, checkpoint_every=2, pass_k=(1, 4),
-)  # fmt: skip
+    schemes=("grpo", "sqrt_r"),
+    seeds=2,
+    prompts=8,
+    answers=4,
+    correct_answers=1,
+    start=0.1,
+    group_size=4,
+    learning_rate=1.0,
+    steps=24,
+    measure_every=4,
+    checkpoint_every=2,
+    pass_k=(1, 4),
+)
 
 
 class Killed(BaseException):
@@ -147,9 +157,13 @@ def test_a_run_keeps_the_rates_it_began_from_and_does_not_go_on_from_others(tmp_
 def test_budgets_are_those_of_the_groups_dapo_keeps():
     """η ∫ω dρ is the same for all: DAPO's ω is GRPO's over the share of mixed groups."""
     config = SimulationConfig(
-        schemes=("grpo", "dapo"), start=0.05, target=0.8, group_size=4, dynamic_attempts=10_000,
+        schemes=("grpo", "dapo"),
+        start=0.05,
+        target=0.8,
+        group_size=4,
+        dynamic_attempts=10_000,
         comparison="same_budget",
-    )  # fmt: skip
+    )
     rates = learning_rates(config)
 
     def budget(kept):
@@ -167,10 +181,19 @@ def test_budgets_are_those_of_the_groups_dapo_keeps():
 def test_steps_far_too_large_end_in_numbers(tmp_path):
     """Policies become certain, and their Fisher matrices vanish; clocks may stand at ∞."""
     config = SimulationConfig(
-        schemes=("grpo", "nsr"), seeds=3, policy="log_linear", learner="natural", prompts=8,
-        answers=6, features=4, learning_rate=300.0, start=0.2, steps=12, measure_every=4,
+        schemes=("grpo", "nsr"),
+        seeds=3,
+        policy="log_linear",
+        learner="natural",
+        prompts=8,
+        answers=6,
+        features=4,
+        learning_rate=300.0,
+        start=0.2,
+        steps=12,
+        measure_every=4,
         pass_k=(1, 8),
-    )  # fmt: skip
+    )
     metrics = simulate(config, tmp_path / "run", progress=False)
     assert not metrics["value"].isna().any()
     measured = metrics[~metrics["metric"].str.startswith("clock/")]

@@ -31,9 +31,11 @@ def test_crossing_at_the_start_between_points_and_never():
 def test_ratios_are_paired_by_seed():
     # Seeds differ by a factor of two in both schemes; the paired ratio does not see it.
     paths = {
-        ("grpo", 0): [0, 0.25, 0.5, 0.75, 1], ("grpo", 1): [0, 0.125, 0.25, 0.375, 0.5],
-        ("sqrt_r", 0): [0, 0.5, 1, 1, 1], ("sqrt_r", 1): [0, 0.25, 0.5, 0.75, 1],
-    }  # fmt: skip
+        ("grpo", 0): [0, 0.25, 0.5, 0.75, 1],
+        ("grpo", 1): [0, 0.125, 0.25, 0.375, 0.5],
+        ("sqrt_r", 0): [0, 0.5, 1, 1, 1],
+        ("sqrt_r", 1): [0, 0.25, 0.5, 0.75, 1],
+    }
     result = time_to_target(table(paths), 0.5).set_index(["scheme", "clock"])
     row = result.loc[("sqrt_r", "updates")]
     assert (row["ratio"], row["ratio_low"], row["ratio_high"]) == (0.5, 0.5, 0.5)
@@ -65,9 +67,18 @@ def test_schemes_that_were_there_at_the_start_took_the_same_time():
 
 def test_what_can_be_reached_is_measured(tmp_path):
     config = SimulationConfig(
-        schemes=("grpo",), seeds=1, prompts=6, held_out_prompts=5, policy="log_linear", answers=4,
-        steps=1, measure_every=1, pass_k=(1, 8), start=0.5, target=0.1,
-    )  # fmt: skip
+        schemes=("grpo",),
+        seeds=1,
+        prompts=6,
+        held_out_prompts=5,
+        policy="log_linear",
+        answers=4,
+        steps=1,
+        measure_every=1,
+        pass_k=(1, 8),
+        start=0.5,
+        target=0.1,
+    )
     metrics = simulate(config, tmp_path / "run", progress=False)
     assert set(reachable(config)) <= set(metrics["metric"])
     assert len(reachable(config)) == 2 * 3 * 6

@@ -17,9 +17,19 @@ from sim.config import SimulationConfig
 from sim.sweep import SweepConfig, read_sweep, sweep
 
 BASE = SimulationConfig(
-    schemes=("grpo", "linear_r"), seeds=2, prompts=8, answers=4, correct_answers=1, start=0.2,
-    group_size=4, steps=40, measure_every=4, checkpoint_every=2, pass_k=(1,), target=0.8,
-)  # fmt: skip
+    schemes=("grpo", "linear_r"),
+    seeds=2,
+    prompts=8,
+    answers=4,
+    correct_answers=1,
+    start=0.2,
+    group_size=4,
+    steps=40,
+    measure_every=4,
+    checkpoint_every=2,
+    pass_k=(1,),
+    target=0.8,
+)
 SMALL = SweepConfig(
     base=BASE,
     regimes={"easy": {"start": 0.4}, "hard": {}},
@@ -163,9 +173,11 @@ def test_ray_with_a_killed_worker_gives_the_same_table(tmp_path):
     # Workers inherit the mark, so that only this test's own are killed.
     # Ray makes them nice, and a busy machine would leave them nothing.
     environment = {
-        **os.environ, "APW_TEST_MARK": str(tmp_path), "JAX_ENABLE_X64": "1",
+        **os.environ,
+        "APW_TEST_MARK": str(tmp_path),
+        "JAX_ENABLE_X64": "1",
         "RAY_worker_niceness": "0",
-    }  # fmt: skip
+    }
     killer = subprocess.Popen(
         [sys.executable, "-c", KILLER, str(tmp_path / "ray")], env=environment
     )

@@ -68,10 +68,20 @@ def test_mirror_run_converges_to_the_flow_at_first_order(tmp_path, schemes):
     exact = float(trajectory(schemes[0], 0.05, np.array([horizon]))[-1])
     for steps in (40, 80, 160):
         config = SimulationConfig(
-            schemes=schemes, seeds=1, prompts=2, answers=3, correct_answers=1, start=0.05,
-            group_size=None, learner="mirror", learning_rate=horizon / steps, steps=steps,
-            measure_every=steps, pass_k=(1,), precision="float64",
-        )  # fmt: skip
+            schemes=schemes,
+            seeds=1,
+            prompts=2,
+            answers=3,
+            correct_answers=1,
+            start=0.05,
+            group_size=None,
+            learner="mirror",
+            learning_rate=horizon / steps,
+            steps=steps,
+            measure_every=steps,
+            pass_k=(1,),
+            precision="float64",
+        )
         metrics = simulate(config, tmp_path / f"{steps}", progress=False)
         final = metrics.query(f"metric == 'success' and step == {steps}")["value"].iloc[0]
         errors.append(abs(final - exact))
@@ -112,17 +122,29 @@ def test_entropy_and_kl_weights_are_gradients():
 
 def test_dapo_counts_every_response_and_leaves_only_mixed_groups():
     config = SimulationConfig(
-        schemes=("dapo",), seeds=1, prompts=512, answers=2, correct_answers=1, start=0.5,
-        group_size=2, dynamic_attempts=30, precision="float64",
-    )  # fmt: skip
+        schemes=("dapo",),
+        seeds=1,
+        prompts=512,
+        answers=2,
+        correct_answers=1,
+        start=0.5,
+        group_size=2,
+        dynamic_attempts=30,
+        precision="float64",
+    )
     rules = dataclasses.replace(rules_of(config, "dapo"))
     assert rules.attempts == 30
     problem = build(config, 0)
     state = (problem.parameters, ())
     (moved, _), costs, _ = jax.jit(update, static_argnums=0)(
-        rules, problem, scheme_table("dapo", 2, "float64"), jnp.asarray(1.0), jnp.uint32(0),
-        state, jnp.uint32(0),
-    )  # fmt: skip
+        rules,
+        problem,
+        scheme_table("dapo", 2, "float64"),
+        jnp.asarray(1.0),
+        jnp.uint32(0),
+        state,
+        jnp.uint32(0),
+    )
     # Half of the groups of two are mixed: 2 attempts expected, with standard deviation √2.
     attempts = float(costs["responses"]) / 2 / 512
     assert abs(attempts - 2) < 5 * math.sqrt(2 / 512)

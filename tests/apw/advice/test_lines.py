@@ -38,10 +38,18 @@ def test_the_line_for_trl_builds_a_trainer_that_trains(
     exec(TRL_IMPORTS, names)
     # What a machine without a GPU, a test and a model of 84,000 parameters ask for besides.
     names["GRPOConfig"] = functools.partial(
-        names["GRPOConfig"], output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False,
-        max_steps=1, max_completion_length=2, report_to="none", disable_tqdm=True,
-        save_strategy="no", dataloader_pin_memory=False, gradient_checkpointing=False,
-    )  # fmt: skip
+        names["GRPOConfig"],
+        output_dir=str(tmp_path / "out"),
+        use_cpu=True,
+        bf16=False,
+        max_steps=1,
+        max_completion_length=2,
+        report_to="none",
+        disable_tqdm=True,
+        save_strategy="no",
+        dataloader_pin_memory=False,
+        gradient_checkpointing=False,
+    )
     trainer = eval(trl_line(scheme, size), names)
     assert trainer.scheme == resolve(scheme)
     assert trainer.args.num_generations == size

@@ -33,10 +33,21 @@ def test_a_population_is_the_sum_over_its_prompts(
 ) -> None:
     starts, size, target = (0.02, 0.1, 0.1, 0.4, 0.95), 8, 0.9
     answer = ask(
-        capsys, "--rates", rates_file(tmp_path, *starts), "--group-size", str(size), "--sampling",
-        "until_correct", "--update-cost", "3", "--response-cost", "0.5", "--schemes", "grpo",
+        capsys,
+        "--rates",
+        rates_file(tmp_path, *starts),
+        "--group-size",
+        str(size),
+        "--sampling",
+        "until_correct",
+        "--update-cost",
+        "3",
+        "--response-cost",
+        "0.5",
+        "--schemes",
+        "grpo",
         "linear_r",
-    )  # fmt: skip
+    )
 
     def spent(scheme: str) -> float:
         """Cost times budget of a scheme, prompt by prompt, with SciPy's plain quadrature."""
@@ -65,9 +76,18 @@ def test_the_optimum_for_expensive_responses_is_sqrt_r(
 ) -> None:
     # Groups of 2 drawn until one is correct cost close to 1/ρ: the effective clock.
     answer = ask(
-        capsys, "--start", "0.001", "--target", "0.2", "--sampling", "until_correct",
-        "--group-size", "2", "--update-cost", "0",
-    )  # fmt: skip
+        capsys,
+        "--start",
+        "0.001",
+        "--target",
+        "0.2",
+        "--sampling",
+        "until_correct",
+        "--group-size",
+        "2",
+        "--update-cost",
+        "0",
+    )
     assert answer["nearest"] == "sqrt_r"
     fixed = ask(capsys, "--start", "0.001", "--target", "0.2")
     assert fixed["nearest"] == "grpo"
@@ -90,8 +110,19 @@ def test_times_and_weights_of_fixed_groups_are_those_of_the_regular_clock(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # Every update costs α + βM: ω* ∝ 1/√(ρ(1−ρ)) and T* = (α + βM)(2[arcsin √ρ])².
-    answer: Any = ask(capsys, "--start", "0.05", "--target", "0.8", "--group-size", "4",
-                      "--update-cost", "2", "--response-cost", "0.5")  # fmt: skip
+    answer: Any = ask(
+        capsys,
+        "--start",
+        "0.05",
+        "--target",
+        "0.8",
+        "--group-size",
+        "4",
+        "--update-cost",
+        "2",
+        "--response-cost",
+        "0.5",
+    )
     angle = 2 * (math.asin(math.sqrt(0.8)) - math.asin(math.sqrt(0.05)))
     assert answer["time_optimal"] == pytest.approx((2 + 4 * 0.5) * angle**2, rel=1e-9)
     success = np.array(answer["success"])
@@ -144,8 +175,19 @@ def test_group_sizes_are_the_best_of_those_compared(
     capsys: pytest.CaptureFixture[str], sampling: str
 ) -> None:
     rho, alpha, beta = 0.15, 3.0, 0.2
-    answer = ask(capsys, "--start", str(rho), "--schemes", "linear_r", "--sampling", sampling,
-                 "--update-cost", str(alpha), "--response-cost", str(beta))  # fmt: skip
+    answer = ask(
+        capsys,
+        "--start",
+        str(rho),
+        "--schemes",
+        "linear_r",
+        "--sampling",
+        sampling,
+        "--update-cost",
+        str(alpha),
+        "--response-cost",
+        str(beta),
+    )
     drift, information = {}, {}
     for size in (2, 4, 8, 16, 32, 64, 128):
         correct = np.arange(size + 1)
@@ -155,8 +197,11 @@ def test_group_sizes_are_the_best_of_those_compared(
         wrong = np.where(correct < size, 1.0, 0.0)
         second = chance @ (correct * right**2 + (size - correct) * wrong**2) / size
         weight = float(expected_weight("linear_r", size, np.asarray(rho)))
-        kept = {"fixed": 1.0, "until_correct": 1 - (1 - rho) ** size,
-                "until_mixed": 1 - (1 - rho) ** size - rho**size}[sampling]  # fmt: skip
+        kept = {
+            "fixed": 1.0,
+            "until_correct": 1 - (1 - rho) ** size,
+            "until_mixed": 1 - (1 - rho) ** size - rho**size,
+        }[sampling]
         cost = alpha + beta * size / kept
         drift[size] = weight / cost
         information[size] = size * weight**2 * rho * (1 - rho) / second / cost

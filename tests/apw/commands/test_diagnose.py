@@ -130,8 +130,12 @@ def test_every_step_shows_its_histogram_of_pass_rates(
 ) -> None:
     path = tmp_path / "table.csv"
     groups = {1: ("00", "00", "00", "00", "01", "11"), 2: ("0001", "1111")}
-    rows = [f"{step},{prompt},{reward}" for step, texts in groups.items()
-            for prompt, text in enumerate(texts) for reward in text]  # fmt: skip
+    rows = [
+        f"{step},{prompt},{reward}"
+        for step, texts in groups.items()
+        for prompt, text in enumerate(texts)
+        for reward in text
+    ]
     path.write_text("step,prompt,reward\n" + "\n".join(rows) + "\n")
     assert main(["diagnose", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()

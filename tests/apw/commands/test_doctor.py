@@ -25,8 +25,12 @@ def test_it_says_what_was_found_and_what_helps(capsys: pytest.CaptureFixture[str
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["core", "works"], ["vllm", "absent"], ["→", "pip"], ["verl", "BROKEN"], ["→", "pip"],
-    ]  # fmt: skip
+        ["core", "works"],
+        ["vllm", "absent"],
+        ["→", "pip"],
+        ["verl", "BROKEN"],
+        ["→", "pip"],
+    ]
 
 
 def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,9 +66,23 @@ def test_a_sweep_answers_with_a_table_of_every_regime(
 
 
 SMALL = [
-    "--prompts", "5", "--steps", "4", "--measure-every", "1", "--seeds", "2", "--answers", "4",
-    "--pass-k", "1", "--group-size", "4", "--target", "0.3",
-]  # fmt: skip
+    "--prompts",
+    "5",
+    "--steps",
+    "4",
+    "--measure-every",
+    "1",
+    "--seeds",
+    "2",
+    "--answers",
+    "4",
+    "--pass-k",
+    "1",
+    "--group-size",
+    "4",
+    "--target",
+    "0.3",
+]
 
 
 def test_dapo_pays_for_every_response_and_another_scheme_may_be_the_reference(

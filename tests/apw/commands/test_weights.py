@@ -24,8 +24,15 @@ def test_json_has_the_agreed_keys_and_the_published_ratios(
 ) -> None:
     answer = ask(capsys, "--start", "0.01", "--target", "0.9")
     assert set(answer) == {
-        "start", "target", "clock", "dynamics", "time", "excess", "success", "weight",
-    }  # fmt: skip
+        "start",
+        "target",
+        "clock",
+        "dynamics",
+        "time",
+        "excess",
+        "success",
+        "weight",
+    }
     excess = answer["excess"]
     assert isinstance(excess, dict)
     published = {"rloo": 3.309, "grpo": 1.555, "linear_r": 1.075, "sqrt_r": 1, "uniform_r": 1.075}
@@ -63,8 +70,11 @@ def test_words_name_the_optimum_and_rank_the_schemes(capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "It is the weight of Sqrt-R." in out
     rows = [line for line in out.splitlines() if "  " in line and line[0].isupper()]
-    names = [row.split("  ")[0] for row in rows if row.split("  ")[0] in
-             {"Sqrt-R", "GRPO", "RLOO", "Linear-R"}]  # fmt: skip
+    names = [
+        row.split("  ")[0]
+        for row in rows
+        if row.split("  ")[0] in {"Sqrt-R", "GRPO", "RLOO", "Linear-R"}
+    ]
     assert names == ["Linear-R", "Sqrt-R", "GRPO", "RLOO"]
     assert re.search(r"GRPO .* 2\.29\d? ", out) or re.search(r"GRPO .* 2\.28[5-9] ", out)
 

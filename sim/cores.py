@@ -50,7 +50,7 @@ def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:
 def fence(values: Array) -> Array:
     """The same values, computed once and kept.
 
-    XLA on the CPU computes what looks cheap anew in each loop that reads it: a chain of prefix sums
+    XLA on the CPU computes what looks cheap again in each loop reading it: a chain of prefix sums
     quadratically often. A barrier stays until loops are fused only under :func:`compiler_options`;
     without them nothing but speed is lost.
     """

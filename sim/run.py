@@ -1,4 +1,4 @@
-"""Run a simulation into a run folder; a killed run goes on where it was, to the same bits."""
+"""Run a simulation into a run folder; a killed run resumes where it was, to the same bits."""
 
 from __future__ import annotations
 

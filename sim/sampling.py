@@ -67,7 +67,7 @@ def cumulative_counts(masses: Array, uniforms: Array, memory: Array | None = Non
         masses: See :func:`sample_counts`.
         uniforms: See :func:`sample_counts`.
         memory: An array to write over, from :func:`new_memory` or an earlier call of the same
-            shapes; without it one is made anew.
+            shapes; without it one is made each time.
 
     Returns:
         Counts of shape (outer + 1, inner, prompts) for :func:`counts_between`.

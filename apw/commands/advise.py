@@ -198,7 +198,7 @@ def _describe(
     ]
     if options.sampling != "fixed":
         parts.append(
-            "Neither line draws groups anew by itself: that is for the loop that samples to do."
+            "Neither line draws groups again by itself; the loop that samples has to do that."
         )
     if "figure" in data:
         parts += ["", f"Figure: {data['figure']}"]

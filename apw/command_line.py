@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 import sys
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from apw.options import gather
@@ -68,6 +70,15 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
+def figures_hint(folder: Path) -> str:
+    """Where a run is, and the command that draws it, as a shell reads it.
+
+    >>> figures_hint(Path("my runs/a"))
+    "Run folder: my runs/a   (figures: apw figures 'my runs/a')"
+    """
+    return f"Run folder: {folder}   (figures: {shlex.join(['apw', 'figures', str(folder)])})"
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -78,17 +89,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def split_option(arguments: Sequence[str], name: str) -> str | None:
-    """Value of an option that others' defaults come from, read before the rest is parsed.
-
-    >>> split_option(["--steps", "3", "--recipe=tiny"], "--recipe")
-    'tiny'
-    """
-    for position, word in enumerate(arguments):
-        if word.startswith(f"{name}="):
-            return word.partition("=")[2]
-        if word == name and position + 1 < len(arguments):
-            return arguments[position + 1]
-    return None

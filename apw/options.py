@@ -83,6 +83,32 @@ def gather(kind: type, words: Sequence[str], program: str, default: Any = None) 
     return typing.cast(Gathered, gathered)
 
 
+def read_ahead(kind: type, words: Sequence[str], name: str) -> str | None:
+    """The word given for an option that the defaults of others come from, such as a recipe.
+
+    Args:
+        kind: Dataclass of options.
+        words: The command line; what is wrong with other options is told later.
+        name: The field, which takes one word.
+
+    Returns:
+        The word, or None if the option is not given.
+    """
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            gathered: Any = tyro.cli(
+                kind,
+                args=list(words),
+                return_unknown_args=True,
+                add_help=False,
+                registry=_registry(),
+            )
+        except SystemExit:
+            return None
+    word = gathered[0].values[name]
+    return word[0] if isinstance(word, Words) else None
+
+
 def read(name: str, annotation: Any, words: Sequence[str]) -> Any:
     """The value that words stand for.
 

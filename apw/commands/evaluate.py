@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from apw.command_line import Answer, parse
+from apw.command_line import Answer, figures_hint, parse
 from llm_validation.evaluate_config import EvaluateConfig
 from runs.folder import refuse_finished
 from runs.terminal import table
@@ -74,6 +74,6 @@ def _describe(options: Options, rows: Sequence[dict[str, Any]]) -> str:
         [
             table(header, lines, right="llrrr"),
             "",
-            f"Run folder: {options.out}   (figures: apw figures {options.out})",
+            figures_hint(options.out),
         ]
     )

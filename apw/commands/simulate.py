@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import tyro
 
-from apw.command_line import Answer, parse, split_option
+from apw.command_line import Answer, figures_hint, parse
+from apw.options import read_ahead
 from runs.configuration import read_toml
 from runs.files import read_json
 from runs.terminal import table
@@ -63,7 +64,7 @@ class Options:
 
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw simulate``."""
-    file = split_option(arguments, "--file")
+    file = read_ahead(Options, arguments, "file")
     default = (
         Options(config=SimulationConfig.from_dict(_read(Path(file)), where=file)) if file else None
     )
@@ -121,7 +122,7 @@ def _simulate(options: Options) -> Answer:
         _times(rows, reference, {}),
         "",
         *_notes(rows, reference),
-        f"Run folder: {out}   (figures: apw figures {out})",
+        figures_hint(out),
     ]
     return Answer(data, "\n".join(text))
 

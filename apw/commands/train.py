@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from apw.command_line import Answer, parse, split_option
+from apw.command_line import Answer, figures_hint, parse
+from apw.options import read_ahead
 from llm_validation.config import TrainConfig, list_recipes, load_recipe
 from llm_validation.dry_run import plan
 from llm_validation.launch import Machines, launch_files, write_files
@@ -58,7 +60,7 @@ class Options:
 
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw train``."""
-    recipe = split_option(arguments, "--recipe")
+    recipe = read_ahead(Options, arguments, "recipe")
     default = Options(config=load_recipe(recipe), recipe=recipe) if recipe else None
     options = parse(Options, arguments, command="train", default=default)
     if options.recipe is None:
@@ -92,7 +94,10 @@ def _write_launch(options: Options, config: TrainConfig, launcher: str) -> Answe
     folder = options.out or Path("launch") / f"{name}.{launcher}"
     written = write_files(files, folder)
     data = {"launch": launcher, "files": [str(path) for path in written], "run": str(written[0])}
-    lines = [f"Start it with {folder / 'run.sh'}", f"  (wrote {', '.join(files)})"]
+    lines = [
+        f"Start it with {shlex.quote(str(folder / 'run.sh'))}",
+        f"  (wrote {', '.join(files)})",
+    ]
     lines += [f"note: {note}" for note in planned.notes if "--launch" not in note]
     return Answer(data, "\n".join(lines))
 
@@ -152,6 +157,6 @@ def _describe(out: Path, summary: pd.DataFrame) -> str:
         [
             table(header, lines, right="llrrr"),
             "",
-            f"Run folder: {out}   (figures: apw figures {out})",
+            figures_hint(out),
         ]
     )

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from apw.command_line import Answer, parse, split_option
+from apw.command_line import Answer, parse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +76,3 @@ def test_answers_are_strict_json() -> None:
     text = Answer(data, "").as_json()
     assert json.loads(text) == {"a": [1.0, None], "b": [0.5, 2], "c": None, "d": {"ρ": True}}
     assert "\n" not in text
-
-
-@pytest.mark.parametrize(
-    ("words", "value"),
-    [(["--x", "1"], "1"), (["--x=2"], "2"), (["--y", "--x"], None), ([], None)],
-)
-def test_an_option_can_be_read_ahead(words: list[str], value: str | None) -> None:
-    assert split_option(words, "--x") == value

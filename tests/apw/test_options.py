@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from apw.command_line import parse
 from apw.commands.simulate import Options as SimulateOptions
 from apw.commands.train import Options
-from apw.options import read
+from apw.options import read, read_ahead
 from llm_validation.config import load_recipe
 
 names = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
@@ -89,6 +89,21 @@ def test_options_win_over_the_recipe():
     assert config.schedules_of("sqrt_r")["zero_success"].steps == 5
     untouched = parse(Options, [], command="train", default=default).config
     assert untouched == load_recipe("demo")
+
+
+@pytest.mark.parametrize(
+    ("words", "recipe"),
+    [
+        (["--recipe", "demo", "--help"], "demo"),
+        (["--steps", "x", "--recipe=demo"], "demo"),
+        (["--recipe", "a", "--recipe", "demo"], "demo"),
+        (["--model=--recipe", "x"], None),
+        (["--steps", "3", "--unknown"], None),
+        (["--recipe"], None),
+    ],
+)
+def test_what_others_defaults_come_from_is_read_ahead(words, recipe):
+    assert read_ahead(Options, words, "recipe") == recipe
 
 
 def test_a_flag_of_a_recipe_can_be_given_and_taken_back():

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from sim.config import SimulationConfig
-from sim.run import simulate
 from sim.summary import log_ratios, seed_times
 from sim.sweep import SweepConfig, sweep
 
@@ -55,6 +54,8 @@ class Lab:
 
     def run(self, config: SimulationConfig, name: str) -> pd.DataFrame:
         """Metrics of a run; continues or reads what is there."""
+        from sim.run import simulate
+
         path = self.used[name] = self.folder / self.claim / name
         return simulate(config, path, overwrite=self._replaced(path), progress=self.progress)
 

@@ -7,24 +7,41 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from claims import (
+    crossover,
+    gradients,
+    lens,
+    optimal_weights,
+    reinforcement,
+    time_to_target,
+)
 from claims.simulation.common import Lab
-from claims.simulation.confidence import l3, l4, l5
-from claims.simulation.crossover import o4
-from claims.simulation.from_scratch import a4, a5, a6
-from claims.simulation.gradients import n5, o1, o3
-from claims.simulation.optimality import a1, a2, a3, o2
-from claims.simulation.reinforcement import n2, n3, n4, n6, n7
 from claims.simulation.tables import claim_table
 from claims.verdicts import Finding
 from runs.environment import describe_environment
 from runs.files import write_json, write_text
 
 CLAIMS: dict[str, Callable[[Lab], Finding]] = {
-    "A1": a1, "A2": a2, "A3": a3, "A4": a4, "A5": a5, "A6": a6,
-    "L3": l3, "L4": l4, "L5": l5,
-    "N2": n2, "N3": n3, "N4": n4, "N5": n5, "N6": n6, "N7": n7,
-    "O1": o1, "O2": o2, "O3": o3, "O4": o4,
-}  # fmt: skip
+    "A1": optimal_weights.simulation_a1,
+    "A2": optimal_weights.simulation_a2,
+    "A3": optimal_weights.simulation_a3,
+    "A4": time_to_target.simulation_a4,
+    "A5": time_to_target.simulation_a5,
+    "A6": time_to_target.simulation_a6,
+    "L3": lens.simulation_l3,
+    "L4": lens.simulation_l4,
+    "L5": lens.simulation_l5,
+    "N2": reinforcement.simulation_n2,
+    "N3": reinforcement.simulation_n3,
+    "N4": reinforcement.simulation_n4,
+    "N5": gradients.simulation_n5,
+    "N6": reinforcement.simulation_n6,
+    "N7": reinforcement.simulation_n7,
+    "O1": gradients.simulation_o1,
+    "O2": optimal_weights.simulation_o2,
+    "O3": gradients.simulation_o3,
+    "O4": crossover.simulation_o4,
+}
 """Claims of the ledger that have a simulation."""
 
 

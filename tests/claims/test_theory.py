@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from claims import theory as claims
+from claims import gradients, optimal_weights
 from claims.theory import Verdict, check, claim_ids
+from theory import lens
 
 
 def test_the_claims_that_mathematics_can_decide_are_there():
@@ -40,21 +41,23 @@ def test_a_verdict_holds_within_its_tolerance_alone():
 def test_false_claims_are_found_out(monkeypatch):
     """The same checks with another scheme, table, penalty or update in the claim's place."""
     for clock, wrong in (("regular", "sqrt_r"), ("effective", "grpo"), ("effective", "linear_r")):
-        _, gap, tolerance = claims._optimised(clock, wrong)
+        _, gap, tolerance = optimal_weights._optimised(clock, wrong)
         assert gap > 100 * tolerance
-    monkeypatch.setitem(claims.EXCESS_TIMES, (0.38, "regular"), (1.021, 1, 1.150, 1.014, 1.021))
+    monkeypatch.setitem(
+        optimal_weights.EXCESS_TIMES, (0.38, "regular"), (1.021, 1, 1.150, 1.014, 1.021)
+    )
     assert not check("A3").holds
-    monkeypatch.setattr(claims, "nsr_logit_update", claims.psr_logit_update)
+    monkeypatch.setattr(gradients, "nsr_logit_update", gradients.psr_logit_update)
     assert not check("N1").holds
-    coefficient = claims.lens.gradient_coefficient
-    monkeypatch.setattr(claims.lens, "gradient_coefficient", lambda *a: 1.001 * coefficient(*a))
+    coefficient = lens.gradient_coefficient
+    monkeypatch.setattr(lens, "gradient_coefficient", lambda *a: 1.001 * coefficient(*a))
     assert not check("L1").holds
-    penalty = claims.lens.penalty_weight
-    monkeypatch.setattr(claims.lens, "penalty_weight", lambda z: penalty(z) * (1 + 1e-9))
+    penalty = lens.penalty_weight
+    monkeypatch.setattr(lens, "penalty_weight", lambda z: penalty(z) * (1 + 1e-9))
     assert not check("L2").holds
-    weight = claims.expected_weight
+    weight = gradients.expected_weight
     monkeypatch.setattr(
-        claims, "expected_weight",
+        gradients, "expected_weight",
         lambda scheme, size, rho, **_: weight(scheme, size, rho, zero_success="keep"),
     )  # fmt: skip
     assert not check("O1").holds

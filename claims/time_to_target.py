@@ -1,8 +1,8 @@
 """A4, A5 and A6: who is sooner from scratch, who after fine-tuning, and what all-wrong groups add.
 
-Two regimes. *Same budget*: sampled natural gradients on independent prompts, learning rates that
-spend the same ∫ω dρ, the setting of the prediction. *Rule*: a log-linear policy that has to find
-a rule shared by all prompts, each scheme at its own best learning rate.
+The simulation has two regimes. *Same budget*: sampled natural gradients on independent prompts,
+learning rates that spend the same ∫ω dρ, the setting of the prediction. *Rule*: a log-linear policy
+that has to find a rule shared by all prompts, each scheme at its own best learning rate.
 
 Rule: every check has to come out in both regimes: the predicted ratio within a tenth where the
 theory's assumptions hold, its direction where each scheme has its own best rate.
@@ -10,19 +10,83 @@ theory's assumptions hold, its direction where each scheme has its own best rate
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
+from claims.exact import TARGET, Outcome, decides
+from claims.metrics import (
+    ASYMMETRIC,
+    CEILING,
+    DROPPING,
+    ArmTables,
+)
+from claims.optimal_weights import WEIGHTS, excess_times, predictions
 from claims.simulation.common import Lab, log_ratio, times
-from claims.simulation.optimality import excess_times, predictions
-from claims.verdicts import Check, Compared, Finding, above, below, compared, finding, near
+from claims.verdicts import (
+    Check,
+    Compared,
+    Finding,
+    above,
+    below,
+    compared,
+    finding,
+    near,
+)
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
+from theory.advantages import group_advantages
+from theory.optimal import optimal_weight
 
-ASYMMETRIC = ("linear_r", "sqrt_r", "uniform_r")
-DROPPING = "linear_r:zero_success=drop"
-CEILING = 20.0
-"""Ratios are counted up to this: a scheme that never arrives is not infinitely worse."""
+
+def _stepped(scheme: str, start: float) -> float:
+    """Cost on the effective clock times budget of small mirror steps, logit ρ′ = logit ρ + ηω."""
+    weight, step = WEIGHTS[scheme], 1e-4
+    odds, last, time, spent = float(logit(start)), start, 0.0, 0.0
+    while last < TARGET:
+        omega = float(weight(last))
+        odds += step * omega
+        success = 1 / (1 + math.exp(-odds))
+        time += step / last
+        spent += omega * (success - last)
+        last = success
+    return time * spent
+
+
+def _speedup(start: float) -> float:
+    return _stepped("grpo", start) / _stepped("sqrt_r", start)
+
+
+@decides("A4", "time of GRPO over that of Sqrt-R at equal budgets, effective clock, from 0.01")
+def _theory_a4() -> Outcome:
+    best = optimal_weight(0.01, TARGET, clock="effective")
+    return best.excess("grpo") / best.excess("sqrt_r"), _speedup(0.01), 0.01
+
+
+@decides("A5", "time of GRPO over that of Sqrt-R at equal budgets, effective clock, from 0.4")
+def _theory_a5() -> Outcome:
+    return 1.0, _speedup(0.4), 0.05
+
+
+@decides("A6", "expected weight of Linear-R that all-wrong groups carry, M = 16, ρ = 0.01")
+def _theory_a6() -> Outcome:
+    size, rho = 16, 0.01
+    kept, dropped = (
+        _weight_by_outcomes(f"linear_r:zero_success={word}", size, rho) for word in ("keep", "drop")
+    )
+    return (1 - rho) ** (size - 1), kept - dropped, 1e-12
+
+
+def _weight_by_outcomes(scheme: str, size: int, rho: float) -> float:
+    """Expected weight E[Σ_i A_i (r_i − ρ)]/(M ρ(1−ρ)), summed over the number of successes."""
+    total = 0.0
+    for correct in range(size + 1):
+        rewards = np.array([1.0] * correct + [0.0] * (size - correct))
+        chance = math.comb(size, correct) * rho**correct * (1 - rho) ** (size - correct)
+        total += chance * float(group_advantages(rewards, scheme) @ (rewards - rho))
+    return total / (size * rho * (1 - rho))
 
 
 def _as_predicted(lab: Lab, start: float) -> list[Check]:
@@ -38,7 +102,7 @@ def _as_predicted(lab: Lab, start: float) -> list[Check]:
     return checks
 
 
-def a4(lab: Lab) -> Finding:
+def simulation_a4(lab: Lab) -> Finding:
     """Asymmetric weights reach the target sooner than GRPO from scratch."""
     start = 0.01
     checks = _as_predicted(lab, start)
@@ -51,7 +115,7 @@ def a4(lab: Lab) -> Finding:
     return finding("A4", claim, checks, regimes, quick=lab.quick)
 
 
-def a5(lab: Lab) -> Finding:
+def simulation_a5(lab: Lab) -> Finding:
     """After fine-tuning asymmetric weights do not: less than a tenth sooner, and as predicted."""
     start = 0.4
     checks = _as_predicted(lab, start)
@@ -64,7 +128,7 @@ def a5(lab: Lab) -> Finding:
     return finding("A5", claim, checks, regimes, quick=lab.quick)
 
 
-def a6(lab: Lab) -> Finding:
+def simulation_a6(lab: Lab) -> Finding:
     """Dropping all-wrong groups slows training from scratch."""
     rule = _rule(lab, 0.01)
     ratios = _log_ratio(rule, DROPPING, "linear_r")
@@ -110,9 +174,43 @@ def _own_rates(scheme: str, reference: str) -> Compared:
 def _log_ratio(metrics: pd.DataFrame, scheme: str, reference: str) -> list[float]:
     reached = times(metrics, _target(metrics), "responses")
     values = log_ratio(reached[scheme], reached[reference])
-    return list(np.clip(values, -np.log(CEILING), np.log(CEILING)))
+    return list(np.clip(values, -CEILING, CEILING))
 
 
 def _target(metrics: pd.DataFrame) -> float:
     first = metrics[(metrics["metric"] == "success") & (metrics["step"] == 0)]["value"].mean()
     return 0.6 if first < 0.1 else 0.7
+
+
+def model_a4(scratch: ArmTables) -> list[Check]:
+    """Asymmetric weights reach the target sooner than GRPO from scratch."""
+    return [
+        below(
+            "responses to target",
+            0.0,
+            scratch.log_ratio(scheme, "grpo"),
+            **compared(scheme, "grpo", "log ratio"),
+        )
+        for scheme in ASYMMETRIC
+    ]
+
+
+def model_a5(fine_tuned: ArmTables) -> list[Check]:
+    """After fine-tuning they do not: no gain of a tenth."""
+    return [
+        above(
+            "responses to target",
+            float(np.log(0.9)),
+            fine_tuned.log_ratio(scheme, "grpo"),
+            **compared(scheme, "grpo", "log ratio"),
+        )
+        for scheme in ASYMMETRIC
+    ]
+
+
+def model_a6(scratch: ArmTables) -> list[Check]:
+    """Dropping all-wrong groups slows training from scratch."""
+    ratios = scratch.log_ratio(DROPPING, "linear_r")
+    return [
+        above("responses to target", 0.0, ratios, **compared(DROPPING, "linear_r", "log ratio"))
+    ]

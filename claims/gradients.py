@@ -1,29 +1,91 @@
-"""O1, O3 and N5: what the sampled gradients of the reinforcement schemes are, and are not."""
+"""N1, N5, O1 and O3: what the gradients of the reinforcement schemes are, and are not."""
 
 from __future__ import annotations
 
-import functools
+from fractions import Fraction
+from itertools import product
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from claims.exact import Outcome, decides, gradient, log_softmax
+from claims.metrics import (
+    ArmTables,
+)
 from claims.simulation.common import Lab, series
-from claims.verdicts import Check, Finding, above, below, compared, finding, near
+from claims.verdicts import (
+    BASE,
+    Check,
+    Finding,
+    above,
+    below,
+    compared,
+    finding,
+    near,
+)
 from sim.config import SimulationConfig
-from sim.counter import draw
-from sim.learners import table_group
-from sim.policies.bandit import Bandit
-from sim.priors import make_prior
-from sim.tables import Table, scheme_table
+from theory.finite_group import expected_weight
+from theory.logit_gradients import ESTIMATORS, nsr_logit_update, psr_logit_update
 
 PSEUDO = ("psr", "nsr", "w_reinforce")
 
 
-def o1(lab: Lab) -> Finding:
+@decides(
+    "N1", "largest |difference| of PSR's and NSR's logit updates from derivatives of π and ln π"
+)
+def _theory_n1() -> Outcome:
+    worst = 0.0
+    for problem, token in product(range(1, 4), range(5)):
+        logits = 3 * np.sin(problem * (np.arange(5) + 1.0))
+        for estimator in ESTIMATORS:
+            logarithmic = estimator == "log_probability"
+
+            def chosen(z: Any, y: int = token, logarithmic: bool = logarithmic) -> Any:
+                log_probability = log_softmax(z)[y]
+                return log_probability if logarithmic else np.exp(log_probability)
+
+            exact = gradient(chosen, logits)
+            raised = psr_logit_update(logits, token, estimator=estimator)
+            lowered = nsr_logit_update(logits, token, estimator=estimator)
+            worst = max(
+                worst, float(np.abs(raised - exact).max()), float(np.abs(lowered + exact).max())
+            )
+    return 0.0, worst, 1e-14
+
+
+@decides("O1", "largest relative difference of ω_M of Linear-R from the truncated likelihood's")
+def _theory_o1() -> Outcome:
+    worst = 0.0
+    for size, rho in product((1, 2, 5, 16, 64), (1e-9, 0.01, 0.3, 0.9)):
+        for order, word in ((size, "keep"), (size - 1, "drop")):
+            exact = sum(((1 - Fraction(rho)) ** k for k in range(order)), Fraction(0))
+            found = float(expected_weight("linear_r", size, rho, zero_success=word))
+            worst = max(worst, abs(found - float(exact)) / max(float(exact), 1.0))
+    return 0.0, worst, 1e-12
+
+
+@decides("O3", "largest |difference| of ρ under PSR, NSR and W-REINFORCE after equal ω·t")
+def _theory_o3() -> Outcome:
+    """Exact proximal steps π′ ∝ π exp(ηA) on a policy over six answers, two of them correct."""
+    correct = np.array([1.0, 1, 0, 0, 0, 0])
+    paths = []
+    for positive, negative in ((1.0, 0.0), (0.0, 1.0), (0.1, 1.0)):
+        advantage = correct * positive - (1 - correct) * negative
+        policy = np.array([0.01, 0.02, 0.5, 0.2, 0.17, 0.1])
+        path = []
+        for _ in range(200):
+            policy = policy * np.exp(0.05 / (positive + negative) * advantage)
+            policy = policy / policy.sum()
+            path.append(policy @ correct)
+        paths.append(path)
+    return 0.0, float(np.ptp(np.array(paths), axis=0).max()), 1e-12
+
+
+def simulation_o1(lab: Lab) -> Finding:
     """Linear-R at group size M ascends MaxRL's order-M truncated log-likelihood."""
+    from claims.sampled_updates import sampled_weights
+
     size, success = 8, 0.1
     checks: list[Check] = []
     for scheme, order in (("linear_r", size), ("linear_r:zero_success=drop", size - 1)):
@@ -37,36 +99,7 @@ def o1(lab: Lab) -> Finding:
     return finding("O1", claim, checks, [f"ρ = {success}, sampled groups"], quick=lab.quick)
 
 
-def sampled_weights(
-    scheme: str, success: float, size: int, *, groups: int, seed: int
-) -> list[float]:
-    """Estimates of ω_M(ρ) from sampled groups, one per seed: gradient over that of ρ."""
-    policy = Bandit(4, 2)
-    prior = make_prior(
-        prompts=1, answers=4, correct_answers=2, start=success, prior_spread=1.0, seed=0
-    )
-    logits = jnp.broadcast_to(jnp.asarray(prior.log_probabilities, jnp.float32), (4, groups))
-    masses = policy.masses(logits)
-    table = scheme_table(scheme, size, "float32")
-    exact = jnp.where(jnp.arange(4) < 2, 1 - success, -success) * masses[:, 0] / masses[:, 0].sum()
-
-    seeds = range(seed, seed + 8)
-    gradients = [_sampled(policy, logits, table, jnp.uint32(s)).mean(axis=1) for s in seeds]
-    # Least squares through the exact gradient of ρ, π(r − ρ): one number per seed.
-    return [float((gradient @ exact) / (exact @ exact)) for gradient in gradients]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _sampled(policy: Bandit, logits: jax.Array, table: Table, seed: jax.Array) -> jax.Array:
-    """Sampled policy gradient of every group, shape (answers, groups)."""
-    masses = policy.masses(logits)
-    size = table.positive.shape[0] - 1
-    uniforms = draw("hash", seed, 0, size, logits.shape[1])
-    group = table_group(policy, masses, uniforms, table)
-    return policy.score(logits, masses, group.weights, group.total)
-
-
-def o3(lab: Lab) -> Finding:
+def simulation_o3(lab: Lab) -> Finding:
     """PSR, NSR and W-REINFORCE are one flow under exact mirror steps, three under sampling."""
     common: dict[str, Any] = {
         "schemes": PSEUDO, "prompts": 128, "answers": 16, "correct_answers": 4, "start": 0.1,
@@ -116,41 +149,27 @@ def at_level(metrics: pd.DataFrame, scheme: str, metric: str, level: float) -> n
     return np.asarray(found)
 
 
-def n5(lab: Lab) -> Finding:
+def simulation_n5(lab: Lab) -> Finding:
     """NSR's update vanishes as errors stop, and confident tokens barely move."""
+    from claims.sampled_updates import own_movement, update_length
+
     groups = 5_000 if lab.quick else 50_000
     failures = np.array([0.3, 0.1, 0.03, 0.01])
-    lengths = np.array([_update_length("nsr", 1 - f, groups, lab.first_seed) for f in failures])
+    lengths = np.array([update_length("nsr", 1 - f, groups, lab.first_seed) for f in failures])
     slopes = np.log(lengths[:-1] / lengths[1:]) / np.log(failures[:-1] / failures[1:])[:, None]
     checks = [
         above("slope of ln |update| in ln(1 − ρ)", 0.8, list(slopes.mean(axis=0)), scheme="nsr")
     ]
     # A wrong answer of probability p that was drawn moves by 1 − p per unit of its weight.
-    confident, unsure = (_own_movement(p) for p in (0.99, 0.5))
+    confident, unsure = (own_movement(p) for p in (0.99, 0.5))
     name, ratio = "movement of a token of probability 0.99 over one of 0.5", confident / unsure
     checks.append(near(name, 0.01 / 0.5, [ratio], 0.01, exact=True, scheme="nsr"))
     claim = "NSR's update vanishes as errors stop; confident tokens barely move"
     return finding("N5", claim, checks, ["bandit, 8 answers, sampled groups of 8"], quick=lab.quick)
 
 
-def _update_length(scheme: str, success: float, groups: int, seed: int) -> np.ndarray:
-    """Mean length of the sampled update at a success probability, one per seed."""
-    policy = Bandit(8, 2)
-    prior = make_prior(
-        prompts=1, answers=8, correct_answers=2, start=success, prior_spread=1.0, seed=0
-    )
-    logits = jnp.broadcast_to(jnp.asarray(prior.log_probabilities, jnp.float32), (8, groups))
-    table = scheme_table(scheme, 8, "float32")
-    found = []
-    for number in range(seed, seed + 8):
-        gradient = _sampled(policy, logits, table, jnp.uint32(number))
-        found.append(float(jnp.sqrt((gradient**2).sum(axis=0)).mean()))
-    return np.array(found)
-
-
-def _own_movement(probability: float) -> float:
-    """How far NSR moves the logit of a wrong answer that was drawn, per unit of weight."""
-    policy = Bandit(2, 1)
-    masses = jnp.array([[1 - probability], [probability]])
-    weights = jnp.array([[0.0], [-1.0]])
-    return abs(float(policy.score(jnp.log(masses), masses, weights)[1, 0]))
+def model_n5(fine_tuned: ArmTables) -> list[Check]:
+    """NSR's update vanishes as errors stop."""
+    ends, starts = (pick("nsr", "grad_norm") for pick in (fine_tuned.last, fine_tuned.first))
+    ratios = list(ends / starts)
+    return [below("gradient norm", 0.5, ratios, **compared("nsr", BASE, "ratio"))]

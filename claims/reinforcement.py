@@ -1,4 +1,4 @@
-"""N2, N3, N4, N6 and N7: diversity under positive and negative reinforcement.
+"""N2, N3, N4, N6 and N7: accuracy and diversity under positive and negative reinforcement.
 
 On-policy, PSR, NSR and REINFORCE have the same expected gradient, so their differences come from
 sampling noise and from steps off the policy that sampled. The regimes therefore are: *off-policy*,
@@ -21,15 +21,29 @@ from typing import Any
 
 import pandas as pd
 
+from claims.metrics import (
+    KS as MODEL_KS,
+)
+from claims.metrics import (
+    SLACK,
+    ArmTables,
+    model_metrics,
+)
 from claims.simulation.common import Lab, final, first, series
-from claims.verdicts import BASE, Check, Finding, above, below, compared, primary_regime
+from claims.verdicts import (
+    BASE,
+    Check,
+    Finding,
+    above,
+    below,
+    compared,
+    primary_regime,
+)
 from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 
 SCHEMES = ("psr", "nsr", "w_reinforce", "grpo", "ppo")
 KS = (1, 4, 16, 64, 256)
-SLACK = 0.01
-"""Differences of pass@k below this count as none."""
 
 PRIMARY = "off-policy, held-out prompts"
 """Named before the full versions ran."""
@@ -60,7 +74,7 @@ RATES = {
 an average over prompts that share little takes large ones."""
 
 
-def n2(lab: Lab) -> Finding:
+def simulation_n2(lab: Lab) -> Finding:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -74,10 +88,10 @@ def n2(lab: Lab) -> Finding:
             for k in KS
         ]
 
-    return _judge("N2", n2.__doc__ or "", checks, _trained(lab), lab)
+    return _judge("N2", simulation_n2.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n3(lab: Lab) -> Finding:
+def simulation_n3(lab: Lab) -> Finding:
     """PSR raises pass@1 and falls below base at large k."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -91,10 +105,10 @@ def n3(lab: Lab) -> Finding:
             ),
         ]
 
-    return _judge("N3", n3.__doc__ or "", checks, _trained(lab), lab)
+    return _judge("N3", simulation_n3.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n4(lab: Lab) -> Finding:
+def simulation_n4(lab: Lab) -> Finding:
     """Entropy at the end: NSR near base and above PPO and GRPO, PSR below them."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -108,10 +122,10 @@ def n4(lab: Lab) -> Finding:
                 found.append(above("entropy", 0.0, gap, **compared(more, less)))
         return found
 
-    return _judge("N4", n4.__doc__ or "", checks, _trained(lab), lab)
+    return _judge("N4", simulation_n4.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n6(lab: Lab) -> Finding:
+def simulation_n6(lab: Lab) -> Finding:
     """W-REINFORCE has the pass@1 of PPO and GRPO with NSR's pass@k at large k."""
 
     def checks(metrics: pd.DataFrame, prefix: str) -> list[Check]:
@@ -124,10 +138,10 @@ def n6(lab: Lab) -> Finding:
             for other, k in (("ppo", 1), ("grpo", 1), ("nsr", KS[-1]))
         ]
 
-    return _judge("N6", n6.__doc__ or "", checks, _trained(lab), lab)
+    return _judge("N6", simulation_n6.__doc__ or "", checks, _trained(lab), lab)
 
 
-def n7(lab: Lab) -> Finding:
+def simulation_n7(lab: Lab) -> Finding:
     """Many steps of pure NSR degrade; W-REINFORCE does not."""
     long: dict[str, Any] = {"schemes": ("nsr", "w_reinforce"), "learning_rate": 3.0}
 
@@ -151,7 +165,7 @@ def n7(lab: Lab) -> Finding:
         config = dataclasses.replace(config, **long, steps=5 * config.steps, measure_every=20)
         return lab.run(config, f"long-{regime}")
 
-    return _judge("N7", n7.__doc__ or "", checks, trained_long, lab, without=ONE_RATE)
+    return _judge("N7", simulation_n7.__doc__ or "", checks, trained_long, lab, without=ONE_RATE)
 
 
 def _judge(
@@ -201,3 +215,67 @@ def _config(regime: str, lab: Lab) -> SimulationConfig:
 def _gain(metrics: pd.DataFrame, scheme: str, prefix: str, k: int) -> list[float]:
     metric = f"{prefix}pass@{k}"
     return list(final(metrics, scheme, metric) - first(metrics, scheme, metric))
+
+
+def model_n2(fine_tuned: ArmTables) -> list[Check]:
+    """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
+    return [
+        above(
+            metric,
+            0.0 if metric == "success" else -SLACK,
+            fine_tuned.gain("nsr", metric),
+            **compared("nsr", BASE),
+        )
+        for metric in model_metrics()
+    ]
+
+
+def model_n3(fine_tuned: ArmTables) -> list[Check]:
+    """PSR raises pass@1 and falls below base at large k."""
+    metric = f"pass@{MODEL_KS[-1]}"
+    return [
+        above("success", 0.0, fine_tuned.gain("psr", "success"), **compared("psr", BASE)),
+        below(metric, 0.0, fine_tuned.gain("psr", metric), **compared("psr", BASE)),
+    ]
+
+
+def model_n4(fine_tuned: ArmTables) -> list[Check]:
+    """Entropy at the end: NSR near base and above GRPO, PSR below GRPO."""
+    ends = {s: fine_tuned.last(s, "entropy") for s in ("nsr", "grpo", "psr")}
+    base = fine_tuned.first("nsr", "entropy")
+    return [
+        above("entropy", 0.8, list(ends["nsr"] / base), **compared("nsr", BASE, "ratio")),
+        above("entropy", 0.0, list(ends["nsr"] - ends["grpo"]), **compared("nsr", "grpo")),
+        above("entropy", 0.0, list(ends["grpo"] - ends["psr"]), **compared("grpo", "psr")),
+    ]
+
+
+def model_n6(fine_tuned: ArmTables) -> list[Check]:
+    """W-REINFORCE has the pass@1 of GRPO with NSR's pass@k at large k."""
+    large = f"pass@{MODEL_KS[-1]}"
+    return [
+        above(
+            metric,
+            -SLACK,
+            list(fine_tuned.last("w_reinforce", metric) - fine_tuned.last(other, metric)),
+            **compared("w_reinforce", other),
+        )
+        for metric, other in (("success", "grpo"), (large, "nsr"))
+    ]
+
+
+def model_n7(long: ArmTables) -> list[Check]:
+    """Many steps of pure NSR degrade; W-REINFORCE does not."""
+    fall = {}
+    for scheme in ("nsr", "w_reinforce"):
+        course = long.course(scheme, "success")
+        fall[scheme] = list(course.max(axis=1) - course.iloc[:, -1])
+    return [
+        above("fall of success from its peak to the end", SLACK, fall["nsr"], scheme="nsr"),
+        below(
+            "fall of success from its peak to the end",
+            SLACK,
+            fall["w_reinforce"],
+            scheme="w_reinforce",
+        ),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat
@@ -89,6 +90,27 @@ def is_traced(values: Array) -> bool:
     import jax
 
     return isinstance(values, jax.core.Tracer)
+
+
+def elementwise(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Make a caller's function of one number or of an array one of arrays of any shape.
+
+    A constant counts as the same everywhere. A function that fails on an array, as one with an
+    ``if`` or with ``math`` does, is called number by number.
+    """
+
+    def call(values: Array) -> Array:
+        if not isinstance(values, np.ndarray | np.generic | float):
+            return function(values)
+        points = np.asarray(values, dtype=np.float64)
+        try:
+            result = np.asarray(function(points), dtype=np.float64)
+            return np.broadcast_to(result, points.shape) + 0.0
+        except (TypeError, ValueError):
+            each = [float(function(point)) for point in points.ravel().tolist()]
+            return np.array(each, dtype=np.float64).reshape(points.shape)
+
+    return call
 
 
 def counting(like: Array, count: int) -> Array:

@@ -3,7 +3,8 @@
 All integrands of this package are smooth in logit ρ and, at ρ = 0 and ρ = 1, behave like a power
 of the distance to the end. Gauss-Legendre panels in logit ρ therefore converge geometrically, and
 what lies within ``_END`` of an end is the integral of that power. Panels that do not agree with
-their finer version are given to SciPy's adaptive cubature.
+their finer version are given to SciPy's adaptive cubature; where that fails too, singular points
+inside the interval are looked for, at which the integrand is taken for a power of the distance.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from theory._arrays import Floats
 _RELATIVE = 1e-10
 _PANEL = 4.0  # width in logit ρ; the nearest singularity of expit is at a distance of π
 _ORDER = 20
+_NEAR = 1e-9  # in logit ρ, from a singular point: float64 still knows the distance to 1e-7
+_PIECES = 200  # panels that do not converge: more of them than singular points have are a stretch
+_LOOKS, _ROUGH, _STRETCHES = 2**15, 1e-6, 100
 _END = 1e-8  # the square root of machine precision: 1 − ρ is still known to 1e-8 there
+
+INFINITE = "the integrand is infinite inside the interval"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +72,7 @@ def integrate_success(
             tail, powers = _tail(integrand, end, near)
             values = values + tail
             if np.any(np.isinf(tail)):
-                worst = powers[np.isinf(tail)].max()
-                message = (
-                    f"the integral diverges at success = {end:g}, where the integrand grows like "
-                    f"the distance to the power −{worst:.3g}"
-                )
+                message = _diverges(end, float(powers[np.isinf(tail)].max()))
     finite = bool(np.all(np.isfinite(values)))
     small = bool(np.all(errors <= 10 * _RELATIVE * np.abs(values)))
     if finite and not small and not message:
@@ -94,24 +96,123 @@ def _interior(
     # Two partitions without a common inner edge: what hides from one, the other sees.
     (x0, w0), (x1, w1) = (_panels(breaks, extra) for extra in (0, 1))
     values = in_logit(np.concatenate([x0, x1]))
-    coarse, estimate = values[:, : x0.size] @ w0, values[:, x0.size :] @ w1
-    if not np.all(np.isfinite(estimate)):
-        estimate = np.where(np.isfinite(estimate), estimate, np.inf)
-        return estimate, np.zeros_like(estimate), "the integrand is infinite inside the interval"
-    error = np.abs(estimate - coarse)
-    # Rounding of nodes and values alone is a few units in the last place per point.
-    if np.all(error <= _RELATIVE * np.abs(estimate)):
-        return estimate, error, ""
-    inner = [np.array([x]) for x in breaks[1:-1]]
+    with np.errstate(invalid="ignore"):
+        coarse, estimate = values[:, : x0.size] @ w0, values[:, x0.size :] @ w1
+    if np.all(np.isfinite(values)):
+        error = np.abs(estimate - coarse)
+        # Rounding of nodes and values alone is a few units in the last place per point.
+        if np.all(error <= _RELATIVE * np.abs(estimate)):
+            return estimate, error, ""
+    return _adaptive(in_logit, breaks)
+
+
+def _adaptive(
+    in_logit: Callable[[Floats], Floats], breaks: Sequence[float]
+) -> tuple[Floats, Floats, str]:
+    """Cubature, and where it fails between singular points, with a power law at each of them."""
+    left, right = breaks[0], breaks[-1]
+    value, error = _cubature(in_logit, left, right, breaks)
+    if np.all(error <= 10 * _RELATIVE * np.abs(value)):
+        return value, error, ""
+    singular = _singular_points(in_logit, breaks, np.abs(value))
+    if singular == [] and not np.all(np.isfinite(error)):
+        # A weak singularity converges about its point, at which the function has no value.
+        singular = [_peak(in_logit, left, right)]
+    if singular is None:
+        return np.where(np.isfinite(error), value, np.inf), np.zeros_like(value), INFINITE
+    ends = [left - _NEAR, *singular, right + _NEAR]
+    parts = [
+        _cubature(in_logit, low + _NEAR, high - _NEAR, breaks)
+        for low, high in itertools.pairwise(ends)
+        if high - low > 2 * _NEAR
+    ]
+    value = sum((part for part, _ in parts), 0 * value)
+    error = sum((part for _, part in parts), 0 * value)
+    for x in singular:
+        near, power = _at_singular(in_logit, x, left, right)
+        value = value + near
+        if np.any(np.isinf(near)):
+            return value, np.zeros_like(value), _diverges(float(expit(x)), power)
+    return np.where(np.isfinite(error), value, np.inf), error, ""
+
+
+def _singular_points(
+    in_logit: Callable[[Floats], Floats], breaks: Sequence[float], total: Floats
+) -> list[float] | None:
+    """Points about which no panel converges, however short; None for whole stretches."""
+    x, w = _gauss_legendre()
+    low, high = np.array(breaks[:-1]), np.array(breaks[1:])
+
+    def panels(low: Floats, high: Floats) -> Floats:
+        half = (high - low) / 2
+        values = in_logit(((low + high) / 2 + half * x[:, None]).ravel())
+        with np.errstate(invalid="ignore"):
+            result: Floats = np.einsum("q,mqc->mc", w, values.reshape(-1, x.size, low.size)) * half
+        return result
+
+    while low.size and (high - low).max() > _NEAR:
+        middle = (low + high) / 2
+        whole, left, right = panels(low, high), panels(low, middle), panels(middle, high)
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.abs(whole - left - right) <= _RELATIVE * total[:, None])
+        bad = np.any(wrong, axis=0)
+        low, high = (
+            np.concatenate([low[bad], middle[bad]]),
+            np.concatenate([middle[bad], high[bad]]),
+        )
+        if low.size > _PIECES:
+            return None
+    stretches: list[list[float]] = []
+    for start, end in sorted(zip(low.tolist(), high.tolist(), strict=True)):
+        if stretches and start - stretches[-1][1] < 4 * _NEAR:
+            stretches[-1][1] = end
+        else:
+            stretches.append([start, end])
+    return [_peak(in_logit, *stretch) for stretch in stretches]
+
+
+def _cubature(
+    in_logit: Callable[[Floats], Floats], low: float, high: float, breaks: Sequence[float]
+) -> tuple[Floats, Floats]:
+    """Adaptive cubature with its error, which is ∞ for a function that is not finite throughout."""
+    broken = np.zeros(1, dtype=bool)
 
     def batch(x: Floats) -> Floats:
-        return in_logit(x[:, 0]).T
+        nonlocal broken
+        values = in_logit(x[:, 0])
+        broken = broken | ~np.all(np.isfinite(values), axis=1)
+        return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).T
 
+    inner = [np.array([x]) for x in breaks if low < x < high]
     # Its own estimate can be small by coincidence where a function has a kink, hence rtol / 100.
     result = integrate.cubature(
-        batch, [left], [right], rtol=_RELATIVE / 100, atol=0.0, max_subdivisions=500, points=inner
+        batch, [low], [high], rtol=_RELATIVE / 100, atol=0.0, max_subdivisions=500, points=inner
     )
-    return np.asarray(result.estimate), np.asarray(result.error), ""
+    return np.asarray(result.estimate), np.where(broken, np.inf, np.asarray(result.error))
+
+
+def _peak(in_logit: Callable[[Floats], Floats], low: float, high: float) -> float:
+    """Where any of the functions is largest, by zooming into a grid."""
+    for _ in range(6):
+        grid = np.linspace(low, high, 2001)
+        values = np.nan_to_num(np.abs(in_logit(grid)), nan=np.inf).max(axis=0)
+        place = int(np.argmax(values))
+        low, high = float(grid[max(place - 1, 0)]), float(grid[min(place + 1, 2000)])
+    return float(grid[place])
+
+
+def _at_singular(
+    in_logit: Callable[[Floats], Floats], x: float, left: float, right: float
+) -> tuple[Floats, float]:
+    """Integral within ``_NEAR`` of x of a power law on each side, and the larger power."""
+    total, largest = np.zeros(1), -math.inf
+    for sign in (-1, 1):
+        if not left <= x + 2 * sign * _NEAR <= right:
+            continue
+        values = in_logit(x + sign * _NEAR * np.array([1.0, 2.0]))
+        part, powers = _power_law(values, _NEAR)
+        total, largest = total + part, max(largest, float(powers.max()))
+    return total, largest
 
 
 def _panels(breaks: Sequence[float], extra: int) -> tuple[Floats, Floats]:
@@ -139,10 +240,45 @@ def _tail(integrand: Callable[[Floats], Floats], end: float, near: float) -> tup
     Two points at distances d and 2d determine the power. p ≥ 1 has no finite integral; powers
     within 1e-3 of 1 are taken for 1, since rounding leaves p uncertain by about 1e-8.
     """
-    distance = abs(near - end)
-    points = np.array([near, near + (near - end)])
-    values = np.asarray(integrand(points))
+    values = np.asarray(integrand(np.array([near, near + (near - end)])))
+    return _power_law(values, abs(near - end))
+
+
+def _power_law(values: Floats, distance: float) -> tuple[Floats, Floats]:
+    """Integral from 0 to d of C·x^(−p) with the values at d and 2d, and p; ∞ for p ≥ 1."""
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.where(values[:, 0] > 0, np.log2(values[:, 0] / values[:, 1]), -np.inf)
         tail = np.where(powers < 1 - 1e-3, distance * values[:, 0] / (1 - powers), np.inf)
     return np.where(values[:, 0] > 0, tail, 0.0), powers
+
+
+def _diverges(success: float, power: float) -> str:
+    return (
+        f"the integral diverges at success = {success:g}, where the integrand grows like "
+        f"the distance to the power −{power:.3g}"
+    )
+
+
+def features(
+    function: Callable[[Floats], Floats], start: float, target: float
+) -> tuple[float, ...]:
+    """Points at which panels should end, for a function that a caller gave and may not be smooth.
+
+    The function is looked at on a grid of log-odds; where its second difference is large, the ends
+    and the peak of that stretch are returned. A spike narrower than 1/10,000 of the range of
+    log-odds can be missed, and has to be named as a kink.
+    """
+    low, high = max(start, _END), min(target, 1 - _END)
+    grid = np.linspace(float(logit(low)), float(logit(high)), _LOOKS)
+    success = np.clip(expit(grid), low, high)
+    with np.errstate(all="ignore"):
+        values = np.atleast_2d(np.asarray(function(success), dtype=np.float64))
+        bend = np.abs(values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2])
+        rough = np.any(~(bend <= _ROUGH * np.abs(values[:, 1:-1])), axis=0)
+        height = np.nan_to_num(np.abs(values), nan=np.inf).max(axis=0)
+    changes = np.flatnonzero(np.diff(np.concatenate([[False], rough, [False]]).astype(int)))
+    found: list[float] = []
+    for first, last in changes.reshape(-1, 2)[:_STRETCHES]:
+        middle = first + int(np.argmax(height[first : last + 2]))
+        found += [float(success[first]), float(success[middle]), float(success[last + 1])]
+    return tuple(sorted({point for point in found if low < point < high}))

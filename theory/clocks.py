@@ -12,7 +12,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from theory._arrays import Array, as_floating, check_interval, is_traced, namespace
+from theory._arrays import (
+    Array,
+    as_floating,
+    check_interval,
+    elementwise,
+    is_traced,
+    namespace,
+)
 from theory._binomial import whole_number
 from theory._options import Option, split_reference
 
@@ -173,6 +180,8 @@ def _checked_options(name: str, options: Mapping[str, Option]) -> Mapping[str, O
 
 
 def _custom(function: Callable[[Array], Array]) -> Callable[..., Array]:
+    function = elementwise(function)
+
     def cost(xp: Any, success: Array) -> Array:
         values = xp.asarray(function(success)) + 0 * success
         if not is_traced(values) and not bool(xp.all(values > 0)):

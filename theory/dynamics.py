@@ -16,8 +16,8 @@ import numpy as np
 from scipy import integrate, optimize
 from scipy.special import expit, logit
 
-from theory._arrays import Array, Floats, as_floating, check_interval
-from theory._quadrature import integrate_success
+from theory._arrays import Array, Floats, as_floating, check_interval, elementwise
+from theory._quadrature import INFINITE, features, integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.schemes import Scheme, resolve
 
@@ -118,7 +118,7 @@ def resolve_dynamics(dynamics: str | Dynamics | Callable[[Array], Array]) -> Dyn
     if isinstance(dynamics, Dynamics):
         return dynamics
     if callable(dynamics):
-        return Dynamics("custom", "user function", "Given by the caller.", dynamics)
+        return Dynamics("custom", "user function", "Given by the caller.", elementwise(dynamics))
     if not isinstance(dynamics, str) or dynamics not in DYNAMICS:
         raise ValueError(f"unknown dynamics {dynamics!r}; known dynamics: {', '.join(DYNAMICS)}")
     return DYNAMICS[dynamics]
@@ -140,7 +140,7 @@ def weight_function(scheme: Weight, *, group_size: int | None = None) -> Callabl
     1.5
     """
     if callable(scheme) and group_size is None:
-        return scheme
+        return elementwise(scheme)
     bound = resolve(scheme)
     if group_size is None:
 
@@ -208,12 +208,31 @@ def time_to_target(
 
     def integrand(success: Floats) -> Floats:
         speed = np.asarray(weight(success)) * np.asarray(dynamics.velocity(success))
-        with np.errstate(divide="ignore"):
-            return np.asarray(clock.cost(success) / speed)[None, :]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Where the success probability does not rise it never passes.
+            return np.where(speed > 0, clock.cost(success) / speed, math.inf)[None, :]
 
-    result = integrate_success(integrand, start, target, (*kinks, *scheme_kinks(scheme)))
-    return TimeToTarget(
-        float(result.values[0]), float(result.errors[0]), result.converged, result.message
+    found = features(integrand, start, target) if is_custom(scheme, clock, dynamics) else ()
+    points = (*kinks, *scheme_kinks(scheme), *found)
+    result = integrate_success(integrand, start, target, points)
+    message = result.message
+    if message == INFINITE:
+        message = (
+            "the success probability stops rising on the way, where the weight is not positive or "
+            "an update never comes"
+        )
+    return TimeToTarget(float(result.values[0]), float(result.errors[0]), result.converged, message)
+
+
+def is_custom(*parts: object) -> bool:
+    """Tell whether a scheme, clock, dynamics or density is a caller's function.
+
+    >>> is_custom("grpo", resolve_clock("effective")), is_custom(lambda success: success)
+    (False, True)
+    """
+    return any(
+        (callable(part) and not isinstance(part, Scheme)) or getattr(part, "name", "") == "custom"
+        for part in parts
     )
 
 

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from theory._arrays import Array, Floats, as_floating, check_interval
-from theory._quadrature import Integrals, integrate_success
+from theory._arrays import Array, Floats, as_floating, check_interval, elementwise
+from theory._quadrature import Integrals, features, integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import (
     Dynamics,
     Weight,
     check_range,
+    is_custom,
     resolve_dynamics,
     scheme_kinks,
     weight_function,
@@ -111,7 +112,8 @@ class OptimalWeight:
         1.555
         """
         weight = weight_function(scheme, group_size=group_size)
-        return self._excess([weight], scheme_kinks(scheme))[0]
+        found = features(weight, self.start, self.target) if is_custom(scheme) else ()
+        return self._excess([weight], (*scheme_kinks(scheme), *found))[0]
 
     def excess_of_all(
         self, schemes: Iterable[SchemeLike] | None = None, group_size: int | None = None
@@ -158,13 +160,15 @@ class OptimalWeight:
             velocity = np.asarray(self.dynamics.velocity(success))
             density = np.asarray(self._density(success))
             omega = np.stack([np.asarray(weight(success)) for weight in weights])
-            with np.errstate(divide="ignore"):
-                return np.concatenate([cost / (omega * velocity), omega * density])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # Where the success probability does not rise it never passes.
+                times = np.where(omega > 0, cost / (omega * velocity), math.inf)
+            return np.concatenate([times, omega * density])
 
-        values = integrate_success(
-            integrand, self.start, self.target, (*self._kinks, *kinks)
-        ).values
-        times, budgets = np.split(values, 2)
+        result = integrate_success(integrand, self.start, self.target, (*self._kinks, *kinks))
+        if len(weights) > 1 and not result.converged:
+            return [self._excess([weight], kinks)[0] for weight in weights]
+        times, budgets = np.split(result.values, 2)
         # A weight of zero spends nothing and never arrives: 0 · ∞ is ∞ here.
         arrives = np.isfinite(times) & np.isfinite(budgets)
         ratios = np.full_like(times, np.inf)
@@ -243,6 +247,8 @@ def optimal_weight(
         with np.errstate(divide="ignore"):
             return np.asarray(np.sqrt(cost * density(success) / velocity))[None, :]
 
+    if is_custom(clock, dynamics, budget_density):
+        kinks = (*kinks, *features(integrand, start, target))
     result: Integrals = integrate_success(integrand, start, target, kinks)
     norm = float(result.values[0])
     return OptimalWeight(
@@ -278,7 +284,7 @@ def _has_table_for(scheme: Scheme, group_size: int) -> bool:
 
 def _resolve_density(budget_density: BudgetDensity, dynamics: Dynamics) -> Callable[[Array], Array]:
     if callable(budget_density):
-        return budget_density
+        return _positive(elementwise(budget_density))
     if budget_density == "unit":
         return np.ones_like
     if budget_density == "advantage_variance":
@@ -287,6 +293,16 @@ def _resolve_density(budget_density: BudgetDensity, dynamics: Dynamics) -> Calla
         f"unknown budget density {budget_density!r}; known ones: {', '.join(BUDGETS)}, "
         "or a function of the success probability"
     )
+
+
+def _positive(density: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    def checked(success: Array) -> Array:
+        values = density(success)
+        if not np.all(values > 0):
+            raise ValueError("the budget density must be positive at every success probability")
+        return values
+
+    return checked
 
 
 def _closed_form(clock: Clock, dynamics: Dynamics) -> Callable[[float], float] | None:

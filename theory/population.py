@@ -37,6 +37,10 @@ MOST_STARTS = 128
 """Distinct starts that :func:`shared_weight` tells apart."""
 
 
+class _StopsRising(Exception):  # noqa: N818
+    """A weight that is not positive."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PopulationOptimum:
     """The optimal allocation; arrays have the order of the prompts given.
@@ -103,7 +107,8 @@ class PopulationOptimum:
             group_size: M for ω_M; ``None`` for the population limit.
 
         Returns:
-            The ratio, at least (1 − ``gap``)²; ∞ if the scheme does not get there.
+            The ratio, at least (1 − ``gap``)²; ∞ if the scheme does not get there, or its weight is
+            not positive above the hardest start.
 
         Raises:
             ValueError: Unknown scheme, or one without a weight.
@@ -116,13 +121,18 @@ class PopulationOptimum:
 
         def rates(success: Floats) -> Floats:
             weight = np.asarray(omega(success), dtype=np.float64)
+            if np.any(weight <= 0):
+                raise _StopsRising
             speed = weight * path.velocity(success)
             with np.errstate(divide="ignore"):
                 return np.stack(
                     [1 / speed, path.cost(success) / speed, weight * path.density(success)]
                 )
 
-        clock, cost, spent = path.primitives(rates)
+        try:
+            clock, cost, spent = path.primitives(rates)
+        except _StopsRising:
+            return math.inf
         begun = clock(odds)
 
         def ends(time: float) -> Floats:
@@ -264,10 +274,12 @@ def shared_weight(
         below = np.searchsorted(knots, np.asarray(success), side="right") - 1
         return np.asarray(passing[np.maximum(below, 0)])
 
+    # Its steps are named as kinks, so that it need not be searched for features as a caller's is.
+    paid = resolve_clock(lambda success: costs.cost(success) * share(success))
     return optimal_weight(
         float(knots[0]),
         target,
-        clock=lambda success: costs.cost(success) * share(success),
+        clock=dataclasses.replace(paid, name="shared"),
         dynamics=dynamics,
         budget_density=share,
         kinks=[float(knot) for knot in knots[1:]],

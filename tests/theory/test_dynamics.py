@@ -162,3 +162,44 @@ def test_a_weight_function_has_the_table_of_its_scheme():
     success = np.array([0.1, 0.6])
     own = weight_function(lambda p: 1 / p, group_size=4)(success)
     np.testing.assert_allclose(own, weight_function("linear_r", group_size=4)(success), rtol=1e-14)
+
+
+@pytest.mark.parametrize("weight", [lambda rho: -1 + 0 * rho, lambda rho: rho - 0.3, -1.0])
+def test_where_a_weight_is_negative_the_target_is_never_reached(weight):
+    function = weight if callable(weight) else (lambda rho: weight)
+    result = time_to_target(function, 0.1, 0.9)
+    assert result.value == math.inf
+    assert not result.converged
+    assert result.message
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-3, 1e-4])
+def test_narrow_spikes_of_a_clock_are_seen(width):
+    """A spike of area √π width·height at 0.3, on top of GRPO's known time."""
+    result = time_to_target(
+        "grpo", 0.01, 0.9, clock=lambda rho: 1 + np.exp(-(((rho - 0.3) / width) ** 2)) / width
+    )
+    spike, _ = integrate.quad(
+        lambda x: math.exp(-(x**2)) / math.sqrt((0.3 + width * x) * (0.7 - width * x)), -9, 9
+    )
+    plain = 2 * (math.asin(math.sqrt(0.9)) - math.asin(math.sqrt(0.01)))
+    assert result.converged
+    assert result.value == pytest.approx(plain + spike, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("one_by_one", "vectorised"),
+    [
+        (lambda rho: 1.0 if rho < 0.5 else 2.0, lambda rho: np.where(rho < 0.5, 1.0, 2.0)),
+        (math.sqrt, np.sqrt),
+        (lambda rho: max(rho, 0.1), lambda rho: np.maximum(rho, 0.1)),
+        (lambda rho: 3, lambda rho: 3 + 0 * rho),
+    ],
+)
+def test_functions_of_one_number_are_taken_everywhere(one_by_one, vectorised):
+    for place in ("scheme", "clock", "dynamics"):
+        keywords = {"scheme": "grpo", "start": 0.01, "target": 0.9, "kinks": [0.1, 0.5]}
+        ours = time_to_target(**{**keywords, place: one_by_one})
+        expected = time_to_target(**{**keywords, place: vectorised})
+        assert ours.converged
+        assert ours.value == pytest.approx(expected.value, rel=1e-9)

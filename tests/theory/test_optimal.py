@@ -207,3 +207,35 @@ def test_custom_functions_are_problems_too():
 def test_bad_input_says_what_is_allowed(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_a_clock_with_an_integrable_singularity_has_an_optimum():
+    """√(c/v) grows like |ρ − ½|^(−¼), which is integrable; quadrature in halves knows where."""
+
+    def clock(rho):
+        with np.errstate(divide="ignore"):
+            return np.abs(rho - 0.5) ** -0.5
+
+    halves = [
+        integrate.quad(lambda r: (r * (1 - r)) ** -0.5, low, high, weight="alg", wvar=ends)[0]
+        for low, high, ends in ((0.1, 0.5, (0, -0.25)), (0.5, 0.9, (-0.25, 0)))
+    ]
+    best = optimal_weight(0.1, 0.9, clock=clock)
+    assert best.converged
+    assert best.time == pytest.approx(sum(halves) ** 2, rel=1e-9)
+    assert best.time == pytest.approx(9.1614, abs=5e-5)
+    assert best.excess("grpo") > 1
+
+
+@pytest.mark.parametrize("weight", [lambda rho: -1 / rho, lambda rho: rho - 0.5, lambda rho: -1])
+def test_a_weight_that_is_not_positive_has_no_excess(weight):
+    assert optimal_weight(0.1, 0.9).excess(weight) == math.inf
+
+
+def test_budget_densities_of_one_number_are_taken_and_must_be_positive():
+    plain = optimal_weight(0.01, 0.9)
+    one = optimal_weight(0.01, 0.9, budget_density=lambda rho: 1.0)
+    assert one.time == pytest.approx(plain.time, rel=1e-9)
+    assert one.excess("grpo") == pytest.approx(plain.excess("grpo"), rel=1e-9)
+    with pytest.raises(ValueError, match="budget density must be positive"):
+        optimal_weight(0.01, 0.9, budget_density=lambda rho: rho - 0.5)

@@ -287,3 +287,7 @@ def test_many_starts_are_moved_by_too_little_to_matter():
 def test_a_weight_for_all_needs_starts_below_the_target(start):
     with pytest.raises(ValueError, match=r"start must lie in \(0, 0.9\)"):
         shared_weight(start, 0.9)
+
+
+def test_a_weight_that_is_not_positive_has_no_excess():
+    assert optimal_population([0.1, 0.2], 0.9).excess(lambda rho: rho - 0.3) == np.inf

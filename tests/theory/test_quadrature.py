@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from theory._quadrature import integrate_success
+from theory._quadrature import features, integrate_success
 
 
 def power(a: float, b: float):
@@ -71,3 +71,38 @@ def test_an_infinite_integrand_is_reported():
     result = integrate_success(lambda p: np.full((1, p.size), np.inf), 0.2, 0.8)
     assert not result.converged
     assert "infinite inside the interval" in result.message
+
+
+@pytest.mark.parametrize("power", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("places", [(0.5,), (0.3,), (0.2, 0.7)])
+def test_integrable_singularities_inside_are_found(power, places):
+    """∫ |ρ−x|^(−p) has a closed form; with two points, their sum has."""
+
+    def integrand(rho):
+        with np.errstate(divide="ignore"):
+            return sum(np.abs(rho - place) ** -power for place in places)[None, :]
+
+    result = integrate_success(integrand, 0.1, 0.9)
+    left = 1 - power
+    exact = sum(((x - 0.1) ** left + (0.9 - x) ** left) / left for x in places)
+    assert result.converged
+    # The distance to x is known to 1e-16, whose power 1 − p is what the result can lose.
+    assert result.values[0] == pytest.approx(exact, rel=max(1e-9, 1e-10 ** (left / 0.5)))
+
+
+def test_divergence_inside_is_reported_with_its_place():
+    with np.errstate(divide="ignore"):
+        result = integrate_success(lambda rho: (1 / np.abs(rho - 0.4))[None, :], 0.1, 0.9)
+    assert result.values[0] == math.inf
+    assert not result.converged
+    assert "diverges at success = 0.4" in result.message
+
+
+def test_features_are_where_a_function_is_not_smooth():
+    smooth = lambda rho: (rho**-1.5 / np.sqrt(1 - rho))[None, :]  # noqa: E731
+    assert features(smooth, 1e-6, 0.999) == ()
+    spike = lambda rho: 1 + 1e3 * np.exp(-(((rho - 0.3) / 1e-4) ** 2))[None, :]  # noqa: E731
+    found = features(spike, 0.01, 0.9)
+    assert min(abs(point - 0.3) for point in found) < 1e-4
+    step = features(lambda rho: np.where(rho < 0.6, 1.0, 2.0)[None, :], 0.01, 0.9)
+    assert min(abs(point - 0.6) for point in step) < 1e-4

@@ -17,8 +17,6 @@ Options = tuple[tuple[str, Any], ...]
 _LOOPS = {
     # The library takes matrix products; loops over logits are faster as XLA's own.
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
-    # It would take the fences away before loops are fused.
-    "xla_disable_hlo_passes": "cse_barrier_expander",
 }
 _WIDE = {
     # Comparisons into mask registers run once a cycle whatever their width: make them wide. Other
@@ -27,15 +25,19 @@ _WIDE = {
 }
 _ONE_CORE = {
     "xla_cpu_multi_thread_eigen": False,
-    # It would hand halves of every longer loop to the threads that serve the other items.
-    "xla_disable_hlo_passes": "cse_barrier_expander,cpu-parallel-task-assigner",
 }
+_DROP_FENCES = "cse_barrier_expander"
+"""Pass that takes the fences away before loops are fused."""
+_SHARE_LOOPS = "cpu-parallel-task-assigner"
+"""Pass that hands halves of every longer loop to the threads that serve the other items."""
+_DISABLED = "xla_disable_hlo_passes"
 
 
 def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:
     """Options of a compiled program on this backend, as far as its compiler knows them.
 
-    They change speed alone; another version of JAX may lack one.
+    They change speed alone; another version of JAX may lack one, or fail to compile a fence that
+    stays (JAX 0.12 does in a loop), and then goes without it.
 
     Args:
         wide: Use the widest registers there are.
@@ -44,7 +46,10 @@ def compiler_options(*, wide: bool = False, one_core: bool = False) -> Options:
     if jax.default_backend() != "cpu":
         return ()
     wanted = {**_LOOPS, **(_WIDE if wide else {}), **(_ONE_CORE if one_core else {})}
-    return tuple((name, value) for name, value in wanted.items() if _is_known(name, value))
+    known = [(name, value) for name, value in wanted.items() if _works(name, value)]
+    passes = [_DROP_FENCES, *([_SHARE_LOOPS] if one_core else [])]
+    disabled = ",".join(name for name in passes if _works(_DISABLED, name))
+    return (*known, (_DISABLED, disabled)) if disabled else tuple(known)
 
 
 def fence(values: Array) -> Array:
@@ -94,9 +99,14 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _is_known(name: str, value: Any) -> bool:
+def _works(name: str, value: Any) -> bool:
+    """Tell whether a loop with a fence in it compiles with an option."""
+
+    def loop(values: Array) -> Array:
+        return lax.fori_loop(0, 2, lambda _, kept: fence(kept * 2) + 1, values)
+
     try:
-        jax.jit(lambda: jnp.zeros(()), compiler_options={name: value})()
+        jax.jit(loop, compiler_options={name: value}).lower(jnp.ones(4)).compile()
     except (jax.errors.JaxRuntimeError, ValueError):
         return False
     return True

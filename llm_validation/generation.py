@@ -141,7 +141,11 @@ class TransformersSampler:
         processors = LogitsProcessorList([watch])
         if config.temperature > 0:
             uniforms = torch.from_numpy(self._uniforms(rows)).to(self.device)
-            processors.append(SeededChoice(uniforms, config.temperature, config.top_p))
+            asked = GenerationConfig(
+                do_sample=True, temperature=config.temperature, top_p=config.top_p
+            )
+            choice = SeededChoice(uniforms, asked)
+            processors.append(choice)
         output = self.model.generate(
             **batch,
             logits_processor=processors,
@@ -153,6 +157,8 @@ class TransformersSampler:
                 eos_token_id=self.ends or None,
             ),
         )
+        if config.temperature > 0:
+            choice.check()
         width = batch["input_ids"].shape[1]
         entropies, log_probabilities = watch.finish(output)
         columns = (output[:, width:], entropies.T, log_probabilities.T)

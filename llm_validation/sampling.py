@@ -1,8 +1,8 @@
 """Sampling whose random numbers belong to a response, not to the order things happen in.
 
-Each response of a run has its own row of uniform numbers, fixed by (seed, step, row). The batch it
-is generated in, the number of processes and a restart make no difference to it, and runs of
-different schemes with the same seed share them (common random numbers).
+Each token of a run has its own uniform number, fixed by (seed, step, batch, row, turn, position).
+The number of processes and a restart make no difference to it, and runs of different schemes with
+the same seed share them (common random numbers).
 """
 
 from __future__ import annotations
@@ -16,24 +16,92 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import (
+    EpsilonLogitsWarper,
+    EtaLogitsWarper,
+    GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
+    MinPLogitsWarper,
     PreTrainedModel,
     TemperatureLogitsWarper,
+    TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 
+_WARPERS = {
+    "temperature": (TemperatureLogitsWarper, 1),
+    "top_k": (TopKLogitsWarper, 0),
+    "top_p": (TopPLogitsWarper, 1),
+    "min_p": (MinPLogitsWarper, 0),
+    "typical_p": (TypicalLogitsWarper, 1),
+    "epsilon_cutoff": (EpsilonLogitsWarper, 0),
+    "eta_cutoff": (EtaLogitsWarper, 0),
+}
+"""Options of sampling in the order transformers applies them, with the value that changes nothing.
+"""
+_REFUSED = {
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "top_h": None,
+    "penalty_alpha": None,
+    "prompt_lookup_num_tokens": None,
+    "assistant_early_exit": None,
+    "watermarking_config": None,
+}
+"""Options that change how tokens are chosen, with the value that seeded sampling takes."""
 
-def uniform_rows(seed: int, step: int, first: int, rows: int, length: int) -> np.ndarray:
-    """Uniform numbers of responses ``first`` to ``first + rows`` of a step, (rows, length).
+
+class DivergedError(ValueError):
+    """The model's numbers are not finite any more."""
+
+
+def uniform_rows(
+    seed: int, step: int, first: int, rows: int, length: int, *, batch: int = 0, turn: int = 0
+) -> np.ndarray:
+    """Uniform numbers of responses ``first`` to ``first + rows`` of a batch, (rows, length).
+
+    Args:
+        seed: Seed of the run.
+        step: Optimizer steps made before.
+        first: First row among those of all processes.
+        rows: Number of rows.
+        length: Tokens of a response.
+        batch: Which of the batches generated at this step.
+        turn: Which of a response's turns; a tool's answer begins another one.
 
     >>> whole = uniform_rows(0, 3, 0, 4, 5)
     >>> bool((uniform_rows(0, 3, 2, 2, 5) == whole[2:]).all())
     True
     """
     # PCG64 takes one 64-bit draw per number, so rows before ours are skipped without drawing them.
-    bits = np.random.PCG64(np.random.SeedSequence((seed, step))).advance(first * length)
-    return np.random.Generator(bits).random((rows, length))
+    bits = np.random.PCG64(np.random.SeedSequence((seed, step, batch, turn)))
+    return np.random.Generator(bits.advance(first * length)).random((rows, length))
+
+
+def check_sampling(config: GenerationConfig) -> None:
+    """Refuse options of generation that seeded sampling cannot honour.
+
+    Raises:
+        ValueError: Names the option and the value that is allowed.
+    """
+    for name, allowed in _REFUSED.items():
+        value = getattr(config, name, None)
+        if value not in (None, allowed):
+            raise ValueError(
+                f"seeded sampling draws one token after another: {name} must be {allowed}; "
+                f"got {value!r} (seeded=False leaves sampling to transformers)"
+            )
+
+
+def sampling_warpers(config: GenerationConfig) -> LogitsProcessorList:
+    """What transformers makes of a distribution before it samples from it."""
+    warpers = LogitsProcessorList()
+    for name, (warper, neutral) in _WARPERS.items():
+        value = getattr(config, name, None)
+        if value is not None and value != neutral:
+            warpers.append(warper(value))
+    return warpers
 
 
 class SeededChoice(LogitsProcessor):
@@ -44,59 +112,76 @@ class SeededChoice(LogitsProcessor):
 
     Args:
         uniforms: Numbers in [0, 1), shape (rows, tokens); one column is used per call.
-        temperature: Sampling temperature.
-        top_p: Nucleus of sampling.
+        config: Options of sampling: temperature, top_k, top_p, min_p and the like.
     """
 
-    def __init__(self, uniforms: torch.Tensor, temperature: float, top_p: float) -> None:
+    def __init__(self, uniforms: torch.Tensor, config: GenerationConfig) -> None:
         # One column, of shape (rows, 1), per token.
         self.uniforms = uniforms.T.contiguous().unsqueeze(-1)
         self.position = 0
-        self.warpers = LogitsProcessorList()
-        if temperature != 1:
-            self.warpers.append(TemperatureLogitsWarper(temperature))
-        if top_p < 1:
-            self.warpers.append(TopPLogitsWarper(top_p))
+        self.warpers = sampling_warpers(config)
+        self._totals: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
         """Replace scores, shape (rows, vocabulary), by those of the chosen tokens."""
         if self.warpers:
             scores = self.warpers(input_ids, scores)
         cumulative = scores.softmax(-1).cumsum(-1, dtype=torch.float64)
+        total = cumulative[:, -1:]
+        self._totals.append(total.sum())
         # Scaled by the total, which rounding leaves a little off 1: a token is always found.
-        target = self.uniforms[self.position] * cumulative[:, -1:]
+        target = self.uniforms[self.position] * total
         self.position += 1
         chosen = torch.searchsorted(cumulative, target, right=True)
+        # Of NaN nothing is found; :meth:`check` says so without waiting for a GPU at every token.
+        chosen = chosen.clamp(max=scores.shape[-1] - 1)
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen, 0.0)
 
     # transformers asks for it before every token, and working it out takes a while.
     __call__.__signature__ = inspect.signature(__call__)  # type: ignore[attr-defined]
 
+    def check(self) -> None:
+        """Make sure that every token was chosen from a distribution.
+
+        Raises:
+            DivergedError: Logits were NaN, +∞, or all −∞.
+        """
+        if not self._totals:
+            return
+        broken = ~torch.stack(self._totals).isfinite()
+        if broken.any():
+            token = int(broken.int().argmax()) + 1
+            raise DivergedError(f"the model's logits are not finite at token {token} of a response")
+
 
 @contextlib.contextmanager
-def seeded_generation(
-    model: PreTrainedModel, uniforms: torch.Tensor, *, temperature: float, top_p: float
-) -> Iterator[None]:
+def seeded_generation(model: PreTrainedModel, uniforms: torch.Tensor) -> Iterator[None]:
     """Let ``model.generate`` sample with the given numbers in this block.
+
+    The options of sampling are those of the ``generation_config`` that generate is called with.
 
     Args:
         model: The model.
         uniforms: Numbers in [0, 1), one row per response, on the device of the prompts.
-        temperature: Sampling temperature.
-        top_p: Nucleus of sampling.
+
+    Raises:
+        DivergedError: See :meth:`SeededChoice.check`.
     """
-    choice = SeededChoice(uniforms, temperature, top_p)
     sampler: Any = model  # its generate comes from a class that not every model has
     inner = type(sampler).generate
 
     def generate(*arguments: Any, **options: Any) -> Any:
+        config = options.get("generation_config") or GenerationConfig()
+        choice = SeededChoice(uniforms, config)
         options["logits_processor"] = LogitsProcessorList([choice])
-        if "generation_config" in options:
-            # One token per row is left to choose from: no other sampling is wanted, or paid for.
-            greedy = options["generation_config"] = copy.copy(options["generation_config"])
-            greedy.do_sample, greedy.temperature = False, None
-            greedy.top_p, greedy.top_k = None, None
-        return inner(model, *arguments, **options)
+        # One token per row is left to choose from: no other sampling is wanted, or paid for.
+        greedy = options["generation_config"] = copy.copy(config)
+        greedy.do_sample = False
+        for name in _WARPERS:
+            setattr(greedy, name, None)
+        output = inner(model, *arguments, **options)
+        choice.check()
+        return output
 
     # On the instance, since the caller of generate gives no way to pass a processor through.
     sampler.generate = generate

@@ -15,7 +15,12 @@ from trl import GRPOTrainer
 from llm_validation.binary_advantages import binary_advantages
 from llm_validation.group_metrics import GROUP_METRICS, group_metrics
 from llm_validation.reward import RESTARTS
-from llm_validation.sampling import seeded_generation, uniform_rows
+from llm_validation.sampling import (
+    DivergedError,
+    check_sampling,
+    seeded_generation,
+    uniform_rows,
+)
 from theory.advantages import group_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
 from theory.schemes import SchemeLike, resolve
@@ -48,13 +53,14 @@ class WeightedGRPOTrainer(GRPOTrainer):
     generation to the loss, is TRL's. With ``"grpo:ddof=1,eps=1e-4"`` the advantages are TRL's own.
 
     Responses without a reward (None from every reward function) get advantage 0 and do not enter
-    their group's baseline. Sampling is a function of (seed, step, row), see
+    their group's baseline. Sampling is a function of (seed, step, batch, row, turn), see
     ``llm_validation.sampling``; with vLLM it is the engine's.
 
     Args:
         scheme: Name in ``SCHEMES`` or a :class:`Scheme`.
         schedules: Options of the scheme that change with the optimizer step.
-        seeded: Sample with numbers fixed by (seed, step, row) rather than torch's global state.
+        seeded: Sample with numbers fixed by (seed, step, batch, row, turn) rather than torch's
+            global state.
         **arguments: Arguments of ``trl.GRPOTrainer``.
 
     Attributes:
@@ -65,12 +71,11 @@ class WeightedGRPOTrainer(GRPOTrainer):
 
     Raises:
         ValueError: An unknown scheme, a group size it is not defined for, or one that needs a
-            critic.
+            critic, or an option of generation that seeded sampling cannot honour.
     """
 
     model: Any  # TRL types these as what they may be before its __init__ has run
     num_generations: int
-    max_completion_length: int
     _logs: dict[str, Any]
 
     def __init__(
@@ -93,12 +98,30 @@ class WeightedGRPOTrainer(GRPOTrainer):
         super().__init__(**arguments)
         self.scheme.check_group_size(self.num_generations)
         self.seeded = seeded and not self.use_vllm
+        if self.seeded:
+            self._check_generation()
+        self._batch = (-1, 0)  # step, and number of the batch among those generated at it
+        self._turn = self._rows = 0
+        self._conversations: list[Any] = []
+        self._messages: list[int] = []
         self.record: list[tuple[int, str, float]] = []
         self._responses = 0
         self._tokens = 0
         self._rewards: torch.Tensor | None = None
         self._lengths: list[int] = []
         self._unwrapped: tuple[Any, Any] = (None, None)
+
+    def _check_generation(self) -> None:
+        """Refuse what seeded sampling cannot honour, and sample nothing where nothing is random."""
+        if getattr(self, "use_transformers_continuous_batching", False):
+            raise ValueError(
+                "seeded sampling needs use_transformers_continuous_batching = False, or give "
+                "seeded=False"
+            )
+        if self.generation_config.do_sample:
+            check_sampling(self.generation_config)
+        else:
+            self.seeded = False
 
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
@@ -115,19 +138,57 @@ class WeightedGRPOTrainer(GRPOTrainer):
     ) -> Any:
         if not (self.seeded and self.model.training):
             return super()._generate_single_turn(prompt_ids, images, fields, *arguments, **options)
-        rows = len(prompt_ids)
+        rows = self._rows_of_turn(len(prompt_ids))
+        step = self.state.global_step
         uniforms = uniform_rows(
             self.args.seed,
-            self.state.global_step,
-            self.accelerator.process_index * rows,
-            rows,
-            self.max_completion_length,
-        )
+            step,
+            self.accelerator.process_index * self._rows,
+            self._rows,
+            self.generation_config.max_new_tokens,
+            batch=self._batch[1],
+            turn=self._turn,
+        )[rows]
+        self._turn += 1
         numbers = torch.from_numpy(uniforms).to(self.accelerator.device)
-        with seeded_generation(
-            self._inner_model(), numbers, temperature=self.temperature, top_p=self.top_p
-        ):
-            return super()._generate_single_turn(prompt_ids, images, fields, *arguments, **options)
+        try:
+            with seeded_generation(self._inner_model(), numbers):
+                return super()._generate_single_turn(
+                    prompt_ids, images, fields, *arguments, **options
+                )
+        except DivergedError as error:
+            raise DivergedError(
+                f"training diverged by step {step}: {error}; lower learning_rate or max_grad_norm"
+            ) from error
+
+    def _tool_call_loop(
+        self, prompts: Any, prompt_ids: Any, completion_ids: Any, completions: Any, *more: Any
+    ) -> Any:
+        self._conversations = completions
+        return super()._tool_call_loop(prompts, prompt_ids, completion_ids, completions, *more)
+
+    def _rows_of_turn(self, count: int) -> list[int]:
+        """Rows of this process's batch that a turn generates for.
+
+        After a tool these are the conversations that its answer has made longer.
+        """
+        if self._turn == 0:
+            self._rows, self._conversations, self._messages = count, [], [0] * count
+            return list(range(count))
+        lengths = [len(messages) for messages in self._conversations]
+        rows = [
+            row
+            for row, (now, before) in enumerate(zip(lengths, self._messages, strict=True))
+            if now > before and self._conversations[row][-1].get("role") == "tool"
+        ]
+        if len(rows) != count:
+            raise RuntimeError(
+                f"{count} of the batch's rows go on after a tool, but {len(rows)} have its answer; "
+                "this version of TRL is not supported with seeded=True"
+            )
+        for row in rows:
+            self._messages[row] = lengths[row]
+        return rows
 
     def _inner_model(self) -> Any:
         """The model without its wrappers, which are looked through once: that takes a while."""
@@ -137,6 +198,10 @@ class WeightedGRPOTrainer(GRPOTrainer):
         return self._unwrapped[1]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        if self.model.training:
+            step, batch = self._batch
+            now = self.state.global_step
+            self._batch, self._turn = (now, batch + 1 if step == now else 0), 0
         output = super()._generate_and_score_completions(inputs)
         if not self.model.training:
             return output

@@ -77,7 +77,7 @@ def test_success_probability_is_the_frequency_of_right_answers(tiny_folder):
     rows = 4000
     prompt = torch.tensor([tokenizer(example.prompt)["input_ids"]] * rows)
     numbers = torch.from_numpy(uniform_rows(0, 0, 0, rows, 3))
-    with seeded_generation(model, numbers, temperature=1.0, top_p=1.0):
+    with seeded_generation(model, numbers):
         out = model.generate(
             input_ids=prompt, attention_mask=torch.ones_like(prompt),
             do_sample=True, max_new_tokens=3,

@@ -1,5 +1,6 @@
 """The trainer: TRL's own advantages where the formula is TRL's, the scheme's everywhere else."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
+from llm_validation import trainer as trainer_module
 from llm_validation.config import TrainConfig
 from llm_validation.group_metrics import GROUP_METRICS
 from llm_validation.initial_model import load
+from llm_validation.sampling import DivergedError, uniform_rows
 from llm_validation.tasks import load_task
 from llm_validation.trainer import WeightedGRPOTrainer
 from theory.advantages import group_advantages
@@ -255,3 +258,77 @@ def test_what_cannot_be_trained_is_refused(tiny_folder, tmp_path):
         make(tiny_folder, tmp_path, scheme="gpro")
     with pytest.raises(ValueError, match="has no option 'lam'"):
         make(tiny_folder, tmp_path, scheme="grpo", schedules={"lam": Linear()})
+
+
+def drawn(trainer, monkeypatch):
+    """Train; the numbers of every generation, in order."""
+    seen = []
+    inner = trainer_module.seeded_generation
+
+    def noted(model, numbers):
+        seen.append(numbers.clone())
+        return inner(model, numbers)
+
+    monkeypatch.setattr(trainer_module, "seeded_generation", noted)
+    trainer.train()
+    return seen
+
+
+def test_batches_of_one_step_are_sampled_by_numbers_of_their_own(
+    tiny_folder, tmp_path, monkeypatch
+):
+    config = {"per_device_train_batch_size": GROUP, "gradient_accumulation_steps": 2,
+              "steps_per_generation": 1, "max_steps": 2}  # fmt: skip
+    numbers = drawn(make(tiny_folder, tmp_path, scheme="grpo", config=config), monkeypatch)
+    assert len(numbers) == 4
+    for place, one in enumerate(numbers):
+        for other in numbers[place + 1 :]:
+            assert not (one == other).any()
+
+
+def test_turns_after_a_tool_are_sampled_by_numbers_of_their_own(tiny_folder, tmp_path, monkeypatch):
+    trainer = make(tiny_folder, tmp_path, scheme="grpo")
+    prompts = [[1, 2, 10, 3, 11]] * 4
+    seen = []
+
+    def noted(model, numbers):
+        seen.append(numbers.clone())
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(trainer_module, "seeded_generation", noted)
+    monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", lambda *_: None)
+    talks = [[{"role": "assistant", "content": ""}] for _ in prompts]
+
+    def loop(self, texts, ids, completion_ids, completions, *more):
+        for rows in ([1, 3], [3]):  # row 1 is cut off after its first answer, as TRL leaves it
+            for row in rows:
+                completions[row].append({"role": "tool", "content": "5"})
+            self._generate_single_turn([prompts[row] for row in rows], None, {})
+            completions[3].append({"role": "assistant", "content": ""})
+
+    monkeypatch.setattr(GRPOTrainer, "_tool_call_loop", loop)
+    trainer.model.train()
+    trainer._generate_single_turn(prompts, None, {})
+    trainer._tool_call_loop(None, prompts, None, talks, None, None, None)
+    assert [len(numbers) for numbers in seen] == [4, 2, 1]
+    for turn, rows in ((1, [1, 3]), (2, [3])):
+        whole = uniform_rows(42, 0, 0, 4, trainer.max_completion_length, turn=turn)
+        np.testing.assert_array_equal(seen[turn], whole[rows])
+        assert not (seen[turn] == seen[0][rows]).any()
+
+
+def test_options_of_generation_are_honoured_or_refused(tiny_folder, tmp_path, monkeypatch):
+    config = {"max_steps": 1, "top_k": 1}
+    (batch,) = watched(make(tiny_folder, tmp_path, scheme="grpo", config=config), monkeypatch)
+    ids = batch["output"]["completion_ids"].view(PROMPTS, GROUP, -1)
+    assert (ids == ids[:, :1]).all()  # one token is left to choose from
+    with pytest.raises(ValueError, match="num_beams must be 1"):
+        make(tiny_folder, tmp_path, scheme="grpo", config={"generation_kwargs": {"num_beams": 2}})
+
+
+def test_a_model_that_diverged_is_named_with_its_step(tiny_folder, tmp_path):
+    trainer = make(tiny_folder, tmp_path, scheme="grpo")
+    with torch.no_grad():
+        trainer.model.get_output_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(DivergedError, match="training diverged by step 0: the model's logits"):
+        trainer.train()

@@ -182,8 +182,9 @@ def _train_one(
     from llm_validation import initial_model, vllm_cpu
     from llm_validation.arguments import training_arguments
     from llm_validation.callbacks import Interrupt, Measure, RunCallback, ShowProgress
+    from llm_validation.checkpoints import last_checkpoint
     from llm_validation.reward import TaskReward
-    from llm_validation.trainer import WeightedGRPOTrainer, last_checkpoint
+    from llm_validation.trainer import WeightedGRPOTrainer
 
     if config.threads:
         torch.set_num_threads(config.threads)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from trl import GRPOTrainer
 
 from llm_validation.binary_advantages import binary_advantages
+from llm_validation.checkpoints import check_checkpoint, last_checkpoint, write_manifest
 from llm_validation.group_metrics import GROUP_METRICS, group_metrics
 from llm_validation.reward import RESTARTS
 from llm_validation.sampling import (
@@ -21,12 +23,13 @@ from llm_validation.sampling import (
     seeded_generation,
     uniform_rows,
 )
+from runs.files import read_json, write_json
 from theory.advantages import group_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
 from theory.schemes import SchemeLike, resolve
 
 STATE_FILE = "apw_state.json"
-"""Written last into a checkpoint: its presence says that the checkpoint is whole."""
+"""What a checkpoint holds of ours: the record and the clocks."""
 
 _RECORDED = {
     "loss": "loss",
@@ -317,6 +320,26 @@ class WeightedGRPOTrainer(GRPOTrainer):
         values |= {"updates": step, "responses": self._responses, "tokens": self._tokens}
         self.record.extend((step, name, float(value)) for name, value in values.items())
 
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, *arguments: Any, **options: Any
+    ) -> Any:
+        """Train, from a checkpoint if one is given; True is the newest that is whole.
+
+        Raises:
+            ValueError: The checkpoint lacks something, or there is none.
+            DivergedError: The model's logits are not finite.
+        """
+        if resume_from_checkpoint is True:
+            folder = Path(str(self.args.output_dir))
+            found = last_checkpoint(folder)
+            if found is None:
+                raise ValueError(f"{folder} holds no whole checkpoint to resume from")
+            print(f"resuming from {found}", file=sys.stderr)
+            resume_from_checkpoint = str(found)
+        elif resume_from_checkpoint:
+            check_checkpoint(Path(str(resume_from_checkpoint)))
+        return super().train(resume_from_checkpoint, *arguments, **options)
+
     def create_model_card(self, *arguments: Any, **options: Any) -> None:
         """Write none: checkpoints of a run are its own, not for publication."""
 
@@ -338,20 +361,19 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-            temporary = folder / f".{STATE_FILE}"
-            state = {"responses": self._responses, "tokens": self._tokens, "record": self.record}
-            temporary.write_text(json.dumps(state), encoding="utf-8")
-            temporary.replace(folder / STATE_FILE)
+            record = [(step, name, _json_number(value)) for step, name, value in self.record]
+            state = {"responses": self._responses, "tokens": self._tokens, "record": record}
+            write_json(folder / STATE_FILE, state)
+            write_manifest(folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
-            state = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
+            state = read_json(Path(checkpoint) / STATE_FILE)
             self._responses, self._tokens = state["responses"], state["tokens"]
-            self.record = [tuple(row) for row in state["record"]]
+            self.record = [(step, name, float(value)) for step, name, value in state["record"]]
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """Newest whole checkpoint in a trainer's output folder; None if there is none."""
-    whole = [path.parent for path in folder.glob(f"checkpoint-*/{STATE_FILE}")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def _json_number(value: float) -> float | str:
+    """A number as JSON has it: NaN and infinities as text, which ``float`` reads."""
+    return value if math.isfinite(value) else str(value)

@@ -6,6 +6,7 @@ And JSON read back, of which nothing is believed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -22,14 +23,56 @@ def read_json(path: Path) -> Any:
         ValueError: It is not valid JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_json(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
+def parse_json(text: str) -> Any:
+    """Parse JSON, which unlike Python's reader of it has no NaN and no Infinity.
+
+    Raises:
+        ValueError: It is not valid JSON.
+
+    >>> parse_json("[1, NaN]")
+    Traceback (most recent call last):
+        ...
+    json.decoder.JSONDecodeError: JSON has no NaN: line 1 column 5 (char 4)
+    """
+
+    def refuse(name: str) -> None:
+        raise json.JSONDecodeError(f"JSON has no {name}", text, text.index(name))
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write ``value`` as JSON, atomically.
+
+    Raises:
+        ValueError: It holds NaN or an infinity, for which JSON has no word.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be written: {error}") from error
+    write_text(path, text + "\n")
+
+
+def sync(path: Path) -> None:
+    """Send a file, or the names in a folder, to the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # pragma: no cover - folders cannot be opened on Windows
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot do it for folders; a full or broken disk is another matter.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,9 +106,9 @@ class Replacing:
         try:
             if kind is None:
                 # Renaming may reach the disk before the bytes do, unless they are sent there first.
-                with open(self.temporary, "rb") as file:
-                    os.fsync(file.fileno())
+                sync(Path(self.temporary))
                 os.replace(self.temporary, self.path)
+                sync(self.path.parent)  # the name itself is in the folder
         except OSError as failed:
             error = failed
         with contextlib.suppress(FileNotFoundError):

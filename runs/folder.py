@@ -77,6 +77,7 @@ class Run:
             ValueError: It holds an unfinished run whose tables are broken or of an earlier version.
         """
         path = Path(path)
+        _canonical(config)
         if path.exists() and not path.is_dir():
             raise RunExistsError(f"{path} is a file; name a folder for the run")
         fresh = not path.exists()
@@ -262,8 +263,15 @@ def _may_begin(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
 
 
 def _canonical(config: Mapping[str, Any]) -> str:
-    """One text per configuration; unlike values, texts compare NaN equal to NaN."""
-    return json.dumps(config, sort_keys=True)
+    """One text per configuration.
+
+    Raises:
+        ValueError: It holds NaN or an infinity.
+    """
+    try:
+        return json.dumps(config, sort_keys=True, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"numbers of a configuration must be finite: {error}") from error
 
 
 def _clear(path: Path) -> None:

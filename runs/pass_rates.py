@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from runs.files import parse_json
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Row = dict[Any, Any] | Any
@@ -173,7 +174,7 @@ def _check_columns(path: Path, wanted: Iterable[str], found: Iterable[Any]) -> N
 
 def _parsed(text: str, place: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", "too deep or too long")
         raise ValueError(f"{place}: not valid JSON ({reason})") from error

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from llm_validation.checkpoints import last_checkpoint
 from llm_validation.config import TrainConfig
 from llm_validation.train import run_key, train
-from llm_validation.trainer import last_checkpoint
 from runs.folder import read_metrics
 
 CODE = """

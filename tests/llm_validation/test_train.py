@@ -152,18 +152,6 @@ def test_the_schedules_are_felt(reference):
     assert table["learning_rate"].is_monotonic_decreasing
 
 
-def test_an_unfinished_checkpoint_is_not_resumed_from(tmp_path):
-    from llm_validation.trainer import STATE_FILE, last_checkpoint
-
-    assert last_checkpoint(tmp_path) is None
-    for step, whole in ((2, True), (10, True), (12, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if whole:
-            (folder / STATE_FILE).write_text("{}")
-    assert last_checkpoint(tmp_path).name == "checkpoint-10"
-
-
 @pytest.mark.slow
 def test_an_interrupted_run_stops_in_good_order_and_goes_on(reference, tmp_path):
     path = tmp_path / "run"

@@ -332,3 +332,24 @@ def test_a_model_that_diverged_is_named_with_its_step(tiny_folder, tmp_path):
         trainer.model.get_output_embeddings().weight.fill_(float("nan"))
     with pytest.raises(DivergedError, match="training diverged by step 0: the model's logits"):
         trainer.train()
+
+
+def test_training_resumes_from_what_is_whole(tiny_folder, tmp_path, capsys):
+    config = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    with pytest.raises(ValueError, match="no whole checkpoint"):
+        make(tiny_folder, tmp_path, scheme="grpo", config=config).train(True)
+    first = make(tiny_folder, tmp_path, scheme="grpo", config=config)
+    first.record.append((0, "gap", math.nan))  # JSON has no word for it
+    first.train()
+    (tmp_path / "checkpoint-2" / "optimizer.pt").unlink()
+    again = make(tiny_folder, tmp_path, scheme="grpo", config=config)
+    with pytest.raises(ValueError, match=r"not a whole checkpoint: its optimizer\.pt is missing"):
+        again.train(str(tmp_path / "checkpoint-2"))
+    again.train(resume_from_checkpoint=True)
+    said = capsys.readouterr().err
+    assert "checkpoint-2 is not whole: its optimizer.pt is missing" in said
+    assert f"resuming from {tmp_path / 'checkpoint-1'}" in said
+    timeless = [[row for row in t.record if row[1] not in ("step_time", "gap")]
+                for t in (first, again)]  # fmt: skip
+    assert timeless[0] == timeless[1]
+    assert math.isnan(again.record[0][2])

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from runs import files
 from runs import folder as run_folder
+from runs.files import read_json, write_json
 from runs.folder import METRIC_COLUMNS, Run, RunExistsError
 
 CONFIG = {"scheme": ["grpo", "sqrt_r"], "steps": 3, "rate": 0.1}
@@ -75,7 +77,7 @@ def test_values_come_back_bit_for_bit(
 
 
 def test_an_unfinished_run_resumes_with_its_parts_and_checkpoints(tmp_path: Path) -> None:
-    run = Run.open(tmp_path / "run", {**CONFIG, "limit": math.nan}, source="sim")
+    run = Run.open(tmp_path / "run", {**CONFIG, "limit": None}, source="sim")
     assert not run.resumed
     run.log(scheme="grpo", seed=0, step=1, success=0.25)
     run.write_part("grpo")
@@ -83,7 +85,7 @@ def test_an_unfinished_run_resumes_with_its_parts_and_checkpoints(tmp_path: Path
     run.log(scheme="grpo", seed=0, step=2, lost=1.0)
     run.close()
 
-    again = Run.open(tmp_path / "run", {**CONFIG, "limit": math.nan}, source="sim")
+    again = Run.open(tmp_path / "run", {**CONFIG, "limit": None}, source="sim")
     assert again.resumed
     assert again.has_part("grpo")
     assert not again.has_part("sqrt_r")
@@ -243,3 +245,29 @@ def test_one_process_at_a_time_and_what_a_killed_one_left_is_whole(tmp_path: Pat
     assert len(set(state["step"].tolist())) == 1
     assert len(run.finish()) == 1
     assert not [item for item in folder.rglob("*") if item.name.startswith(".")]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_has_finite_numbers_alone(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="must be finite"):
+        Run.open(tmp_path / "run", {**CONFIG, "limit": value}, source="sim")
+    with pytest.raises(ValueError, match=r"a\.json cannot be written"):
+        write_json(tmp_path / "a.json", [value])
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "b.json").write_text(json.dumps([1.0, value]))
+    with pytest.raises(ValueError, match=r"b\.json is not valid JSON: JSON has no -?(NaN|Inf)"):
+        read_json(tmp_path / "b.json")
+
+
+def test_a_file_and_its_name_are_sent_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, inner = [], os.fsync
+
+    def noted(descriptor: int) -> None:
+        sent.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        inner(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write_json(tmp_path / "a.json", {})
+    assert sent == [False, True]

@@ -103,7 +103,8 @@ def _works(name: str, value: Any) -> bool:
     """Tell whether a loop with a fence in it compiles with an option."""
 
     def loop(values: Array) -> Array:
-        return lax.fori_loop(0, 2, lambda _, kept: fence(kept * 2) + 1, values)
+        done: Array = lax.fori_loop(0, 2, lambda _, kept: fence(kept * 2) + 1, values)
+        return done
 
     try:
         jax.jit(loop, compiler_options={name: value}).lower(jnp.ones(4)).compile()

@@ -57,8 +57,11 @@ def choose_files(paths: Sequence[Path], scratch: Path) -> Chosen:
             )
     looked = [_look(files, scratch) for files in streams.values()]
     good = [one for one in looked if isinstance(one, Chosen)]
-    wrong = [(files, one) for files, one in zip(streams.values(), looked, strict=True)
-             if isinstance(one, ValueError)]  # fmt: skip
+    wrong = [
+        (files, one)
+        for files, one in zip(streams.values(), looked, strict=True)
+        if isinstance(one, ValueError)
+    ]
     if not good:
         raise wrong[0][1]
     passed = [f"{_named(files)} ({reason})" for files, reason in wrong]
@@ -73,8 +76,11 @@ def choose_files(paths: Sequence[Path], scratch: Path) -> Chosen:
     first = best[0]
     for other in best[1:]:
         if (other.layout, other.files[0].kind, other.sample.container, other.sample.nested) != (
-            first.layout, first.files[0].kind, first.sample.container, first.sample.nested
-        ):  # fmt: skip
+            first.layout,
+            first.files[0].kind,
+            first.sample.container,
+            first.sample.nested,
+        ):
             raise ValueError(
                 f"there are rollouts of several kinds, {first.layout.name} in "
                 f"{_named(first.files)} and {other.layout.name} in {_named(other.files)}; name "

@@ -19,8 +19,18 @@ FLAGS = {role: f"--{role.replace('_', '-')}" for role in ROLES}
 _NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|BOOLEAN)$")
 _TEXT = ("VARCHAR", "JSON")
 
-OUTCOMES = ("acc", "accuracy", "correct", "is_correct", "correctness", "correct_answer", "solved",
-            "success", "exact_match", "passed")  # fmt: skip
+OUTCOMES = (
+    "acc",
+    "accuracy",
+    "correct",
+    "is_correct",
+    "correctness",
+    "correct_answer",
+    "solved",
+    "success",
+    "exact_match",
+    "passed",
+)
 """Names of columns that say whether a response is correct, beside a reward that does not."""
 
 _OUTCOME = re.compile(
@@ -135,8 +145,9 @@ def choose_columns(
     sample = sample or Sample(())
     layout = layout_of(table.columns, sample, lines=table.kind == "jsonl")
     roles: dict[str, tuple[str, ...]] = {}
-    formulas = {role: layout.formulas[role] for role in ("rollout", "turn")
-                if role in layout.formulas}  # fmt: skip
+    formulas = {
+        role: layout.formulas[role] for role in ("rollout", "turn") if role in layout.formulas
+    }
     there = {column.lower(): column for column in reversed(table.columns)}
     for role in ROLES:
         if given.get(role):
@@ -161,8 +172,11 @@ def choose_columns(
         formulas["prompt"], note = _by_order(layout, sample)
         notes += note
     for role in ("prompt", "reward"):
-        if role not in roles and role not in formulas and not (role == "reward" and "correct" in
-                                                               roles):  # fmt: skip
+        if (
+            role not in roles
+            and role not in formulas
+            and not (role == "reward" and "correct" in roles)
+        ):
             raise ValueError(
                 f"{name} has no column that looks like a {role}; it has: {_shown(table.columns)}; "
                 f"name one with {FLAGS[role]}{offers if role == 'reward' else ''}"
@@ -210,8 +224,11 @@ def _choose_reward(
         roles["reward"], notes = _trl_reward(table, sample, name, offers)
         return notes
     if layout.name == "lighteval details":
-        found = [leaf for leaf in sample.leaves() if leaf.startswith("__metric__.")
-                 and binary(sample.values(leaf))]  # fmt: skip
+        found = [
+            leaf
+            for leaf in sample.leaves()
+            if leaf.startswith("__metric__.") and binary(sample.values(leaf))
+        ]
         if found:
             roles["reward"] = (found[0],)
         return []
@@ -246,13 +263,17 @@ def _trl_reward(
     """TRL writes one column per reward function, between the completion and the advantage."""
     names = table.columns
     between = names[names.index("completion") + 1 : names.index("advantage")]
-    rewards = [column for column in between if _NUMBERS.match(table.types[column])
-               or table.types[column] == "JSON"]  # fmt: skip
+    rewards = [
+        column
+        for column in between
+        if _NUMBERS.match(table.types[column]) or table.types[column] == "JSON"
+    ]
     if len(rewards) == 1:
         return (rewards[0],), []
     # After the reward functions come extra columns that a reward function may log.
-    right = [column for column in rewards if _OUTCOME.search(column)
-             and binary(sample.values(column))]  # fmt: skip
+    right = [
+        column for column in rewards if _OUTCOME.search(column) and binary(sample.values(column))
+    ]
     if len(right) == 1:
         return (right[0],), [f"A response is correct by {right[0]}, one of {listed(rewards)}."]
     what = "no reward function's column" if not rewards else "several columns of rewards"
@@ -274,8 +295,9 @@ def _set_aside(
             roles["split"] = (column,)
             break
     for column in TEMPERATURES:
-        numbers = [found for value in flat(sample.values(column))
-                   if (found := number(value)) is not None]  # fmt: skip
+        numbers = [
+            found for value in flat(sample.values(column)) if (found := number(value)) is not None
+        ]
         if numbers and max(numbers) > 0:
             roles["temperature"] = (column,)
             break
@@ -301,8 +323,11 @@ def _by_order(layout: Layout, sample: Sample) -> tuple[str, list[str]]:
     """Groups by the order of rows, if their texts show how many rows begin alike."""
     assert layout.ordered is not None
     text, index = layout.ordered
-    rows = [(str(flat([t])[0]), n) for t, n in zip(sample.values(text), sample.values(index),
-                                                   strict=True) if flat([t])]  # fmt: skip
+    rows = [
+        (str(flat([t])[0]), n)
+        for t, n in zip(sample.values(text), sample.values(index), strict=True)
+        if flat([t])
+    ]
     if rows and [n for _, n in rows[: len(rows)]] != list(range(len(rows))):
         # The second file of the sample begins again.
         again = next(i for i, (_, n) in enumerate(rows) if n != i)
@@ -356,9 +381,10 @@ def _lists(table: Table, roles: Mapping[str, tuple[str, ...]], sample: Sample) -
     same = [
         role
         for role, columns in roles.items()
-        if role in ("prompt", "step", "response", "length") and len(columns) == 1
+        if role in ("prompt", "step", "response", "length")
+        and len(columns) == 1
         and [len(v) if isinstance(v, list) else None for v in sample.values(columns[0])] == lengths
-    ]  # fmt: skip
+    ]
     return ("reward", *same)
 
 

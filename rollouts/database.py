@@ -116,10 +116,11 @@ class Links:
             rows = connection.sql(f"DESCRIBE SELECT * FROM {self._parquet([link])}").fetchall()
         there = {str(row[0]).lower() for row in rows}
         return ", ".join(
-            identifier(name) if name.lower() in there
+            identifier(name)
+            if name.lower() in there
             else f"CAST(NULL AS {kind}) AS {identifier(name)}"
             for name, kind in table.types.items()
-        )  # fmt: skip
+        )
 
     def _csv(self, link: Path, file: RolloutFile, table: Table) -> str:
         names, separator = csv_header(link, file)

@@ -280,7 +280,9 @@ def _check(
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [
-        {str(key): value.item() if isinstance(value, np.generic) else value
-         for key, value in row.items()}
+        {
+            str(key): value.item() if isinstance(value, np.generic) else value
+            for key, value in row.items()
+        }
         for row in frame.to_dict("records")
-    ]  # fmt: skip
+    ]

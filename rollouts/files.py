@@ -12,9 +12,15 @@ from runs.folder import is_run
 from runs.text import listed
 
 KINDS = {
-    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl",
-    ".ndjson": "jsonl", ".json": "jsonl", ".pt": "torch",
-}  # fmt: skip
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".pt": "torch",
+}
 """Ending of a file's name → kind of table; text may be compressed besides."""
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -106,8 +112,11 @@ def _tables(folder: Path) -> list[RolloutFile]:
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         paths += [Path(root, name) for name in names if not name.startswith((".", "_"))]
-    paths.sort(key=lambda path: [int(part) if part.isdigit() else part
-                                 for part in re.split(r"(\d+)", str(path))])  # fmt: skip
+    paths.sort(
+        key=lambda path: [
+            int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))
+        ]
+    )
     described = [
         _described(path, folder) for path in paths if path.name.lower() not in _NO_ROLLOUTS
     ]

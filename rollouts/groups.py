@@ -86,9 +86,15 @@ def whole_groups(
     """
     first = first_of_runs(step, prompt)
     return Groups(
-        step[first], prompt[first], np.diff(np.append(first, step.size)), success, text,
-        log_confidence, length, log_ratio,
-    )  # fmt: skip
+        step[first],
+        prompt[first],
+        np.diff(np.append(first, step.size)),
+        success,
+        text,
+        log_confidence,
+        length,
+        log_ratio,
+    )
 
 
 def first_of_runs(*keys: np.ndarray) -> Integers:

@@ -77,8 +77,9 @@ def _prime_rl_trace() -> Layout:
         "coalesce(TRY_CAST(x ->> '$' AS DOUBLE), TRY_CAST(x ->> '$.score' AS DOUBLE)"
         " * coalesce(TRY_CAST(x ->> '$.weight' AS DOUBLE), 1))"
     )
-    task = [f"json ->> '{path}'" for path in ("$.group.id", "$.task.key", "$.task.hash",
-                                              "$.task.idx")]  # fmt: skip
+    task = [
+        f"json ->> '{path}'" for path in ("$.group.id", "$.task.key", "$.task.hash", "$.task.idx")
+    ]
     return Layout(
         "prime-rl traces",
         frozenset({"task", "rewards", "nodes"}),
@@ -104,8 +105,12 @@ LAYOUTS = (
     Layout(
         "samples of apw evaluate",
         frozenset({"problem", "sample", "outcome", "truncated"}),
-        {"prompt": ("problem",), "response": ("response",), "log_prob": ("log_probability",),
-         "length": ("tokens",)},
+        {
+            "prompt": ("problem",),
+            "response": ("response",),
+            "log_prob": ("log_probability",),
+            "length": ("tokens",),
+        },
         {"reward": "CASE \"outcome\" WHEN 'correct' THEN 1.0 WHEN 'error' THEN NULL ELSE 0.0 END"},
         evaluation=True,
         mean_log_prob=True,
@@ -122,9 +127,11 @@ LAYOUTS = (
         "verl agent rollouts, turn by turn",
         frozenset({"input", "output", "score", "step", "uid"}),
         _VERL,
-        {"prompt": f"regexp_extract(json ->> '$.uid', {_LAST}, 1)",
-         "rollout": "regexp_extract(json ->> '$.uid', '^(.*)_[0-9]+$', 1)",
-         "turn": "TRY_CAST(regexp_extract(json ->> '$.uid', '([0-9]+)$', 1) AS BIGINT)"},
+        {
+            "prompt": f"regexp_extract(json ->> '$.uid', {_LAST}, 1)",
+            "rollout": "regexp_extract(json ->> '$.uid', '^(.*)_[0-9]+$', 1)",
+            "turn": "TRY_CAST(regexp_extract(json ->> '$.uid', '([0-9]+)$', 1) AS BIGINT)",
+        },
         outcomes=("acc",),
         matches={"uid": r"^.+_\d+_\d+$"},
         source="verl 0.9 trainer/ppo, agent loop; uid is prompt_rollout_turn",
@@ -140,8 +147,12 @@ LAYOUTS = (
     Layout(
         "verifiers rollouts",
         frozenset({"example_id", "task", "reward"}),
-        {"prompt": ("task", "example_id"), "reward": ("reward",), "response": ("completion",),
-         "sampler_log_prob": ("completion_logprobs",)},
+        {
+            "prompt": ("task", "example_id"),
+            "reward": ("reward",),
+            "response": ("completion",),
+            "sampler_log_prob": ("completion_logprobs",),
+        },
         outcomes=("correct_answer", "metrics.correct_answer"),
         folders=("rollouts",),
         source="prime-rl orchestrator/vf_utils.py, save_rollouts; vf-eval's results.jsonl",
@@ -149,16 +160,23 @@ LAYOUTS = (
     Layout(
         "open-instruct rollouts",
         frozenset({"prompt_idx", "sample_idx", "response_tokens", "reward"}),
-        {"step": ("step",), "prompt": ("prompt_idx",), "reward": ("reward",),
-         "response": ("response_tokens",), "sampler_log_prob": ("logprobs",)},
+        {
+            "step": ("step",),
+            "prompt": ("prompt_idx",),
+            "reward": ("reward",),
+            "response": ("response_tokens",),
+            "sampler_log_prob": ("logprobs",),
+        },
         source="open-instruct grpo_fast.py, rollouts in JSON lines",
     ),
     Layout(
         "NeMo-RL train data",
         frozenset({"content", "rewards", "token_loss_mask", "idx"}),
         {"reward": ("rewards",), "response": ("content",)},
-        {"sampler_log_prob": "json -> '$.generation_logprobs[0]'",
-         "length": "list_sum(TRY_CAST(json -> '$.token_loss_mask[0]' AS DOUBLE[]))"},
+        {
+            "sampler_log_prob": "json -> '$.generation_logprobs[0]'",
+            "length": "list_sum(TRY_CAST(json -> '$.token_loss_mask[0]' AS DOUBLE[]))",
+        },
         ordered=("content", "idx"),
         source="NeMo-RL algorithms/grpo.py, log_batched_dict_as_jsonl",
     ),
@@ -174,10 +192,12 @@ LAYOUTS = (
         "tinker-cookbook rollout summaries",
         frozenset({"group_idx", "traj_idx", "total_reward"}),
         {"step": ("iteration",), "prompt": ("group_idx",)},
-        {"reward": "coalesce(TRY_CAST(json ->> '$.steps[#-1].metrics.correct' AS DOUBLE), "
-         "TRY_CAST(json ->> '$.total_reward' AS DOUBLE))",
-         "length": "list_sum(list_transform(json_extract(json, '$.steps[*].ac_len'), "
-         "lambda x: TRY_CAST(x AS DOUBLE)))"},
+        {
+            "reward": "coalesce(TRY_CAST(json ->> '$.steps[#-1].metrics.correct' AS DOUBLE), "
+            "TRY_CAST(json ->> '$.total_reward' AS DOUBLE))",
+            "length": "list_sum(list_transform(json_extract(json, '$.steps[*].ac_len'), "
+            "lambda x: TRY_CAST(x AS DOUBLE)))",
+        },
         source="tinker-cookbook rl/train.py, rollout summaries",
     ),
     Layout(
@@ -193,31 +213,46 @@ LAYOUTS = (
     Layout(
         "ROLL rollouts",
         frozenset({"global_step", "id", "responses", "scores"}),
-        {"step": ("global_step",), "prompt": ("id",), "reward": ("scores",),
-         "response": ("responses",)},
+        {
+            "step": ("global_step",),
+            "prompt": ("id",),
+            "reward": ("scores",),
+            "response": ("responses",),
+        },
         source="ROLL pipeline/rlvr/utils.py, write_to_json_process",
     ),
     Layout(
         "rLLM episodes",
         frozenset({"episode_id", "task_hash", "is_correct", "trajectories"}),
-        {"step": ("training_step",), "prompt": ("task_hash",), "reward": ("is_correct",),
-         "response": ("trajectories",)},
+        {
+            "step": ("training_step",),
+            "prompt": ("task_hash",),
+            "reward": ("is_correct",),
+            "response": ("trajectories",),
+        },
         folders=("episodes",),
         source="rLLM utils/episode_logger.py",
     ),
     Layout(
         "slime samples",
         frozenset({"group_index", "index", "response", "reward"}),
-        {"step": ("rollout_id",), "prompt": ("group_index",), "reward": ("reward",),
-         "response": ("response",), "length": ("response_length",)},
+        {
+            "step": ("rollout_id",),
+            "prompt": ("group_index",),
+            "reward": ("reward",),
+            "response": ("response",),
+            "length": ("response_length",),
+        },
         source="slime ray/rollout.py and utils/types.py, Sample.to_dict",
     ),
     Layout(
         "lm-eval samples",
         frozenset({"doc_id", "doc_hash", "resps", "filter"}),
         {"prompt": ("doc_hash",), "response": ("resps",)},
-        {"reward": "TRY_CAST(json_extract_string(json, "
-         "'$.\"' || (json ->> '$.metrics[0]') || '\"') AS DOUBLE)"},
+        {
+            "reward": "TRY_CAST(json_extract_string(json, "
+            "'$.\"' || (json ->> '$.metrics[0]') || '\"') AS DOUBLE)"
+        },
         evaluation=True,
         source="lm-evaluation-harness evaluator.py, samples",
     ),
@@ -228,28 +263,70 @@ LAYOUTS = (
         evaluation=True,
         source="lighteval logging/info_loggers.py, details",
     ),
-)  # fmt: skip
+)
 """Known layouts, the most particular first."""
 
 TABLE = Layout("a table", frozenset(), {})
 """Any other table, whose columns are found by name."""
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "prompt": ("prompt_id", "prompt_uid", "group_id", "group_idx", "group_index", "example_id",
-               "problem_id", "question_id", "prompt_idx", "doc_hash", "prompt", "problem",
-               "question", "input", "query", "id", "idx"),
+    "prompt": (
+        "prompt_id",
+        "prompt_uid",
+        "group_id",
+        "group_idx",
+        "group_index",
+        "example_id",
+        "problem_id",
+        "question_id",
+        "prompt_idx",
+        "doc_hash",
+        "prompt",
+        "problem",
+        "question",
+        "input",
+        "query",
+        "id",
+        "idx",
+    ),
     "reward": (*REWARDS, "outcomes"),
     "step": ("step", "global_step", "training_step", "train_step", "iteration", "update"),
     "response": ("response", "completion", "output", "generation", "response_text", "code"),
-    "log_prob": ("log_prob", "logprob", "log_probs", "logprobs", "logp", "old_log_prob",
-                 "old_log_probs", "log_probability", "mean_log_prob", "mean_logprob"),
-    "sampler_log_prob": ("sampler_log_prob", "sampler_logprob", "sampling_log_prob",
-                         "sampling_logprob", "sampler_log_probs", "rollout_log_prob",
-                         "rollout_log_probs", "rollout_logprob", "completion_logprobs",
-                         "vllm_logprob"),
-    "length": ("length", "response_length", "completion_length", "num_tokens", "tokens",
-               "completion_tokens", "response_tokens", "num_completion_tokens"),
-}  # fmt: skip
+    "log_prob": (
+        "log_prob",
+        "logprob",
+        "log_probs",
+        "logprobs",
+        "logp",
+        "old_log_prob",
+        "old_log_probs",
+        "log_probability",
+        "mean_log_prob",
+        "mean_logprob",
+    ),
+    "sampler_log_prob": (
+        "sampler_log_prob",
+        "sampler_logprob",
+        "sampling_log_prob",
+        "sampling_logprob",
+        "sampler_log_probs",
+        "rollout_log_prob",
+        "rollout_log_probs",
+        "rollout_logprob",
+        "completion_logprobs",
+        "vllm_logprob",
+    ),
+    "length": (
+        "length",
+        "response_length",
+        "completion_length",
+        "num_tokens",
+        "tokens",
+        "completion_tokens",
+        "response_tokens",
+        "num_completion_tokens",
+    ),
+}
 """Names by which the columns of a table are recognised, the likeliest first."""
 
 COUNTS = ("n_correct", "num_correct", "correct_count", "n_success", "num_success", "successes")

@@ -25,8 +25,11 @@ LARGEST = ("log_ratio_largest", "ratio_shift", "advantage_largest")
 DIFFICULTIES = ("0", "(0, 1/4]", "(1/4, 1/2]", "(1/2, 3/4]", "(3/4, 1)", "1")
 """Bins of the pass rate by which gradient mass is told apart; the ends are bins of their own."""
 
-PASS_RATES = ("0", *(f"({i / 10:g}, {(i + 1) / 10:g}{']' if i < 9 else ')'}" for i in range(10)),
-              "1")  # fmt: skip
+PASS_RATES = (
+    "0",
+    *(f"({i / 10:g}, {(i + 1) / 10:g}{']' if i < 9 else ')'}" for i in range(10)),
+    "1",
+)
 """Bins of the histogram of pass rates: 0, tenths, and 1."""
 
 

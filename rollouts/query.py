@@ -158,23 +158,25 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
     names = [name for role in columns.roles.values() for name in role]
     values: dict[str, Value] = {}
     if lines:
-        # Parsing a line is what takes time: each function does it once for all of its paths.
+        # Parsing a line is what takes time: one function does it once for all paths.
         paths = ", ".join(literal(pointer(name, table.columns)) for name in names)
         values = {
-            name: Value(f"v[{i}]", "JSON", string=f"s[{i}]") for i, name in enumerate(names, 1)
+            name: Value(f"s[{i}]", "JSON", string=f"s[{i}]") for i, name in enumerate(names, 1)
         }
-        extracted = (
-            f", json_extract(json, [{paths}]) AS v, json_extract_string(json, [{paths}]) AS s"
-        )
-        source = f"(SELECT *{extracted if names else ''} FROM {source})"
+        extracted = f", json_extract_string(json, [{paths}]) AS s" if names else ""
+        source = f"(SELECT *{extracted} FROM {source})"
     else:
         values = {name: _column(name, table) for name in names}
     source = _one_row_a_response(columns, values, source)
 
     def value(role: str) -> Value | None:
         if role in columns.formulas:
-            kind = {"reward": "DOUBLE", "step": "DOUBLE", "length": "DOUBLE",
-                    "sampler_log_prob": "JSON"}.get(role, "VARCHAR")  # fmt: skip
+            kind = {
+                "reward": "DOUBLE",
+                "step": "DOUBLE",
+                "length": "DOUBLE",
+                "sampler_log_prob": "JSON",
+            }.get(role, "VARCHAR")
             return Value(f"({columns.formulas[role]})", kind)
         if role == "reward" and "correct" in columns.roles:
             return Value("counted", "DOUBLE")
@@ -247,16 +249,22 @@ def _one_row_a_response(columns: Columns, values: dict[str, Value], source: str)
         name = columns.roles[role][0]
         value = values[name]
         if value.type == "JSON":
-            items = f"coalesce(TRY_CAST({value.sql} AS JSON[]), [{value.sql}])"
+            items = (
+                f"coalesce(TRY_CAST(TRY_CAST({value.sql} AS JSON) AS JSON[]), "
+                f"[to_json({value.sql})])"
+            )
             values[name] = Value(f"each_{role}", "JSON")
         else:
             items = f"coalesce({value.sql}, [NULL])"
             values[name] = Value(f"each_{role}", value.type.removesuffix("[]"))
-        made.append(f"unnest(CASE WHEN len({items}) = 0 THEN [NULL] ELSE {items} END) "
-                    f"AS each_{role}")  # fmt: skip
+        made.append(
+            f"unnest(CASE WHEN len({items}) = 0 THEN [NULL] ELSE {items} END) AS each_{role}"
+        )
     if "correct" in columns.roles:
-        right, tried = (f"TRY_CAST({values[columns.roles[role][0]].number} AS BIGINT)"
-                        for role in ("correct", "tried"))  # fmt: skip
+        right, tried = (
+            f"TRY_CAST({values[columns.roles[role][0]].number} AS BIGINT)"
+            for role in ("correct", "tried")
+        )
         zeros = f"list_resize(CAST([] AS DOUBLE[]), {tried} - {right}, 0.0)"
         ones = f"list_resize(CAST([] AS DOUBLE[]), {right}, 1.0)"
         made.append(
@@ -271,10 +279,11 @@ def _set_aside(value: Callable[[str], Value | None]) -> dict[str, str]:
     split, temperature = value("split"), value("temperature")
     names = ", ".join(map(literal, sorted(EVALUATION)))
     return {
-        "evaluation": "false" if split is None else
-        f"coalesce(lower({split.text}) IN ({names}), false)",
+        "evaluation": "false"
+        if split is None
+        else f"coalesce(lower({split.text}) IN ({names}), false)",
         "greedy": "false" if temperature is None else f"coalesce({temperature.number} = 0, false)",
-    }  # fmt: skip
+    }
 
 
 def _folded(rows: str, columns: Mapping[str, str]) -> str:

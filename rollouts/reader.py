@@ -125,13 +125,18 @@ class Reading:
             "notes": list(self.columns.notes),
             "broken": {code.name.lower(): count for code, count in sorted(self.broken.items())},
             "broken_places": [
-                {"file": str(place.file), "unit": place.unit, "number": place.row,
-                 "what": place.status.name.lower(), "value": place.value}
+                {
+                    "file": str(place.file),
+                    "unit": place.unit,
+                    "number": place.row,
+                    "what": place.status.name.lower(),
+                    "value": place.value,
+                }
                 for place in self.places
             ],
             "rewards": self.rewards.data(),
             "no_log_probability": self.unusable,
-        }  # fmt: skip
+        }
 
     def describe(self) -> str:
         """The files, their layout and what the columns were taken for, in a sentence."""
@@ -284,12 +289,22 @@ def open_rollouts(
         with database.complaints(links), database.connection(links, memory, cores) as connection:
             table = links.table(connection)
         columns = choose_columns(
-            table, given or {}, sample=chosen.sample, threshold=threshold,
-            mean_log_prob=mean_log_prob, name=name,
-        )  # fmt: skip
+            table,
+            given or {},
+            sample=chosen.sample,
+            threshold=threshold,
+            mean_log_prob=mean_log_prob,
+            name=name,
+        )
         low, high = columns.pair
         yield Reading(
-            chosen.files, table, columns, Rewards(threshold, low, high, columns.offers),
-            evaluation=chosen.evaluation, passed=chosen.passed,
-            _links=links, _memory=memory, _threads=cores,
-        )  # fmt: skip
+            chosen.files,
+            table,
+            columns,
+            Rewards(threshold, low, high, columns.offers),
+            evaluation=chosen.evaluation,
+            passed=chosen.passed,
+            _links=links,
+            _memory=memory,
+            _threads=cores,
+        )

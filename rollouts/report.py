@@ -16,8 +16,14 @@ from theory.schemes import Scheme
 SHOWN_ROWS = 10
 """Rows of the printed table of steps."""
 
-_SHARES = {"pass_rate": "pass rate", "all_wrong": "all wrong", "mixed": "mixed",
-           "all_right": "all right", "zero_advantage": "A = 0", "repeated": "repeated"}  # fmt: skip
+_SHARES = {
+    "pass_rate": "pass rate",
+    "all_wrong": "all wrong",
+    "mixed": "mixed",
+    "all_right": "all right",
+    "zero_advantage": "A = 0",
+    "repeated": "repeated",
+}
 _MEANS = {"length": "length", "confidence": "confidence", "entropy": "entropy", "k3": "k3"}
 
 
@@ -31,10 +37,17 @@ def describe(
 ) -> str:
     """Everything a diagnosis says, from what was read to its sentences."""
     return "\n".join(
-        [reading.describe(), _size_words(sizes), *reading.notes(), "",
-         _step_words(steps(SHOWN_ROWS)), "",
-         *([] if mass is None else [_mass_words(mass, schemes), ""]), *sentences]
-    )  # fmt: skip
+        [
+            reading.describe(),
+            _size_words(sizes),
+            *reading.notes(),
+            "",
+            _step_words(steps(SHOWN_ROWS)),
+            "",
+            *([] if mass is None else [_mass_words(mass, schemes), ""]),
+            *sentences,
+        ]
+    )
 
 
 def _size_words(sizes: Mapping[str, int]) -> str:

@@ -196,9 +196,11 @@ def _lens_of_groups(
                 raise ValueError("lens with importance=full needs the responses' lengths")
             whole = log_confidence * groups.length[rows].T
         advantages = group_advantages(
-            success.astype(np.float64), scheme, log_confidence=log_confidence,
+            success.astype(np.float64),
+            scheme,
+            log_confidence=log_confidence,
             log_probability=whole,
-        )  # fmt: skip
+        )
     absolute = np.abs(advantages)
     values = (
         absolute.sum(axis=1),

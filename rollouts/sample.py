@@ -24,8 +24,18 @@ LONGEST = 1 << 25
 NESTED = ("samples", "traces", "rollouts", "responses", "completions", "generations", "results")
 """Fields under which the responses of a prompt may stand as objects."""
 
-REWARDS = ("reward", "score", "correct", "is_correct", "acc", "accuracy", "success", "rewards",
-           "scores", "exact_match")  # fmt: skip
+REWARDS = (
+    "reward",
+    "score",
+    "correct",
+    "is_correct",
+    "acc",
+    "accuracy",
+    "success",
+    "rewards",
+    "scores",
+    "exact_match",
+)
 """Names by which a reward is recognised, the likeliest first."""
 
 
@@ -68,8 +78,11 @@ def number(value: Any) -> float | None:
     (1.0, 0.5, None, None)
     """
     try:
-        return None if value is None else float(str(value).lower().replace("true", "1")
-                                                .replace("false", "0"))  # fmt: skip
+        return (
+            None
+            if value is None
+            else float(str(value).lower().replace("true", "1").replace("false", "0"))
+        )
     except ValueError:
         return None
 
@@ -131,16 +144,20 @@ def _json(text: str, path: Path) -> Sample:
     name = path.name.lower()
     if start == "[" and ".json" in name and ".jsonl" not in name:
         return _nested(_array(text), "array")
-    lines = [row for line, _ in zip(text.split("\n"), range(ROWS), strict=False)
-             if (row := _parsed(line)) is not None]  # fmt: skip
+    lines = [
+        row
+        for line, _ in zip(text.split("\n"), range(ROWS), strict=False)
+        if (row := _parsed(line)) is not None
+    ]
     if ".json" not in name or ".jsonl" in name or len(lines) > 1:
         return _nested(lines, "lines")
     whole = _parsed(text)
     if whole is None:
         return _nested(lines, "lines")
     if isinstance(whole.get("columns"), list) and isinstance(whole.get("data"), list):
-        rows = [dict(zip(map(str, whole["columns"]), row, strict=False))
-                for row in whole["data"][:ROWS]]  # fmt: skip
+        rows = [
+            dict(zip(map(str, whole["columns"]), row, strict=False)) for row in whole["data"][:ROWS]
+        ]
         return _nested(rows, "table")
     if whole and all(_outcomes(value) for value in whole.values()):
         return Sample(

@@ -56,8 +56,10 @@ def _outcomes(whole: pd.Series, trained: Scheme) -> str:
 def _hard_prompts(mass: pd.DataFrame, schemes: Mapping[str, Scheme]) -> str:
     """How much of the gradient mass lies on hard prompts, and who would put more there."""
     hard_rows = mass[mass["difficulty"].isin(["0", "(0, 1/4]"])]
-    hard = {name: hard_rows.loc[hard_rows["scheme"] == name, "share"].sum(skipna=False)
-            for name in schemes}  # fmt: skip
+    hard = {
+        name: hard_rows.loc[hard_rows["scheme"] == name, "share"].sum(skipna=False)
+        for name in schemes
+    }
     (trained, share), *others = hard.items()
     label = schemes[trained].label
     if math.isnan(share):
@@ -123,9 +125,12 @@ def _confidence(tenths: pd.DataFrame) -> list[str]:
         ]
     fall = 1 - last["entropy"] / first["entropy"] if first["entropy"] > 0 else 0.0
     verdict = (
-        "; it loses the diversity that sampling a group lives on" if fall >= 0.5
-        else "" if abs(fall) >= _MATTERS else ", which is steady"
-    )  # fmt: skip
+        "; it loses the diversity that sampling a group lives on"
+        if fall >= 0.5
+        else ""
+        if abs(fall) >= _MATTERS
+        else ", which is steady"
+    )
     said = (
         f"The policy's confidence went from {first['confidence']:.3f} to {last['confidence']:.3f} "
         f"per token, its entropy from about {first['entropy']:.3f} to {last['entropy']:.3f} nats "

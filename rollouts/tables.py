@@ -213,8 +213,17 @@ def lens_on_all_wrong(rollouts: Rollouts, *, rows: int = 1) -> pd.DataFrame | No
     everything = lens.groupby("step")["mass"].sum()
     wrong = lens[lens["correct"] == 0]
     if wrong.empty:
-        return pd.DataFrame(columns=["step", "groups", "confidence", "advantage",
-                                     "advantage_largest", "raised", "share"])  # fmt: skip
+        return pd.DataFrame(
+            columns=[
+                "step",
+                "groups",
+                "confidence",
+                "advantage",
+                "advantage_largest",
+                "raised",
+                "share",
+            ]
+        )
     responses = (wrong["groups"] * wrong["size"]).groupby(wrong["step"]).sum()
     sums = wrong.groupby("step")[["groups", "confidence", "mass", "raised"]].sum()
     return pd.DataFrame(

@@ -76,10 +76,14 @@ class Tally:
             self._lens.append(lens_sums(groups, self._lens_scheme))
         self._recent.append(
             pd.DataFrame(
-                {"step": groups.step, "prompt": groups.prompt, "responses": groups.size,
-                 "correct": groups.correct}
+                {
+                    "step": groups.step,
+                    "prompt": groups.prompt,
+                    "responses": groups.size,
+                    "correct": groups.correct,
+                }
             )
-        )  # fmt: skip
+        )
         self._recent = latest(self._recent, RECENT_GROUPS)
         if len(self._outcomes) >= _COMPACT:
             self._compact()

@@ -50,29 +50,52 @@ def is_true(diagnosis: Diagnosis, *, steps: int = 2, group: int = 4) -> bool:
 
 def verl_agent(root: Path) -> None:
     rows = [
-        {"input": f"q{p}" + " and so on" * turn, "output": f"{turn}", "gts": "g", "step": s,
-         "score": float(right * turn), "uid": f"{p:04d}_{n}_{turn}"}
-        for s, p, n, right in responses() for turn in (0, 1)
-    ]  # fmt: skip
+        {
+            "input": f"q{p}" + " and so on" * turn,
+            "output": f"{turn}",
+            "gts": "g",
+            "step": s,
+            "score": float(right * turn),
+            "uid": f"{p:04d}_{n}_{turn}",
+        }
+        for s, p, n, right in responses()
+        for turn in (0, 1)
+    ]
     for step in (1, 2):
         lines(root / f"{step}.jsonl", [row for row in rows if row["step"] == step])
 
 
 def verl_overlong(root: Path) -> None:
-    lines(root / "rollouts.jsonl", [
-        {"input": f"q{p}", "output": "o", "gts": "g", "step": s, "acc": bool(right),
-         "score": 2.0 * right - 1 - 0.4 * (n == 3)} for s, p, n, right in responses()
-    ])  # fmt: skip
+    lines(
+        root / "rollouts.jsonl",
+        [
+            {
+                "input": f"q{p}",
+                "output": "o",
+                "gts": "g",
+                "step": s,
+                "acc": bool(right),
+                "score": 2.0 * right - 1 - 0.4 * (n == 3),
+            }
+            for s, p, n, right in responses()
+        ],
+    )
 
 
 def trl_rewards(root: Path) -> None:
     for step in (1, 2):
         rows = [(p, n, right) for s, p, n, right in responses() if s == step]
-        frame = pd.DataFrame({
-            "step": step, "prompt": [f"q{p}" for p, _, _ in rows], "completion": "c",
-            "accuracy_reward": [float(right) for _, _, right in rows],
-            "format_reward": [n % 2 * 0.5 for _, n, _ in rows], "n_tools": 1, "advantage": 0.0,
-        })  # fmt: skip
+        frame = pd.DataFrame(
+            {
+                "step": step,
+                "prompt": [f"q{p}" for p, _, _ in rows],
+                "completion": "c",
+                "accuracy_reward": [float(right) for _, _, right in rows],
+                "format_reward": [n % 2 * 0.5 for _, n, _ in rows],
+                "n_tools": 1,
+                "advantage": 0.0,
+            }
+        )
         path = root / "completions" / f"completions_{step:05d}.parquet"
         path.parent.mkdir(exist_ok=True)
         frame.to_parquet(path)
@@ -80,40 +103,75 @@ def trl_rewards(root: Path) -> None:
 
 def open_instruct(root: Path) -> None:
     lines(root / "run_metadata.jsonl", [{"run_name": "r", "model_name": "m"}])
-    lines(root / "run_rollouts_000000.jsonl", [
-        {"step": s, "sample_idx": 4 * p + n, "prompt_idx": p, "prompt_tokens": [1, p],
-         "response_tokens": [n], "reward": 10.0 * right, "logprobs": [-0.5]}
-        for s, p, n, right in responses()
-    ])  # fmt: skip
+    lines(
+        root / "run_rollouts_000000.jsonl",
+        [
+            {
+                "step": s,
+                "sample_idx": 4 * p + n,
+                "prompt_idx": p,
+                "prompt_tokens": [1, p],
+                "response_tokens": [n],
+                "reward": 10.0 * right,
+                "logprobs": [-0.5],
+            }
+            for s, p, n, right in responses()
+        ],
+    )
 
 
 def nemo_rl(root: Path) -> None:
     rows = list(responses())
     for step in (1, 2):
-        lines(root / f"train_data_step{step}.jsonl", [
-            {"content": [f"What is {p}?{n}"], "rewards": [float(right)], "idx": 4 * p + n,
-             "token_loss_mask": [[0, 1, 1]], "generation_logprobs": [[0.0, -0.5, -0.5]]}
-            for s, p, n, right in rows if s == step
-        ])  # fmt: skip
-        lines(root / f"val_data_step{step}.jsonl", [
-            {"content": ["other"], "rewards": [1.0], "idx": 0, "token_loss_mask": [[0, 1]]}
-        ])  # fmt: skip
+        lines(
+            root / f"train_data_step{step}.jsonl",
+            [
+                {
+                    "content": [f"What is {p}?{n}"],
+                    "rewards": [float(right)],
+                    "idx": 4 * p + n,
+                    "token_loss_mask": [[0, 1, 1]],
+                    "generation_logprobs": [[0.0, -0.5, -0.5]],
+                }
+                for s, p, n, right in rows
+                if s == step
+            ],
+        )
+        lines(
+            root / f"val_data_step{step}.jsonl",
+            [{"content": ["other"], "rewards": [1.0], "idx": 0, "token_loss_mask": [[0, 1]]}],
+        )
 
 
 def skyrl(root: Path) -> None:
     lines(root / "dumped_evals" / "aggregated_results.jsonl", [{"eval/all/avg_score": 0.4}])
-    lines(root / "dumped_evals" / "math.jsonl", [
-        {"input_prompt": f"q{s} {p}", "output_response": "o", "score": [0.0, float(right)],
-         "stop_reason": "stop", "env_class": "math", "env_extras": {}, "data_source": "math"}
-        for s, p, _, right in responses()
-    ])  # fmt: skip
+    lines(
+        root / "dumped_evals" / "math.jsonl",
+        [
+            {
+                "input_prompt": f"q{s} {p}",
+                "output_response": "o",
+                "score": [0.0, float(right)],
+                "stop_reason": "stop",
+                "env_class": "math",
+                "env_extras": {},
+                "data_source": "math",
+            }
+            for s, p, _, right in responses()
+        ],
+    )
 
 
 def tinker(root: Path) -> None:
     for s, p, n, right in responses():
-        row = {"split": "train", "iteration": s, "group_idx": p, "traj_idx": n,
-               "total_reward": right - 0.1 * (n == 2),
-               "steps": [{"ac_len": 20, "metrics": {"correct": float(right)}}]}  # fmt: skip
+        row = {
+            "split": "train",
+            "iteration": s,
+            "group_idx": p,
+            "traj_idx": n,
+            "total_reward": right - 0.1 * (n == 2),
+            "steps": [{"ac_len": 20, "metrics": {"correct": float(right)}}],
+        }
         folder = root / f"iteration_{s:06d}"
         folder.mkdir(exist_ok=True)
         for name in ("train", "eval_test"):
@@ -127,20 +185,39 @@ def areal(root: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             # The last response of a task began under the next version of the policy.
-            file.write(json.dumps({
-                "task_id": s * 100 + p, "sample_idx": n, "seqlen": 9, "prompt_len": 3,
-                "head_version": s + (n == 3), "tail_version": s + 1, "reward": float(right),
-                "prompt": "q", "completion": "c"}) + "\n")  # fmt: skip
+            file.write(
+                json.dumps(
+                    {
+                        "task_id": s * 100 + p,
+                        "sample_idx": n,
+                        "seqlen": 9,
+                        "prompt_len": 3,
+                        "head_version": s + (n == 3),
+                        "tail_version": s + 1,
+                        "reward": float(right),
+                        "prompt": "q",
+                        "completion": "c",
+                    }
+                )
+                + "\n"
+            )
 
 
 def roll(root: Path) -> None:
     for step in (1, 2):
         rows = [(p, n, right) for s, p, n, right in responses() if s == step]
-        lines(root / f"rollout_dump_data.step_{step}.jsonl", [{
-            "global_step": [step] * 24, "id": [str(p) for p, _, _ in rows],
-            "domain": ["math"] * 24, "responses": [f"r{n}" for _, n, _ in rows],
-            "scores": [float(right) for _, _, right in rows],
-        }])  # fmt: skip
+        lines(
+            root / f"rollout_dump_data.step_{step}.jsonl",
+            [
+                {
+                    "global_step": [step] * 24,
+                    "id": [str(p) for p, _, _ in rows],
+                    "domain": ["math"] * 24,
+                    "responses": [f"r{n}" for _, n, _ in rows],
+                    "scores": [float(right) for _, _, right in rows],
+                }
+            ],
+        )
 
 
 def rllm(root: Path) -> None:
@@ -149,57 +226,106 @@ def rllm(root: Path) -> None:
             folder = root / "episodes" / f"{mode}_step_{s}_epoch_0"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "batch_summary.json").write_text('{"training_step": 1, "num_episodes": 24}')
-            (folder / f"episode_hash{p}ab_id{p}_{n}.json").write_text(json.dumps({
-                "training_step": s, "episode_id": f"{p}:{n}", "task_hash": f"{p}ab",
-                "is_correct": bool(right), "trajectories": [{"name": "a", "reward": 0.5}],
-            }, indent=2))  # fmt: skip
+            (folder / f"episode_hash{p}ab_id{p}_{n}.json").write_text(
+                json.dumps(
+                    {
+                        "training_step": s,
+                        "episode_id": f"{p}:{n}",
+                        "task_hash": f"{p}ab",
+                        "is_correct": bool(right),
+                        "trajectories": [{"name": "a", "reward": 0.5}],
+                    },
+                    indent=2,
+                )
+            )
 
 
 def slime(root: Path) -> None:
     torch = pytest.importorskip("torch")
     for step in (1, 2):
         samples = [
-            {"group_index": p, "index": 4 * p + n, "prompt": f"q{p}", "response": "r",
-             "reward": float(right), "response_length": 3, "status": "completed"}
-            for s, p, n, right in responses() if s == step
-        ]  # fmt: skip
+            {
+                "group_index": p,
+                "index": 4 * p + n,
+                "prompt": f"q{p}",
+                "response": "r",
+                "reward": float(right),
+                "response_length": 3,
+                "status": "completed",
+            }
+            for s, p, n, right in responses()
+            if s == step
+        ]
         torch.save({"rollout_id": step, "samples": samples}, root / f"rollout_{step}.pt")
 
 
 def verifiers_stream(root: Path) -> None:
     episodes = [
-        {"task": {"key": f"q{p}"}, "group": {"id": f"{s}-{p}"},
-         "run": {"type": "train", "work": {"type": kind, "step": s}},
-         "traces": [{"agent": {"name": name}, "rewards": {"math": {"score": float(right)}},
-                     "nodes": [{"message": {"content": "a"}, "logprobs": [-0.5]}]}
-                    for name in ("solver", "other")]}
-        for s, p, _, right in responses() for kind in ("train", "eval")
-    ]  # fmt: skip
+        {
+            "task": {"key": f"q{p}"},
+            "group": {"id": f"{s}-{p}"},
+            "run": {"type": "train", "work": {"type": kind, "step": s}},
+            "traces": [
+                {
+                    "agent": {"name": name},
+                    "rewards": {"math": {"score": float(right)}},
+                    "nodes": [{"message": {"content": "a"}, "logprobs": [-0.5]}],
+                }
+                for name in ("solver", "other")
+            ],
+        }
+        for s, p, _, right in responses()
+        for kind in ("train", "eval")
+    ]
     lines(root / "traces" / "chunk-000000.jsonl", episodes)
     lines(root / "traces" / "index.jsonl", [{"chunk": 0, "offset": 0}])
 
 
 def verifiers_results(root: Path) -> None:
     (root / "metadata.json").write_text('{"env_id": "math", "model": "m"}')
-    lines(root / "results.jsonl", [
-        {"example_id": 10 * s + p, "task": "math", "reward": 0.9 * right + 0.1, "completion": "c",
-         "metrics": {"correct_answer": float(right)}} for s, p, _, right in responses()
-    ])  # fmt: skip
+    lines(
+        root / "results.jsonl",
+        [
+            {
+                "example_id": 10 * s + p,
+                "task": "math",
+                "reward": 0.9 * right + 0.1,
+                "completion": "c",
+                "metrics": {"correct_answer": float(right)},
+            }
+            for s, p, _, right in responses()
+        ],
+    )
 
 
 def lm_eval(root: Path) -> None:
-    lines(root / "samples_gsm8k.jsonl", [
-        {"doc_id": p, "doc_hash": f"{s}{p}", "target": "g", "resps": [["o"]], "filter": name,
-         "metrics": ["exact_match"], "exact_match": float(right and name == "strict")}
-        for s, p, _, right in responses() for name in ("strict", "flexible")
-    ])  # fmt: skip
+    lines(
+        root / "samples_gsm8k.jsonl",
+        [
+            {
+                "doc_id": p,
+                "doc_hash": f"{s}{p}",
+                "target": "g",
+                "resps": [["o"]],
+                "filter": name,
+                "metrics": ["exact_match"],
+                "exact_match": float(right and name == "strict"),
+            }
+            for s, p, _, right in responses()
+            for name in ("strict", "flexible")
+        ],
+    )
 
 
 def wandb_table(root: Path) -> None:
-    (root / "completions.table.json").write_text(json.dumps({
-        "columns": ["step", "prompt", "completion", "reward"],
-        "data": [[s, f"q{p}", "c", 10 * right] for s, p, _, right in responses()],
-    }))  # fmt: skip
+    (root / "completions.table.json").write_text(
+        json.dumps(
+            {
+                "columns": ["step", "prompt", "completion", "reward"],
+                "data": [[s, f"q{p}", "c", 10 * right] for s, p, _, right in responses()],
+            }
+        )
+    )
 
 
 def array(root: Path) -> None:
@@ -208,26 +334,44 @@ def array(root: Path) -> None:
 
 
 def nested(root: Path) -> None:
-    lines(root / "generations.jsonl", [
-        {"step": step, "question": f"q{p}",
-         "samples": [{"text": "t", "correct": n < correct} for n in range(4)]}
-        for step in (1, 2) for p, correct in enumerate(CORRECT)
-    ])  # fmt: skip
+    lines(
+        root / "generations.jsonl",
+        [
+            {
+                "step": step,
+                "question": f"q{p}",
+                "samples": [{"text": "t", "correct": n < correct} for n in range(4)],
+            }
+            for step in (1, 2)
+            for p, correct in enumerate(CORRECT)
+        ],
+    )
 
 
 def listed(root: Path) -> None:
-    lines(root / "test_math_t1.0.jsonl", [
-        {"step": step, "question": f"q{p}", "code": ["a", "b", "a", "d"],
-         "score": [n < correct for n in range(4)]}
-        for step in (1, 2) for p, correct in enumerate(CORRECT)
-    ])  # fmt: skip
+    lines(
+        root / "test_math_t1.0.jsonl",
+        [
+            {
+                "step": step,
+                "question": f"q{p}",
+                "code": ["a", "b", "a", "d"],
+                "score": [n < correct for n in range(4)],
+            }
+            for step in (1, 2)
+            for p, correct in enumerate(CORRECT)
+        ],
+    )
 
 
 def listed_parquet(root: Path) -> None:
-    pd.DataFrame([
-        {"step": step, "prompt": f"q{p}", "rewards": [float(n < correct) for n in range(4)]}
-        for step in (1, 2) for p, correct in enumerate(CORRECT)
-    ]).to_parquet(root / "rollouts.parquet")  # fmt: skip
+    pd.DataFrame(
+        [
+            {"step": step, "prompt": f"q{p}", "rewards": [float(n < correct) for n in range(4)]}
+            for step in (1, 2)
+            for p, correct in enumerate(CORRECT)
+        ]
+    ).to_parquet(root / "rollouts.parquet")
 
 
 def counted(root: Path) -> None:
@@ -236,22 +380,39 @@ def counted(root: Path) -> None:
 
 
 def by_id(root: Path) -> None:
-    (root / "answers.json").write_text(json.dumps({
-        f"{step} {p}": [int(n < correct) for n in range(4)]
-        for step in (1, 2) for p, correct in enumerate(CORRECT)
-    }))  # fmt: skip
+    (root / "answers.json").write_text(
+        json.dumps(
+            {
+                f"{step} {p}": [int(n < correct) for n in range(4)]
+                for step in (1, 2)
+                for p, correct in enumerate(CORRECT)
+            }
+        )
+    )
 
 
 LAYOUTS = {
-    verl_agent: "verl agent rollouts, turn by turn", verl_overlong: "verl rollouts",
-    trl_rewards: "TRL completions", open_instruct: "open-instruct rollouts",
-    nemo_rl: "NeMo-RL train data", skyrl: "SkyRL evaluation dump",
-    tinker: "tinker-cookbook rollout summaries", areal: "AReaL trajectories",
-    roll: "ROLL rollouts", rllm: "rLLM episodes", slime: "slime samples",
-    verifiers_results: "verifiers rollouts", lm_eval: "lm-eval samples", wandb_table: "a table",
-    array: "a table", nested: "a table", listed: "a table", listed_parquet: "a table",
-    counted: "a table", by_id: "a table",
-}  # fmt: skip
+    verl_agent: "verl agent rollouts, turn by turn",
+    verl_overlong: "verl rollouts",
+    trl_rewards: "TRL completions",
+    open_instruct: "open-instruct rollouts",
+    nemo_rl: "NeMo-RL train data",
+    skyrl: "SkyRL evaluation dump",
+    tinker: "tinker-cookbook rollout summaries",
+    areal: "AReaL trajectories",
+    roll: "ROLL rollouts",
+    rllm: "rLLM episodes",
+    slime: "slime samples",
+    verifiers_results: "verifiers rollouts",
+    lm_eval: "lm-eval samples",
+    wandb_table: "a table",
+    array: "a table",
+    nested: "a table",
+    listed: "a table",
+    listed_parquet: "a table",
+    counted: "a table",
+    by_id: "a table",
+}
 
 
 @pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
@@ -296,8 +457,10 @@ def test_what_was_understood_is_said(tmp_path: Path, write: Any, sentence: str) 
 
 
 def test_greedy_rows_are_set_aside(tmp_path: Path) -> None:
-    rows = [{"step": s, "prompt": f"q{p}", "reward": r, "temperature": 1.0}
-            for s, p, _, r in responses()]  # fmt: skip
+    rows = [
+        {"step": s, "prompt": f"q{p}", "reward": r, "temperature": 1.0}
+        for s, p, _, r in responses()
+    ]
     greedy = [{"step": 1, "prompt": f"q{p}", "reward": 1, "temperature": 0.0} for p in range(6)]
     lines(tmp_path / "rows.jsonl", rows + greedy)
     diagnosis = told(tmp_path)
@@ -306,8 +469,10 @@ def test_greedy_rows_are_set_aside(tmp_path: Path) -> None:
 
 
 def test_groups_that_a_log_does_not_show_are_not_concluded(tmp_path: Path) -> None:
-    rows = [{"step": s, "prompt": f"path {s} {p} {n}: do it", "reward": r, "task_id": p}
-            for s, p, n, r in responses()]  # fmt: skip
+    rows = [
+        {"step": s, "prompt": f"path {s} {p} {n}: do it", "reward": r, "task_id": p}
+        for s, p, n, r in responses()
+    ]
     lines(tmp_path / "rows.jsonl", rows)
     diagnosis = told(tmp_path)
     whole = diagnosis.overall
@@ -320,8 +485,10 @@ def test_groups_that_a_log_does_not_show_are_not_concluded(tmp_path: Path) -> No
 
 
 def test_refusals_offer_the_columns_they_saw(tmp_path: Path) -> None:
-    rows = [{"prompt": f"q{p}", "reward": 0.3 * n + r, "metrics": {"right": r}, "done": 1}
-            for _, p, n, r in responses()]  # fmt: skip
+    rows = [
+        {"prompt": f"q{p}", "reward": 0.3 * n + r, "metrics": {"right": r}, "done": 1}
+        for _, p, n, r in responses()
+    ]
     lines(tmp_path / "rows.jsonl", rows)
     with pytest.raises(ValueError, match=r"--reward metrics\.right or --reward done"):
         told(tmp_path)
@@ -356,9 +523,19 @@ def test_group_sizes_are_told_only_where_texts_show_them() -> None:
 @pytest.mark.skipif(not CASES.is_dir(), reason="cases from outside the repository")
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [("verl_v1_agent", 2), ("verl_dapo", 2), ("nemo_rl", 2), ("open_instruct", 2), ("tinker", 2),
-     ("wide/lists.jsonl", 1), ("wide/counts.jsonl", 1), ("array.json", 2), ("lm_eval", 1),
-     ("trl_two_rewards", 2), ("trl_extra", 2)],
-)  # fmt: skip
+    [
+        ("verl_v1_agent", 2),
+        ("verl_dapo", 2),
+        ("nemo_rl", 2),
+        ("open_instruct", 2),
+        ("tinker", 2),
+        ("wide/lists.jsonl", 1),
+        ("wide/counts.jsonl", 1),
+        ("array.json", 2),
+        ("lm_eval", 1),
+        ("trl_two_rewards", 2),
+        ("trl_extra", 2),
+    ],
+)
 def test_cases_from_outside(name: str, steps: int) -> None:
     assert is_true(told(CASES / "layouts" / name), steps=steps)

@@ -27,8 +27,8 @@ def read_pass_rates(
 ) -> Floats:
     """Read one pass rate per prompt.
 
-    By the file's ending: ``.parquet``; ``.csv``; ``.json``, a list of objects; ``.jsonl``, an
-    object per line; each with the column. A CSV or JSON file may hold bare numbers instead, and
+    By the file's ending: ``.parquet``; ``.csv``; ``.json``, a list of objects or one object with
+    the pass rate of each prompt; ``.jsonl``, an object per line; each with the column. A CSV or JSON file may hold bare numbers instead, and
     any other file is text with a number per line, or CSV or JSONL that shows itself as such.
 
     Args:
@@ -114,8 +114,14 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
         raise ValueError(f"{path} is not text: {error.reason}") from error
     if kind == ".json":
         items = _parsed(text, str(path))
+        if isinstance(items, dict) and items and not any(map(_is_container, items.values())):
+            yield from ((f"prompt {_shown(name)}", rate) for name, rate in items.items())
+            return
         if not isinstance(items, list):
-            raise ValueError(f"{path} must hold a JSON list of numbers or of objects")
+            raise ValueError(
+                f"{path} must hold a JSON list of numbers or of objects, or an object of pass "
+                "rates by prompt"
+            )
         yield from ((f"item {n}", item) for n, item in enumerate(items, 1))
     elif kind == ".jsonl" or text.lstrip().startswith("{"):
         # Not splitlines, which ends lines at characters that JSON allows within them.
@@ -170,6 +176,10 @@ def _check_columns(path: Path, wanted: Iterable[str], found: Iterable[Any]) -> N
         if column not in names:
             shown = textwrap.shorten(", ".join(names), 200, placeholder="…") or "none"
             raise ValueError(f"{path} lacks the column {column!r}; it has: {shown}")
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, dict | list)
 
 
 def _parsed(text: str, place: str) -> Any:

@@ -41,7 +41,9 @@ def prompts_from(
 
     Args:
         start: ρ of every prompt, in (0, 1), if neither rates nor a histogram are given.
-        rates: File of pass rates, as :func:`runs.pass_rates.read_pass_rates` reads them.
+        rates: File of pass rates, as :func:`runs.pass_rates.read_pass_rates` reads them, or
+            outcomes of responses, as :func:`rollouts.diagnose` does: lists or counts of correct
+            responses by prompt, or the log of a training run, of which the latest steps count.
         histogram: RATE:PROMPTS, the number of prompts with a pass rate, such as ``0.25:40``.
         column: Column of the pass rates in the file.
         count: Column of the number of prompts with each; every row is one prompt without it.
@@ -64,9 +66,7 @@ def prompts_from(
         if not 0 < start < 1:
             raise ValueError(f"start must lie in (0, 1); got {start:g}")
         return Prompts(np.array([start]))
-    measured = (
-        read_pass_rates(rates, column, count) if rates is not None else _from_histogram(histogram)
-    )
+    measured = _from_file(rates, column, count) if rates is not None else _from_histogram(histogram)
     if tries is not None:
         return Prompts((measured * tries + 0.5) / (tries + 1))
     solved = measured[measured > 0]
@@ -76,6 +76,22 @@ def prompts_from(
             "responses they were measured with, 0 can be taken as rare"
         )
     return Prompts(solved, int(measured.size - solved.size))
+
+
+def _from_file(path: Path, column: str, count: str | None) -> np.ndarray:
+    """Pass rates as a column tells them, or as the outcomes of responses do."""
+    try:
+        return read_pass_rates(path, column, count)
+    except (ValueError, FileNotFoundError) as error:
+        if column != "pass_rate" or count is not None or not path.exists():
+            raise
+        from rollouts import diagnose
+
+        try:
+            diagnosis = diagnose(path)
+        except (ValueError, FileNotFoundError):
+            raise error from None
+        return diagnosis.rollouts.recent["pass_rate"].to_numpy()
 
 
 def _from_histogram(bins: Sequence[str]) -> np.ndarray:

@@ -56,7 +56,7 @@ class Options:
 
     rates: Path | None = None
     """File of measured pass rates, one per prompt: .csv, .json, .jsonl or .parquet with --column,
-    or text with a number per line."""
+    text with a number per line, or outcomes of responses as apw diagnose reads them."""
 
     column: str = "pass_rate"
     """Column of the pass rates."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +36,30 @@ def test_columns_of_counts_stand_for_their_prompts(tmp_path: Path, kind: str) ->
         table.to_parquet(file)
     prompts = prompts_from(start=0.5, rates=file, column="rate", count="n")
     assert (prompts.success.tolist(), prompts.unsolved) == ([0.25, 0.25], 4)
+
+
+OUTCOMES = {f"p{n}": [int(i < correct) for i in range(4)] for n, correct in enumerate([0, 1, 4])}
+
+
+@pytest.mark.parametrize("form", ["rates", "outcomes", "counts", "log"])
+def test_the_ways_people_store_pass_rates_say_the_same(tmp_path: Path, form: str) -> None:
+    path = tmp_path / ("rates.csv" if form == "counts" else "rates.json")
+    forms = {
+        "rates": {name: sum(right) / 4 for name, right in OUTCOMES.items()},
+        "outcomes": OUTCOMES,
+        "log": [{"prompt": p, "reward": r} for p, rights in OUTCOMES.items() for r in rights],
+    }
+    if form == "counts":
+        rows = [f"{name},{sum(right)},4" for name, right in OUTCOMES.items()]
+        path.write_text("id,n_correct,n_samples\n" + "\n".join(rows))
+    else:
+        path.write_text(json.dumps(forms[form]))
+    prompts = prompts_from(start=0.5, rates=path)
+    assert (sorted(prompts.success), prompts.unsolved) == ([0.25, 1.0], 1)
+
+
+def test_a_file_that_is_neither_rates_nor_outcomes_is_refused_as_rates(tmp_path: Path) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="lacks the column 'pass_rate'"):
+        prompts_from(start=0.5, rates=path)

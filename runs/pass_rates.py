@@ -28,8 +28,9 @@ def read_pass_rates(
     """Read one pass rate per prompt.
 
     By the file's ending: ``.parquet``; ``.csv``; ``.json``, a list of objects or one object with
-    the pass rate of each prompt; ``.jsonl``, an object per line; each with the column. A CSV or JSON file may hold bare numbers instead, and
-    any other file is text with a number per line, or CSV or JSONL that shows itself as such.
+    the pass rate of each prompt; ``.jsonl``, an object per line; each with the column. A CSV or
+    JSON file may hold bare numbers instead, and any other file is text with a number per line, or
+    CSV or JSONL that shows itself as such.
 
     Args:
         path: The file.

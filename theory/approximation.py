@@ -294,12 +294,24 @@ def _minimax(
     if ridge == 0:
         cost = np.zeros(size + 1)
         cost[-1] = 1.0
+        # Bernstein polynomials are all but dependent: the programme is solved for coordinates in an
+        # orthonormal basis of what they span, and for the correction to least squares.
+        basis, singular, back = np.linalg.svd(design, full_matrices=False)
+        kept = singular > 1e-13 * singular[0]
+        basis = basis[:, kept] * np.sqrt(len(design))
+        rest = wanted - design @ start
+        scale = max(float(np.abs(rest).max()), 1e-300)
         linear: Any = optimize.linprog(
-            cost, A_ub=bounds, b_ub=limits, bounds=[(None, None)] * (size + 1), method="highs"
+            cost[-1 - int(kept.sum()) :],
+            A_ub=np.block([[basis, -ones], [-basis, -ones]]),
+            b_ub=np.concatenate([rest, -rest]) / scale,
+            bounds=[(None, None)] * (int(kept.sum()) + 1),
+            method="highs",
         )
         if linear.x is None:
             return start, False, f"the linear programme failed: {linear.message}"
-        return linear.x[:-1], bool(linear.success), "" if linear.success else linear.message
+        step = linear.x[:-1] * scale * np.sqrt(len(design)) / singular[kept]
+        return start + back[kept].T @ step, bool(linear.success), ""
     quadratic = ridge * spread.T @ spread
     first = np.append(start, np.abs(design @ start - wanted).max())
     scale = max(float(first[-1]), 1e-12)

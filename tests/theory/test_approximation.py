@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 
 from theory.advantages import group_advantages
 from theory.approximation import NORMS, SPLITS, best_table, unbiased_table
@@ -168,3 +169,20 @@ def test_bad_input_is_named():
         best_table("grpo", 4, ridge=-1)
     with pytest.raises(ValueError, match="finite at every node"):
         best_table("linear_r", 4, rates=PassRates(np.array([0.0, 0.5]), np.ones(2)))
+
+
+@pytest.mark.parametrize("split", ["minimum_variance", "uncentred"])
+def test_minimax_errors_of_large_groups_are_the_least(split):
+    """At M = 32 the best error for Sqrt-R on [0.01, 0.99] is 0.0936, by Chebyshev polynomials."""
+    rates = PassRates.uniform(0.01, 0.99)
+    best = best_table("sqrt_r", 32, norm="minimax", rates=rates, split=split)
+    basis = np.polynomial.chebyshev.chebvander((rates.success - 0.5) / 0.49, 31)
+    ones, wanted = np.ones((len(basis), 1)), SCHEMES["sqrt_r"].weight(rates.success)
+    linear = optimize.linprog(
+        np.eye(33)[-1],
+        A_ub=np.block([[basis, -ones], [-basis, -ones]]),
+        b_ub=np.concatenate([wanted, -wanted]),
+        bounds=(None, None),
+    )
+    assert best.sup_error == pytest.approx(linear.fun, rel=1e-4)
+    assert best.sup_error == pytest.approx(0.0936, abs=1e-4)

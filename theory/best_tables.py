@@ -75,6 +75,14 @@ class BestTable:
     converged: bool
     message: str
 
+    def drift(self, success: Array) -> Floats:
+        """ω_S of the table, shape of ``success``, which must lie in (0, 1)."""
+        points = np.asarray(success, dtype=np.float64)
+        outcomes = outcomes_of(self.design, self.group_size, points.ravel())
+        if outcomes.size.size != self.size.size:
+            raise ValueError("sizes are summed up to another largest one outside of the path")
+        return outcomes.drift(self.positive, self.negative).reshape(points.shape)
+
     def scheme(self, name: str = "best_table") -> Scheme:
         """The table as a scheme, for groups of M responses.
 

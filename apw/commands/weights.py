@@ -5,19 +5,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
 
 from apw.command_line import Answer, parse
-from runs.configuration import GroupSize
 from runs.terminal import table
 from runs.text import listed, number
+from theory.best_tables import BestTable, best_table
+from theory.clocks import resolve_clock
+from theory.designs import DESIGNS, DesignName
+from theory.designs import excess as design_excess
 from theory.optimal import OptimalWeight, optimal_weight
 from theory.schemes import SCHEMES, resolve
+
+if TYPE_CHECKING:
+    from figures.picture import Picture
+
+_Found = tuple[dict[str, Any], str, "Callable[[], Picture]"]
+GROUP_SIZE = 16
+"""Responses per prompt unless told otherwise."""
 
 OPTIMAL = 1 + 1e-6
 """Excess time up to which a scheme is called optimal; quadrature is far more exact."""
@@ -25,21 +35,35 @@ OPTIMAL = 1 + 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Optimal prompt weights under a fixed update budget, and the excess time of every scheme.
+    """What reaches a target soonest under a way of sampling, and how much longer schemes take.
 
-    The excess time is how much longer a scheme takes than the optimal weight with the same
-    budget: 1 is optimal, 1.55 takes 55% longer.
+    Schemes are compared by their time times the noise they add up on the way (path energy), which
+    does not depend on their scale, over that of the best table: 1 is optimal.
     """
 
     start: float = 0.01
-    """Success probability at the start, ρ₀, in [0, 1)."""
+    """Success probability at the start, ρ₀, in (0, 1)."""
 
     target: float = 0.9
-    """Success probability to reach, above the start and at most 1."""
+    """Success probability to reach, above the start and below 1."""
 
-    clock: str = "effective"
-    """What is counted: regular (updates), effective (responses, when each update waits for one
-    correct response), affine:update=1,response=0.1, any_success:group_size=16 or
+    sampling: DesignName = "fixed"
+    """Which groups updates are made of: fixed (all, as TRL and verl do), until_any (drawn again
+    until one response is correct), until_mixed (until some are correct and some wrong, DAPO),
+    first_success (one by one), or population (the limit of large groups on a clock)."""
+
+    group_size: Annotated[int, Interval(ge=1, le=1024)] | None = None
+    """Responses per prompt M, 16 by default; the population has no groups."""
+
+    update_cost: float = 0.0
+    """What an update costs."""
+
+    response_cost: float = 1.0
+    """What a response costs."""
+
+    clock: str | None = None
+    """For the population, what is counted instead of these costs: updates, responses (each update
+    waits for one correct response), affine:update=1,response=0.1, any_success:group_size=16 or
     mixed_group:group_size=16."""
 
     dynamics: str = "mirror"
@@ -48,14 +72,11 @@ class Options:
     schemes: tuple[str, ...] = ()
     """Schemes to compare, options after a colon (plateau_r:threshold=0.3); all by default."""
 
-    group_size: GroupSize | None = None
-    """Responses per prompt M, for excess times with finite groups as well."""
-
     points: Annotated[int, Interval(ge=2, le=100_000)] = 99
     """Number of success probabilities at which the weight is given, at least 2."""
 
     figure: Path | None = None
-    """Draw weights and excess times into this file, .png or .svg."""
+    """Draw weights and excess into this file, .png or .svg."""
 
     json: bool = False
     """Print one JSON object."""
@@ -64,38 +85,124 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw weights``."""
     options = parse(Options, arguments, command="weights")
-    best = optimal_weight(
-        options.start, options.target, clock=options.clock, dynamics=options.dynamics
-    )
+    data, text, draw = (_population if options.sampling == "population" else _groups)(options)
+    data = {"start": options.start, "target": options.target, "design": options.sampling, **data}
+    if options.figure is not None:
+        draw().save_as(options.figure)
+        data["figure"] = str(options.figure)
+        text += f"\n\nFigure: {options.figure}"
+    return Answer(data, text)
+
+
+def _population(options: Options) -> _Found:
+    """The limit of large groups, where a weight and a clock say everything."""
+    if options.group_size is not None:
+        raise ValueError(
+            "the population has no groups: leave out --group-size, or choose another --sampling"
+        )
+    costs = options.update_cost, options.response_cost
+    named = {(0.0, 1.0): "effective", (1.0, 0.0): "regular"}.get(costs)
+    clock = options.clock or named or resolve_clock("affine", update=costs[0], response=costs[1])
+    best = optimal_weight(options.start, options.target, clock=clock, dynamics=options.dynamics)
     if not math.isfinite(best.time):
         raise ValueError(f"no weight reaches the target in finite time: {best.message}")
     excess = best.excess_of_all(options.schemes or None)
-    finite = None
-    if options.group_size is not None:
-        names = options.schemes or schemes_with_table(options.group_size)
-        finite = best.excess_of_all(names, group_size=options.group_size)
     success = success_grid(options.start, options.target, options.points)
     data = {
-        "start": best.start,
-        "target": best.target,
-        "clock": options.clock,
+        "clock": best.clock.name,
         "dynamics": options.dynamics,
         "time": best.time,
         "excess": excess,
         "success": success,
         "weight": best.weight(success),
     }
-    if finite is not None:
-        data |= {"group_size": options.group_size, "excess_finite": finite}
-    text = describe(best, excess, finite, options.group_size)
-    if options.figure is not None:
+
+    def draw() -> Picture:
         from figures.problem import problem_picture
 
-        picture = problem_picture(best, list(excess), group_size=options.group_size)
-        picture.save_as(options.figure)
-        data["figure"] = str(options.figure)
-        text += f"\n\nFigure: {options.figure}"
-    return Answer(data, text)
+        return problem_picture(best, list(excess))
+
+    return data, describe(best, excess), draw
+
+
+def _groups(options: Options) -> _Found:
+    """Groups as training samples them."""
+    if options.clock is not None:
+        raise ValueError(
+            "a clock is for --sampling population; what sampled groups cost follows from "
+            "--update-cost and --response-cost"
+        )
+    single = options.sampling == "first_success"
+    if single and options.group_size is not None:
+        raise ValueError("first_success draws responses one by one: leave out --group-size")
+    size = None if single else options.group_size or GROUP_SIZE
+    names = list(options.schemes) or schemes_with_table(size or 2)
+    setting: dict[str, Any] = {
+        "start": options.start,
+        "target": options.target,
+        "design": options.sampling,
+        "group_size": size,
+        "update_cost": options.update_cost,
+        "response_cost": options.response_cost,
+        "dynamics": options.dynamics,
+    }
+    excess = {name: design_excess(name, **setting) for name in names}
+    by_weight = {name: design_excess(name, budget="weight", **setting) for name in names}
+    best = best_table(**setting)
+    if not best.converged:
+        raise ValueError(f"the best table was not found: {best.message}")
+    success = success_grid(options.start, options.target, options.points)
+    weight = best.drift(success)
+    data = {
+        "group_size": size,
+        "update_cost": options.update_cost,
+        "response_cost": options.response_cost,
+        "dynamics": options.dynamics,
+        "time": best.product,
+        "excess": excess,
+        "excess_weight": by_weight,
+        "success": success,
+        "weight": weight,
+    }
+    if size is not None:
+        data |= {"positive": best.positive, "negative": best.negative}
+    rows = [
+        [
+            resolve(name).label,
+            number(excess[name], decimals=3),
+            number(by_weight[name], decimals=3),
+            _in_words(excess[name]),
+        ]
+        for name in sorted(excess, key=excess.__getitem__)
+    ]
+    design = DESIGNS[options.sampling]
+    lines = [
+        f"From a success probability of {options.start:g} to {options.target:g}.",
+        f"  sampling  {design.name}, {f'M = {size}' if size else 'no group size'}: {design.title} "
+        f"({design.used_by})",
+        f"  costs     {number(options.response_cost)} per response, "
+        f"{number(options.update_cost)} per update",
+        "",
+        *([_penalty(best, size)] if size and options.sampling == "fixed" else []),
+        "Time × path energy over the best table's, and time × ∫ω dρ over the best weight's:",
+        "",
+        table(["scheme", "energy", "weight", ""], rows, right="lrr"),
+    ]
+
+    def draw() -> Picture:
+        from figures.problem import design_picture
+
+        return design_picture(best, excess, success)
+
+    return data, "\n".join(lines), draw
+
+
+def _penalty(best: BestTable, size: int) -> str:
+    share = best.negative[0] / best.positive[max(1, size // 2)]
+    return (
+        f"The best table: an advantage of −{number(share, 2)} for all-wrong groups, if a correct "
+        "response in a\ngroup half right has 1."
+    )
 
 
 def schemes_with_table(group_size: int) -> list[str]:
@@ -134,8 +241,6 @@ def success_grid(start: float, target: float, points: int) -> np.ndarray:
 def describe(
     best: OptimalWeight,
     excess: Mapping[str, float],
-    finite: Mapping[str, float] | None,
-    group_size: int | None,
 ) -> str:
     """What ``apw weights`` prints."""
     ratio = _ratio(best)
@@ -152,18 +257,12 @@ def describe(
         lines.append(ratio)
     if optimal:
         lines.append(f"It is the weight of {listed(optimal)}.")
-    shown = {**excess, **(finite or {})}
-    rows = []
-    for name in sorted(excess, key=shown.__getitem__):
-        scheme = resolve(name)
-        row = [scheme.label, scheme.formula, number(excess[name], decimals=3)]
-        if finite is not None:
-            row.append(number(finite[name], decimals=3) if name in finite else "no table")
-        rows.append([*row, _in_words(shown[name])])
-    in_groups = [] if finite is None else [f"in groups of {group_size}"]
-    header = ["scheme", "weight ω(ρ)", "excess time", *in_groups, ""]
-    right = "llr" if finite is None else "llrr"
-    return "\n".join([*lines, "", table(header, rows, right=right)])
+    rows = [
+        [resolve(name).label, resolve(name).formula, number(value, decimals=3), _in_words(value)]
+        for name, value in sorted(excess.items(), key=lambda item: item[1])
+    ]
+    header = ["scheme", "weight ω(ρ)", "excess time", ""]
+    return "\n".join([*lines, "", table(header, rows, right="llr")])
 
 
 def _ratio(best: OptimalWeight) -> str:

@@ -7,8 +7,9 @@ import pytest
 
 from figures.excess_time import excess_time_picture, excess_time_table
 from figures.optimal_weights import optimal_weights_picture, optimal_weights_table
-from figures.problem import problem_picture
+from figures.problem import design_picture, problem_picture
 from figures.weights import weights_picture, weights_table
+from theory.best_tables import best_table
 from theory.optimal import optimal_weight
 from theory.schemes import SCHEMES
 
@@ -65,7 +66,12 @@ def test_the_caption_of_excess_times_holds_the_known_numbers() -> None:
         weights_picture(["grpo", "sqrt_r"]),
         optimal_weights_picture(starts=(0.01, 0.1)),
         excess_time_picture(["grpo", "sqrt_r"]),
-        problem_picture(optimal_weight(0.01, 0.9), ["grpo", "ppo", "sqrt_r"], group_size=4),
+        problem_picture(optimal_weight(0.01, 0.9), ["grpo", "ppo", "sqrt_r"]),
+        design_picture(
+            best_table(start=0.01, target=0.9, group_size=4),
+            {"grpo": 1.1, "rloo": 1.2},
+            np.linspace(0.1, 0.8, 9),
+        ),
         problem_picture(optimal_weight(0.0, 1.0, clock="regular"), ["grpo", "rloo"]),
     ],
     ids=lambda picture: picture.name,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from apw.main import main
+from theory.finite_group import expected_weight
 from theory.schemes import SCHEMES
+from theory.tables import table_scheme
 
 
 def ask(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
@@ -22,17 +23,10 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
 def test_json_has_the_agreed_keys_and_the_published_ratios(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    answer = ask(capsys, "--start", "0.01", "--target", "0.9")
+    answer = ask(capsys, "--start", "0.01", "--target", "0.9", "--sampling", "population")
     assert set(answer) == {
-        "start",
-        "target",
-        "clock",
-        "dynamics",
-        "time",
-        "excess",
-        "success",
-        "weight",
-    }
+        "start", "target", "design", "clock", "dynamics", "time", "excess", "success", "weight",
+    }  # fmt: skip
     excess = answer["excess"]
     assert isinstance(excess, dict)
     published = {"rloo": 3.309, "grpo": 1.555, "linear_r": 1.075, "sqrt_r": 1, "uniform_r": 1.075}
@@ -43,20 +37,37 @@ def test_json_has_the_agreed_keys_and_the_published_ratios(
     assert (success[0], success[-1]) == (0.01, 0.9)
 
 
-def test_finite_groups_come_with_a_group_size(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = ask(capsys, "--group-size", "16", "--schemes", "grpo", "linear_r")
-    finite = answer["excess_finite"]
-    assert isinstance(finite, dict)
-    assert finite["grpo"] == pytest.approx(2.29, abs=5e-3)  # theory.md, section 4
-    assert list(finite) == ["grpo", "linear_r"]
-    small = ask(capsys, "--group-size", "2")["excess_finite"]
+def test_sampled_groups_are_what_is_asked_about_by_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = ask(capsys, "--schemes", "grpo", "linear_r")
+    assert answer["design"] == "fixed"
+    assert answer["group_size"] == 16
+    assert answer["excess"] == pytest.approx({"grpo": 1.023, "linear_r": 1.618}, abs=5e-4)
+    assert answer["excess_weight"] == pytest.approx({"grpo": 1.035, "linear_r": 1.426}, abs=5e-4)
+    table = table_scheme(np.array(answer["positive"]), np.array(answer["negative"]))
+    realised = expected_weight(table, 16, np.array(answer["success"]))
+    np.testing.assert_allclose(answer["weight"], realised, rtol=1e-9)
+    small = ask(capsys, "--group-size", "2")["excess"]
     assert isinstance(small, dict)
     assert "pass_at_k" not in small  # k = 4 of 2 responses
     assert "maxrl" in small
 
 
+@pytest.mark.parametrize("sampling", ["until_any", "until_mixed", "first_success"])
+def test_every_design_can_be_asked_for(capsys: pytest.CaptureFixture[str], sampling: str) -> None:
+    answer = ask(capsys, "--sampling", sampling, "--schemes", "grpo", "--update-cost", "3")
+    excess = answer["excess"]
+    assert isinstance(excess, dict)
+    assert 1 <= excess["grpo"] < 2
+    assert (answer["design"], answer["update_cost"]) == (sampling, 3)
+
+
 def test_infinite_numbers_are_null(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = ask(capsys, "--start", "0", "--target", "1", "--clock", "regular", "--points", "3")
+    answer = ask(
+        capsys, "--sampling", "population", "--start", "0", "--target", "1", "--clock", "regular",
+        "--points", "3",
+    )  # fmt: skip
     excess = answer["excess"]
     assert isinstance(excess, dict)
     assert excess["grpo"] == pytest.approx(1)
@@ -66,17 +77,14 @@ def test_infinite_numbers_are_null(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_words_name_the_optimum_and_rank_the_schemes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["weights", "--group-size", "16"]) == 0
+    assert main(["weights", "--sampling", "population"]) == 0
+    assert "It is the weight of Sqrt-R." in capsys.readouterr().out
+    assert main(["weights"]) == 0
     out = capsys.readouterr().out
-    assert "It is the weight of Sqrt-R." in out
-    rows = [line for line in out.splitlines() if "  " in line and line[0].isupper()]
-    names = [
-        row.split("  ")[0]
-        for row in rows
-        if row.split("  ")[0] in {"Sqrt-R", "GRPO", "RLOO", "Linear-R"}
-    ]
-    assert names == ["Linear-R", "Sqrt-R", "GRPO", "RLOO"]
-    assert re.search(r"GRPO .* 2\.29\d? ", out) or re.search(r"GRPO .* 2\.28[5-9] ", out)
+    assert "an advantage of −0.2 for all-wrong groups" in out
+    shown = {"Sqrt-R", "GRPO", "RLOO", "Linear-R"}
+    names = [name for line in out.splitlines() if (name := line.split("  ")[0]) in shown]
+    assert names == ["GRPO", "RLOO", "Sqrt-R", "Linear-R"]
 
 
 def test_the_figure_is_written_with_its_data(
@@ -97,10 +105,19 @@ def test_the_figure_is_written_with_its_data(
         (["--start", "nan"], "--start must be a finite number; got 'nan'"),
         (["--start", "0.9", "--target", "0.5"], "target must lie above start"),
         (["--group-size", "1"], "at least 2; got 1"),
-        (["--clock", "wall"], "unknown clock 'wall'; known clocks: regular, effective"),
+        (["--sampling", "population", "--clock", "wall"], "unknown clock 'wall'; known clocks:"),
+        (["--clock", "updates"], "a clock is for --sampling population"),
+        (["--sampling", "population", "--group-size", "4"], "the population has no groups"),
+        (["--sampling", "first_success", "--group-size", "4"], "leave out --group-size"),
+        (["--sampling", "sometimes"], "fixed"),
+        (["--response-cost", "-1"], "at least 0"),
         (["--dynamics", "x"], "unknown dynamics 'x'; known dynamics: mirror"),
         (["--schemes", "lens"], "lens has no table"),
-        (["--start", "0"], "no weight reaches the target in finite time"),
+        (["--start", "0"], "a path starts above 0"),
+        (
+            ["--start", "0", "--sampling", "population"],
+            "no weight reaches the target in finite time",
+        ),
         (["--points", "1"], "--points must be a whole number from 2 to 100,000; got '1'"),
         (["--figure", "out.pdf"], "must end in .png or .svg"),
     ],

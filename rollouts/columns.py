@@ -74,8 +74,9 @@ class Columns:
 
     Attributes:
         layout: How the table is laid out.
-        roles: Role → its columns; ``split`` and ``temperature`` tell training from the rest, and
-            ``correct`` and ``tried`` are counts where a row is a prompt.
+        roles: Role → its columns; ``split`` and ``temperature`` tell training from the rest,
+            ``advantage`` is the one that the trainer used, and ``correct`` and ``tried`` are
+            counts where a row is a prompt.
         formulas: Role → SQL instead of columns.
         mean_log_prob: Log-probabilities are means over tokens.
         step_from_name: The step is the one that a file's path names.
@@ -286,7 +287,9 @@ def _trl_reward(
 def _set_aside(
     table: Table, layout: Layout, roles: dict[str, tuple[str, ...]], sample: Sample
 ) -> list[str]:
-    """Find columns that tell evaluations and greedy responses from training."""
+    """Find the advantage, and columns that tell evaluations and greedy rows from training."""
+    if any(number(value) is not None for value in sample.values("advantage")):
+        roles["advantage"] = ("advantage",)
     for column in SPLITS:
         values = {str(value).lower() for value in sample.values(column) if value is not None}
         if values and values <= TRAINING | EVALUATION:

@@ -28,6 +28,7 @@ class Groups:
         length: Tokens of each response, NaN where not known; or None.
         log_ratio: Log-probability of each response under the trainer minus that under the sampler,
             NaN where not known; or None.
+        advantage: Advantage that the trainer gave each response, NaN where not known; or None.
     """
 
     step: Integers
@@ -38,6 +39,7 @@ class Groups:
     log_confidence: Floats | None = None
     length: Floats | None = None
     log_ratio: Floats | None = None
+    advantage: Floats | None = None
 
     @functools.cached_property
     def start(self) -> Integers:
@@ -66,6 +68,7 @@ def whole_groups(
     log_confidence: Floats | None = None,
     length: Floats | None = None,
     log_ratio: Floats | None = None,
+    advantage: Floats | None = None,
 ) -> Groups:
     """Groups of responses that stand sorted by step and prompt.
 
@@ -77,6 +80,7 @@ def whole_groups(
         log_confidence: Mean log-probability per token.
         length: Tokens.
         log_ratio: Log-probability under the trainer minus under the sampler.
+        advantage: Advantage that the trainer gave it.
 
     >>> groups = whole_groups(
     ...     np.array([1, 1, 2]), np.array([7, 7, 7], np.uint64), np.array([True, False, True])
@@ -94,6 +98,7 @@ def whole_groups(
         log_confidence,
         length,
         log_ratio,
+        advantage,
     )
 
 

@@ -310,6 +310,8 @@ def _optional_fields(columns: Columns, value: Callable[[str], Value | None]) -> 
         text = response.text if response.type == "JSON" else response.sql
         fields["text"] = f"hash({text})"
         fields["has_text"] = f"{text} IS NOT NULL"
+    if (advantage := value("advantage")) is not None:
+        fields["advantage"] = advantage.number
     for role, short in (("log_prob", "trainer"), ("sampler_log_prob", "sampler")):
         found = value(role)
         if found is not None:
@@ -326,6 +328,8 @@ def _optional_columns(columns: Columns, fields: set[str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     if "text" in fields:
         chosen["text"] = "CASE WHEN has_text THEN text ELSE 0 END"
+    if "advantage" in fields:
+        chosen["advantage"] = f"CASE WHEN isfinite(advantage) THEN advantage ELSE {NAN} END"
     which = "trainer" if "trainer" in fields else "sampler"
     if which in fields:
         count = f"coalesce({which}_count, length)"

@@ -224,7 +224,8 @@ class Reading:
 
     def _made(self, columns: Mapping[str, np.ndarray], every: int) -> Groups:
         rest = {
-            name: columns.get(name) for name in ("text", "log_confidence", "length", "log_ratio")
+            name: columns.get(name)
+            for name in ("text", "log_confidence", "length", "log_ratio", "advantage")
         }
         groups = whole_groups(columns["step"], columns["prompt"], columns["success"], **rest)
         if every > 1:

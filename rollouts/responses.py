@@ -33,6 +33,8 @@ def response_sums(groups: Groups) -> pd.DataFrame:
         stands in their group already); ``confidences``, ``confidence`` = Σ π̄, ``surprise`` =
         −Σ ln π(response) over ``tokens`` tokens, each with its part from correct responses
         (``confidences_correct``, ``confidence_correct``); ``lengths``, ``length``;
+        ``advantages``, ``advantages_zero``, ``advantage_mass`` = Σ|A| as the trainer gave them and
+        its part in all-wrong groups, ``advantage_mass_all_wrong``;
         ``log_ratios``, ``log_ratio`` = Σ δ, ``log_ratio_absolute``, ``log_ratio_largest``,
         ``k3``, ``compared_tokens``, and Σ w = ``ratio``·e^``ratio_shift``, Σ w² =
         ``ratio_square``·e^(2 ``ratio_shift``).
@@ -78,6 +80,13 @@ def response_sums(groups: Groups) -> pd.DataFrame:
         else:
             add("surprise", -log_confidence * length)
             add("tokens", length if known is None else length * known)
+    if groups.advantage is not None:
+        known, advantage = _known(groups.advantage)
+        mass, wrong = np.abs(advantage), np.repeat(groups.correct == 0, groups.size)
+        count("advantages", known)
+        add("advantages_zero", (mass == 0) if known is None else (mass == 0) & known)
+        add("advantage_mass", mass)
+        add("advantage_mass_all_wrong", mass * wrong)
     if groups.log_ratio is not None:
         known, log_ratio = _known(groups.log_ratio)
         absolute = np.abs(log_ratio)

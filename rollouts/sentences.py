@@ -35,6 +35,10 @@ def sentences(rollouts: Rollouts, schemes: Mapping[str, Scheme]) -> list[str]:
     tenths = step_table(rollouts, trained, rows=_TENTHS)
     mass = mass_table(rollouts, schemes, rows=1)
     said = [_outcomes(whole, trained), _hard_prompts(mass, schemes)]
+    if not math.isnan(whole.get("logged_zero_advantage", math.nan)):
+        # Some schemes, as LENS and NSR, mean all-wrong groups to teach.
+        rows = mass[(mass["scheme"] == next(iter(schemes))) & (mass["difficulty"] == "0")]
+        _add_logged(said, whole, meant=bool(rows["mass"].sum() > 0))
     said += _trend(tenths)
     said += _lens(rollouts)
     said += _confidence(tenths)
@@ -43,6 +47,20 @@ def sentences(rollouts: Rollouts, schemes: Mapping[str, Scheme]) -> list[str]:
     if "k3" in whole and not math.isnan(whole["k3"]):
         said.append(_mismatch(whole))
     return said
+
+
+def _add_logged(said: list[str], whole: pd.Series, *, meant: bool) -> None:
+    """What the advantages in the log say, first of all if all-wrong groups taught much."""
+    zero, phantom = whole["logged_zero_advantage"], whole["logged_mass_all_wrong"]
+    words = f"By the advantages in the log, {percent(zero)} of the responses had advantage 0"
+    if phantom > _MATTERS and not meant:
+        said.insert(
+            0,
+            f"{words}, and {percent(phantom)} of Σ|A| lies in groups without a correct response: "
+            "there the policy learned something other than to be correct.",
+        )
+    else:
+        said.append(f"{words}.")
 
 
 def _outcomes(whole: pd.Series, trained: Scheme) -> str:

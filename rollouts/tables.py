@@ -33,7 +33,9 @@ def step_table(rollouts: Rollouts, scheme: Scheme, *, rows: int = MOST_ROWS) -> 
         Columns step and last_step; groups, responses, smallest_group, largest_group; pass_rate
         (share of correct responses); all_wrong, mixed and all_right (shares of the groups);
         zero_advantage (share of the responses with advantage 0 under the scheme); of those that are
-        known: length; repeated (share of responses whose text stands in their group already);
+        known: logged_zero_advantage (the same share by the advantages in the log) and
+        logged_mass_all_wrong (share of their Σ|A| in all-wrong groups); length;
+        repeated (share of responses whose text stands in their group already);
         confidence (mean π̄), confidence_correct, confidence_wrong, entropy (−Σ ln π over tokens, per
         token); log_ratio (mean δ), log_ratio_absolute (mean |δ|), log_ratio_largest,
         log_ratio_per_token (Σ|δ| over tokens), k3 and effective_sample_size ((Σw)²/(n Σw²), a
@@ -106,6 +108,11 @@ def _response_columns(sums: pd.DataFrame) -> pd.DataFrame:
         wrong = sums["confidence"] - sums["confidence_correct"]
         table["confidence_wrong"] = _ratio(wrong, known - right)
         table["entropy"] = _ratio(sums["surprise"], sums["tokens"])
+    if "advantages" in sums:
+        table["logged_zero_advantage"] = _ratio(sums["advantages_zero"], sums["advantages"])
+        table["logged_mass_all_wrong"] = _ratio(
+            sums["advantage_mass_all_wrong"], sums["advantage_mass"]
+        )
     if "log_ratios" in sums:
         known = sums["log_ratios"]
         table["log_ratio"] = _ratio(sums["log_ratio"], known)

@@ -539,3 +539,26 @@ def test_group_sizes_are_told_only_where_texts_show_them() -> None:
 )
 def test_cases_from_outside(name: str, steps: int) -> None:
     assert is_true(told(CASES / "layouts" / name), steps=steps)
+
+
+def test_advantages_for_something_else_than_being_correct_are_the_headline(tmp_path: Path) -> None:
+    rows = [
+        {"step": 1, "prompt": f"q{p}", "reward": right, "advantage": float(n - 1.5) * (p < 2)}
+        for s, p, n, right in responses()
+        if s == 1
+    ]
+    lines(tmp_path / "rows.jsonl", rows)
+    diagnosis = told(tmp_path)
+    assert diagnosis.overall["logged_zero_advantage"] == 4 / 6
+    assert diagnosis.overall["logged_mass_all_wrong"] == 1
+    assert diagnosis.sentences[0].endswith("something other than to be correct.")
+    assert "67% of the responses had advantage 0" in diagnosis.sentences[0]
+    lines(tmp_path / "rows.jsonl", [{**row, "advantage": row["reward"]} for row in rows])
+    assert told(tmp_path).overall["logged_mass_all_wrong"] == 0
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="cases from outside the repository")
+def test_a_format_reward_that_taught_more_than_the_accuracy_is_the_headline() -> None:
+    diagnosis = told(CASES / "layouts" / "trl_accuracy_and_format")
+    assert diagnosis.overall["logged_zero_advantage"] == pytest.approx(0.02, abs=0.005)
+    assert diagnosis.overall["logged_mass_all_wrong"] == pytest.approx(0.58, abs=0.005)

@@ -10,13 +10,13 @@ from pathlib import Path
 from claims.entries import ledger
 from claims.published import PAGE, README, ROOT, page, readme_section, with_section
 from claims.records import PUBLISHED, Record, contradictions, read_record
-from claims.spec import Arm, claims
+from claims.spec import Source, claims
 
 _SHOWN = 5
 """Lines of a file that are quoted when they differ."""
 
 
-def audit(root: Path | None = None, evidence: Mapping[Arm, Path] | None = None) -> list[str]:
+def audit(root: Path | None = None, evidence: Mapping[Source, Path] | None = None) -> list[str]:
     """Find everything in the published ledger that does not follow from its evidence.
 
     Every evidence file is judged anew from its samples, the theory's claims are computed, and the
@@ -24,13 +24,13 @@ def audit(root: Path | None = None, evidence: Mapping[Arm, Path] | None = None) 
 
     Args:
         root: Source tree; the one this package stands in by default.
-        evidence: Arm → folder of ``<ID>.json``; the published ones by default.
+        evidence: Source → folder of ``<ID>.json``; the published ones by default.
 
     Returns:
         One sentence per fault; none if all is well.
     """
     folders = PUBLISHED if evidence is None else evidence
-    faults = [fault for arm, folder in folders.items() for fault in _evidence(arm, folder)]
+    faults = [fault for source, folder in folders.items() for fault in _evidence(source, folder)]
     try:
         entries = ledger(folders)
     except ValueError as error:
@@ -41,7 +41,7 @@ def audit(root: Path | None = None, evidence: Mapping[Arm, Path] | None = None) 
     return [*faults, *_readme(root / README, section), *_differences(root / PAGE, text)]
 
 
-def _evidence(arm: Arm, folder: Path) -> list[str]:
+def _evidence(source: Source, folder: Path) -> list[str]:
     faults: list[str] = []
     for path in sorted(folder.rglob("*.json")):
         if path.parent != folder or path.stem not in claims():
@@ -52,8 +52,8 @@ def _evidence(arm: Arm, folder: Path) -> list[str]:
         except (ValueError, OSError) as error:
             faults.append(str(error))
             continue
-        faults += _place(record, arm, path) + contradictions(record)
-    return [*faults, *(_tables(folder) if arm == "llm" else [])]
+        faults += _place(record, source, path) + contradictions(record)
+    return [*faults, *(_tables(folder) if source == "llm" else [])]
 
 
 def _tables(folder: Path) -> list[str]:
@@ -79,13 +79,13 @@ def _rounded(samples: Sequence[float]) -> list[str]:
     return [f"{sample:.6g}" for sample in samples]
 
 
-def _place(record: Record, arm: Arm, path: Path) -> list[str]:
+def _place(record: Record, source: Source, path: Path) -> list[str]:
     """Faults of what the file says about itself."""
     faults = []
     if record.finding.id != path.stem:
         faults.append(f"{path} holds claim {record.finding.id}")
-    if record.arm != arm:
-        faults.append(f"{path} is of the arm {record.arm}, not {arm}")
+    if record.source != source:
+        faults.append(f"{path} is from the source {record.source}, not {source}")
     if record.finding.quick:
         faults.append(f"{path} is from a quick run; publish full runs only")
     if not {"commit", "packages"} <= set(record.environment):

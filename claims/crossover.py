@@ -19,11 +19,11 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit, logit
 
 from claims.exact import TARGET, Outcome, decides, moment_tables
-from claims.language_model.arms import TARGET as MODEL_TARGET
+from claims.language_model.settings import TARGET as MODEL_TARGET
 from claims.metrics import (
     CEILING,
     MARGIN,
-    ArmTables,
+    SettingTables,
 )
 from claims.simulation.common import Lab, log_ratio, times
 from claims.verdicts import (
@@ -135,19 +135,19 @@ def _measured(lab: Lab, name: str, fields: dict[str, Any], start: float) -> list
     return list(np.clip(ratios, -CEILING, CEILING)) if ratios else [float("nan")]
 
 
-def model_o4(*arms: ArmTables) -> list[Check]:
+def model_o4(*settings: SettingTables) -> list[Check]:
     """Asymmetric weights pay where drift dominates noise and not where noise dominates."""
     checks = []
-    for arm in arms:
+    for setting in settings:
         # The rule is shared by all prompts; a memory belongs to one, and its noise to it alone.
-        rule = arm.name.startswith("rule")
+        rule = setting.name.startswith("rule")
         predicted = predicted_speedup(
-            "sqrt_r", "grpo", start=float(arm.outcomes["start"].mean()), target=MODEL_TARGET,
+            "sqrt_r", "grpo", start=float(setting.outcomes["start"].mean()), target=MODEL_TARGET,
             group_size=16, prompts=16 if rule else 1, sharing=1.0 if rule else 0.0,
             score_variance=1.0 if rule else 8.0, clock="regular", dynamics="softmax_gradient",
         )  # fmt: skip
-        gain = [-value for value in arm.log_ratio("sqrt_r", "grpo")]
-        about = compared("sqrt_r", "grpo", "log ratio", arm.name)
+        gain = [-value for value in setting.log_ratio("sqrt_r", "grpo")]
+        about = compared("sqrt_r", "grpo", "log ratio", setting.name)
         if np.log(predicted) > MARGIN:
             checks.append(above("speed-up", 0.0, gain, **about))
         else:

@@ -1,4 +1,4 @@
-"""The ledger: every claim with the verdict of each arm, and how many came out."""
+"""The ledger: every claim with the verdict of each source, and how many came out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from claims.records import PUBLISHED, Record, read_records, theory_record
-from claims.spec import ARM_NAMES, ARMS, Arm, Claim, claims
+from claims.spec import SOURCE_NAMES, SOURCES, Claim, Source, claims
 from claims.verdicts import Finding
 
 State = Literal["confirmed", "refuted", "inconclusive", "quick", "not run", "–"]
-"""What an arm has to say: quick is any verdict of a quick version, – an arm that does not apply."""
+"""What a source says: quick is any verdict of a quick version, – that it does not apply."""
 
 MARKS: Mapping[State, str] = {
     "confirmed": "✓", "refuted": "✗", "inconclusive": "?", "quick": "~", "not run": "○", "–": "–",
@@ -23,45 +23,47 @@ MARKS: Mapping[State, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A claim and what each arm found.
+    """A claim and what each source found.
 
     Attributes:
         claim: The claim.
-        records: Arm → its record; none where it was not run or does not apply.
+        records: Source → its record; none where it was not run or does not apply.
     """
 
     claim: Claim
-    records: Mapping[Arm, Record | None]
+    records: Mapping[Source, Record | None]
 
     @property
-    def verdicts(self) -> dict[Arm, Finding | None]:
-        """Arm → its finding; none where it was not run or does not apply."""
-        return {arm: record.finding if record else None for arm, record in self.records.items()}
+    def verdicts(self) -> dict[Source, Finding | None]:
+        """Source → its finding; none where it was not run or does not apply."""
+        return {
+            source: record.finding if record else None for source, record in self.records.items()
+        }
 
-    def state(self, arm: Arm) -> State:
-        """What the arm has to say."""
-        if arm not in self.claim.tests:
+    def state(self, source: Source) -> State:
+        """What the source has to say."""
+        if source not in self.claim.tests:
             return "–"
-        record = self.records.get(arm)
+        record = self.records.get(source)
         if record is None:
             return "not run"
         return "quick" if record.finding.quick else record.finding.verdict
 
-    def label(self, arm: Arm) -> str:
-        """Symbol and word of an arm's state.
+    def label(self, source: Source) -> str:
+        """Symbol and word of a source's state.
 
         >>> entry = ledger({}, ids=["L3"])[0]
         >>> entry.label("theory"), entry.label("sim")
         ('–', '○ not run')
         """
-        state, record = self.state(arm), self.records.get(arm)
+        state, record = self.state(source), self.records.get(source)
         if state == "quick" and record is not None:
             return f"{MARKS['quick']} {record.finding.verdict}, quick run"
         return MARKS[state] if state == "–" else f"{MARKS[state]} {state}"
 
 
 def ledger(
-    evidence: Mapping[Arm, Path] | None = None, *, ids: Iterable[str] | None = None
+    evidence: Mapping[Source, Path] | None = None, *, ids: Iterable[str] | None = None
 ) -> list[Entry]:
     """Judge every claim by its evidence.
 
@@ -69,7 +71,7 @@ def ledger(
     the samples that its file holds.
 
     Args:
-        evidence: Arm → folder of published evidence or of runs; the published ones by default.
+        evidence: Source → folder of published evidence or of runs; the published ones by default.
         ids: Claims; all of them by default.
 
     Raises:
@@ -80,36 +82,36 @@ def ledger(
     """
     wanted = list(claims()) if ids is None else [_known(id) for id in ids]
     folders = PUBLISHED if evidence is None else evidence
-    found = {arm: read_records(folder) for arm, folder in folders.items()}
+    found = {source: read_records(folder) for source, folder in folders.items()}
     return [
         Entry(
             claims()[id],
             {
-                arm: theory_record(id)
-                if arm == "theory" and arm in claims()[id].tests
-                else found.get(arm, {}).get((arm, id))
-                for arm in ARMS
+                source: theory_record(id)
+                if source == "theory" and source in claims()[id].tests
+                else found.get(source, {}).get((source, id))
+                for source in SOURCES
             },
         )
         for id in wanted
     ]
 
 
-def counts(entries: Iterable[Entry]) -> dict[Arm, Counter[State]]:
-    """How many verdicts of each kind every arm has, those that do not apply left out.
+def counts(entries: Iterable[Entry]) -> dict[Source, Counter[State]]:
+    """How many verdicts of each kind every source has, those that do not apply left out.
 
     Args:
         entries: The ledger.
     """
-    found: dict[Arm, Counter[State]] = {arm: Counter() for arm in ARMS}
+    found: dict[Source, Counter[State]] = {source: Counter() for source in SOURCES}
     for entry in entries:
-        for arm in entry.claim.tests:
-            found[arm][entry.state(arm)] += 1
+        for source in entry.claim.tests:
+            found[source][entry.state(source)] += 1
     return found
 
 
 def counting_sentence(entries: Iterable[Entry]) -> str:
-    """How many verdicts are asked for, and how many came out how, arm by arm.
+    """How many verdicts are asked for, and how many came out how, source by source.
 
     Args:
         entries: The ledger.
@@ -119,17 +121,17 @@ def counting_sentence(entries: Iterable[Entry]) -> str:
 (theory: 1 confirmed; simulation: 2 not run; language model: 1 not run).'
     """
     entries = list(entries)
-    by_arm = counts(entries)
-    total: Counter[State] = sum(by_arm.values(), Counter())
+    by_source = counts(entries)
+    total: Counter[State] = sum(by_source.values(), Counter())
     always = ("confirmed", "refuted", "inconclusive", "not run")
     overall = ", ".join(
         f"{total[state]} {_noun(state)}" for state in get_args(State)
         if state in always or total[state]
     )  # fmt: skip
     parts = [
-        f"{ARM_NAMES[arm]}: "
+        f"{SOURCE_NAMES[source]}: "
         + ", ".join(f"{found[s]} {_noun(s)}" for s in get_args(State) if found[s])
-        for arm, found in by_arm.items()
+        for source, found in by_source.items()
         if found
     ]
     asked = f"{_many(len(entries), 'claim')} ask{'s' if len(entries) == 1 else ''} for"

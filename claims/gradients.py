@@ -11,7 +11,7 @@ import pandas as pd
 
 from claims.exact import Outcome, decides, gradient, log_softmax
 from claims.metrics import (
-    ArmTables,
+    SettingTables,
 )
 from claims.simulation.common import Lab, series
 from claims.verdicts import (
@@ -168,7 +168,7 @@ def simulation_n5(lab: Lab) -> Finding:
     return finding("N5", claim, checks, ["bandit, 8 answers, sampled groups of 8"], quick=lab.quick)
 
 
-def model_n5(fine_tuned: ArmTables) -> list[Check]:
+def model_n5(fine_tuned: SettingTables) -> list[Check]:
     """NSR's update vanishes as errors stop."""
     ends, starts = (pick("nsr", "grad_norm") for pick in (fine_tuned.last, fine_tuned.first))
     ratios = list(ends / starts)

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from claims.exact import Outcome, decides, gradient, log_softmax
-from claims.language_model.arms import LENS_PARTS
+from claims.language_model.settings import LENS_PARTS
 from claims.metrics import (
     SLACK,
-    ArmTables,
+    SettingTables,
     model_metrics,
 )
 from claims.simulation.common import Lab, final, series
@@ -188,7 +188,7 @@ def _lead(metrics: pd.DataFrame, scheme: str, metric: str) -> list[float]:
     return list((series(metrics, scheme, metric) - series(metrics, "grpo", metric)).mean(axis=1))
 
 
-def model_l3(fine_tuned: ArmTables) -> list[Check]:
+def model_l3(fine_tuned: SettingTables) -> list[Check]:
     """LENS is at or above GRPO at every pass@k."""
     return [
         above(
@@ -201,7 +201,7 @@ def model_l3(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
-def model_l4(one_in_ten: ArmTables) -> list[Check]:
+def model_l4(one_in_ten: SettingTables) -> list[Check]:
     """Both halves of LENS help: mixed groups alone and all-wrong groups alone each beat GRPO."""
     grpo = one_in_ten.course("grpo", "success").mean(axis=1)
     return [
@@ -215,7 +215,7 @@ def model_l4(one_in_ten: ArmTables) -> list[Check]:
     ]
 
 
-def model_l5(scratch: ArmTables) -> list[Check]:
+def model_l5(scratch: SettingTables) -> list[Check]:
     """The share of all-wrong groups falls during training, and falls faster with LENS."""
     name = "groups_all_wrong"
     ours, grpo = scratch.course("lens", name), scratch.course("grpo", name)

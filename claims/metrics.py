@@ -21,11 +21,11 @@ MARGIN = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class ArmTables:
-    """The published tables of one arm.
+class SettingTables:
+    """The published tables of one setting.
 
     Attributes:
-        name: Name of the arm.
+        name: Name of the setting.
         outcomes: One row per scheme and seed.
         curves: Tidy metrics at the steps of measurement.
     """
@@ -35,11 +35,11 @@ class ArmTables:
     curves: pd.DataFrame
 
     @classmethod
-    def read(cls, folder: Path, name: str) -> ArmTables:
+    def read(cls, folder: Path, name: str) -> SettingTables:
         """Read ``folder/<name>``.
 
         Raises:
-            FileNotFoundError: The arm has not been published there.
+            FileNotFoundError: The setting has not been published there.
         """
         place = folder / name
         return cls(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from claims.entries import MARKS, Entry, counting_sentence
 from claims.records import Record
-from claims.spec import ARM_NAMES, ARMS, Arm
+from claims.spec import SOURCE_NAMES, SOURCES, Source
 from claims.verdicts import Finding, regime_verdicts
 from claims.words import environment, measured, predicted, reason, rerun, rule, tally
 from runs.files import write_text
@@ -25,7 +25,7 @@ _SECTION = re.compile(f"{re.escape(OPEN)}\n(.*?){re.escape(CLOSE)}\n", re.DOTALL
 _KEY = (
     f"{MARKS['confirmed']} confirmed: the prediction came out. {MARKS['refuted']} refuted: it did "
     f"not. {MARKS['inconclusive']} inconclusive: the interval is too wide to tell. "
-    f"{MARKS['not run']} not run yet. {MARKS['–']} the arm does not apply."
+    f"{MARKS['not run']} not run yet. {MARKS['–']} the source does not apply."
 )
 
 
@@ -35,9 +35,9 @@ def readme_section(entries: Sequence[Entry]) -> str:
     Args:
         entries: The ledger.
     """
-    header = ["", "claim", *ARM_NAMES.values()]
+    header = ["", "claim", *SOURCE_NAMES.values()]
     rows = [
-        [f"[{e.claim.id}]({PAGE}#{e.claim.id.lower()})", e.claim.title, *map(e.label, ARMS)]
+        [f"[{e.claim.id}]({PAGE}#{e.claim.id.lower()})", e.claim.title, *map(e.label, SOURCES)]
         for e in entries
     ]
     lines = [
@@ -115,33 +115,36 @@ def _claim(entry: Entry) -> str:
     claim = entry.claim
     parts = [
         f'<a id="{claim.id.lower()}"></a>\n\n## {claim.id} – {_plain(claim.title)}',
-        f"{_plain(claim.sentence)} *Source: {claim.source}.*",
+        f"{_plain(claim.sentence)} *Source: {claim.citation}.*",
         "\n".join(
             _table(
-                ["arm", "verdict", "prediction", "how"],
+                ["source", "verdict", "prediction", "how"],
                 [
-                    [ARM_NAMES[arm], entry.label(arm), test.prediction, test.how]
-                    for arm, test in claim.tests.items()
+                    [SOURCE_NAMES[source], entry.label(source), test.prediction, test.how]
+                    for source, test in claim.tests.items()
                 ],
             )
         ),
     ]
-    for arm, record in entry.records.items():
+    for source, record in entry.records.items():
         if record is not None:
-            parts.append(_record(entry, arm, record))
+            parts.append(_record(entry, source, record))
     return "\n\n".join(parts)
 
 
-def _record(entry: Entry, arm: Arm, record: Record) -> str:
+def _record(entry: Entry, source: Source, record: Record) -> str:
     found = record.finding
-    words = [f"**{ARM_NAMES[arm].capitalize()}: {entry.label(arm)}.**", _plain(reason(found))]
+    words = [
+        f"**{SOURCE_NAMES[source].capitalize()}: {entry.label(source)}.**",
+        _plain(reason(found)),
+    ]
     words += [
         rule(found),
         _plain(environment(record.environment)),
-        f"Run it again: `{rerun(entry, arm)}`.",
+        f"Run it again: `{rerun(entry, source)}`.",
     ]
     parts = [" ".join(word for word in words if word)]
-    if arm != "theory":
+    if source != "theory":
         regimes = [f"- {_plain(words)}" for words in regime_words(found)]
         parts.append("\n".join(["Regimes tried:", "", *regimes]))
     header = ["check", "predicted", "measured", "seeds", "verdict"]

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from claims import theory as theory_claims
-from claims.spec import ARMS, Arm, claims
+from claims.spec import SOURCES, Source, claims
 from claims.verdicts import Check, Finding, below, finding, near, rejudged
 from runs.files import read_json
 
-PUBLISHED: Mapping[Arm, Path] = {
+PUBLISHED: Mapping[Source, Path] = {
     "sim": Path(__file__).parent / "evidence" / "sim",
     "llm": Path(__file__).parent / "evidence" / "llm" / "findings",
 }
@@ -29,14 +29,14 @@ class Record:
     """A finding and where it was made.
 
     Attributes:
-        arm: ``"theory"``, ``"sim"`` or ``"llm"``.
+        source: ``"theory"``, ``"sim"`` or ``"llm"``.
         finding: The finding, derived anew from its samples.
         stored: The finding as its file tells it.
         environment: Versions, commit and hardware, as in ``environment.json``; may be empty.
         path: The file; none for the theory, which is computed on the spot.
     """
 
-    arm: Arm
+    source: Source
     finding: Finding
     stored: Finding
     environment: Mapping[str, Any]
@@ -47,10 +47,10 @@ def read_record(path: Path) -> Record:
     """Read a finding and derive its verdict anew.
 
     Args:
-        path: A file as ``claims.simulation`` and the language-model arm write it.
+        path: A file as ``claims.simulation`` and ``claims.language_model`` write it.
 
     Raises:
-        ValueError: It is not JSON, not a finding, or of a claim or arm that the ledger lacks.
+        ValueError: It is not JSON, not a finding, or of a claim or source that the ledger lacks.
         FileNotFoundError: There is no such file.
     """
     if not path.is_file():
@@ -62,21 +62,23 @@ def read_record(path: Path) -> Record:
         stored = Finding.from_dict(values)
     except ValueError as error:
         raise ValueError(f"{path} is {error}") from error
-    arm, environment = values.get("arm"), values.get("environment")
+    source, environment = values.get("source"), values.get("environment")
     if stored.id not in claims():
         raise ValueError(f"{path}: the ledger has no claim {stored.id!r}")
-    if arm not in ARMS:
-        raise ValueError(f"{path}: arm must be {', '.join(ARMS[:-1])} or {ARMS[-1]}; got {arm!r}")
-    if arm not in claims()[stored.id].tests:
-        raise ValueError(f"{path}: claim {stored.id} has no {arm} arm")
+    if source not in SOURCES:
+        raise ValueError(
+            f"{path}: source must be {', '.join(SOURCES[:-1])} or {SOURCES[-1]}; got {source!r}"
+        )
+    if source not in claims()[stored.id].tests:
+        raise ValueError(f"{path}: claim {stored.id} is not tested by {source}")
     if not stored.checks:
         raise ValueError(f"{path} is not a finding: it has no checks")
     known = environment if isinstance(environment, dict) else _tables_environment(path, values)
-    return Record(arm, rejudged(stored), stored, known, path)
+    return Record(source, rejudged(stored), stored, known, path)
 
 
-def read_records(folder: Path) -> dict[tuple[Arm, str], Record]:
-    """Read all findings under a folder, by arm and claim.
+def read_records(folder: Path) -> dict[tuple[Source, str], Record]:
+    """Read all findings under a folder, by source and claim.
 
     Takes every ``<ID>.json``, as evidence is published, and every ``verdict.json``, as runs leave
     it. Where a claim has a full and a quick finding, the full one counts.
@@ -87,15 +89,15 @@ def read_records(folder: Path) -> dict[tuple[Arm, str], Record]:
     Raises:
         ValueError: A broken file, or two findings of a claim between which nothing decides.
     """
-    found: dict[tuple[Arm, str], Record] = {}
+    found: dict[tuple[Source, str], Record] = {}
     for path in _files(folder):
         record = read_record(path)
-        key = (record.arm, record.finding.id)
+        key = (record.source, record.finding.id)
         other = found.get(key)
         if other is not None and other.finding.quick == record.finding.quick:
             raise ValueError(
-                f"{other.path} and {path} both hold the {record.arm} finding of {record.finding.id}"
-                "; keep one"
+                f"{other.path} and {path} both hold the {record.source} finding of "
+                f"{record.finding.id}; keep one"
             )
         if other is None or other.finding.quick:
             found[key] = record
@@ -148,7 +150,7 @@ def contradictions(record: Record) -> list[str]:
             f"{record.path}: the verdict says {stored.verdict}, "
             f"but its checks say {derived.verdict}"
         )
-    main = claims()[derived.id].tests[record.arm].main
+    main = claims()[derived.id].tests[record.source].main
     if main is not None and not derived.quick and not main.agrees(derived.checks[0]):
         check = derived.checks[0]
         said.append(
@@ -169,9 +171,9 @@ def _tables_environment(path: Path, values: Mapping[str, Any]) -> dict[str, Any]
     """Environment of the first table that a finding names, where findings lie beside tables."""
     tables = values.get("evidence")
     name = tables[0] if isinstance(tables, list) and tables else None
-    arm, _, file = name.partition("/") if isinstance(name, str) else ("", "", "")
-    place = path.parents[1] / arm / "environment.json"
-    if not file or not arm.replace("-", "").isalnum() or not place.is_file():
+    setting, _, file = name.partition("/") if isinstance(name, str) else ("", "", "")
+    place = path.parents[1] / setting / "environment.json"
+    if not file or not setting.replace("-", "").isalnum() or not place.is_file():
         return {}
     found = read_json(place)
     return found if isinstance(found, dict) else {}

@@ -26,7 +26,7 @@ from claims.metrics import (
 )
 from claims.metrics import (
     SLACK,
-    ArmTables,
+    SettingTables,
     model_metrics,
 )
 from claims.simulation.common import Lab, final, first, series
@@ -217,7 +217,7 @@ def _gain(metrics: pd.DataFrame, scheme: str, prefix: str, k: int) -> list[float
     return list(final(metrics, scheme, metric) - first(metrics, scheme, metric))
 
 
-def model_n2(fine_tuned: ArmTables) -> list[Check]:
+def model_n2(fine_tuned: SettingTables) -> list[Check]:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k."""
     return [
         above(
@@ -230,7 +230,7 @@ def model_n2(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
-def model_n3(fine_tuned: ArmTables) -> list[Check]:
+def model_n3(fine_tuned: SettingTables) -> list[Check]:
     """PSR raises pass@1 and falls below base at large k."""
     metric = f"pass@{MODEL_KS[-1]}"
     return [
@@ -239,7 +239,7 @@ def model_n3(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
-def model_n4(fine_tuned: ArmTables) -> list[Check]:
+def model_n4(fine_tuned: SettingTables) -> list[Check]:
     """Entropy at the end: NSR near base and above GRPO, PSR below GRPO."""
     ends = {s: fine_tuned.last(s, "entropy") for s in ("nsr", "grpo", "psr")}
     base = fine_tuned.first("nsr", "entropy")
@@ -250,7 +250,7 @@ def model_n4(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
-def model_n6(fine_tuned: ArmTables) -> list[Check]:
+def model_n6(fine_tuned: SettingTables) -> list[Check]:
     """W-REINFORCE has the pass@1 of GRPO with NSR's pass@k at large k."""
     large = f"pass@{MODEL_KS[-1]}"
     return [
@@ -264,7 +264,7 @@ def model_n6(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
-def model_n7(long: ArmTables) -> list[Check]:
+def model_n7(long: SettingTables) -> list[Check]:
     """Many steps of pure NSR degrade; W-REINFORCE does not."""
     fall = {}
     for scheme in ("nsr", "w_reinforce"):

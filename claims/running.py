@@ -1,4 +1,4 @@
-"""Run what the ledger still needs: simulations claim by claim, language models arm by arm."""
+"""Run what the ledger lacks: simulations claim by claim, language models setting by setting."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from claims.records import PUBLISHED, read_records
-from claims.spec import Arm, claims
+from claims.spec import Source, claims
 
 FOLDER = Path("results/claims")
 """Where runs go unless told otherwise."""
 
 
-def runnable(arm: Arm) -> list[str]:
-    """Claims that an arm can test, in the order of the ledger.
+def runnable(source: Source) -> list[str]:
+    """Claims that a source can test, in the order of the ledger.
 
     Args:
-        arm: ``"theory"``, ``"sim"`` or ``"llm"``.
+        source: ``"theory"``, ``"sim"`` or ``"llm"``.
 
     >>> runnable("theory")[-1], "L1" in runnable("sim")
     ('O4', False)
     """
     known: Mapping[str, object]
-    if arm == "sim":
+    if source == "sim":
         from claims.simulation.registry import CLAIMS as KNOWN_SIM
 
         known = KNOWN_SIM
-    elif arm == "llm":
+    elif source == "llm":
         from claims.language_model.claims import CLAIMS as KNOWN_LLM
 
         known = KNOWN_LLM
     else:
         known = claims()
-    return [id for id, claim in claims().items() if arm in claim.tests and id in known]
+    return [id for id, claim in claims().items() if source in claim.tests and id in known]
 
 
 def run_missing(
-    arm: Arm,
+    source: Source,
     ids: Sequence[str] = (),
     folder: Path = FOLDER,
     *,
     quick: bool = False,
     say: Callable[[str], None] = lambda words: None,
 ) -> list[str]:
-    """Run every claim of an arm whose verdict is not in the folder yet.
+    """Run every claim of a source whose verdict is not in the folder yet.
 
     A killed run goes on where it was. The theory leaves no files: it is computed whenever the
     ledger is.
 
     Args:
-        arm: ``"theory"``, ``"sim"`` or ``"llm"``.
-        ids: Claims; all that the arm can test by default. Named claims are judged anew from their
-            runs even if they have a verdict.
+        source: ``"theory"``, ``"sim"`` or ``"llm"``.
+        ids: Claims; all that the source can test by default. Named claims are judged again from
+            their runs even if they have a verdict.
         folder: Folder of the runs.
         quick: The short versions, of the simulations only.
         say: Told what begins.
@@ -60,22 +60,22 @@ def run_missing(
         Claims that were run.
 
     Raises:
-        ValueError: A claim that the arm cannot test, or a quick version that does not exist.
+        ValueError: A claim that the source cannot test, or a quick version that does not exist.
     """
-    able = runnable(arm)
+    able = runnable(source)
     for id in ids:
         if id not in able:
-            raise ValueError(f"{id} has no {arm} run; claims that do: {', '.join(able)}")
-    if quick and arm != "sim":
-        raise ValueError(f"--quick is for --run sim; the {arm} arm has one version only")
-    if arm == "theory":
+            raise ValueError(f"{id} has no {source} run; claims that do: {', '.join(able)}")
+    if quick and source != "sim":
+        raise ValueError(f"--quick is for --run sim; {source} has one version only")
+    if source == "theory":
         return list(ids or able)
     there = read_records(folder) if folder.is_dir() else {}
     done = {
-        id for kind, id in there if kind == arm and (quick or not there[kind, id].finding.quick)
+        id for kind, id in there if kind == source and (quick or not there[kind, id].finding.quick)
     }
     wanted = list(ids) or [id for id in able if id not in done]
-    if arm == "sim":
+    if source == "sim":
         from claims.simulation.registry import check_claim
 
         for number, id in enumerate(wanted, start=1):
@@ -86,12 +86,12 @@ def run_missing(
     return wanted
 
 
-def publish(folder: Path, to: Mapping[Arm, Path] = PUBLISHED) -> list[str]:
+def publish(folder: Path, to: Mapping[Source, Path] = PUBLISHED) -> list[str]:
     """Make the full runs of a folder the published evidence.
 
     Args:
         folder: Folder of the runs, as :func:`run_missing` fills it.
-        to: Arm → folder of its published findings.
+        to: Source → folder of its published findings.
 
     Returns:
         Claims published.
@@ -105,11 +105,11 @@ def publish(folder: Path, to: Mapping[Arm, Path] = PUBLISHED) -> list[str]:
 
         published += publish_simulations(folder / "sim" / "full", to["sim"])
     if (folder / "llm").is_dir():
-        from claims.language_model.arms import ARMS
         from claims.language_model.claims import write_findings
         from claims.language_model.run import publish as publish_tables
+        from claims.language_model.settings import SETTINGS
 
-        if publish_tables(folder / "llm", ARMS, to["llm"].parent):
+        if publish_tables(folder / "llm", SETTINGS, to["llm"].parent):
             published += [found.id for found in write_findings(to["llm"].parent)]
     if not published:
         raise ValueError(f"{folder} holds no full runs of claims; --run makes them")
@@ -117,14 +117,14 @@ def publish(folder: Path, to: Mapping[Arm, Path] = PUBLISHED) -> list[str]:
 
 
 def _train(wanted: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
-    from claims.language_model.arms import ARMS
     from claims.language_model.claims import CLAIMS, write_findings
     from claims.language_model.run import publish, run
+    from claims.language_model.settings import SETTINGS
 
     names = {name for id in wanted for name in CLAIMS[id][1]}
-    arms = [arm for arm in ARMS if arm.name in names]
-    for number, arm in enumerate(arms, start=1):
-        say(f"[{number}/{len(arms)}] {arm.name}, for {', '.join(arm.claims)}")
-        run(folder, [arm])
-    publish(folder, arms, folder / "evidence")
+    settings = [setting for setting in SETTINGS if setting.name in names]
+    for number, setting in enumerate(settings, start=1):
+        say(f"[{number}/{len(settings)}] {setting.name}, for {', '.join(setting.claims)}")
+        run(folder, [setting])
+    publish(folder, settings, folder / "evidence")
     write_findings(folder / "evidence")

@@ -12,11 +12,15 @@ from typing import Any, Literal, get_args
 
 from claims.verdicts import Check, Relation
 
-Arm = Literal["theory", "sim", "llm"]
-ARMS: tuple[Arm, ...] = get_args(Arm)
+Source = Literal["theory", "sim", "llm"]
+SOURCES: tuple[Source, ...] = get_args(Source)
 
-ARM_NAMES: Mapping[Arm, str] = {"theory": "theory", "sim": "simulation", "llm": "language model"}
-"""Arms as readers know them."""
+SOURCE_NAMES: Mapping[Source, str] = {
+    "theory": "theory",
+    "sim": "simulation",
+    "llm": "language model",
+}
+"""Sources as readers know them."""
 
 _SLACK = 5e-3
 """Predictions in the ledger are rounded to three digits or more."""
@@ -68,7 +72,7 @@ class Expected:
 
 @dataclasses.dataclass(frozen=True)
 class Test:
-    """How one arm puts a claim to the test.
+    """How one source puts a claim to the test.
 
     Attributes:
         prediction: What must come out, with number and tolerance, in words.
@@ -95,7 +99,7 @@ class Claim:
         sentence: The claim in one sentence of at most 200 characters.
         papers: Where it comes from.
         ours: It is (also) this project's.
-        tests: Arm → how it is put to the test; arms that do not apply are absent.
+        tests: Source → how it is put to the test; sources that do not apply are absent.
     """
 
     id: str
@@ -103,10 +107,10 @@ class Claim:
     sentence: str
     papers: tuple[Paper, ...]
     ours: bool
-    tests: Mapping[Arm, Test]
+    tests: Mapping[Source, Test]
 
     @property
-    def source(self) -> str:
+    def citation(self) -> str:
         """Papers with their arXiv numbers, and ourselves, in words."""
         names = [f"{paper.title} (arXiv {paper.arxiv})" for paper in self.papers]
         return "; ".join([*names, "this project"] if self.ours else names)
@@ -127,16 +131,16 @@ def claims() -> Mapping[str, Claim]:
 
 def _claim(id: str, fields: Mapping[str, Any], papers: Mapping[str, Paper]) -> Claim:
     tests = {
-        arm: Test(
-            fields[arm]["prediction"],
-            fields[arm]["how"],
-            Expected(**fields[arm]["main"]) if "main" in fields[arm] else None,
-            fields[arm].get("built", True),
-            fields[arm].get("command", ""),
+        source: Test(
+            fields[source]["prediction"],
+            fields[source]["how"],
+            Expected(**fields[source]["main"]) if "main" in fields[source] else None,
+            fields[source].get("built", True),
+            fields[source].get("command", ""),
         )
-        for arm in ARMS
-        if arm in fields
+        for source in SOURCES
+        if source in fields
     }
-    sources = fields["sources"]
-    cited = tuple(papers[key] for key in sources if key != "ours")
-    return Claim(id, fields["title"], fields["sentence"], cited, "ours" in sources, tests)
+    keys = fields["papers"]
+    cited = tuple(papers[key] for key in keys if key != "ours")
+    return Claim(id, fields["title"], fields["sentence"], cited, "ours" in keys, tests)

@@ -21,7 +21,7 @@ from claims.metrics import (
     ASYMMETRIC,
     CEILING,
     DROPPING,
-    ArmTables,
+    SettingTables,
 )
 from claims.optimal_weights import WEIGHTS, excess_times, predictions
 from claims.simulation.common import Lab, log_ratio, times
@@ -182,7 +182,7 @@ def _target(metrics: pd.DataFrame) -> float:
     return 0.6 if first < 0.1 else 0.7
 
 
-def model_a4(scratch: ArmTables) -> list[Check]:
+def model_a4(scratch: SettingTables) -> list[Check]:
     """Asymmetric weights reach the target sooner than GRPO from scratch."""
     return [
         below(
@@ -195,7 +195,7 @@ def model_a4(scratch: ArmTables) -> list[Check]:
     ]
 
 
-def model_a5(fine_tuned: ArmTables) -> list[Check]:
+def model_a5(fine_tuned: SettingTables) -> list[Check]:
     """After fine-tuning they do not: no gain of a tenth."""
     return [
         above(
@@ -208,7 +208,7 @@ def model_a5(fine_tuned: ArmTables) -> list[Check]:
     ]
 
 
-def model_a6(scratch: ArmTables) -> list[Check]:
+def model_a6(scratch: SettingTables) -> list[Check]:
     """Dropping all-wrong groups slows training from scratch."""
     ratios = scratch.log_ratio(DROPPING, "linear_r")
     return [

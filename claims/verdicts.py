@@ -97,7 +97,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Outcome of a claim in one arm.
+    """Outcome of a claim in one source.
 
     Attributes:
         id: Id in the ledger, such as ``"A4"``.

@@ -8,7 +8,7 @@ from importlib import resources
 
 from claims.entries import MARKS, Entry, counting_sentence
 from claims.published import regime_words
-from claims.spec import ARM_NAMES, ARMS, Arm
+from claims.spec import SOURCE_NAMES, SOURCES, Source
 from claims.words import (
     environment,
     measured,
@@ -34,7 +34,7 @@ def ledger_html(
         links: Claim → (words, address) of its figures and data, shown in the claim's section.
     """
     style = resources.files("claims").joinpath("ledger.css").read_text(encoding="utf-8")
-    head = "".join(f'<th scope="col">{word}</th>' for word in ("claim", "", *ARM_NAMES.values()))
+    head = "".join(f'<th scope="col">{word}</th>' for word in ("claim", "", *SOURCE_NAMES.values()))
     rows = "\n".join(_row(entry) for entry in entries)
     sections = "\n".join(
         _section(entry, (links or {}).get(entry.claim.id, ())) for entry in entries
@@ -58,23 +58,23 @@ def _key() -> str:
     meanings = {
         "confirmed": "the prediction came out", "refuted": "it did not",
         "inconclusive": "the interval is too wide to tell", "quick": "from a quick run",
-        "not run": "no evidence yet", "–": "the arm does not apply",
+        "not run": "no evidence yet", "–": "the source does not apply",
     }  # fmt: skip
     return ", ".join(f"{MARKS[state]} {meaning}" for state, meaning in meanings.items())  # type: ignore[index]
 
 
 def _row(entry: Entry) -> str:
     claim = entry.claim
-    cells = "".join(f"<td>{_verdict(entry, arm)}</td>" for arm in ARMS)
+    cells = "".join(f"<td>{_verdict(entry, source)}</td>" for source in SOURCES)
     return (
         f'<tr><th scope="row"><a href="#claim-{claim.id}">{claim.id}</a></th>'
         f'<td class="words">{_text(claim.title)}</td>{cells}</tr>'
     )
 
 
-def _verdict(entry: Entry, arm: Arm) -> str:
-    kind = {"–": "absent", "not run": "absent"}.get(entry.state(arm), entry.state(arm))
-    return f'<span class="verdict {kind}">{_text(entry.label(arm))}</span>'
+def _verdict(entry: Entry, source: Source) -> str:
+    kind = {"–": "absent", "not run": "absent"}.get(entry.state(source), entry.state(source))
+    return f'<span class="verdict {kind}">{_text(entry.label(source))}</span>'
 
 
 def _section(entry: Entry, links: Sequence[tuple[str, str]]) -> str:
@@ -83,23 +83,23 @@ def _section(entry: Entry, links: Sequence[tuple[str, str]]) -> str:
     parts = [
         f'<section class="claim" aria-labelledby="claim-{claim.id}">',
         f'<h3 id="claim-{claim.id}">{claim.id} – {_text(claim.title)}</h3>',
-        f"<p>{_text(claim.sentence)} <cite>{_text(claim.source)}</cite></p>",
+        f"<p>{_text(claim.sentence)} <cite>{_text(claim.citation)}</cite></p>",
         f"<p>{led}</p>" if led else "",
-        *(_arm(entry, arm) for arm in claim.tests),
+        *(_source(entry, source) for source in claim.tests),
         "</section>",
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _arm(entry: Entry, arm: Arm) -> str:
-    test, record = entry.claim.tests[arm], entry.records[arm]
+def _source(entry: Entry, source: Source) -> str:
+    test, record = entry.claim.tests[source], entry.records[source]
     parts = [
-        f"<h4>{_text(ARM_NAMES[arm].capitalize())}: {_verdict(entry, arm)}</h4>",
+        f"<h4>{_text(SOURCE_NAMES[source].capitalize())}: {_verdict(entry, source)}</h4>",
         f"<p><b>Predicted:</b> {_text(test.prediction)}. "
         f"<b>Measured by:</b> {_text(test.how)}.</p>",
     ]
     if record is None:
-        command = rerun(entry, arm)
+        command = rerun(entry, source)
         told = (
             f"Run it: <code>{_text(command)}</code>" if command else "No run is built for it yet."
         )
@@ -108,7 +108,7 @@ def _arm(entry: Entry, arm: Arm) -> str:
     if why := reason(found):
         parts.append(f"<p>{_text(why)}</p>")
     details = []
-    if arm != "theory":
+    if source != "theory":
         items = "".join(f"<li>{_text(words)}</li>" for words in regime_words(found))
         details.append(f"<p>Regimes tried:</p><ul>{items}</ul>")
     words = " ".join(word for word in (rule(found), environment(record.environment)) if word)
@@ -132,7 +132,7 @@ def _arm(entry: Entry, arm: Arm) -> str:
         + f'<div class="scroll"><table class="ledger"><thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>\n</details>"
     )
-    parts.append(f"<p>Run it again: <code>{_text(rerun(entry, arm))}</code></p>")
+    parts.append(f"<p>Run it again: <code>{_text(rerun(entry, source))}</code></p>")
     return "\n".join(parts)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from claims.entries import Entry
-from claims.spec import ARMS, Arm
+from claims.spec import SOURCES, Source
 from claims.verdicts import LEAST_SEEDS, Check, Finding
 
 _PACKAGES = ("apw", "numpy", "scipy", "jax", "torch", "transformers", "trl", "vllm")
@@ -141,26 +141,26 @@ def environment(values: Mapping[str, Any]) -> str:
     return f"{', '.join(known)}." if known else ""
 
 
-def main_number(entry: Entry, order: Sequence[Arm] = tuple(reversed(ARMS))) -> str:
-    """Main prediction and measurement of the first arm that has one; empty if none has.
+def main_number(entry: Entry, order: Sequence[Source] = tuple(reversed(SOURCES))) -> str:
+    """Main prediction and measurement of the first source that has one; empty if none has.
 
     Args:
         entry: The claim and its findings.
-        order: Arms, the most telling first.
+        order: Sources, the most telling first.
     """
-    for arm in order:
-        found = entry.verdicts[arm]
+    for source in order:
+        found = entry.verdicts[source]
         if found is not None:
             check = found.checks[0]
-            return f"{arm}: {predicted(check)}, got {measured(check)}"
+            return f"{source}: {predicted(check)}, got {measured(check)}"
     return ""
 
 
-def rerun(entry: Entry, arm: Arm) -> str:
+def rerun(entry: Entry, source: Source) -> str:
     """The command that tests a claim as it was tested; empty where there is no run for it yet."""
-    test, record = entry.claim.tests[arm], entry.records[arm]
+    test, record = entry.claim.tests[source], entry.records[source]
     quick = " --quick" if record is not None and record.finding.quick else ""
-    command = f"apw claims {entry.claim.id} --run {arm}{quick}" if test.built else ""
+    command = f"apw claims {entry.claim.id} --run {source}{quick}" if test.built else ""
     return test.command or command
 
 

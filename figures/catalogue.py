@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from claims.records import PUBLISHED, VERDICT_FILE, Record, read_records
-from figures.arms import arms_picture, read_outcomes
 from figures.claim_tables import claim_pictures
 from figures.excess_time import excess_time_picture
 from figures.finite_weights import finite_weights_picture
@@ -18,6 +17,7 @@ from figures.lens import lens_picture
 from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
 from figures.picture import Picture
+from figures.sources import read_outcomes, sources_picture
 from figures.weights import weights_picture
 from runs.folder import is_run, read_config, read_metrics
 
@@ -38,14 +38,14 @@ _SIGNS = ("grpo", "psr", "nsr", "w_reinforce", "lens")
 """Schemes of the published evidence whose diversity is drawn."""
 
 
-def published_arms_picture() -> Picture:
-    """Time to the target in all arms, from the evidence that is published with the package.
+def published_sources_picture() -> Picture:
+    """Time to the target by all sources, from the evidence that is published with the package.
 
     Source: the ledger's evidence for claims A4 and A5.
     """
     records = read_records(PUBLISHED["sim"])
     findings = {id: record.finding for (_, id), record in records.items()}
-    return arms_picture(findings, read_outcomes(PUBLISHED["llm"].parent))
+    return sources_picture(findings, read_outcomes(PUBLISHED["llm"].parent))
 
 
 def run_pictures(path: Path | str) -> list[Picture]:
@@ -53,8 +53,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
 
     Args:
         path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``; the folder of a
-            sweep, whose regimes are drawn one by one; an arm's published tables; or the folder of
-            a claim's finding, or of several.
+            sweep, whose regimes are drawn one by one; a setting's published tables; or the folder
+            of a claim's finding, or of several.
 
     Raises:
         FileNotFoundError: The folder holds no finished run.

@@ -39,7 +39,7 @@ def claim_checks_picture(found: Finding) -> Picture:
     predicted. Either kind has a panel of its own, with regimes as headings.
 
     Args:
-        found: A finding of either arm.
+        found: A finding of either source.
 
     Raises:
         ValueError: A finding without checks.

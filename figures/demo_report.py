@@ -1,4 +1,4 @@
-"""The sections of the demo's report, one per arm, from its run folders."""
+"""The sections of the demo's report, one per source, from its run folders."""
 
 from __future__ import annotations
 

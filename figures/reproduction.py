@@ -9,14 +9,14 @@ import pandas as pd
 
 from claims.entries import Entry, ledger
 from claims.records import PUBLISHED
-from claims.spec import ARM_NAMES, ARMS, Arm
+from claims.spec import SOURCE_NAMES, SOURCES, Source
 from claims.web import ledger_html
 from figures.explorer import ABOUT, explorer_body
 from figures.report import Section, figure_anchor
 from figures.reproduction_pictures import (
     Drawn,
-    arms_drawn,
     simulation_drawn,
+    sources_drawn,
     theory_drawn,
     training_drawn,
 )
@@ -35,7 +35,7 @@ def reproduced_ledger(folder: Path, *, trained: bool = True) -> list[Entry]:
     Raises:
         ValueError: Broken evidence.
     """
-    evidence: dict[Arm, Path] = {"sim": folder / CLAIMS / "sim"}
+    evidence: dict[Source, Path] = {"sim": folder / CLAIMS / "sim"}
     if trained:
         evidence["llm"] = folder / EVIDENCE / "findings"
     return ledger(evidence)
@@ -55,9 +55,9 @@ def made_elsewhere(entries: Iterable[Entry], commit: str | None) -> str:
     ''
     """
     others = {
-        (entry.claim.id, ARM_NAMES[arm])
+        (entry.claim.id, SOURCE_NAMES[source])
         for entry in entries
-        for arm, record in entry.records.items()
+        for source, record in entry.records.items()
         if record is not None and record.path is not None
         and record.environment.get("commit") != commit
     }  # fmt: skip
@@ -65,8 +65,8 @@ def made_elsewhere(entries: Iterable[Entry], commit: str | None) -> str:
         return ""
     return (
         "Kept from an earlier start, by code of another commit than this page: "
-        f"{', '.join(f'{id} ({arm})' for id, arm in sorted(others))}. Another folder (--out) tries "
-        "them anew."
+        f"{', '.join(f'{id} ({source})' for id, source in sorted(others))}. Another folder (--out) "
+        "tries them again."
     )
 
 
@@ -78,7 +78,7 @@ def agreement_table(here: Iterable[Entry], published: Iterable[Entry]) -> pd.Dat
         published: The published one.
 
     Returns:
-        Columns claim, arm, published, here (with ``quick run``) and agree.
+        Columns claim, source, published, here (with ``quick run``) and agree.
 
     >>> from claims.entries import ledger
     >>> agreement_table(ledger({}, ids=["A6"]), ledger({}, ids=["A6"])).values.tolist()
@@ -87,13 +87,13 @@ def agreement_table(here: Iterable[Entry], published: Iterable[Entry]) -> pd.Dat
     known = {entry.claim.id: entry.verdicts for entry in published}
     rows = []
     for entry in here:
-        for arm in ARMS:
-            found, other = entry.verdicts[arm], known.get(entry.claim.id, {}).get(arm)
+        for source in SOURCES:
+            found, other = entry.verdicts[source], known.get(entry.claim.id, {}).get(source)
             if found is not None and other is not None:
                 words = f"{found.verdict}{', quick run' if found.quick else ''}"
                 agree = "yes" if found.verdict == other.verdict else "no"
-                rows.append((entry.claim.id, ARM_NAMES[arm], other.verdict, words, agree))
-    return pd.DataFrame(rows, columns=["claim", "arm", "published", "here", "agree"])
+                rows.append((entry.claim.id, SOURCE_NAMES[source], other.verdict, words, agree))
+    return pd.DataFrame(rows, columns=["claim", "source", "published", "here", "agree"])
 
 
 def sections(
@@ -105,7 +105,7 @@ def sections(
     quick: bool = False,
     commit: str | None = None,
 ) -> list[Section]:
-    """The report's sections: the ledger first, then every arm's figures, then the explorer.
+    """The report's sections: the ledger first, then every source's figures, then the explorer.
 
     Args:
         folder: Folder of ``apw reproduce``.
@@ -118,11 +118,11 @@ def sections(
     Raises:
         ValueError: Tables that are broken.
     """
-    arms = arms_drawn(entries, None if skipped else folder / EVIDENCE)
+    across = sources_drawn(entries, None if skipped else folder / EVIDENCE)
     theory = theory_drawn()
     simulated = simulation_drawn(entries, folder / CLAIMS / "sim" / "quick")
     trained = [] if skipped else training_drawn(entries, folder / EVIDENCE)
-    links = _links(folder, entries, [arms, *theory, *simulated, *trained])
+    links = _links(folder, entries, [across, *theory, *simulated, *trained])
     explorer = [
         ("Move the controls: everything is computed in this page, by formulas that the tests of "
          "this package compare with its own."),
@@ -132,7 +132,7 @@ def sections(
         Section(
             title="The ledger of claims",
             what=[
-                "Every claim with a verdict per arm. The theory's were computed for this page; "
+                "Every claim with a verdict per source. The theory's were computed for this page; "
                 "the simulator's are of its short versions, which have wider intervals than the "
                 "published ones and are marked as quick.",
                 _about_training(skipped, quick),
@@ -143,9 +143,9 @@ def sections(
         ),
         _agreement(entries, published, "" if skipped or quick else same_trainings(folder)),
         Section(
-            title="All arms on one axis",
+            title="All sources on one axis",
             what=["Claims A4 and A5 in theory, simulation and language model."],
-            pictures=[arms[0]],
+            pictures=[across[0]],
             commands=["apw reproduce", "apw figures"],
         ),
         Section(
@@ -195,7 +195,7 @@ def _about_training(skipped: str, quick: bool) -> str:
             "decides nothing."
         )
     return (
-        "The language model is the published arm's, trained anew under the same seeds at the "
+        "The language model is the published setting's, trained again under the same seeds at the "
         "learning rates picked then, as far as it fits into the hour."
     )
 
@@ -228,7 +228,7 @@ def same_trainings(folder: Path, published: Path = PUBLISHED["llm"].parent) -> s
 def _agreement(entries: Sequence[Entry], published: Sequence[Entry], trainings: str) -> Section:
     table = agreement_table(entries, published)
     differing = table[table["agree"] == "no"]
-    named = ", ".join(f"{row.claim} ({row.arm})" for row in differing.itertuples())
+    named = ", ".join(f"{row.claim} ({row.source})" for row in differing.itertuples())
     told = f"They differ for {named}." if named else "None differs."
     return Section(
         title="Against the published verdicts",
@@ -256,8 +256,8 @@ def _links(
             if claim in links:
                 links[claim].append((f"Figure: {picture.title}", f"#{figure_anchor(picture)}"))
     for entry in entries:
-        for arm, record in entry.records.items():
+        for source, record in entry.records.items():
             if record is not None and record.path is not None:
                 place = record.path.resolve().relative_to(folder.resolve()).as_posix()
-                links[entry.claim.id].append((f"Data: {ARM_NAMES[arm]}", place))
+                links[entry.claim.id].append((f"Data: {SOURCE_NAMES[source]}", place))
     return links

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from claims.entries import Entry
-from claims.spec import ARM_NAMES, Arm
-from figures.arms import arms_picture, read_outcomes
+from claims.spec import SOURCE_NAMES, Source
 from figures.catalogue import THEORY, run_pictures
 from figures.claim_checks import claim_checks_picture
 from figures.picture import Picture
+from figures.sources import read_outcomes, sources_picture
 from runs.folder import is_finished
 
 _THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
@@ -52,13 +52,13 @@ _EVIDENCE_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         {"training": ("A5",), "pass_at_k": ("L3", "N2", "N3", "N6"), "entropy": ("N4", "N5")},
     ),
 }  # fmt: skip
-"""Arm of the language model → its setting in words, and picture → claims that it is about."""
+"""Setting of the language model → what it is in words, and picture → claims that it is about."""
 
 Drawn = tuple[Picture, tuple[str, ...]]
 """A picture and the claims that it is about."""
 
 
-def arms_drawn(entries: Iterable[Entry], evidence: Path | None) -> Drawn:
+def sources_drawn(entries: Iterable[Entry], evidence: Path | None) -> Drawn:
     """Theory, simulation and language model on one axis.
 
     Args:
@@ -66,7 +66,7 @@ def arms_drawn(entries: Iterable[Entry], evidence: Path | None) -> Drawn:
         evidence: Folder of the language model's tables; none if it was left out.
     """
     findings = {e.claim.id: found for e in entries if (found := e.verdicts["sim"]) is not None}
-    together = arms_picture(findings, {} if evidence is None else read_outcomes(evidence))
+    together = sources_picture(findings, {} if evidence is None else read_outcomes(evidence))
     return _about(_named(together, "all"), ("A4", "A5"))
 
 
@@ -104,9 +104,9 @@ def training_drawn(entries: Iterable[Entry], evidence: Path) -> list[Drawn]:
         evidence: Folder of the tables.
     """
     drawn: list[Drawn] = []
-    for arm, (setting, wanted) in _EVIDENCE_CLAIMS.items():
-        if (evidence / arm / "curves.parquet").exists():
-            drawn += _pictures(evidence / arm, wanted, f"llm-{arm}", setting)
+    for setting, (words, wanted) in _EVIDENCE_CLAIMS.items():
+        if (evidence / setting / "curves.parquet").exists():
+            drawn += _pictures(evidence / setting, wanted, f"llm-{setting}", words)
     return [*drawn, *_checks(entries, "llm")]
 
 
@@ -121,14 +121,14 @@ def _about(picture: Picture, claims: tuple[str, ...]) -> Drawn:
     return dataclasses.replace(picture, caption=picture.caption + words), claims
 
 
-def _checks(entries: Iterable[Entry], arm: Arm) -> Iterable[Drawn]:
+def _checks(entries: Iterable[Entry], source: Source) -> Iterable[Drawn]:
     """Every claim's checks with their intervals, so that no verdict is without a picture."""
     for entry in entries:
-        found = entry.verdicts[arm]
+        found = entry.verdicts[source]
         if found is not None:
             picture = claim_checks_picture(found)
-            titled = dataclasses.replace(picture, title=f"{picture.title}, {ARM_NAMES[arm]}")
-            yield _named(titled, arm), (entry.claim.id,)
+            titled = dataclasses.replace(picture, title=f"{picture.title}, {SOURCE_NAMES[source]}")
+            yield _named(titled, source), (entry.claim.id,)
 
 
 def _pictures(

@@ -16,7 +16,7 @@ from runs.text import listed
 
 if TYPE_CHECKING:
     from claims.entries import Entry
-    from claims.spec import Arm
+    from claims.spec import Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Options:
     """Claims to show in full, such as A4; the table of all if there are none."""
 
     run: Literal["theory", "sim", "llm"] | None = None
-    """Run what this arm lacks, of the claims named or of all. On two CPU cores simulations take
+    """Run what this source lacks, of the claims named or of all. On two CPU cores simulations take
     hours in all, language models up to a day."""
 
     quick: bool = False
@@ -104,7 +104,9 @@ def main(arguments: Sequence[str]) -> Answer:
             run_missing(options.run, ids, folder, quick=options.quick, say=say)
     elif folder is not None and not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
-    evidence: Mapping[Arm, Path] | None = None if folder is None else {"sim": folder, "llm": folder}
+    evidence: Mapping[Source, Path] | None = (
+        None if folder is None else {"sim": folder, "llm": folder}
+    )
     entries = ledger(evidence, ids=ids or None)
     data: dict[str, Any] = {
         "evidence": "published" if folder is None else str(folder),
@@ -154,43 +156,43 @@ def _known(id: str) -> str:
 
 def _overview(entries: Sequence[Entry]) -> str:
     from claims.entries import counting_sentence
-    from claims.spec import ARMS
+    from claims.spec import SOURCES
     from claims.words import main_number
 
     rows = [
-        [e.claim.id, e.claim.title, *map(e.label, ARMS), main_number(e)]
+        [e.claim.id, e.claim.title, *map(e.label, SOURCES), main_number(e)]
         for e in entries
     ]  # fmt: skip
-    shown = table(["", "claim", *ARMS, "main number"], rows)
+    shown = table(["", "claim", *SOURCES, "main number"], rows)
     return f"{shown}\n\n{_wrapped(counting_sentence(entries))}"
 
 
 def _details(entry: Entry) -> str:
-    from claims.spec import ARM_NAMES
+    from claims.spec import SOURCE_NAMES
 
     claim = entry.claim
     lines = [f"{claim.id}  {claim.title}", _wrapped(claim.sentence, "    ")]
-    lines.append(_wrapped(f"Source: {claim.source}.", "    "))
-    for arm, test in claim.tests.items():
-        lines += ["", f"{ARM_NAMES[arm].capitalize()}: {entry.label(arm)}"]
+    lines.append(_wrapped(f"Source: {claim.citation}.", "    "))
+    for source, test in claim.tests.items():
+        lines += ["", f"{SOURCE_NAMES[source].capitalize()}: {entry.label(source)}"]
         lines.append(_wrapped(f"Predicted: {test.prediction}.", "    "))
         lines.append(_wrapped(f"Measured by: {test.how}.", "    "))
-        lines += _found(entry, arm)
+        lines += _found(entry, source)
     return "\n".join(lines)
 
 
-def _found(entry: Entry, arm: Arm) -> list[str]:
+def _found(entry: Entry, source: Source) -> list[str]:
     from claims.published import regime_words
     from claims.words import environment, measured, predicted, reason, rerun, rule, tally
 
-    record = entry.records[arm]
+    record = entry.records[source]
     if record is None:
-        command = rerun(entry, arm)
+        command = rerun(entry, source)
         return [f"    Run it: {command}" if command else "    No run is built for it yet."]
     found = record.finding
     sentences = (reason(found), rule(found), environment(record.environment))
     lines = [_wrapped(words, "    ") for words in sentences if words]
-    if arm != "theory":
+    if source != "theory":
         lines += [_wrapped(f"- {words}", "    ") for words in regime_words(found)]
     rows = [
         [
@@ -203,7 +205,7 @@ def _found(entry: Entry, arm: Arm) -> list[str]:
     lines += [f"    {tally(found)}", textwrap.indent(shown, "    ")]
     if record.path is not None:
         lines.append(f"    Evidence: {record.path}")
-    return [*lines, f"    Run it again: {rerun(entry, arm)}"]
+    return [*lines, f"    Run it again: {rerun(entry, source)}"]
 
 
 def _data(entry: Entry) -> dict[str, Any]:
@@ -211,19 +213,19 @@ def _data(entry: Entry) -> dict[str, Any]:
 
     claim = entry.claim
     sources = {}
-    for arm, test in claim.tests.items():
-        record = entry.records[arm]
-        sources[arm] = {
-            "verdict": entry.state(arm),
+    for source, test in claim.tests.items():
+        record = entry.records[source]
+        sources[source] = {
+            "verdict": entry.state(source),
             "prediction": test.prediction,
             "how": test.how,
-            "command": rerun(entry, arm) or None,
+            "command": rerun(entry, source) or None,
             "finding": record.finding.to_dict() if record else None,
             "environment": dict(record.environment) if record else None,
             "path": str(record.path) if record and record.path else None,
         }
     return {
-        "id": claim.id, "title": claim.title, "sentence": claim.sentence, "papers": claim.source,
+        "id": claim.id, "title": claim.title, "sentence": claim.sentence, "papers": claim.citation,
         "sources": sources,
     }  # fmt: skip
 

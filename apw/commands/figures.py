@@ -36,12 +36,17 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw figures``."""
     options = parse(Options, arguments, command="figures")
-    from figures.catalogue import THEORY, evaluations_picture, published_arms_picture, run_pictures
+    from figures.catalogue import (
+        THEORY,
+        evaluations_picture,
+        published_sources_picture,
+        run_pictures,
+    )
 
     found: list[tuple[Path, Picture]] = []
     if not options.runs:
         folder = options.out or Path("results/figures")
-        found = [(folder, make()) for make in (*THEORY.values(), published_arms_picture)]
+        found = [(folder, make()) for make in (*THEORY.values(), published_sources_picture)]
     if options.together:
         if not options.runs:
             raise ValueError("--together needs the folders of evaluations that it is to draw")

@@ -14,12 +14,12 @@ from runs.folder import is_run, read_config
 from runs.terminal import Progress
 
 if TYPE_CHECKING:
-    from claims.language_model.arms import Arm
+    from claims.language_model.settings import Setting
     from figures.report import Section
     from llm_validation.config import TrainConfig
 
-    Training = tuple[Arm, dict[str, TrainConfig]]
-    """An arm of the language model, and the configurations of its run folders."""
+    Training = tuple[Setting, dict[str, TrainConfig]]
+    """A setting of the language model, and the configurations of its run folders."""
 
 SCHEMES = {
     "rule-post-sft": (
@@ -29,7 +29,7 @@ SCHEMES = {
         "grpo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens",
     ),
 }  # fmt: skip
-"""Arm of the language model → those of its schemes that a claim is about."""
+"""Setting of the language model → those of its schemes that a claim is about."""
 
 QUICK_CLAIMS = ("A1", "A2", "O1", "O2")
 """Claims whose simulations take seconds."""
@@ -120,7 +120,7 @@ def _trainings(options: Options, out: Path) -> tuple[list[Training], str]:
     """What the language model is to be trained on, or why it is not, in a sentence."""
     if options.no_llm:
         return [], "it was not asked for"
-    from claims.language_model.arms import judging
+    from claims.language_model.settings import judging
 
     seeds = options.seeds or (1 if options.quick else 5)
     changes = QUICK_TRAINING if options.quick else {}
@@ -185,14 +185,14 @@ def _train(out: Path, trainings: Sequence[Training]) -> str:
     return ""
 
 
-def _arm(name: str) -> Arm:
-    from claims.language_model.arms import ARMS
+def _arm(name: str) -> Setting:
+    from claims.language_model.settings import SETTINGS
 
-    arm = next(arm for arm in ARMS if arm.name == name)
+    arm = next(arm for arm in SETTINGS if arm.name == name)
     return dataclasses.replace(arm, schemes=SCHEMES[name])
 
 
-def _picked(arm: Arm) -> dict[str, float]:
+def _picked(arm: Setting) -> dict[str, float]:
     """Learning rates as the published evidence picked them, on seeds that are not used here."""
     import claims
 

@@ -1,4 +1,4 @@
-"""Evidence of the LLM arm: which runs speak to which claim, and what they said.
+"""Evidence of the language model: which runs speak to which claim, and what they said.
 
-The folders beside this file hold the published tables of each arm; ``findings`` holds the verdicts.
+``claims/evidence/llm`` holds the published tables of each setting, ``findings`` the verdicts.
 """

@@ -1,4 +1,4 @@
-"""What the arms' tables say about the claims: the language-model column of the ledger.
+"""What the settings' tables say about the claims: the language-model column of the ledger.
 
 The checks were written down before the judging runs. They read the published tables alone, so
 whoever has the repository can derive every verdict again: ``apw claims --check`` does.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from claims import crossover, gradients, lens, reinforcement, time_to_target
-from claims.metrics import KS, SLACK, ArmTables
+from claims.metrics import KS, SLACK, SettingTables
 from claims.verdicts import Check, Finding, finding
 from runs.files import write_json
 
@@ -36,11 +36,11 @@ CLAIMS: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
         (*_SCRATCH, *_FINE_TUNED, "memorise-from-scratch", "memorise-post-sft"),
     ),
 }
-"""Claim → its checks, and the arms they read."""
+"""Claim → its checks, and the settings they read."""
 
 
 def judge(folder: Path) -> Iterator[Finding]:
-    """Findings on every claim whose arms are all published in ``folder``.
+    """Findings on every claim whose settings are all published in ``folder``.
 
     Args:
         folder: Folder that :func:`claims.language_model.run.publish` wrote.
@@ -48,10 +48,10 @@ def judge(folder: Path) -> Iterator[Finding]:
     Yields:
         Findings in the order of the ledger.
     """
-    for claim, (checks, arms) in CLAIMS.items():
-        if not all((folder / arm / "outcomes.csv").exists() for arm in arms):
+    for claim, (checks, settings) in CLAIMS.items():
+        if not all((folder / setting / "outcomes.csv").exists() for setting in settings):
             continue
-        tables = [ArmTables.read(folder, arm) for arm in arms]
+        tables = [SettingTables.read(folder, setting) for setting in settings]
         sentence = (checks.__doc__ or "").strip()
         words = [f"{table.name}: {_describe(table)}" for table in tables]
         yield finding(claim, sentence, checks(*tables), words, quick=False)
@@ -61,15 +61,19 @@ def write_findings(folder: Path) -> list[Finding]:
     """Judge, and write ``folder/findings/<ID>.json``."""
     found = list(judge(folder))
     for item in found:
-        arms = CLAIMS[item.id][1]
+        settings = CLAIMS[item.id][1]
         write_json(
             folder / "findings" / f"{item.id}.json",
-            {**item.to_dict(), "arm": "llm", "evidence": [f"{arm}/outcomes.csv" for arm in arms]},
+            {
+                **item.to_dict(),
+                "source": "llm",
+                "evidence": [f"{setting}/outcomes.csv" for setting in settings],
+            },
         )
     return found
 
 
-def _describe(table: ArmTables) -> str:
+def _describe(table: SettingTables) -> str:
     start = table.outcomes["start"].mean()
     seeds = table.outcomes["seed"].nunique()
     largest = f"pass@{KS[-1]}"

@@ -173,6 +173,6 @@ def judge_model(
     for found in findings:
         write_json(
             folder / "findings" / f"{found.id}.json",
-            {**found.to_dict(), "arm": "llm", "environment": environment},
+            {**found.to_dict(), "source": "llm", "environment": environment},
         )
     return findings

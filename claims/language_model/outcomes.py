@@ -1,4 +1,4 @@
-"""What came of an arm's runs: arrival, collapse and curves."""
+"""What came of a setting's runs: arrival, collapse and curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from claims.language_model.arms import TARGET, Arm
+from claims.language_model.settings import TARGET, Setting
 from runs.folder import is_finished, read_metrics
 
 COLLAPSE = 0.5
@@ -72,9 +72,9 @@ def curves(metrics: pd.DataFrame) -> pd.DataFrame:
     return tidy.astype({"value": "float32", "seed": "int16", "step": "int32"})
 
 
-def judged_runs(out: Path, arm: Arm) -> pd.DataFrame:
-    """Metrics of an arm's judging runs with a column ``learning_rate``; empty if not finished."""
-    folders = sorted((out / arm.name / "judge").glob("lr=*"))
+def judged_runs(out: Path, setting: Setting) -> pd.DataFrame:
+    """A setting's judging runs with a column ``learning_rate``; empty if not finished."""
+    folders = sorted((out / setting.name / "judge").glob("lr=*"))
     if not folders or not all(is_finished(folder) for folder in folders):
         return pd.DataFrame()
     tables = [

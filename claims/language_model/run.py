@@ -1,4 +1,4 @@
-"""Run the arms, pick learning rates on the way, and publish what verdicts follow from."""
+"""Run the settings, pick learning rates on the way, and publish what verdicts follow from."""
 
 from __future__ import annotations
 
@@ -7,26 +7,35 @@ from pathlib import Path
 
 import pandas as pd
 
-from claims.language_model.arms import ARMS, PICKING_SEEDS, Arm, configuration, judging, tuning
 from claims.language_model.outcomes import curves, judged_runs, outcomes
+from claims.language_model.settings import (
+    PICKING_SEEDS,
+    SETTINGS,
+    Setting,
+    configuration,
+    judging,
+    tuning,
+)
 from runs.environment import describe_environment
 from runs.files import write_json
 from runs.folder import read_metrics
 
 
-def run(out: Path, arms: Iterable[Arm] = ARMS, *, progress: bool = True, **options: object) -> None:
-    """Train whatever is not finished yet, arm by arm, in folders under ``out``."""
+def run(
+    out: Path, settings: Iterable[Setting] = SETTINGS, *, progress: bool = True, **options: object
+) -> None:
+    """Train whatever is not finished yet, setting by setting, in folders under ``out``."""
     from llm_validation.train import train
 
     changes = {name: value for name, value in options.items() if name != "seeds"}
-    for arm in arms:
-        for name, config in tuning(arm, **changes):
+    for setting in settings:
+        for name, config in tuning(setting, **changes):
             train(config, out / name, progress=progress)
-        for name, config in judging(arm, pick_rates(out, arm), **options):  # type: ignore[arg-type]
+        for name, config in judging(setting, pick_rates(out, setting), **options):  # type: ignore[arg-type]
             train(config, out / name, progress=progress)
 
 
-def pick_rates(out: Path, arm: Arm) -> dict[str, float]:
+def pick_rates(out: Path, setting: Setting) -> dict[str, float]:
     """The learning rate of every scheme: the one with the least mean time to the target.
 
     A run that never arrives counts with all the responses it was given; ties (where none
@@ -35,10 +44,10 @@ def pick_rates(out: Path, arm: Arm) -> dict[str, float]:
     Raises:
         FileNotFoundError: A tuning run is not finished.
     """
-    if len(arm.learning_rates) == 1:
-        return dict.fromkeys(arm.schemes, arm.learning_rates[0])
+    if len(setting.learning_rates) == 1:
+        return dict.fromkeys(setting.schemes, setting.learning_rates[0])
     found = []
-    for name, config in tuning(arm):
+    for name, config in tuning(setting):
         metrics = read_metrics(out / name)
         table = outcomes(metrics).set_index(["scheme", "seed"])
         success = metrics[metrics["metric"] == "success"].groupby(["scheme", "seed"])["value"]
@@ -50,26 +59,27 @@ def pick_rates(out: Path, arm: Arm) -> dict[str, float]:
     means = pd.concat(found).groupby(["scheme", "rate"])[["time", "area"]].mean().reset_index()
     best = means.sort_values(["time", "area"], ascending=[True, False]).groupby("scheme").first()
     rates = {str(scheme): float(rate) for scheme, rate in best["rate"].items()}
-    return {scheme: rates[scheme] for scheme in arm.schemes}
+    return {scheme: rates[scheme] for scheme in setting.schemes}
 
 
-def publish(out: Path, arms: Iterable[Arm], folder: Path) -> list[Path]:
+def publish(out: Path, settings: Iterable[Setting], folder: Path) -> list[Path]:
     """Copy what verdicts follow from into ``folder``: small tables and their environment.
 
-    Every finished arm gets ``<arm>/curves.parquet`` (the judging runs' metrics at the steps where
-    success was measured, those of single batches averaged over the steps since), ``outcomes.csv``
-    and ``environment.json`` (machine, versions, configurations, learning rates tried and picked).
+    Every finished setting gets ``<setting>/curves.parquet`` (the judging runs' metrics at the steps
+    where success was measured, those of single batches averaged over the steps since),
+    ``outcomes.csv`` and ``environment.json`` (machine, versions, configurations, learning rates
+    tried and picked).
     """
     written = []
-    for arm in arms:
-        metrics = judged_runs(out, arm)
+    for setting in settings:
+        metrics = judged_runs(out, setting)
         if metrics.empty:
             continue
-        place = folder / arm.name
+        place = folder / setting.name
         place.mkdir(parents=True, exist_ok=True)
         rates = metrics.groupby("scheme")["learning_rate"].first()
         table = outcomes(metrics)
-        table.insert(0, "arm", arm.name)
+        table.insert(0, "setting", setting.name)
         table.insert(2, "learning_rate", table["scheme"].map(rates))
         table.to_csv(place / "outcomes.csv", index=False)
         curves(metrics).to_parquet(place / "curves.parquet", index=False)
@@ -77,11 +87,11 @@ def publish(out: Path, arms: Iterable[Arm], folder: Path) -> list[Path]:
             place / "environment.json",
             {
                 **describe_environment(),
-                "grid": list(arm.learning_rates),
+                "grid": list(setting.learning_rates),
                 "picked": {scheme: float(rate) for scheme, rate in rates.items()},
                 "picking_seeds": PICKING_SEEDS,
-                "command": f"apw claims {' '.join(arm.claims)} --run llm",
-                "configuration": configuration(arm, arm.learning_rates[0]).to_dict(),
+                "command": f"apw claims {' '.join(setting.claims)} --run llm",
+                "configuration": configuration(setting, setting.learning_rates[0]).to_dict(),
             },
         )
         written.append(place)

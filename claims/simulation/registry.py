@@ -99,6 +99,6 @@ def check_claim(
     write_text(place / "table.csv", table)
     write_json(
         place / "verdict.json",
-        {**found.to_dict(), "arm": "sim", "environment": describe_environment()},
+        {**found.to_dict(), "source": "sim", "environment": describe_environment()},
     )
     return found

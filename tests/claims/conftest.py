@@ -13,7 +13,7 @@ import pytest
 from claims.audit import audit
 from claims.entries import ledger
 from claims.published import CLOSE, OPEN, write
-from claims.spec import Arm
+from claims.spec import Source
 from claims.verdicts import Finding, above, below, compared, finding, near, primary_regime
 
 ENVIRONMENT = {
@@ -29,7 +29,7 @@ class Tree:
     root: Path
 
     @property
-    def evidence(self) -> Mapping[Arm, Path]:
+    def evidence(self) -> Mapping[Source, Path]:
         return {"sim": self.root / "sim", "llm": self.root / "llm" / "findings"}
 
     @staticmethod
@@ -62,10 +62,10 @@ class Tree:
         second = [above("pass@1", 0.0, rises), below("pass@256", 0.0, falls)]
         return primary_regime("N3", "falls", {"held out": first, "tree": second}, quick=False)
 
-    def store(self, found: Finding, *, arm: Arm = "sim", name: str = "", **more: Any) -> Path:
-        path = self.evidence[arm] / f"{name or found.id}.json"
+    def store(self, found: Finding, *, source: Source = "sim", name: str = "", **more: Any) -> Path:
+        path = self.evidence[source] / f"{name or found.id}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        values = {**found.to_dict(), "arm": arm, "environment": ENVIRONMENT, **more}
+        values = {**found.to_dict(), "source": source, "environment": ENVIRONMENT, **more}
         path.write_text(json.dumps(values), encoding="utf-8")
         return path
 

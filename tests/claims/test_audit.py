@@ -46,7 +46,7 @@ def forge(field, value, place=None):
         ("A4", forge("quick", True), "A4.json is from a quick run; publish full runs only"),
         ("A4", forge("environment", {}), "does not say which commit and packages"),
         ("A4", forge("id", "A5"), "A4.json holds claim A5"),
-        ("A4", forge("arm", "llm"), "A4.json is of the arm llm, not sim"),
+        ("A4", forge("source", "llm"), "A4.json is from the source llm, not sim"),
         ("A4", forge("checks", None), "A4.json is not a finding"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the ledger says of every arm, and how it counts."""
+"""What the ledger says of every source, and how it counts."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from hypothesis import strategies as st
 
 from claims.entries import MARKS, Entry, counting_sentence, counts, ledger
 from claims.records import Record
-from claims.spec import ARMS, claims
+from claims.spec import SOURCES, claims
 from claims.verdicts import Finding, above
 
 
 def test_without_evidence_only_the_theory_speaks(tmp_path):
     for entry in ledger({"sim": tmp_path, "llm": tmp_path / "absent"}):
-        for arm in ARMS:
-            if arm not in entry.claim.tests:
-                assert (entry.state(arm), entry.label(arm)) == ("–", "–")
-                assert entry.verdicts[arm] is None
+        for source in SOURCES:
+            if source not in entry.claim.tests:
+                assert (entry.state(source), entry.label(source)) == ("–", "–")
+                assert entry.verdicts[source] is None
             else:
-                assert entry.state(arm) == ("confirmed" if arm == "theory" else "not run")
+                assert entry.state(source) == ("confirmed" if source == "theory" else "not run")
 
 
-def test_evidence_of_each_arm_is_found_in_one_folder_or_two(tree):
-    path = tree.store(tree.a4(), arm="llm")
+def test_evidence_of_each_source_is_found_in_one_folder_or_two(tree):
+    path = tree.store(tree.a4(), source="llm")
     found = {entry.claim.id: entry for entry in ledger(tree.evidence)}
     assert found["A4"].verdicts["llm"] == tree.a4()
     assert found["N3"].label("sim") == "✗ refuted"
@@ -59,7 +59,7 @@ def made(id: str, verdicts: dict[str, str | None]) -> Entry:
         found = Finding(id, "", verdict, (above("x", 0.0, [1.0]),), (), False)  # type: ignore[arg-type]
         return Record("sim", found, found, {})
 
-    return Entry(claims()[id], {arm: record(verdicts.get(arm)) for arm in ARMS})
+    return Entry(claims()[id], {source: record(verdicts.get(source)) for source in SOURCES})
 
 
 STATES = st.sampled_from(["confirmed", "refuted", "inconclusive", None])
@@ -68,15 +68,15 @@ STATES = st.sampled_from(["confirmed", "refuted", "inconclusive", None])
 @given(st.lists(st.tuples(st.sampled_from(list(claims())), STATES, STATES, STATES), min_size=1))
 def test_every_verdict_that_applies_is_counted_once(drawn):
     entries = [
-        made(id, {arm: v if arm in claims()[id].tests else None
-                  for arm, v in zip(ARMS, verdicts, strict=True)})
+        made(id, {source: v if source in claims()[id].tests else None
+                  for source, v in zip(SOURCES, verdicts, strict=True)})
         for id, *verdicts in drawn
     ]  # fmt: skip
     told = [
         verdict or "not run"
         for id, *verdicts in drawn
-        for arm, verdict in zip(ARMS, verdicts, strict=True)
-        if arm in claims()[id].tests
+        for source, verdict in zip(SOURCES, verdicts, strict=True)
+        if source in claims()[id].tests
     ]
     found = counts(entries)
     assert sum(c.total() for c in found.values()) == len(told)

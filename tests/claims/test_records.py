@@ -18,7 +18,7 @@ from claims.verdicts import above, finding
 def test_a_record_is_read_and_judged_anew(tree):
     path = tree.evidence["sim"] / "N3.json"
     record = read_record(path)
-    assert (record.arm, record.finding.verdict, record.path) == ("sim", "refuted", path)
+    assert (record.source, record.finding.verdict, record.path) == ("sim", "refuted", path)
     assert record.finding == record.stored
     assert record.environment["commit"] == "0123abc"
     assert contradictions(record) == []
@@ -49,9 +49,9 @@ def test_broken_files_are_refused_by_name(tmp_path, text, complaint):
     ("changes", "complaint"),
     [
         ({"id": "Z9"}, "the ledger has no claim 'Z9'"),
-        ({"arm": "gpu"}, "arm must be theory, sim or llm; got 'gpu'"),
-        ({"arm": ["sim"]}, "arm must be theory, sim or llm"),
-        ({"id": "L1"}, "claim L1 has no sim arm"),
+        ({"source": "gpu"}, "source must be theory, sim or llm; got 'gpu'"),
+        ({"source": ["sim"]}, "source must be theory, sim or llm"),
+        ({"id": "L1"}, "claim L1 is not tested by sim"),
         ({"checks": []}, "it has no checks"),
         ({"verdict": "true"}, "not a finding"),
         ({"rule": "vote"}, "not a finding: ValueError no rule 'vote'"),
@@ -75,7 +75,7 @@ def test_run_folders_are_found_and_full_runs_win(tmp_path):
         found = finding("A6", "", [above("x", 0.0, [sample] * 5)], [], quick=version == "quick")
         path = tmp_path / "sim" / version / "A6" / "verdict.json"
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({**found.to_dict(), "arm": "sim"}))
+        path.write_text(json.dumps({**found.to_dict(), "source": "sim"}))
         (path.parent / "config.json").write_text("not even JSON")
 
     assert read_records(tmp_path / "absent") == {}
@@ -92,7 +92,7 @@ def test_run_folders_are_found_and_full_runs_win(tmp_path):
 def test_findings_beside_tables_take_their_environment(tree):
     path = tree.store(
         finding("A6", "", [above("x", 0.0, [1.0] * 5)], ["rule"], quick=False),
-        arm="llm", environment=None, evidence=["rule-from-scratch/outcomes.csv"],
+        source="llm", environment=None, evidence=["rule-from-scratch/outcomes.csv"],
     )  # fmt: skip
     assert read_record(path).environment == {}
     place = tree.root / "llm" / "rule-from-scratch" / "environment.json"
@@ -114,7 +114,7 @@ SAMPLES = st.lists(st.floats(-5, 5), min_size=1, max_size=7)
 def test_no_forged_verdict_or_number_gets_through(tmp_path_factory, samples, verdict, number):
     """Whatever a file says, the ledger says what the samples say, and a forgery is told."""
     honest = finding("A6", "", [above("ratio", 0.0, samples)], [], quick=False)
-    values = {**honest.to_dict(), "arm": "sim", "verdict": verdict}
+    values = {**honest.to_dict(), "source": "sim", "verdict": verdict}
     values["checks"][0]["verdict"] = verdict
     values["checks"][0]["measurement"] = number
     path = tmp_path_factory.mktemp("forged") / "A6.json"
@@ -136,7 +136,7 @@ def test_what_the_theory_says_is_what_its_checks_say():
         record = theory_record(id)
         assert record.finding.verdict == "confirmed"
         assert record.finding.checks[0].exact
-        assert record.arm == "theory"
+        assert record.source == "theory"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def simulated(monkeypatch):
         found = finding(id, "", [above("x", 0.0, [1.0] * 5)], ["made up"], quick=quick)
         path = folder / ("quick" if quick else "full") / id / "verdict.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**found.to_dict(), "arm": "sim"}))
+        path.write_text(json.dumps({**found.to_dict(), "source": "sim"}))
 
     monkeypatch.setattr("claims.simulation.registry.check_claim", check_claim)
     return asked
@@ -40,15 +40,15 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(simulated, tmp_path):
     assert {quick for _, quick in simulated} == {True, False}
 
 
-def test_language_models_are_trained_arm_by_arm_and_judged(monkeypatch, tmp_path):
+def test_language_models_are_trained_setting_by_setting_and_judged(monkeypatch, tmp_path):
     done = []
     monkeypatch.setattr(
         "claims.language_model.run.run",
-        lambda out, arms: done.append(("run", out, [a.name for a in arms])),
+        lambda out, settings: done.append(("run", out, [a.name for a in settings])),
     )
     monkeypatch.setattr(
         "claims.language_model.run.publish",
-        lambda out, arms, folder: done.append(("publish", folder, [a.name for a in arms])),
+        lambda out, settings, folder: done.append(("publish", folder, [a.name for a in settings])),
     )
     monkeypatch.setattr(
         "claims.language_model.claims.write_findings",
@@ -70,15 +70,15 @@ def test_the_theory_runs_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arm", "ids", "quick", "complaint"),
+    ("source", "ids", "quick", "complaint"),
     [
         ("sim", ["L1"], False, "L1 has no sim run; claims that do: A1, A2"),
         ("llm", ["L2"], False, "L2 has no llm run"),
         ("theory", ["L3"], False, "L3 has no theory run"),
-        ("llm", [], True, "--quick is for --run sim; the llm arm has one version only"),
+        ("llm", [], True, "--quick is for --run sim; llm has one version only"),
     ],
 )
-def test_what_cannot_be_run_is_refused(simulated, tmp_path, arm, ids, quick, complaint):
+def test_what_cannot_be_run_is_refused(simulated, tmp_path, source, ids, quick, complaint):
     with pytest.raises(ValueError, match=complaint):
-        run_missing(arm, ids, tmp_path, quick=quick)
+        run_missing(source, ids, tmp_path, quick=quick)
     assert simulated == []

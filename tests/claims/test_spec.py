@@ -8,11 +8,11 @@ import pytest
 
 from claims.records import theory_record
 from claims.running import runnable
-from claims.spec import ARMS, claims
+from claims.spec import SOURCES, claims
 from claims.theory import claim_ids
 from theory.citations import cite
 
-# Which arms speak to which claim: t theory, s simulation, l language model.
+# Which sources speak to which claim: t theory, s simulation, l language model.
 WANTED = {
     "A1": "ts", "A2": "ts", "A3": "ts", "A4": "tsl", "A5": "tsl", "A6": "tsl",
     "L1": "t", "L2": "tl", "L3": "sl", "L4": "sl", "L5": "sl",
@@ -21,8 +21,11 @@ WANTED = {
 }  # fmt: skip
 
 
-def test_the_claims_and_their_arms_are_those_of_the_specification():
-    found = {id: "".join(arm[0] for arm in ARMS if arm in c.tests) for id, c in claims().items()}
+def test_the_claims_and_their_sources_are_those_of_the_specification():
+    found = {
+        id: "".join(source[0] for source in SOURCES if source in c.tests)
+        for id, c in claims().items()
+    }
     assert found == WANTED
     assert list(found) == list(WANTED)
 
@@ -34,7 +37,7 @@ def test_a_claim_is_one_short_sentence_with_a_source_and_predictions(claim):
     assert not re.search(r"\.\s", claim.sentence)
     assert len(claim.title) <= 60
     assert claim.papers or claim.ours
-    assert re.search(r"arXiv \d{4}\.\d{5}|this project", claim.source)
+    assert re.search(r"arXiv \d{4}\.\d{5}|this project", claim.citation)
     for test in claim.tests.values():
         assert re.search(r"\d", test.prediction), f"no number in {test.prediction!r}"
         assert test.how
@@ -62,20 +65,20 @@ def test_every_claim_of_the_theory_is_judged_against_the_number_in_the_ledger():
         assert main.agrees(theory_record(id).finding.checks[0]), id
 
 
-@pytest.mark.parametrize("arm", ["sim", "llm"])
-def test_what_is_said_to_have_a_run_has_one(arm):
-    built = [id for id, c in claims().items() if arm in c.tests and c.tests[arm].built]
-    assert runnable(arm) == built
+@pytest.mark.parametrize("source", ["sim", "llm"])
+def test_what_is_said_to_have_a_run_has_one(source):
+    built = [id for id, c in claims().items() if source in c.tests and c.tests[source].built]
+    assert runnable(source) == built
 
 
 def test_predictions_given_as_numbers_stand_in_the_words_too():
     """Numbers of the same prediction must not drift apart."""
     for id, claim in claims().items():
-        for arm, test in claim.tests.items():
+        for source, test in claim.tests.items():
             if test.main is None or not test.main.number or id == "A3":
                 continue  # A3 says one tolerance for ninety numbers
             number = float(test.main.number)
             words = re.findall(r"[−-]?\d+(?:\.\d+)?(?:e-\d+)?", test.prediction)
             numbers = [float(word.replace("−", "-")) for word in words]
             close = [n for n in numbers if abs(n - number) <= 5e-3 * abs(number)]
-            assert close, f"{id} {arm}: {number} is not in {test.prediction!r}"
+            assert close, f"{id} {source}: {number} is not in {test.prediction!r}"

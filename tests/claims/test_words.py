@@ -40,7 +40,7 @@ def test_the_rule_and_the_tally_are_told():
     assert tally(finding("A4", "", [GOOD], [], quick=False)) == "1 check: 1 confirmed"
 
 
-def test_the_most_telling_arm_gives_the_main_number(tree):
+def test_the_most_telling_source_gives_the_main_number(tree):
     entry = ledger(tree.evidence, ids=["A4"])[0]
     assert main_number(entry) == "sim: 0.5525 ± 10 %, got 0.552 [0.546, 0.558]"
     assert main_number(entry, ["theory"]).startswith("theory: 1.555 ± 0.01, got 1.55")

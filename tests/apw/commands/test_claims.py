@@ -28,7 +28,7 @@ def runs(tmp_path: Path) -> Path:
         path = tmp_path / "sim" / id / "verdict.json"
         path.parent.mkdir(parents=True)
         found = finding(id, "", [check], ["rule: one update at a time"], quick=quick)
-        path.write_text(json.dumps({**found.to_dict(), "arm": "sim"}))
+        path.write_text(json.dumps({**found.to_dict(), "source": "sim"}))
     return tmp_path
 
 

@@ -73,7 +73,7 @@ def test_the_page_loads_nothing_and_opens_with_the_ledger(folder: Path) -> None:
 def test_every_verdict_of_the_page_has_a_picture(folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     drawn = set(re.findall(r'<figure id="figure-([^"]+)"', text))
-    assert {"sim-claim_a1", "sim-claim_o1", "theory-lens", "all-time_to_target_arms"} <= drawn
+    assert {"sim-claim_a1", "sim-claim_o1", "theory-lens", "all-time_to_target_sources"} <= drawn
     assert "for a rare token it is the other way round. Claims N1, N5." in text
     assert {"llm-claim_a5", "llm-rule-post-sft-training", "llm-rule-post-sft-entropy"} <= drawn
     assert {f"{name}.png" for name in drawn} <= {p.name for p in (folder / "figures").iterdir()}

@@ -8,36 +8,36 @@ import pandas as pd
 import pytest
 
 import claims
-from claims.language_model.arms import ARMS, LENS_PARTS
-from claims.language_model.claims import CLAIMS, KS, ArmTables, judge, write_findings
+from claims.language_model.claims import CLAIMS, KS, SettingTables, judge, write_findings
+from claims.language_model.settings import LENS_PARTS, SETTINGS
 from claims.verdicts import Finding, finding, judged
 
 SEEDS = range(2, 7)
 PUBLISHED = Path(claims.__file__).parent / "evidence" / "llm"
 
 
-def publish_made_up(folder, arm, reached, ends, *, starts=None, sharpen=0.0):
+def publish_made_up(folder, setting, reached, ends, *, starts=None, sharpen=0.0):
     """Tables in which every metric of a scheme goes straight from a start to an end."""
-    place = folder / arm.name
+    place = folder / setting.name
     place.mkdir(parents=True)
     metrics = {"success": 0.4, **{f"pass@{k}": 0.8 for k in KS}, "entropy": 1.0,
                "groups_all_wrong": 0.5, "grad_norm": 1.0, **(starts or {})}  # fmt: skip
     outcomes, rows = [], []
-    for scheme in arm.schemes:
+    for scheme in setting.schemes:
         for seed in SEEDS:
             time = reached.get(scheme, 1000.0) * (1 + 0.01 * seed)
-            outcomes.append((arm.name, scheme, 1e-3, seed, 0.4, 0.95, 0.95, time, False))
+            outcomes.append((setting.name, scheme, 1e-3, seed, 0.4, 0.95, 0.95, time, False))
             for metric, start in metrics.items():
                 end = ends.get((scheme, metric), start) + 1e-4 * seed
                 rows += [(scheme, seed, 0, metric, start), (scheme, seed, 100, metric, end)]
-    names = ["arm", "scheme", "learning_rate", "seed", "start", "final", "best", "reached",
+    names = ["setting", "scheme", "learning_rate", "seed", "start", "final", "best", "reached",
              "collapsed"]  # fmt: skip
     pd.DataFrame(outcomes, columns=names).to_csv(place / "outcomes.csv", index=False)
     columns = ["scheme", "seed", "step", "metric", "value"]
     pd.DataFrame(rows, columns=columns).to_parquet(place / "curves.parquet", index=False)
 
 
-ARM = {arm.name: arm for arm in ARMS}
+SETTING = {setting.name: setting for setting in SETTINGS}
 
 
 def test_a_world_in_which_the_papers_are_right(tmp_path):
@@ -47,49 +47,49 @@ def test_a_world_in_which_the_papers_are_right(tmp_path):
             ("nsr", "grad_norm"): 0.1, ("w_reinforce", "success"): 0.9,
             ("grpo", "success"): 0.9, ("lens", "success"): 0.95}  # fmt: skip
     shares = {("lens", "groups_all_wrong"): 0.1, ("grpo", "groups_all_wrong"): 0.3}
-    publish_made_up(tmp_path, ARM["rule-from-scratch"], sooner, shares)
-    publish_made_up(tmp_path, ARM["rule-post-sft"], {}, kept)
+    publish_made_up(tmp_path, SETTING["rule-from-scratch"], sooner, shares)
+    publish_made_up(tmp_path, SETTING["rule-post-sft"], {}, kept)
     halves = {(scheme, "success"): 0.95 for scheme in LENS_PARTS}
-    publish_made_up(tmp_path, ARM["rule-one-in-ten"], {}, halves)
-    publish_made_up(tmp_path, ARM["rule-post-sft-long"], {}, {("nsr", "success"): 0.2})
+    publish_made_up(tmp_path, SETTING["rule-one-in-ten"], {}, halves)
+    publish_made_up(tmp_path, SETTING["rule-post-sft-long"], {}, {("nsr", "success"): 0.2})
     found = {item.id: item.verdict for item in judge(tmp_path)}
-    assert set(found) == set(CLAIMS) - {"O4"}  # which needs the memorising arms too
+    assert set(found) == set(CLAIMS) - {"O4"}  # which needs the memorising settings too
     assert set(found.values()) == {"confirmed"}
 
 
 def test_a_world_in_which_they_are_wrong(tmp_path):
     later = {"linear_r": 3000.0, "sqrt_r": 3000.0, "uniform_r": np.inf}
-    publish_made_up(tmp_path, ARM["rule-from-scratch"], later, {})
-    publish_made_up(tmp_path, ARM["rule-post-sft"], dict.fromkeys(later, 100.0),
+    publish_made_up(tmp_path, SETTING["rule-from-scratch"], later, {})
+    publish_made_up(tmp_path, SETTING["rule-post-sft"], dict.fromkeys(later, 100.0),
                     {("lens", "success"): 0.1, ("psr", "pass@256"): 0.95,
                      ("nsr", "pass@64"): 0.2, ("nsr", "entropy"): 0.1,
                      ("w_reinforce", "pass@256"): 0.1})  # fmt: skip
-    publish_made_up(tmp_path, ARM["rule-one-in-ten"], {}, {("grpo", "success"): 0.95})
-    publish_made_up(tmp_path, ARM["rule-post-sft-long"], {}, {("w_reinforce", "success"): 0.2})
+    publish_made_up(tmp_path, SETTING["rule-one-in-ten"], {}, {("grpo", "success"): 0.95})
+    publish_made_up(tmp_path, SETTING["rule-post-sft-long"], {}, {("w_reinforce", "success"): 0.2})
     found = {item.id: item.verdict for item in judge(tmp_path)}
     for claim in ("A4", "A5", "L3", "L4", "N2", "N3", "N4", "N5", "N6", "N7"):
         assert found[claim] == "refuted", claim
 
 
 def test_a_scheme_that_never_arrives_counts_up_to_the_ceiling(tmp_path):
-    publish_made_up(tmp_path, ARM["rule-from-scratch"], {"sqrt_r": np.inf, "rloo": np.inf}, {})
-    table = ArmTables.read(tmp_path, "rule-from-scratch")
+    publish_made_up(tmp_path, SETTING["rule-from-scratch"], {"sqrt_r": np.inf, "rloo": np.inf}, {})
+    table = SettingTables.read(tmp_path, "rule-from-scratch")
     assert table.log_ratio("sqrt_r", "grpo") == [pytest.approx(np.log(20))] * 5
     assert table.log_ratio("sqrt_r", "rloo") == []
 
 
 def test_findings_are_written_for_the_ledger(tmp_path):
-    publish_made_up(tmp_path, ARM["rule-from-scratch"], {}, {})
+    publish_made_up(tmp_path, SETTING["rule-from-scratch"], {}, {})
     written = write_findings(tmp_path)
     assert [item.id for item in written] == ["A4", "A6", "L5"]
     stored = json.loads((tmp_path / "findings" / "A4.json").read_text())
-    assert stored["arm"] == "llm"
+    assert stored["source"] == "llm"
     assert Finding.from_dict(stored) == written[0]
 
 
 def test_published_verdicts_follow_from_the_published_tables():
     files = sorted((PUBLISHED / "findings").glob("*.json"))
-    stored = [path for path in files if path.stem in CLAIMS]  # others do not come from the arms
+    stored = [path for path in files if path.stem in CLAIMS]  # others do not come from the settings
     assert stored
     derived = {item.id: item for item in judge(PUBLISHED)}
     assert sorted(derived) == [path.stem for path in stored]

@@ -41,7 +41,7 @@ def test_quick_versions_judge_and_what_is_certain_comes_out(family, tmp_path):
     for claim in family:
         found = check_claim(claim, tmp_path, quick=True)
         written = json.loads((tmp_path / "quick" / claim / "verdict.json").read_text())
-        assert written["arm"] == "sim"
+        assert written["source"] == "sim"
         assert Finding.from_dict(written) == found == rejudged(found)
         assert (found.id, found.quick) == (claim, True)
         assert (tmp_path / "quick" / claim / "table.csv").exists()

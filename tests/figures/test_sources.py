@@ -1,4 +1,4 @@
-"""Time to target in all arms: exact predictions, paired ratios, schemes that never arrive."""
+"""Time to target by all sources: exact predictions, paired ratios, schemes that never arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from claims.verdicts import Finding, below, compared, finding, near
-from figures.arms import CEILING, LANGUAGE_MODEL, arms_picture, arms_table, read_outcomes
+from figures.sources import CEILING, LANGUAGE_MODEL, read_outcomes, sources_picture, sources_table
 from theory.optimal import optimal_weight
 
 
@@ -45,7 +45,7 @@ def reached(**times: list[float]) -> pd.DataFrame:
 
 
 def test_the_theory_is_the_ratio_of_excess_times() -> None:
-    table = arms_table().set_index(["setting", "series", "scheme"])["ratio"]
+    table = sources_table().set_index(["setting", "series", "scheme"])["ratio"]
     for start, setting in ((0.01, "from scratch"), (0.4, "after fine-tuning")):
         for clock, counted in (("effective", "responses"), ("regular", "updates")):
             best = optimal_weight(start, 0.9, clock=clock)
@@ -56,7 +56,7 @@ def test_the_theory_is_the_ratio_of_excess_times() -> None:
 
 
 def test_simulations_enter_by_the_fields_of_their_checks() -> None:
-    table = arms_table({"A4": simulated(0.6)}).query("seeds > 0").set_index("series")
+    table = sources_table({"A4": simulated(0.6)}).query("seeds > 0").set_index("series")
     assert table["ratio"].to_dict() == pytest.approx(
         {"simulation, same budget": 0.6, "simulation, own best rates": 0.3}
     )
@@ -66,7 +66,7 @@ def test_simulations_enter_by_the_fields_of_their_checks() -> None:
 
 def test_language_models_are_paired_by_seed_and_failures_count_up_to_a_ceiling() -> None:
     outcomes = reached(grpo=[100, 200, math.inf, math.inf], sqrt_r=[50, 100, math.inf, 10])
-    table = arms_table(outcomes={"rule-from-scratch": outcomes})
+    table = sources_table(outcomes={"rule-from-scratch": outcomes})
     row = table[table["series"] == LANGUAGE_MODEL].iloc[0]
     assert row["seeds"] == 3  # where neither arrives, nothing is said
     assert row["ratio"] == pytest.approx(math.exp((2 * math.log(0.5) - math.log(CEILING)) / 3))
@@ -74,9 +74,9 @@ def test_language_models_are_paired_by_seed_and_failures_count_up_to_a_ceiling()
 
 
 def test_the_picture_says_what_is_missing_and_what_is_there() -> None:
-    assert "No simulation or language model has been run" in arms_picture().caption
+    assert "No simulation or language model has been run" in sources_picture().caption
     outcomes = reached(grpo=[1.0] * 5, sqrt_r=[2.0] * 5)
-    picture = arms_picture({"A4": simulated(0.6)}, {"rule-post-sft": outcomes})
+    picture = sources_picture({"A4": simulated(0.6)}, {"rule-post-sft": outcomes})
     assert "over paired seeds (5 or more)" in picture.caption
     assert picture.render("svg").count(b"<path") > 10
 

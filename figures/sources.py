@@ -20,7 +20,7 @@ SETTINGS = {
     "from scratch": ("A4", 0.01, "rule-from-scratch"),
     "after fine-tuning": ("A5", 0.4, "rule-post-sft"),
 }
-"""Setting → the claim it belongs to, its ρ₀, and its arm of the language model."""
+"""Setting → the claim it belongs to, its ρ₀, and its runs of the language model."""
 
 THEORIES = {
     "theory, responses counted": "effective",
@@ -41,15 +41,15 @@ CEILING = 20.0
 """Ratios are counted up to this: a scheme that never arrives is not infinitely worse."""
 
 
-def arms_table(
+def sources_table(
     findings: Mapping[str, Finding] | None = None,
     outcomes: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
-    """Times to the target relative to GRPO's, of every arm that has them.
+    """Times to the target relative to GRPO's, of every source that has them.
 
     Args:
         findings: Claim → finding of the simulator, with the samples of its checks.
-        outcomes: Arm of the language model → its outcomes: scheme, seed and reached.
+        outcomes: Setting of the language model → its outcomes: scheme, seed and reached.
 
     Returns:
         Columns setting, series, scheme, ratio (geometric mean over seeds; exact for the theory),
@@ -57,13 +57,13 @@ def arms_table(
 
     Source: arXiv 2602.11128; theory.md, sections 3 and 4.
 
-    >>> table = arms_table()
+    >>> table = sources_table()
     >>> chosen = (table["scheme"] == "sqrt_r") & (table["setting"] == "from scratch")
     >>> table[chosen]["ratio"].round(3).tolist()  # of M = 16, by responses and by updates
     [0.593, 1.075]
     """
     rows: list[tuple[object, ...]] = []
-    for setting, (claim, start, arm) in SETTINGS.items():
+    for setting, (claim, start, runs) in SETTINGS.items():
         for series, clock in THEORIES.items():
             best = optimal_weight(start, TARGET, clock=clock)
             excess = best.excess_of_all([*SCHEMES, REFERENCE], GROUP_SIZE)
@@ -73,8 +73,8 @@ def arms_table(
         logs: list[tuple[str, str, Sequence[float]]] = []
         if findings and claim in findings:
             logs += _of_finding(findings[claim])
-        if outcomes and arm in outcomes:
-            logs += _of_outcomes(outcomes[arm])
+        if outcomes and runs in outcomes:
+            logs += _of_outcomes(outcomes[runs])
         for series, scheme, values in logs:
             if len(values):
                 clipped = np.clip(values, -np.log(CEILING), np.log(CEILING))
@@ -87,26 +87,26 @@ def arms_table(
 
 
 def read_outcomes(folder: Path) -> dict[str, pd.DataFrame]:
-    """Outcomes of the language model's arms, as ``claims.language_model`` publishes them.
+    """Outcomes of the language model's settings, as ``claims.language_model`` publishes them.
 
     Args:
-        folder: Folder with ``<arm>/outcomes.csv``; arms that are not there are left out.
+        folder: Folder with ``<setting>/outcomes.csv``; settings that are not there are left out.
 
     Raises:
         ValueError: A table without the columns scheme, seed and reached.
     """
     found = {}
-    for _, _, arm in SETTINGS.values():
-        file = folder / arm / "outcomes.csv"
+    for _, _, runs in SETTINGS.values():
+        file = folder / runs / "outcomes.csv"
         if file.exists():
-            found[arm] = pd.read_csv(file)
-            missing = {"scheme", "seed", "reached"} - set(found[arm])
+            found[runs] = pd.read_csv(file)
+            missing = {"scheme", "seed", "reached"} - set(found[runs])
             if missing:
                 raise ValueError(f"{file} lacks the column {min(missing)!r}")
     return found
 
 
-def arms_picture(
+def sources_picture(
     findings: Mapping[str, Finding] | None = None,
     outcomes: Mapping[str, pd.DataFrame] | None = None,
 ) -> Picture:
@@ -114,11 +114,11 @@ def arms_picture(
 
     Args:
         findings: Claim → finding of the simulator.
-        outcomes: Arm of the language model → its outcomes.
+        outcomes: Setting of the language model → its outcomes.
 
     Source: arXiv 2602.11128; theory.md, sections 3 and 4.
     """
-    table = arms_table(findings, outcomes)
+    table = sources_table(findings, outcomes)
     shown = [series for series in SERIES if series in set(table["series"])]
     schemes = in_order(SCHEMES)
 
@@ -149,11 +149,11 @@ def arms_picture(
         return figure
 
     return Picture(
-        "time_to_target_arms",
+        "time_to_target_sources",
         "Time to target: theory, simulation, language model",
         _caption(table),
-        "Two panels, from scratch and after fine-tuning: one row per scheme, one mark per arm, on "
-        "an axis of time relative to GRPO's.",
+        "Two panels, from scratch and after fine-tuning: one row per scheme, one mark per source, "
+        "on an axis of time relative to GRPO's.",
         table,
         draw,
     )

@@ -1,4 +1,4 @@
-"""The settings that schemes are compared in on the tiny model: arms, learning rates, seeds.
+"""The settings that schemes are compared in on the tiny model: tasks, learning rates, seeds.
 
 Each task (a rule to find, answers to memorise) is run from scratch (ρ₀ ≈ 1 %) and post SFT
 (ρ₀ ≈ 40 %). Every scheme is tried at every learning rate of one grid under picking seeds, and is
@@ -24,11 +24,11 @@ TARGET = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
-class Arm:
+class Setting:
     """One setting that schemes are compared in.
 
     Attributes:
-        name: Name of the arm's folder.
+        name: Name of the setting's folder.
         recipe: Recipe it is made from.
         kind: Arithmetic task: ``rule`` or ``memorise``.
         claims: Ids of the claims it speaks to.
@@ -52,48 +52,48 @@ class Arm:
     initial_success: float | None = None
 
 
-ARMS = (
+SETTINGS = (
     # Asked for 1 %, which is chance among a hundred answers, the warm-up teaches nothing at all,
     # and GRPO did not learn in 600 steps; asked for 2 % it ends at 1 % with a trace of the rule.
-    Arm("rule-from-scratch", "tiny-from-scratch", "rule", ("A4", "A6", "L5", "O4"),
+    Setting("rule-from-scratch", "tiny-from-scratch", "rule", ("A4", "A6", "L5", "O4"),
         steps=400, stop_at=TARGET, initial_success=0.02),
-    Arm("rule-post-sft", "tiny-post-sft", "rule", ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),
+    Setting("rule-post-sft", "tiny-post-sft", "rule", ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),
         learning_rates=(1e-4, 2.5e-4, 5e-4), steps=100, measure_every=4),
-    Arm("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), steps=200),
-    Arm("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), steps=200),
+    Setting("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), steps=200),
+    Setting("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), steps=200),
     # A start at which both kinds of groups LENS treats in its own way, mixed and all-wrong, abound.
-    Arm("rule-one-in-ten", "tiny-post-sft", "rule", ("L4",), ("grpo", "lens", *LENS_PARTS),
+    Setting("rule-one-in-ten", "tiny-post-sft", "rule", ("L4",), ("grpo", "lens", *LENS_PARTS),
         steps=100, measure_every=4, initial_success=0.1),
     # Five times the steps of rule-post-sft, at the rate that was best for both there.
-    Arm("rule-post-sft-long", "tiny-post-sft", "rule", ("N7",), ("nsr", "w_reinforce"), (5e-4,),
+    Setting("rule-post-sft-long", "tiny-post-sft", "rule", ("N7",), ("nsr", "w_reinforce"), (5e-4,),
         steps=500, measure_every=20),
 )  # fmt: skip
 
 
-def tuning(arm: Arm, **changes: object) -> Iterator[tuple[str, TrainConfig]]:
+def tuning(setting: Setting, **changes: object) -> Iterator[tuple[str, TrainConfig]]:
     """Folder names and configurations that learning rates are picked by; none if there is one rate.
 
-    >>> [name for name, _ in tuning(ARMS[0])]
+    >>> [name for name, _ in tuning(SETTINGS[0])]
     ['rule-from-scratch/tune/lr=0.0005', 'rule-from-scratch/tune/lr=0.001']
     """
-    for rate in arm.learning_rates if len(arm.learning_rates) > 1 else ():
-        options = {"schemes": arm.schemes, "seeds": PICKING_SEEDS, **changes}
-        yield f"{arm.name}/tune/lr={rate:g}", configuration(arm, rate, **options)
+    for rate in setting.learning_rates if len(setting.learning_rates) > 1 else ():
+        options = {"schemes": setting.schemes, "seeds": PICKING_SEEDS, **changes}
+        yield f"{setting.name}/tune/lr={rate:g}", configuration(setting, rate, **options)
 
 
 def judging(
-    arm: Arm, rates: Mapping[str, float], *, seeds: int = 5, **changes: object
+    setting: Setting, rates: Mapping[str, float], *, seeds: int = 5, **changes: object
 ) -> Iterator[tuple[str, TrainConfig]]:
     """Folder names and configurations of the runs that judge, every scheme at its own rate.
 
     Args:
-        arm: The arm.
+        setting: The setting.
         rates: Scheme → learning rate.
         seeds: Seeds that judge.
         **changes: Fields of the configuration.
 
     >>> [(name, config.schemes) for name, config in
-    ...  judging(ARMS[2], {"grpo": 1e-3, "sqrt_r": 5e-4})]
+    ...  judging(SETTINGS[2], {"grpo": 1e-3, "sqrt_r": 5e-4})]
     ... # doctest: +NORMALIZE_WHITESPACE
     [('memorise-from-scratch/judge/lr=0.0005', ('sqrt_r',)),
      ('memorise-from-scratch/judge/lr=0.001', ('grpo',))]
@@ -101,14 +101,14 @@ def judging(
     for rate in sorted(set(rates.values())):
         schemes = tuple(scheme for scheme in rates if rates[scheme] == rate)
         options = {"schemes": schemes, "first_seed": PICKING_SEEDS, "seeds": seeds, **changes}
-        yield f"{arm.name}/judge/lr={rate:g}", configuration(arm, rate, **options)
+        yield f"{setting.name}/judge/lr={rate:g}", configuration(setting, rate, **options)
 
 
-def configuration(arm: Arm, rate: float, **options: object) -> TrainConfig:
-    """An arm's configuration at one learning rate; options win over the arm's."""
+def configuration(setting: Setting, rate: float, **options: object) -> TrainConfig:
+    """A setting's configuration at one learning rate; options win over the setting's."""
     fixed = {
-        "steps": arm.steps, "stop_at": arm.stop_at, "measure_every": arm.measure_every,
-        "task_options": {"kind": arm.kind}, "learning_rate": rate,
-        "initial_success": arm.initial_success,
+        "steps": setting.steps, "stop_at": setting.stop_at, "measure_every": setting.measure_every,
+        "task_options": {"kind": setting.kind}, "learning_rate": rate,
+        "initial_success": setting.initial_success,
     }  # fmt: skip
-    return load_recipe(arm.recipe, **{**fixed, **options})
+    return load_recipe(setting.recipe, **{**fixed, **options})

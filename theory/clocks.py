@@ -64,6 +64,9 @@ class Clock:
         return self._cost(namespace(success), success, **self.options)
 
 
+_COUNTED = {"updates": "regular", "responses": "effective"}
+"""The two clocks of the paper by what they count."""
+
 CLOCKS: dict[str, Clock] = {}
 """Every named clock with its default options."""
 
@@ -133,7 +136,8 @@ def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Opti
 
     Args:
         clock: A :class:`Clock`, a name in ``CLOCKS`` (options may follow a colon, as in
-            ``"affine:update=1,response=0.1"``), or a function from ρ to the cost c(ρ) > 0.
+            ``"affine:update=1,response=0.1"``), ``"updates"`` or ``"responses"`` for the paper's
+            regular and effective clock, or a function from ρ to the cost c(ρ) > 0.
         **options: Further options; they win over those in the string.
 
     Raises:
@@ -149,6 +153,7 @@ def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Opti
         clock = Clock("custom", "user function", "A cost given by the caller.", {}, _custom(clock))
     elif isinstance(clock, str):
         name, written = split_reference(clock)
+        name = _COUNTED.get(name, name)
         if name not in CLOCKS:
             raise ValueError(f"unknown clock {name!r}; known clocks: {', '.join(CLOCKS)}")
         clock, options = CLOCKS[name], {**written, **options}

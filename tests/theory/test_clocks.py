@@ -98,3 +98,8 @@ def test_clocks_take_group_sizes_of_any_kind_of_number(kind):
     assert clock.cost(0.1) == resolve_clock("mixed_group", group_size=100).cost(0.1)
     with pytest.raises(ValueError, match="group_size of mixed_group must be a whole number"):
         resolve_clock("mixed_group", group_size=True)
+
+
+@pytest.mark.parametrize(("counted", "name"), [("updates", "regular"), ("responses", "effective")])
+def test_the_papers_clocks_go_by_what_they_count(counted, name):
+    assert resolve_clock(counted) == CLOCKS[name]

@@ -27,7 +27,7 @@ ENOUGH = 0.9
 CLOSE = 1.05
 """Schemes within this factor of the best are called equally good."""
 
-SAMPLINGS = {"fixed": None, "until_correct": "any_success", "until_mixed": "mixed_group"}
+SAMPLINGS = {"fixed": None, "until_any": "any_success", "until_mixed": "mixed_group"}
 """How groups are drawn → the clock that counts them."""
 
 
@@ -48,7 +48,7 @@ class Costs:
     def clock(self, group_size: int) -> Callable[[Array], Array]:
         """Expected cost of an update as a function of ρ: α + βM·groups drawn.
 
-        >>> float(Costs(1.0, 0.5, "until_correct").clock(2)(0.5))  # 4/3 groups are drawn
+        >>> float(Costs(1.0, 0.5, "until_any").clock(2)(0.5))  # 4/3 groups are drawn
         2.333333333333333
         """
         name = SAMPLINGS[self.sampling]
@@ -190,7 +190,7 @@ def advise(
         schemes: Schemes to compare; all that have a table by default.
         update_cost: α, at least 0.
         response_cost: β, at least 0; one of the two is positive.
-        sampling: ``"fixed"``, ``"until_correct"`` or ``"until_mixed"``.
+        sampling: ``"fixed"``, ``"until_any"`` or ``"until_mixed"``.
 
     Returns:
         The schemes with their times over the optimum, and group sizes.
@@ -198,7 +198,7 @@ def advise(
     Raises:
         ValueError: Values outside these ranges, an unknown scheme, or no prompt below the target.
 
-    >>> advice = advise([0.01, 0.05, 0.3], update_cost=0.0, sampling="until_correct")
+    >>> advice = advise([0.01, 0.05, 0.3], update_cost=0.0, sampling="until_any")
     >>> advice.recommended in advice.equally_good, advice.excess["grpo"] >= 1
     (True, True)
     """

@@ -88,8 +88,8 @@ class Options:
     tokens: float | None = None
     """Tokens of a response, on average."""
 
-    sampling: Literal["fixed", "until_correct", "until_mixed"] = "fixed"
-    """fixed: M responses per prompt and update; until_correct: groups are drawn until one holds a
+    sampling: Literal["fixed", "until_any", "until_mixed"] = "fixed"
+    """fixed: M responses per prompt and update; until_any: groups are drawn until one holds a
     correct response; until_mixed: until one is mixed (DAPO)."""
 
     schemes: tuple[str, ...] = ()
@@ -228,7 +228,7 @@ def _prompt_words(options: Options, data: dict[str, Any]) -> list[str]:
         )
     drawn = {
         "fixed": "",
-        "until_correct": ", and again until one response is correct",
+        "until_any": ", and again until one response is correct",
         "until_mixed": ", and again until the group is mixed",
     }[options.sampling]
     start = f"{prompts}, median of those below the target {data['median']:.3g}, to"

@@ -15,7 +15,7 @@ from theory.advice import GROUP_SIZES, SAMPLINGS, Costs, group_sizes
 def test_an_update_costs_the_groups_that_are_drawn_for_it(sampling: str, success: float) -> None:
     size = 4
     wrong, right = (1 - success) ** size, success**size
-    kept = {"fixed": 1, "until_correct": 1 - wrong, "until_mixed": 1 - wrong - right}[sampling]
+    kept = {"fixed": 1, "until_any": 1 - wrong, "until_mixed": 1 - wrong - right}[sampling]
     cost = float(Costs(2.0, 0.25, sampling).clock(size)(success))
     assert cost == pytest.approx(2 + 0.25 * size / kept, rel=1e-12)
 

@@ -39,7 +39,7 @@ def test_a_population_is_the_sum_over_its_prompts(
         "--group-size",
         str(size),
         "--sampling",
-        "until_correct",
+        "until_any",
         "--update-cost",
         "3",
         "--response-cost",
@@ -82,7 +82,7 @@ def test_the_optimum_for_expensive_responses_is_sqrt_r(
         "--target",
         "0.2",
         "--sampling",
-        "until_correct",
+        "until_any",
         "--group-size",
         "2",
         "--update-cost",
@@ -135,7 +135,7 @@ def test_times_and_weights_of_fixed_groups_are_those_of_the_regular_clock(
 
 
 def test_tokens_cost_what_their_responses_do(capsys: pytest.CaptureFixture[str]) -> None:
-    base = ("--start", "0.02", "--sampling", "until_correct")
+    base = ("--start", "0.02", "--sampling", "until_any")
     tokens = ask(capsys, *base, "--token-cost", "0.001", "--tokens", "250")
     assert tokens["response_cost"] == 0.25
     assert tokens["time"] == ask(capsys, *base, "--response-cost", "0.25")["time"]
@@ -166,11 +166,11 @@ def test_the_recommended_group_size_gets_nearly_all_for_its_cost(
     assert answer["group_size_drift"] == 2
     # Drawn until one is correct, small groups of rare successes cost 1/ρ responses, whatever M:
     # an update's drift is the same for all of them, its information M − 1 times one's.
-    rare = ask(capsys, "--start", "1e-6", *words[2:], "--sampling", "until_correct")
+    rare = ask(capsys, "--start", "1e-6", *words[2:], "--sampling", "until_any")
     assert rare["recommended_group_size"] == 128
 
 
-@pytest.mark.parametrize("sampling", ["fixed", "until_correct", "until_mixed"])
+@pytest.mark.parametrize("sampling", ["fixed", "until_any", "until_mixed"])
 def test_group_sizes_are_the_best_of_those_compared(
     capsys: pytest.CaptureFixture[str], sampling: str
 ) -> None:
@@ -199,7 +199,7 @@ def test_group_sizes_are_the_best_of_those_compared(
         weight = float(expected_weight("linear_r", size, np.asarray(rho)))
         kept = {
             "fixed": 1.0,
-            "until_correct": 1 - (1 - rho) ** size,
+            "until_any": 1 - (1 - rho) ** size,
             "until_mixed": 1 - (1 - rho) ** size - rho**size,
         }[sampling]
         cost = alpha + beta * size / kept

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from claims.entries import ledger
-from claims.published import PAGE, README, ROOT, page, readme_section, with_section
+from claims.published import README, ROOT, with_section
 from claims.records import PUBLISHED, Record, contradictions, read_record
+from claims.render.markdown import PAGE, page, readme_section
 from claims.spec import Source, claims
 
 _SHOWN = 5
@@ -19,7 +20,7 @@ _SHOWN = 5
 def audit(root: Path | None = None, evidence: Mapping[Source, Path] | None = None) -> list[str]:
     """Find everything in the published ledger that does not follow from its evidence.
 
-    Every evidence file is judged anew from its samples, the theory's claims are computed, and the
+    Every evidence file is judged again from its samples, the theory's claims are computed, and the
     generated text is compared with the committed one.
 
     Args:

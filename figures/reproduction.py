@@ -9,8 +9,8 @@ import pandas as pd
 
 from claims.entries import Entry, ledger
 from claims.records import PUBLISHED
+from claims.render.html import ledger_html
 from claims.spec import SOURCE_NAMES, SOURCES, Source
-from claims.web import ledger_html
 from figures.explorer import ABOUT, explorer_body
 from figures.report import Section, figure_anchor
 from figures.reproduction_pictures import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from apw.command_line import Answer, parse, say
-from runs.terminal import table
 from runs.text import listed
 
 if TYPE_CHECKING:
@@ -87,6 +85,7 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.gain and options.evidence:
         return _gain(*options.gain, options.evidence)
     from claims.entries import counting_sentence, ledger
+    from claims.render.terminal import details, overview
     from claims.running import FOLDER, publish, run_missing
 
     if options.publish:
@@ -113,7 +112,7 @@ def main(arguments: Sequence[str]) -> Answer:
         "summary": counting_sentence(entries),
         "claims": [_data(entry) for entry in entries],
     }
-    text = "\n\n".join(map(_details, entries)) if ids else _overview(entries)
+    text = "\n\n".join(map(details, entries)) if ids else overview(entries)
     return Answer(data, text)
 
 
@@ -154,62 +153,8 @@ def _known(id: str) -> str:
     return id.upper()
 
 
-def _overview(entries: Sequence[Entry]) -> str:
-    from claims.entries import counting_sentence
-    from claims.spec import SOURCES
-    from claims.words import main_number
-
-    rows = [
-        [e.claim.id, e.claim.title, *map(e.label, SOURCES), main_number(e)]
-        for e in entries
-    ]  # fmt: skip
-    shown = table(["", "claim", *SOURCES, "main number"], rows)
-    return f"{shown}\n\n{_wrapped(counting_sentence(entries))}"
-
-
-def _details(entry: Entry) -> str:
-    from claims.spec import SOURCE_NAMES
-
-    claim = entry.claim
-    lines = [f"{claim.id}  {claim.title}", _wrapped(claim.sentence, "    ")]
-    lines.append(_wrapped(f"Source: {claim.citation}.", "    "))
-    for source, test in claim.tests.items():
-        lines += ["", f"{SOURCE_NAMES[source].capitalize()}: {entry.label(source)}"]
-        lines.append(_wrapped(f"Predicted: {test.prediction}.", "    "))
-        lines.append(_wrapped(f"Measured by: {test.how}.", "    "))
-        lines += _found(entry, source)
-    return "\n".join(lines)
-
-
-def _found(entry: Entry, source: Source) -> list[str]:
-    from claims.published import regime_words
-    from claims.words import environment, measured, predicted, reason, rerun, rule, tally
-
-    record = entry.records[source]
-    if record is None:
-        command = rerun(entry, source)
-        return [f"    Run it: {command}" if command else "    No run is built for it yet."]
-    found = record.finding
-    sentences = (reason(found), rule(found), environment(record.environment))
-    lines = [_wrapped(words, "    ") for words in sentences if words]
-    if source != "theory":
-        lines += [_wrapped(f"- {words}", "    ") for words in regime_words(found)]
-    rows = [
-        [
-            check.verdict, check.name, predicted(check), measured(check),
-            "exact" if check.exact else f"{check.seeds} seeds",
-        ]
-        for check in found.checks
-    ]  # fmt: skip
-    shown = table(["verdict", "check", "predicted", "measured [95 %]", ""], rows)
-    lines += [f"    {tally(found)}", textwrap.indent(shown, "    ")]
-    if record.path is not None:
-        lines.append(f"    Evidence: {record.path}")
-    return [*lines, f"    Run it again: {rerun(entry, source)}"]
-
-
 def _data(entry: Entry) -> dict[str, Any]:
-    from claims.words import rerun
+    from claims.render.words import rerun
 
     claim = entry.claim
     sources = {}
@@ -228,10 +173,3 @@ def _data(entry: Entry) -> dict[str, Any]:
         "id": claim.id, "title": claim.title, "sentence": claim.sentence, "papers": claim.citation,
         "sources": sources,
     }  # fmt: skip
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(
-        text, 100, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False,
-        break_long_words=False,
-    )  # fmt: skip

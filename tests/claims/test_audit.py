@@ -11,7 +11,8 @@ from claims import entries
 from claims.audit import audit
 from claims.entries import ledger
 from claims.language_model.claims import write_findings
-from claims.published import CLOSE, OPEN, PAGE, README, write
+from claims.published import CLOSE, OPEN, README, write
+from claims.render.markdown import PAGE
 from claims.verdicts import above, finding
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from claims.entries import ledger
+from claims.render.words import environment, main_number, reason, rule, tally
 from claims.verdicts import above, any_regime, below, finding, primary_regime
-from claims.words import environment, main_number, reason, rule, tally
 
 GOOD, BAD, OPEN = above("good", 0.0, [1.0] * 5), below("bad", 0.0, [1.0] * 5), above(
     "open", 0.0, [-1.0, 1.0] * 3

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from claims.entries import ledger
+from claims.render.html import ledger_html
 from claims.spec import claims
 from claims.verdicts import above, finding
-from claims.web import ledger_html
 
 VOID = {"meta", "br", "img", "link", "hr"}
 

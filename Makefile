@@ -21,7 +21,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP)   ## theory, simulation and a small language model in under ten minutes
-	$(BIN)/apw demo
+	$(BIN)/apw reproduce --quick
 
 reproduce: $(STAMP)  ## every claim tested again within the hour; after a stop, the same command resumes
 	$(BIN)/apw reproduce

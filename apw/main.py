@@ -28,7 +28,6 @@ COMMANDS = {
     "diagnose": "what a run's rollouts teach: wasted groups, gradient mass, drift, mismatch",
     "explore": "a page to pick a problem on: optimal weights, excess times, finite groups",
     "reproduce": "every claim tried anew within the hour, in one report",
-    "demo": "theory, simulation and a small language model in one report",
 }
 """Every command with its one-line summary; each is a module of ``apw.commands``."""
 

@@ -1,4 +1,4 @@
-"""The sections of the demo's report, one per source, from its run folders."""
+"""The sections of the demo's report: the ledger, then one per source from its run folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from claims.entries import Entry
+from claims.render.html import ledger_html
 from figures.catalogue import THEORY, run_pictures
 from figures.findings import (
     simulation_findings,
@@ -45,6 +47,24 @@ def theory_metrics(schemes: Sequence[str], *, target: float, group_size: int) ->
     starts = tall["start"].map("{:g}".format)
     metric = "excess/" + tall["clock"] + "/" + tall["groups"] + "/" + starts
     return tall.assign(seed=0, step=0, metric=metric)[["scheme", "seed", "step", "metric", "value"]]
+
+
+def ledger_section(entries: Sequence[Entry]) -> Section:
+    """The published ledger, which a few minutes of runs neither confirm nor refute.
+
+    Args:
+        entries: The published ledger.
+    """
+    return Section(
+        title="The ledger of claims",
+        what=[
+            "Every claim with its published verdict per source. The theory's were computed for "
+            "this page; the others follow from evidence that comes with the package. The runs "
+            "below are too short to change a verdict: apw reproduce tests every claim again."
+        ],
+        html=ledger_html(entries),
+        commands=["apw claims", "apw claims --check", "apw reproduce"],
+    )
 
 
 def theory_section(folder: Path) -> Section:
@@ -157,7 +177,7 @@ def skipped_section(reason: str) -> Section:
     return Section(
         title="Language model: not run",
         what=[f"This part was left out: {reason}."],
-        commands=["pip install '.[llm]'", "apw demo"],
+        commands=["pip install '.[llm]'", "apw reproduce --quick"],
     )
 
 

@@ -102,7 +102,6 @@ def sections(
     published: Sequence[Entry],
     *,
     skipped: str = "",
-    quick: bool = False,
     commit: str | None = None,
 ) -> list[Section]:
     """The report's sections: the ledger first, then every source's figures, then the explorer.
@@ -112,7 +111,6 @@ def sections(
         entries: The ledger of the folder.
         published: The published ledger.
         skipped: Why there is no language model; empty if there is one.
-        quick: The language model was trained for a few steps only.
         commit: Commit of the code that writes the page.
 
     Raises:
@@ -135,13 +133,13 @@ def sections(
                 "Every claim with a verdict per source. The theory's were computed for this page; "
                 "the simulator's are of its short versions, which have wider intervals than the "
                 "published ones and are marked as quick.",
-                _about_training(skipped, quick),
+                _about_training(skipped),
                 *filter(None, [made_elsewhere(entries, commit)]),
             ],
             html=ledger_html(entries, links),
             commands=["apw claims", "apw claims --check"],
         ),
-        _agreement(entries, published, "" if skipped or quick else same_trainings(folder)),
+        _agreement(entries, published, "" if skipped else same_trainings(folder)),
         Section(
             title="All sources on one axis",
             what=["Claims A4 and A5 in theory, simulation and language model."],
@@ -186,14 +184,9 @@ def sections(
     ]
 
 
-def _about_training(skipped: str, quick: bool) -> str:
+def _about_training(skipped: str) -> str:
     if skipped:
         return f"The language model was left out: {skipped}."
-    if quick:
-        return (
-            "The language model was trained for a few steps under one seed, to show the way: that "
-            "decides nothing."
-        )
     return (
         "The language model is the published setting's, trained again under the same seeds at the "
         "learning rates picked then, as far as it fits into the hour."

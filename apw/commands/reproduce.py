@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apw.command_line import Answer, parse, say
+from apw.demo import run_demo
 from runs.folder import is_run, read_config
 from runs.terminal import Progress
 
@@ -31,12 +32,6 @@ SCHEMES = {
 }  # fmt: skip
 """Setting of the language model → those of its schemes that a claim is about."""
 
-QUICK_CLAIMS = ("A1", "A2", "O1", "O2")
-"""Claims whose simulations take seconds."""
-
-QUICK_TRAINING = {"steps": 8, "measure_every": 2, "warm_up_steps": 40}
-"""Changes to the language model's configuration that make it a matter of seconds."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -48,11 +43,11 @@ class Options:
 
     out: Path | None = None
     """Folder for runs, figures and report.html; results/reproduce by default, with --quick
-    results/reproduce-quick."""
+    results/demo."""
 
     quick: bool = False
-    """Show the way in a minute or two: four claims simulated, a few steps of training under one
-    seed. Decides little, and says so."""
+    """A first look in a few minutes: the published ledger, then the theory, a simulation and a
+    small language model of its own. Tests no claim; goes with --out and --no-llm only."""
 
     claims: tuple[str, ...] = ()
     """Claims that the simulator tries; all it can by default."""
@@ -76,12 +71,16 @@ class Options:
             raise ValueError(f"--arms takes {' and '.join(SCHEMES)}; got {unknown[0]}")
         if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {self.seeds}")
+        if self.quick and (self.claims or self.arms or self.seeds is not None):
+            raise ValueError("--quick tests no claim: leave out --claims, --arms and --seeds")
 
 
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw reproduce``."""
     options = parse(Options, arguments, command="reproduce")
-    out = options.out or Path("results/reproduce-quick" if options.quick else "results/reproduce")
+    if options.quick:
+        return run_demo(options.out or Path("results/demo"), llm=not options.no_llm)
+    out = options.out or Path("results/reproduce")
     began = time.monotonic()
     trainings, skipped = _trainings(options, out)
     claims = _claims(options)
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str]) -> Answer:
     if skipped:
         say(f"      left out: {skipped}")
     say("[4/4] figures and report")
-    report, counts, agreement = _report(out, published, skipped, options.quick)
+    report, counts, agreement = _report(out, published, skipped)
     minutes = (time.monotonic() - began) / 60
     data = {
         "report": str(report), "verdicts": counts, "agreement": agreement, "skipped": skipped,
@@ -112,7 +111,7 @@ def _claims(options: Options) -> list[str]:
     unknown = [id for id in options.claims if id.upper() not in able]
     if unknown:
         raise ValueError(f"{unknown[0]} has no simulation; claims that do: {', '.join(able)}")
-    asked = [id.upper() for id in options.claims] or (QUICK_CLAIMS if options.quick else able)
+    asked = [id.upper() for id in options.claims] or able
     return [id for id in able if id in asked]
 
 
@@ -122,12 +121,9 @@ def _trainings(options: Options, out: Path) -> tuple[list[Training], str]:
         return [], "it was not asked for"
     from claims.language_model.settings import judging
 
-    seeds = options.seeds or (1 if options.quick else 5)
-    changes = QUICK_TRAINING if options.quick else {}
-    asked = options.arms or (("rule-post-sft",) if options.quick else tuple(SCHEMES))
     found = []
-    for arm in map(_arm, asked):
-        configs = dict(judging(arm, _picked(arm), seeds=seeds, **changes))
+    for arm in map(_arm, options.arms or tuple(SCHEMES)):
+        configs = dict(judging(arm, _picked(arm), seeds=options.seeds or 5))
         for name, config in configs.items():
             folder = out / "llm" / name
             if is_run(folder) and read_config(folder) != config.to_dict():
@@ -201,7 +197,7 @@ def _picked(arm: Setting) -> dict[str, float]:
     return {scheme: float(picked[scheme]) for scheme in arm.schemes}
 
 
-def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple[Path, str, str]:
+def _report(out: Path, published: list[Any], skipped: str) -> tuple[Path, str, str]:
     from claims.entries import counting_sentence
     from figures.explorer import explorer_head
     from figures.report import write_report
@@ -211,7 +207,7 @@ def _report(out: Path, published: list[Any], skipped: str, quick: bool) -> tuple
     entries = reproduced_ledger(out, trained=not skipped)
     environment = describe_environment()
     parts: list[Section] = sections(
-        out, entries, published, skipped=skipped, quick=quick, commit=environment.get("commit")
+        out, entries, published, skipped=skipped, commit=environment.get("commit")
     )
     pictures = [picture for part in parts for picture in part.pictures]
     with Progress("figures", len(pictures), unit="pictures") as progress:

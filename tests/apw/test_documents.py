@@ -23,7 +23,6 @@ import pandas as pd
 import pytest
 
 from apw.command_line import parse
-from apw.commands.demo import Options as DemoOptions
 from apw.commands.reproduce import Options as ReproduceOptions
 from apw.commands.simulate import Options as SimulateOptions
 from apw.main import COMMANDS, main
@@ -209,9 +208,7 @@ def test_every_command_line_runs(
         make_knows(words)
     elif words[0] == "pip":
         extras_exist(line)
-    elif words[:2] == ["apw", "demo"]:  # tests/apw/commands/test_demo.py runs it
-        assert parse(DemoOptions, words[2:], command="demo")
-    elif words[:2] == ["apw", "reproduce"]:  # tests/apw/commands/test_reproduce.py runs it
+    elif words[:2] == ["apw", "reproduce"]:  # tests/apw/commands run it
         assert parse(ReproduceOptions, words[2:], command="reproduce")
     elif "--ray" in words:  # tests/sim/test_sweep.py runs it, in an environment that has Ray
         assert parse(SimulateOptions, words[2:], command="simulate").ray

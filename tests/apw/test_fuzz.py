@@ -37,7 +37,6 @@ BASES: dict[str, list[str]] = {
     "diagnose": ["rollouts.jsonl"],
     "explore": ["--out", "new/page.html"],
     "reproduce": [],
-    "demo": [],
 }
 """A command line of each command that is in order; options that are varied come after."""
 
@@ -189,6 +188,7 @@ def place(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise ReachedError
 
     import apw.commands.doctor
+    import apw.commands.reproduce
     import llm_validation.evaluate
     import llm_validation.generation
     import llm_validation.train
@@ -201,15 +201,13 @@ def place(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(llm_validation.generation, "make_sampler", reached)
     monkeypatch.setattr(llm_validation.evaluate, "check_model", lambda model: None)
     monkeypatch.setattr(apw.commands.doctor, "diagnose", lambda weights: [])
-    for name in {"demo", "reproduce"} & set(front.COMMANDS):
-        command = importlib.import_module(f"apw.commands.{name}")
-        read = command.parse
+    read = apw.commands.reproduce.parse
 
-        def parse(*words: Any, read: Any = read, **named: Any) -> None:
-            read(*words, **named)
-            raise ReachedError
+    def parse(*words: Any, **named: Any) -> None:
+        read(*words, **named)
+        raise ReachedError
 
-        monkeypatch.setattr(command, "parse", parse)
+    monkeypatch.setattr(apw.commands.reproduce, "parse", parse)
     return tmp_path
 
 

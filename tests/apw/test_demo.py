@@ -1,7 +1,8 @@
-"""The demo in its reduced form: every stage, the report, and what is kept between calls."""
+"""``apw reproduce --quick``, made smaller: every stage, the report, what is kept between calls."""
 
 from __future__ import annotations
 
+import html
 import html.parser
 import json
 import re
@@ -9,21 +10,38 @@ import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from apw.commands import demo
+from apw import demo
 from apw.main import main
+from claims.entries import counting_sentence
+from claims.entries import ledger as published
 from runs.folder import is_finished, read_metrics
 
 pytestmark = pytest.mark.slow
 
 
+def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make simulation and training a matter of seconds."""
+    smaller = {"learning_rate": 0.05, "prompts": 16, "seeds": 2, "steps": 100}
+    monkeypatch.setattr(demo, "SIMULATION", {**demo.SIMULATION, **smaller})
+    monkeypatch.setattr(demo, "TRAINING", {"steps": 4, "seeds": 1, "warm_up_steps": 5})
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("figures.picture.Picture.render", lambda *_: b"<svg/>")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "results"
-    assert main(["demo", "--quick", "--out", str(out)]) == 0
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shrink(monkeypatch)
+        assert main(["reproduce", "--quick", "--out", str(out)]) == 0
     return out
 
 
@@ -94,6 +112,11 @@ def test_the_report_is_one_valid_page_that_loads_nothing(folder: Path) -> None:
     assert not re.search(r"url\((?!['\"]?data:)", text)
     assert len(page.images) == 6
     assert all(image["alt"] for image in page.images)
+    ledger = text.index('<table class="ledger">')
+    assert ledger < text.index("<figure ")
+    for entry in published():
+        assert page.identifiers[f"claim-{entry.claim.id}"] == 1
+    assert counting_sentence(published()) in html.unescape(text)
     words = " ".join(page.text)
     # Two seeds and four steps tell nothing apart, and the report must say so.
     assert "too few seeds to be compared" in words
@@ -103,15 +126,18 @@ def test_the_report_is_one_valid_page_that_loads_nothing(folder: Path) -> None:
 
 
 def test_finished_stages_are_kept_and_unfinished_ones_done(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    no_pictures: None,
 ) -> None:
+    shrink(monkeypatch)
     out = tmp_path / "copy"
     shutil.copytree(folder, out)
     before = {arm: (out / arm / "metrics.parquet").stat().st_mtime_ns for arm in ("sim", "llm")}
     (out / "theory" / "metrics.parquet").unlink()
-    demo._theory(out / "theory", True, False)
-    demo._simulate(out / "sim", True, False)
-    demo._train(out / "llm", True, False)
+    assert main(["reproduce", "--quick", "--out", str(out)]) == 0
     assert capsys.readouterr().err.count("already there") == 2
     assert is_finished(out / "theory")
     pd.testing.assert_frame_equal(read_metrics(out / "theory"), read_metrics(folder / "theory"))
@@ -122,8 +148,10 @@ def test_finished_stages_are_kept_and_unfinished_ones_done(
 def test_another_size_is_not_mixed_into_finished_results(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["demo", "--out", str(folder)]) == 2
-    assert "holds a finished run" in capsys.readouterr().err
+    assert main(["reproduce", "--quick", "--out", str(folder)]) == 2
+    assert (
+        "sim holds a run with other settings; give --out another folder" in capsys.readouterr().err
+    )
 
 
 def test_without_the_extra_the_language_model_is_left_out(
@@ -131,20 +159,25 @@ def test_without_the_extra_the_language_model_is_left_out(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    no_pictures: None,
 ) -> None:
     out = tmp_path / "bare"
     for arm in ("theory", "sim"):
         shutil.copytree(folder / arm, out / arm)
 
-    def missing(path: Path, quick: bool, overwrite: bool) -> None:
+    def missing(config: Any, path: Path) -> None:
         raise ImportError("torch is not installed; pip install '.[llm]'")
 
-    monkeypatch.setattr(demo, "_train", missing)
-    monkeypatch.setattr("figures.picture.Picture.render", lambda *_: b"<svg/>")
-    assert main(["demo", "--quick", "--json", "--out", str(out)]) == 0
+    shrink(monkeypatch)
+    monkeypatch.setattr("llm_validation.train.train", missing)
+    words = ["reproduce", "--quick", "--json", "--out", str(out)]
+    assert main(words) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert list(answer["skipped"]) == ["llm"]
-    assert "pip install &#x27;.[llm]&#x27;" in Path(answer["report"]).read_text(encoding="utf-8")
+    assert answer["skipped"] == "torch is not installed; pip install '.[llm]'"
+    page = html.unescape(Path(answer["report"]).read_text(encoding="utf-8"))
+    assert f"This part was left out: {answer['skipped']}." in page
+    assert main([*words, "--no-llm"]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == "it was not asked for"
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import integrate, optimize, stats
 from scipy.special import expit, logit
 
-from claims.exact import TARGET, Outcome, decides, moment_tables
+from claims.exact import TARGET, Comparison, moment_tables
 from claims.language_model.settings import TARGET as MODEL_TARGET
 from claims.metrics import (
     CEILING,
@@ -26,6 +26,7 @@ from claims.metrics import (
     SettingTables,
 )
 from claims.simulation.common import Lab, log_ratio, times
+from claims.spec import main
 from claims.verdicts import (
     Check,
     Finding,
@@ -52,17 +53,17 @@ STARTS = {"rule": (0.01, 0.03, 0.1, 0.3), "memory": (0.003, 0.01, 0.03)}
 the target, 0.6, for ρ₀ < 0.055 only."""
 
 
-@decides("O4", "speed-up of Sqrt-R over GRPO at the score variance where it is predicted to be 1")
-def _theory_o4() -> Outcome:
-    start, size = 0.003, 16
+def theory_o4() -> Comparison:
+    """Speed-up of Sqrt-R over GRPO at the score variance where it is predicted to be 1."""
+    start, size, goal = 0.003, 16, main("O4", "theory")
     found = crossover(
         "sqrt_r", "grpo", over="score_variance", low=0.1, high=1e4, start=start, target=TARGET,
         group_size=size, clock="regular",
     )  # fmt: skip
     if not (found.converged and found.speedup_low > 1 > found.speedup_high):
-        return 1.0, math.nan, 2e-3
+        return goal.number, math.nan, goal.tolerance
     slow, fast = (_least_time(s, start, size, found.value) for s in ("grpo", "sqrt_r"))
-    return 1.0, slow / fast, 2e-3
+    return goal.number, slow / fast, goal.tolerance
 
 
 def _least_time(scheme: str, start: float, size: int, score_variance: float) -> float:

@@ -1,4 +1,4 @@
-"""What the numerical checks share: their registry, and means that no scheme of theory/ uses."""
+"""What the numerical checks share: means that no scheme of theory/ uses."""
 
 from __future__ import annotations
 
@@ -13,26 +13,8 @@ from theory.schemes import SCHEMES
 TARGET = 0.9
 """Success probability at which times are taken."""
 
-Outcome = tuple[float, float, float]
+Comparison = tuple[float, float, float]
 """Prediction, measured number, tolerance."""
-
-CHECKS: dict[str, tuple[str, Callable[[], Outcome]]] = {}
-"""Claim → what is measured, in words, and the function that measures it."""
-
-
-def decides(id: str, quantity: str) -> Callable[[Callable[[], Outcome]], Callable[[], Outcome]]:
-    """Register a function as the numerical check of a claim.
-
-    Args:
-        id: Claim of the ledger.
-        quantity: What is measured, in words.
-    """
-
-    def add(function: Callable[[], Outcome]) -> Callable[[], Outcome]:
-        CHECKS[id] = (quantity, function)
-        return function
-
-    return add
 
 
 def gradient(function: Callable[..., Any], at: Floats, *constants: Any) -> Floats:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claims.exact import Outcome, decides, gradient, log_softmax
+from claims.exact import Comparison, gradient, log_softmax
 from claims.language_model.settings import LENS_PARTS
 from claims.metrics import (
     SLACK,
@@ -26,6 +26,7 @@ from claims.metrics import (
     model_metrics,
 )
 from claims.simulation.common import Lab, final, series
+from claims.spec import main
 from claims.verdicts import (
     BASE,
     Check,
@@ -76,8 +77,8 @@ def _lens_objective(logits: Any, correctness: Floats, scale: float) -> Any:
     return (policy * (correctness - penalty * (1 - correctness))).sum()
 
 
-@decides("L1", "largest |difference| of the gradients of Theorems 1 and 2, and |∇J| at π = D p*")
-def _theory_l1() -> Outcome:
+def theory_l1() -> Comparison:
+    """Largest |difference| of the gradients of Theorems 1 and 2, and |∇J| at π = D p*."""
     worst = 0.0
     for problem in range(1, 6):
         place = np.arange(6) + 1.0
@@ -92,11 +93,11 @@ def _theory_l1() -> Outcome:
         at_rest = gradient(_lens_objective, np.log(own * right), right, own)
         for gap in (by_loss - predicted, by_objective - predicted, at_rest):
             worst = max(worst, float(np.abs(gap).max()))
-    return 0.0, worst, 1e-12
+    return 0.0, worst, main("L1", "theory").number
 
 
-@decides("L2", "largest violation of the bounds, the zero sum and the equation of w(z)")
-def _theory_l2() -> Outcome:
+def theory_l2() -> Comparison:
+    """Largest violation of the bounds, the zero sum and the equation of w(z)."""
     worst = 0.0
     for shift, rewards in product((0.0, -3.0, -400.0), product((0.0, 1.0), repeat=4)):
         logs, size = np.array([-0.05, -0.7, -2.5, -9.0]) + shift, 4
@@ -111,7 +112,7 @@ def _theory_l2() -> Outcome:
         )
         left = float(lens.penalty_weight(z)) + z * slope
         worst = max(worst, abs(left * (1 - z) / z - 1))
-    return 0.0, worst, 1e-12
+    return 0.0, worst, main("L2", "theory").number
 
 
 def simulation_l3(lab: Lab) -> Finding:

@@ -14,8 +14,9 @@ import numpy as np
 from scipy import integrate, optimize, stats
 from scipy.special import expit, logit
 
-from claims.exact import TARGET, Outcome, decides, moment_tables
+from claims.exact import TARGET, Comparison, moment_tables
 from claims.simulation.common import WEIGHTED, Lab, times
+from claims.spec import main
 from claims.verdicts import (
     Check,
     Finding,
@@ -52,7 +53,7 @@ COSTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _optimised(clock: str, scheme: str) -> Outcome:
+def _optimised(id: str, clock: str, scheme: str) -> Comparison:
     """Distance of the best of all piecewise constant weights from the named one, in log ω.
 
     log T + log B does not depend on the scale of ω, and has one minimum in log ω.
@@ -74,17 +75,17 @@ def _optimised(clock: str, scheme: str) -> Outcome:
     named = np.log(WEIGHTS[scheme](success))
     gap = (found.x - found.x.mean()) - (named - named.mean())
     # A gradient of 1e-9 per weight over a curvature of 1/40 of its share bounds log ω to 1e-5.
-    return 0.0, float(np.abs(gap).max()), 1e-4
+    return 0.0, float(np.abs(gap).max()), main(id, "theory").number
 
 
-@decides("A1", "largest |ln ω − ln ω_GRPO| of the best weight on the regular clock, from 0.01")
-def _theory_a1() -> Outcome:
-    return _optimised("regular", "grpo")
+def theory_a1() -> Comparison:
+    """Largest |ln ω − ln ω_GRPO| of the best weight on the regular clock, from 0.01."""
+    return _optimised("A1", "regular", "grpo")
 
 
-@decides("A2", "largest |ln ω − ln ω_Sqrt-R| of the best weight on the effective clock, from 0.01")
-def _theory_a2() -> Outcome:
-    return _optimised("effective", "sqrt_r")
+def theory_a2() -> Comparison:
+    """Largest |ln ω − ln ω_Sqrt-R| of the best weight on the effective clock, from 0.01."""
+    return _optimised("A2", "effective", "sqrt_r")
 
 
 def _quad(function: Callable[[float], float], start: float) -> float:
@@ -99,18 +100,18 @@ def _excess(weight: Callable[[float], float], start: float, clock: str) -> float
     return time * _quad(weight, start) / least**2
 
 
-@decides("A3", "largest relative difference of a tabulated excess time from its quadrature")
-def _theory_a3() -> Outcome:
+def theory_a3() -> Comparison:
+    """Largest relative difference of a tabulated excess time from its quadrature."""
     gaps = [
         abs(_excess(weight, start, clock) / tabulated - 1)
         for (start, clock), row in EXCESS_TIMES.items()
         for weight, tabulated in zip(WEIGHTS.values(), row, strict=True)
     ]
-    return 0.0, max(gaps), 5.1e-4  # the table has four significant digits
+    return 0.0, max(gaps), main("A3", "theory").number  # the table has four significant digits
 
 
-@decides("O2", "excess time of GRPO from 0.01 at M = 16 (1.555 in the limit), effective clock")
-def _theory_o2() -> Outcome:
+def theory_o2() -> Comparison:
+    """Excess time of GRPO from 0.01 at M = 16 (1.555 in the limit), effective clock."""
     coefficients = moment_tables("grpo", 16)[0]
 
     def weight(success: float) -> float:
@@ -174,6 +175,7 @@ def _optimal(
     id: str, claim: str, clock: str, best: str, lab: Lab
 ) -> Finding:  # fmt: skip
     checks: list[Check] = []
+    goal = main(id, "sim")
     starts = (0.01,) if lab.quick else (0.001, 0.01, 0.1, 0.38)
     for start in starts:
         measured = excess_times(
@@ -182,7 +184,17 @@ def _optimal(
         )  # fmt: skip
         where = f"start {start:g}"
         own = list(measured[best])
-        checks.append(near("excess time", 1.0, own, 0.02, scheme=best, regime=where, exact=True))
+        checks.append(
+            near(
+                "excess time",
+                goal.number,
+                own,
+                goal.tolerance,
+                scheme=best,
+                regime=where,
+                exact=True,
+            )
+        )
         for scheme in WEIGHTED:
             if scheme != best:
                 ratio = list(measured[scheme] / measured[best])
@@ -205,7 +217,12 @@ def simulation_a3(lab: Lab) -> Finding:
                 values = list(measured[scheme])
                 checks.append(
                     near(
-                        "excess time", predicted[scheme], values, 0.05, scheme=scheme, regime=regime
+                        "excess time",
+                        predicted[scheme],
+                        values,
+                        main("A3", "sim").tolerance,
+                        scheme=scheme,
+                        regime=regime,
                     )
                 )
         regimes.append(f"sampled natural gradient, start {start:g}, M = {group_size}")
@@ -220,7 +237,7 @@ def simulation_o2(lab: Lab) -> Finding:
     predicted = predictions(start, 16, "effective")["grpo"]
     limit = predictions(start, None, "effective")["grpo"]
     checks = [
-        near("excess time", predicted, list(measured), 0.05, scheme="grpo"),
+        near("excess time", predicted, list(measured), main("O2", "sim").tolerance, scheme="grpo"),
         above("excess time against the population limit", limit, list(measured), scheme="grpo"),
     ]
     claim = "Finite groups make GRPO's from-scratch penalty larger than the limit says"

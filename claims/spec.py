@@ -129,6 +129,25 @@ def claims() -> Mapping[str, Claim]:
     return {id: _claim(id, fields, papers) for id, fields in data["claims"].items()}
 
 
+def main(id: str, source: Source) -> Expected:
+    """The number that the first check of a source is judged against, as the ledger holds it.
+
+    Args:
+        id: Claim of the ledger.
+        source: Source of evidence.
+
+    Raises:
+        ValueError: The ledger has no such number.
+
+    >>> main("O2", "sim").tolerance
+    0.05
+    """
+    test = claims()[id].tests.get(source) if id in claims() else None
+    if test is None or test.main is None:
+        raise ValueError(f"the ledger has no main number of {id} for {source}")
+    return test.main
+
+
 def _claim(id: str, fields: Mapping[str, Any], papers: Mapping[str, Paper]) -> Claim:
     tests = {
         source: Test(

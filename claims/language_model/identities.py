@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from claims.spec import main
 from claims.verdicts import Finding, above, below, finding
 from llm_validation.evaluate_config import EvaluateConfig
 from runs.environment import describe_environment
@@ -23,11 +24,6 @@ from theory.logit_gradients import ESTIMATORS, nsr_logit_update, psr_logit_updat
 
 if TYPE_CHECKING:
     from llm_validation.tasks.task import Prompt
-
-EXACT = 1e-12
-"""Bounds and sums in float64 hold to this."""
-SINGLE = 1e-5
-"""Derivatives through a float32 model agree to this, relative to their largest entry."""
 
 
 def rollouts(config: EvaluateConfig) -> tuple[np.ndarray, np.ndarray, list[tuple[Prompt, str]]]:
@@ -69,9 +65,10 @@ def calibration(rewards: np.ndarray, log_confidence: np.ndarray, where: str) -> 
     advantages = group_advantages(rewards[wrong], "lens", log_confidence=log_confidence[wrong])
     sums = np.abs(advantages.sum(axis=-1))
     spread = np.abs(advantages).max(axis=-1)
+    bound = main("L2", "llm").number
     checks = [
-        below("largest violation of 0 ≤ penalty ≤ 1/G", EXACT, [outside.max()], exact=True),
-        below("largest |sum of advantages| of an all-wrong group", EXACT, _most(sums), exact=True),
+        below("largest violation of 0 ≤ penalty ≤ 1/G", bound, [outside.max()], exact=True),
+        below("largest |sum of advantages| of an all-wrong group", bound, _most(sums), exact=True),
         above("least of the largest |advantage| of an all-wrong group", 0.0, _least(spread),
               exact=True),
     ]  # fmt: skip
@@ -99,8 +96,9 @@ def logit_updates(model: str, texts: Sequence[tuple[Prompt, str]], where: str) -
     errors: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     for name, error in _errors(model, texts):
         errors[name].append(error)
+    bound = main("N1", "llm").number
     checks = [
-        below(f"largest relative error, estimator {name}", SINGLE, [max(values)], exact=True)
+        below(f"largest relative error, estimator {name}", bound, [max(values)], exact=True)
         for name, values in errors.items()
     ]
     sentence = "Logit updates of PSR and NSR are the derivatives through a model's own logits"

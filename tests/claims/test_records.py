@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from claims import records
 from claims.records import contradictions, read_record, read_records, theory_record
-from claims.theory import Verdict, claim_ids
+from claims.theory import NumericalCheck, claim_ids
 from claims.verdicts import above, finding
 
 
@@ -142,11 +142,11 @@ def test_what_the_theory_says_is_what_its_checks_say():
 @pytest.mark.parametrize(
     ("outcome", "verdict"),
     [
-        (Verdict("A1", "", 0.0, 2e-4, 1e-4), "refuted"),
-        (Verdict("A1", "", 0.0, 0.5e-4, 1e-4), "confirmed"),
-        (Verdict("A1", "", 0.0, math.nan, 1e-4), "inconclusive"),
-        (Verdict("A1", "", -2.0, -2.05, 0.1), "confirmed"),
-        (Verdict("A1", "", -2.0, -2.15, 0.1), "refuted"),
+        (NumericalCheck("A1", "", 0.0, 2e-4, 1e-4), "refuted"),
+        (NumericalCheck("A1", "", 0.0, 0.5e-4, 1e-4), "confirmed"),
+        (NumericalCheck("A1", "", 0.0, math.nan, 1e-4), "inconclusive"),
+        (NumericalCheck("A1", "", -2.0, -2.05, 0.1), "confirmed"),
+        (NumericalCheck("A1", "", -2.0, -2.15, 0.1), "refuted"),
     ],
 )
 def test_a_theory_claim_that_fails_is_refuted(monkeypatch, outcome, verdict):

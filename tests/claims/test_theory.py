@@ -6,7 +6,7 @@ import time
 import pytest
 
 from claims import gradients, optimal_weights
-from claims.theory import Verdict, check, claim_ids
+from claims.theory import NumericalCheck, check, claim_ids
 from theory import lens
 
 
@@ -33,15 +33,19 @@ def test_numbers_are_those_of_the_ledger():
 
 
 def test_a_verdict_holds_within_its_tolerance_alone():
-    assert Verdict("A1", "", 1.0, 1.25, 0.25).holds
-    assert not Verdict("A1", "", 1.0, 1.26, 0.25).holds
-    assert not Verdict("A1", "", 1.0, math.nan, 0.25).holds
+    assert NumericalCheck("A1", "", 1.0, 1.25, 0.25).holds
+    assert not NumericalCheck("A1", "", 1.0, 1.26, 0.25).holds
+    assert not NumericalCheck("A1", "", 1.0, math.nan, 0.25).holds
 
 
 def test_false_claims_are_found_out(monkeypatch):
     """The same checks with another scheme, table, penalty or update in the claim's place."""
-    for clock, wrong in (("regular", "sqrt_r"), ("effective", "grpo"), ("effective", "linear_r")):
-        _, gap, tolerance = optimal_weights._optimised(clock, wrong)
+    for id, clock, wrong in (
+        ("A1", "regular", "sqrt_r"),
+        ("A2", "effective", "grpo"),
+        ("A2", "effective", "linear_r"),
+    ):
+        _, gap, tolerance = optimal_weights._optimised(id, clock, wrong)
         assert gap > 100 * tolerance
     monkeypatch.setitem(
         optimal_weights.EXCESS_TIMES, (0.38, "regular"), (1.021, 1, 1.150, 1.014, 1.021)

@@ -157,8 +157,9 @@ def simulation_n5(lab: Lab) -> Finding:
     failures = np.array([0.3, 0.1, 0.03, 0.01])
     lengths = np.array([update_length("nsr", 1 - f, groups, lab.first_seed) for f in failures])
     slopes = np.log(lengths[:-1] / lengths[1:]) / np.log(failures[:-1] / failures[1:])[:, None]
+    least = main("N5", "sim").number
     checks = [
-        above("slope of ln |update| in ln(1 − ρ)", 0.8, list(slopes.mean(axis=0)), scheme="nsr")
+        above("slope of ln |update| in ln(1 − ρ)", least, list(slopes.mean(axis=0)), scheme="nsr")
     ]
     # A wrong answer of probability p that was drawn moves by 1 − p per unit of its weight.
     confident, unsure = (own_movement(p) for p in (0.99, 0.5))
@@ -172,4 +173,5 @@ def model_n5(fine_tuned: SettingTables) -> list[Check]:
     """NSR's update vanishes as errors stop."""
     ends, starts = (pick("nsr", "grad_norm") for pick in (fine_tuned.last, fine_tuned.first))
     ratios = list(ends / starts)
-    return [below("gradient norm", 0.5, ratios, **compared("nsr", BASE, "ratio"))]
+    most = main("N5", "llm").number
+    return [below("gradient norm", most, ratios, **compared("nsr", BASE, "ratio"))]

@@ -30,6 +30,7 @@ from claims.metrics import (
     model_metrics,
 )
 from claims.simulation.common import Lab, final, first, series
+from claims.spec import main
 from claims.verdicts import (
     BASE,
     Check,
@@ -115,7 +116,7 @@ def simulation_n4(lab: Lab) -> Finding:
         entropy = {s: final(metrics, s, f"{prefix}entropy") for s in SCHEMES}
         base = first(metrics, "nsr", f"{prefix}entropy")
         kept = list(entropy["nsr"] / base)
-        found = [above("entropy", 0.8, kept, **compared("nsr", BASE, "ratio"))]
+        found = [above("entropy", main("N4", "sim").number, kept, **compared("nsr", BASE, "ratio"))]
         for other in ("ppo", "grpo"):
             for more, less in (("nsr", other), (other, "psr")):
                 gap = list(entropy[more] - entropy[less])
@@ -242,9 +243,9 @@ def model_n3(fine_tuned: SettingTables) -> list[Check]:
 def model_n4(fine_tuned: SettingTables) -> list[Check]:
     """Entropy at the end: NSR near base and above GRPO, PSR below GRPO."""
     ends = {s: fine_tuned.last(s, "entropy") for s in ("nsr", "grpo", "psr")}
-    base = fine_tuned.first("nsr", "entropy")
+    base, kept = fine_tuned.first("nsr", "entropy"), main("N4", "llm").number
     return [
-        above("entropy", 0.8, list(ends["nsr"] / base), **compared("nsr", BASE, "ratio")),
+        above("entropy", kept, list(ends["nsr"] / base), **compared("nsr", BASE, "ratio")),
         above("entropy", 0.0, list(ends["nsr"] - ends["grpo"]), **compared("nsr", "grpo")),
         above("entropy", 0.0, list(ends["grpo"] - ends["psr"]), **compared("grpo", "psr")),
     ]

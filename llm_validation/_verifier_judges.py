@@ -7,7 +7,10 @@ import re
 from typing import Any, Protocol
 
 from llm_validation import sandbox
+from llm_validation.answer_form import as_interval, decide, listed, sides, tolerance
 from llm_validation.answer_grammar import admitted, evaluates_text
+from llm_validation.boxed import all_boxed
+from llm_validation.exact import exactly_equal
 
 
 class BadGoldError(Exception):
@@ -48,19 +51,46 @@ class MathJudge:
         return parsed
 
     def read_gold(self, gold: str) -> Any:
-        """SymPy expressions of a reference answer in LaTeX."""
-        parsed = self._parse(f"\\boxed{{{gold}}}")
+        """The reference answer and its SymPy expressions."""
+        values = sides(gold)
+        value = values[-1] if len(values) > 1 else gold
+        parsed = self._parse(f"\\boxed{{{value}}}")
         if not parsed:
             raise BadGoldError("math-verify finds no expression in it")
-        return parsed
+        return value, parsed
 
     def judge(self, gold: Any, answer: str) -> tuple[str, str]:
-        """Compare a response, or the box that ends it, with a reference answer."""
-        parsed = self._parse(answer)
+        """Compare a response, or the boxes of its end, with a reference answer."""
+        boxes = all_boxed(answer)
+        if not boxes:
+            return self._compare(gold, answer)
+        found = [self._box(gold, box) for box in boxes]
+        if len(boxes) == 1 or all(outcome == "correct" for outcome, _ in found):
+            return found[0]
+        # Several boxes are one list if so many were asked for; else whichever is right, the
+        # response does not say which it means.
+        if len(boxes) == len(listed(gold[0])):
+            return self._box(gold, ",".join(boxes))
+        return "wrong", "its boxes disagree"
+
+    def _box(self, gold: Any, box: str) -> tuple[str, str]:
+        decided, why = decide(gold[0], box)
+        if decided is not None:
+            return ("correct" if decided else "wrong"), why
+        value = as_interval(box) if gold[0].lstrip("\\left ")[:1] in ("(", "[") else None
+        outcomes = [self._compare(gold, f"\\boxed{{{side}}}") for side in sides(value or box)]
+        # An equation of numbers says as many values as it has sides.
+        return next((found for found in outcomes if found[0] != "correct"), outcomes[0])
+
+    def _compare(self, gold: Any, answer: str) -> tuple[str, str]:
+        text, meaning = gold
+        parsed = self._parse(answer.replace("?}", "}"))
         if not parsed:
             return "unparsable", "math-verify finds no expression in it"
-        if self._math.verify(gold, parsed, timeout_seconds=None):
-            return "correct", ""
+        if self._math.verify(meaning, parsed, timeout_seconds=None):
+            if exactly_equal(meaning, parsed, tolerance(text), "%" in text + answer):
+                return "correct", ""
+            return "wrong", "close, but another number"
         if all(isinstance(item, str) for item in parsed):
             return "unparsable", "math-verify makes no expression of it"
         return "wrong", ""

@@ -40,6 +40,32 @@ def last_boxed(text: str, *, longest: int = 10_000) -> str | None:
     return None
 
 
+def all_boxed(text: str, *, longest: int = 10_000) -> list[str]:
+    r"""Contents of the last few closed boxes of a text, in order, each text once.
+
+    What stands before the last ``</think>`` is no answer where a box follows. A box within a box is
+    part of it. Bounded in time as :func:`last_boxed` is.
+
+    >>> all_boxed(r"\boxed{1} or \boxed{2}, so \boxed{2}"), all_boxed("7")
+    (['1', '2'], [])
+    """
+    _, mark, said = text.rpartition("</think>")
+    if mark and "\\boxed" in said:
+        text = said
+    found: list[tuple[int, str]] = []
+    end = len(text)
+    for _ in range(_ATTEMPTS):
+        start = max(text.rfind("\\boxed", 0, end), text.rfind("\\fbox", 0, end))
+        if start < 0:
+            break
+        content = _content(text, start, longest)
+        if content is not None:
+            inside = start + len(content)
+            found = [(start, content), *(box for box in found if box[0] > inside)]
+        end = start
+    return list(dict.fromkeys(content for _, content in found if content))
+
+
 def _content(text: str, start: int, longest: int) -> str | None:
     box = _BOX.match(text, start)
     if box is None:

@@ -186,7 +186,9 @@ def _responses(
         for number, response in enumerate(responses)
     ]
     outcomes = task.score(
-        [example.gold for example, _, _ in pairs], [response.text for _, _, response in pairs]
+        [example.gold for example, _, _ in pairs],
+        [response.text for _, _, response in pairs],
+        [example.prompt for example, _, _ in pairs],
     )
     rows = [
         {
@@ -214,7 +216,11 @@ def _rescored(samples: pd.DataFrame, config: EvaluateConfig, task: Task | None) 
         raise ValueError(f"{config.samples_path} lacks the column {missing[0]!r}: cannot rescore")
     loaded = task or _load(config)
     try:
-        outcomes = loaded.score(samples["gold"].tolist(), samples["response"].tolist())
+        prompts = {example.id: example.prompt for example in (*loaded.train, *loaded.test)}
+        asked = [
+            prompts.get(problem, "") for problem in samples.get("problem", [""] * len(samples))
+        ]
+        outcomes = loaded.score(samples["gold"].tolist(), samples["response"].tolist(), asked)
     finally:
         if task is None:
             loaded.close()

@@ -40,7 +40,8 @@ class TaskReward:
         The share of each outcome is logged, and how many workers of the scorer had to be replaced
         so far.
         """
-        outcomes = self.task.score(list(gold), [response_text(c) for c in completions])
+        answers = [response_text(completion) for completion in completions]
+        outcomes = self.task.score(list(gold), answers, list(prompts))
         if log_metric is not None:
             counts = Counter(outcomes)
             for outcome in Outcome:

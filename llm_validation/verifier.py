@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import threading
 import weakref
@@ -14,14 +13,15 @@ from types import TracebackType
 from typing import Any
 
 from llm_validation._verifier_process import Item, Process, end_all, wait
-from llm_validation.boxed import last_boxed
+from llm_validation.answer_form import literal, tolerance
+from llm_validation.boxed import all_boxed, last_boxed
 from llm_validation.outcomes import Outcome
+from llm_validation.restated import restates
 from runs.environment import available_cores
 
 __all__ = ["Outcome", "Verifier", "VerifierError"]
 
 _LOG = logging.getLogger(__name__)
-_INTEGER = re.compile(r"[-+]?[0-9]{1,15}")
 _BATCH = 16
 """Answers sent to a worker at once: enough to hide the pipe, few enough to lose none for long."""
 _START_FAILURES = 3
@@ -45,11 +45,12 @@ class VerifierError(RuntimeError):
 class Verifier:
     r"""Compares responses with reference answers, by math-verify in processes that may be killed.
 
-    The answer of a response is its last ``\boxed{...}``; without one, what math-verify finds in
-    the end of the response. Identical strings and plain integers are decided on the spot, all else
-    goes to worker processes, which have each answer judged by a fresh fork of themselves, limited
-    in time and memory and, on Linux, without network, new processes and writable files. Workers
-    start with the first answer that needs them, are shared by threads, and leave with the context.
+    The answer of a response is its ``\boxed{...}``; without one, what math-verify finds in the end
+    of the response. Boxes that disagree are wrong, unless together they are the list that is the
+    reference answer. Identical strings and plain numbers are decided on the spot. All else goes to
+    worker processes, which have each answer judged by a fresh fork of themselves, limited in time
+    and memory and, on Linux, without network, new processes and writable files. Workers start with
+    the first answer that needs them, are shared by threads, and leave with the context.
 
     Args:
         workers: Worker processes; default all processors this process may use, at most 8.
@@ -57,6 +58,8 @@ class Verifier:
         memory: Address space of a worker, in MiB. SymPy with math-verify itself takes about 100.
         max_answer: Longest answer, in characters, that is looked at; a longer one is unparsable.
         require_box: Whether a response without a box is unparsable.
+        refuse_restated: Whether a boxed answer of the right value is wrong if it only says the
+            problem again or leaves it to be worked out (see ``restated.restates``).
         judge: ``"math"``, or ``"reasoning_gym"`` with the options ``dataset`` and ``threshold``;
             the latter takes whole responses.
         judge_options: Options of the judge.
@@ -84,6 +87,7 @@ class Verifier:
         memory: int = 1024,
         max_answer: int = 2000,
         require_box: bool = False,
+        refuse_restated: bool = False,
         judge: str = "math",
         judge_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -102,6 +106,7 @@ class Verifier:
         self.timeout = float(timeout)
         self.max_answer = max_answer
         self.require_box = require_box
+        self.refuse_restated = refuse_restated and judge == "math"
         self.counts: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
         self.restarts = 0
         self.bad_golds: dict[str, str] = {}
@@ -139,7 +144,12 @@ class Verifier:
             self._closed = True
             self._finalizer()
 
-    def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
+    def score(
+        self,
+        golds: Sequence[str],
+        responses: Sequence[str],
+        problems: Sequence[str] | None = None,
+    ) -> list[Outcome]:
         """Outcomes of responses, in order.
 
         Threads may call this at once; their calls are served one after the other.
@@ -147,6 +157,7 @@ class Verifier:
         Args:
             golds: Reference answers in LaTeX, one per response; if one holds a box, its content.
             responses: What the model wrote, hostile or not.
+            problems: What was asked, one per response; used by ``refuse_restated``.
 
         Raises:
             ValueError: Different numbers of golds and responses, or an item that is no string.
@@ -154,6 +165,10 @@ class Verifier:
             RuntimeError: The verifier was closed.
         """
         _check(golds, responses)
+        if problems is not None and len(problems) != len(golds):
+            raise ValueError(
+                f"golds and problems must be as many; got {len(golds)} and {len(problems)}"
+            )
         with self._lock:
             if self._closed:
                 raise RuntimeError("the verifier was closed; make another one")
@@ -175,6 +190,10 @@ class Verifier:
                         outcomes[place] = outcome
             done = [outcome for outcome in outcomes if outcome is not None]
             assert len(done) == len(responses)
+            if self.refuse_restated:
+                asked = [""] * len(golds) if problems is None else problems
+                for place, row in enumerate(zip(done, asked, golds, responses, strict=True)):
+                    done[place] = self._unless_restated(*row)
             self.counts.update(done)
             return done
 
@@ -188,12 +207,19 @@ class Verifier:
         """What of a response is judged; None if there is nothing."""
         if not self._math:
             return response if 0 < len(response) <= self.max_answer else None
-        content = last_boxed(response, longest=self.max_answer)
-        if content is not None:
-            return f"\\boxed{{{content}}}" if content else None
+        boxes = all_boxed(response, longest=self.max_answer)
+        if boxes:
+            return "".join(f"\\boxed{{{content}}}" for content in boxes)
         if self.require_box or "\\boxed" in response[-self.max_answer :]:
-            return None  # an open box: the answer was cut off or is too long
+            return None  # an open or empty box: the answer was cut off or is too long
         return response[-self.max_answer :].strip() or None
+
+    def _unless_restated(self, outcome: Outcome, problem: str, gold: str, response: str) -> Outcome:
+        if outcome is not Outcome.CORRECT:
+            return outcome
+        boxes = all_boxed(response, longest=self.max_answer)
+        answer = boxes[-1] if boxes else ""
+        return Outcome.WRONG if restates(problem, self._gold(gold), answer) else outcome
 
     def _at_once(self, gold: str, answer: str | None) -> Outcome | None:
         """The outcome if no worker is needed to tell it."""
@@ -206,12 +232,14 @@ class Verifier:
         known = self._remembered.get((gold, answer))
         if known is not None:
             return known
-        if self._math and answer.startswith("\\boxed{"):
+        if self._math and answer.startswith("\\boxed{") and answer.count("\\boxed{") == 1:
             content = answer[7:-1]
             if content == gold:
                 return Outcome.CORRECT
-            if _INTEGER.fullmatch(content) and _INTEGER.fullmatch(gold):
-                return Outcome.CORRECT if int(content) == int(gold) else Outcome.WRONG
+            numbers = literal(gold), literal(content)
+            if numbers[0] is not None and numbers[1] is not None:
+                near = abs(numbers[0] - numbers[1]) <= tolerance(gold)
+                return Outcome.CORRECT if near else Outcome.WRONG
         return None
 
     def _report_bad_gold(self, gold: str, why: str) -> None:

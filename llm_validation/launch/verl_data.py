@@ -13,6 +13,7 @@ import pandas as pd
 
 from llm_validation.config import TrainConfig, load_recipe
 from llm_validation.tasks import Example, load_task
+from llm_validation.tasks.task import prompt_text
 from llm_validation.train import prompt_order
 
 
@@ -25,7 +26,7 @@ def table(examples: Sequence[Example], name: str) -> pd.DataFrame:
             if isinstance(example.prompt, str)
             else example.prompt,
             "reward_model": {"style": "rule", "ground_truth": example.gold},
-            "extra_info": {"id": example.id},
+            "extra_info": {"id": example.id, "problem": prompt_text(example.prompt)},
         }
         for example in examples
     ]

@@ -30,7 +30,7 @@ def compute_score(
         data_source: Name of the task; not used, since a run has one.
         solution_str: The response.
         ground_truth: The prompt's ``gold``.
-        extra_info: Not used.
+        extra_info: The row's own; its ``problem`` is what was asked.
         recipe: Path of the run's recipe.
 
     Returns:
@@ -39,7 +39,8 @@ def compute_score(
     """
     # verl calls from several threads, and a task's worker processes belong to one at a time.
     with _LOCK:
-        (outcome,) = _task(recipe).score([ground_truth], [solution_str])
+        problem = str((extra_info or {}).get("problem", ""))
+        (outcome,) = _task(recipe).score([ground_truth], [solution_str], [problem])
     return {"score": float(outcome.reward or 0.0), "unscorable": float(outcome.reward is None)}
 
 

@@ -58,6 +58,7 @@ def load(
     workers: int | None = None,
     timeout: float = 5.0,
     require_box: bool = False,
+    refuse_restated: bool = True,
 ) -> Task:
     """Read the problems and start nothing: the verifier's workers come with the first answer.
 
@@ -76,6 +77,8 @@ def load(
         workers: Worker processes of the verifier; None for one per processor.
         timeout: Seconds for one answer.
         require_box: Whether an answer outside a box is unparsable.
+        refuse_restated: Whether an answer that only says the problem again, or leaves it to be
+            worked out, is wrong.
 
     Raises:
         ValueError: No path, bad rows, an unknown level, subject or style, or nothing left.
@@ -143,7 +146,12 @@ def load(
         test=test,
         licence=LICENCE,
         size=f"{len(train):,} training and {len(test):,} test problems (MATH has 7,500 and 5,000)",
-        scorer=Verifier(workers=workers, timeout=timeout, require_box=require_box),
+        scorer=Verifier(
+            workers=workers,
+            timeout=timeout,
+            require_box=require_box,
+            refuse_restated=refuse_restated,
+        ),
         report=Report(
             read=read,
             dropped_ids={reason: tuple(ids) for reason, ids in dropped.items()},

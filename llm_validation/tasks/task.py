@@ -8,9 +8,19 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from llm_validation.outcomes import Outcome
+from llm_validation.verifier import Verifier
 
 Prompt = str | list[dict[str, str]]
 """Plain text to continue, or chat messages with the keys role and content."""
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """What a prompt asks: the text, or the last message of a chat.
+
+    >>> prompt_text([{"role": "user", "content": "1 + 1?"}])
+    '1 + 1?'
+    """
+    return prompt if isinstance(prompt, str) else str(prompt[-1]["content"])
 
 
 MOST_IDS = 100
@@ -91,17 +101,25 @@ class Task:
     scorer: Scorer
     report: Report = dataclasses.field(default_factory=Report)
 
-    def score(self, golds: Sequence[str], responses: Sequence[str]) -> list[Outcome]:
+    def score(
+        self,
+        golds: Sequence[str],
+        responses: Sequence[str],
+        prompts: Sequence[Prompt] | None = None,
+    ) -> list[Outcome]:
         """Outcomes of responses, in order.
 
         Args:
             golds: ``Example.gold`` of each response's prompt.
             responses: What the model wrote; hostile input.
+            prompts: What was asked, for a scorer that refuses answers which say it again.
 
         Raises:
             ValueError: Different numbers of golds and responses.
         """
         check_pairs(golds, responses)
+        if prompts is not None and isinstance(self.scorer, Verifier):
+            return self.scorer.score(golds, responses, [prompt_text(prompt) for prompt in prompts])
         return self.scorer.score(golds, responses)
 
     def to_dict(self) -> dict[str, Any]:

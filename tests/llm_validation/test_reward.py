@@ -15,7 +15,7 @@ class Told:
     def __init__(self, *outcomes):
         self.outcomes = list(outcomes)
 
-    def score(self, golds, responses):
+    def score(self, golds, responses, problems=None):
         return self.outcomes
 
     def close(self):

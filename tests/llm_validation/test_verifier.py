@@ -56,7 +56,7 @@ def ours() -> list[psutil.Process]:
         (r"\frac{1}{2}", r"\boxed{0.5}", "correct"),
         ("7", r"\boxed{007}", "correct"),
         ("7", r"\boxed{8}", "wrong"),
-        ("7", r"first \boxed{8}, but no: \boxed{7}", "correct"),
+        ("7", r"first \boxed{8}, but no: \boxed{7}", "wrong"),
         ("8", r"first \boxed{8}, but no: \boxed{7}", "wrong"),
         (r"the solution: \boxed{3}", r"\boxed{3}", "correct"),
         (r"\left( 3, \frac{\pi}{2} \right)", r"\boxed{(3, \pi/2)}", "correct"),
@@ -80,8 +80,8 @@ def test_outcome(verifier, gold, response, outcome):
 
 
 def test_order_is_kept_and_every_response_counted(verifier):
-    golds = [f"\\frac{{{i}}}{{7}}" for i in range(1, 61)]
-    responses = [box(f"{i + (i % 3 == 0)}/7") for i in range(1, 61)]
+    golds = [f"\\frac{{{i}x}}{{7}}" for i in range(1, 61)]
+    responses = [box(f"{i + (i % 3 == 0)}x/7") for i in range(1, 61)]
     before = verifier.counts.total()
     expected = ["wrong" if i % 3 == 0 else "correct" for i in range(1, 61)]
     assert verifier.score(golds, responses) == expected
@@ -152,8 +152,8 @@ def test_answer_that_overruns_is_stopped_and_does_not_score(strict, answer):
 
 def test_an_answer_that_overruns_costs_its_time_and_no_worker():
     with Verifier(workers=1, timeout=1.0) as verifier:
-        golds, hang = ["1/3"] * 12, box(r"9^{9^{9^{9}}}")
-        responses = [box(f"{i}/{3 * i}") for i in range(1, 13)]
+        golds, hang = ["x/3"] * 12, box(r"9^{9^{9^{9}}}")
+        responses = [box(f"{i}x/{3 * i}") for i in range(1, 13)]
         responses[5] = hang
         expected = ["correct"] * 12
         expected[5] = "timeout"
@@ -179,9 +179,9 @@ def test_code_in_an_answer_is_not_run(verifier, tmp_path):
 
 def test_worker_killed_from_outside_costs_no_answer():
     with Verifier(workers=1, timeout=30.0) as verifier:
-        assert verifier.score(["1/2"], [box("2/4")]) == ["correct"]
+        assert verifier.score(["x/2"], [box("2x/4")]) == ["correct"]
         verifier._pool[0]._process.kill()
-        assert verifier.score(["1/2", "1/3"], [box("3/6"), box("3/9")]) == ["correct"] * 2
+        assert verifier.score(["x/2", "x/3"], [box("3x/6"), box("3x/9")]) == ["correct"] * 2
         assert verifier.restarts == 1
 
 
@@ -318,8 +318,8 @@ def test_threads_share_a_verifier(verifier):
     results: dict[int, list[Outcome]] = {}
 
     def score(n: int) -> None:
-        golds = [f"\\frac{{{n}}}{{{i}}}" for i in range(11, 31)]
-        results[n] = verifier.score(golds, [box(f"{2 * n}/{2 * i}") for i in range(11, 31)])
+        golds = [f"\\frac{{{n}x}}{{{i}}}" for i in range(11, 31)]
+        results[n] = verifier.score(golds, [box(f"{2 * n}x/{2 * i}") for i in range(11, 31)])
 
     threads = [threading.Thread(target=score, args=(n,)) for n in range(2, 6)]
     for thread in threads:
@@ -332,14 +332,14 @@ def test_threads_share_a_verifier(verifier):
 def test_nothing_is_left_behind():
     before = {p.pid for p in ours()}
     with Verifier(workers=2) as verifier:
-        verifier.score(["1/2"] * 8, [box(f"{i}/{2 * i}") for i in range(1, 9)])
+        verifier.score(["x/2"] * 8, [box(f"{i}x/{2 * i}") for i in range(1, 9)])
         started = {p.pid for p in ours()} - before
         assert len(started) == 2
     assert {p.pid for p in ours()} <= before
     with pytest.raises(RuntimeError, match="was closed"):
         verifier.score(["1"], ["1"])
     forgotten = Verifier(workers=1)
-    forgotten.score(["1/2"], [box("2/4")])
+    forgotten.score(["x/2"], [box("2x/4")])
     del forgotten
     assert {p.pid for p in ours()} <= before
 
@@ -350,7 +350,7 @@ def test_workers_leave_when_their_parent_is_killed(tmp_path):
         "import os, sys\n"
         "from llm_validation.verifier import Verifier\n"
         "verifier = Verifier(workers=1, timeout=2.0)\n"
-        "verifier.score(['1/2'], [r'\\boxed{2/4}'])\n"
+        "verifier.score(['x/2'], [r'\\boxed{2x/4}'])\n"
         "print(verifier._pool[0]._process.pid, flush=True)\n"
         "verifier.score(['1/2'], [r'\\boxed{9^{9^{9^{9}}}}'])\n"
     )
@@ -366,7 +366,7 @@ def test_workers_leave_when_their_parent_is_killed(tmp_path):
 
 def test_torch_is_never_loaded_into_a_worker():
     with Verifier(workers=1) as verifier:
-        verifier.score(["1/2"], [box("2/4")])
+        verifier.score(["x/2"], [box("2x/4")])
         worker = psutil.Process(verifier._pool[0]._process.pid)
         mapped = [region.path for region in worker.memory_maps()]
     assert mapped

@@ -1,0 +1,237 @@
+"""What the form of an answer decides: each rule with pairs on either side of it."""
+
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_validation.answer_form import literal, tolerance
+from llm_validation.boxed import all_boxed
+from llm_validation.restated import restates
+from llm_validation.tasks import Task
+from llm_validation.verifier import Verifier
+
+CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
+
+
+def box(answer: str) -> str:
+    return f"\\boxed{{{answer}}}"
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    with Verifier(workers=1, timeout=60.0) as shared:
+        yield shared
+
+
+def rows(name):
+    if not (CASES / name).exists():
+        pytest.skip(f"{name} is not at hand")
+    return [json.loads(line) for line in (CASES / name).read_text().splitlines()]
+
+
+WRONG = [
+    ("7919", r"\neq 7919"),
+    ("7919", r"x \ne 7919"),
+    ("7919", "7918=7919"),
+    ("7919", "7919=7918"),
+    ("101_2", "101_3"),
+    ("101_2", "110_2"),
+    ("4343_6", "4344"),
+    ("17", "17_{18}"),
+    ("(1,2)", r"\{1,2\}"),
+    (r"\{1,2\}", "(1,2)"),
+    ("(1,2)", "(2,1)"),
+    ("[1,2]", "(1,2)"),
+    (r"5\text{ cm}", r"5\text{ kg}"),
+    (r"5\text{ cm}^2", r"5\text{ cm}"),
+    (r"5\text{ inches}", r"5\text{ ft}"),
+    ("12:30", "12/30"),
+    (r"\text{4:30 p.m.}", r"\text{4:30 a.m.}"),
+    ("7919", r"7919\text{ is wrong}"),
+    ("7919", r"\text{not }7919"),
+    ("17", r"\leq 17"),
+    ("17", ">17"),
+    ("2.718", "e"),
+    ("3.14", r"\pi"),
+    (r"\frac{2}{3}", "0.666667"),
+    (r"\sqrt{2}", "1.41421356"),
+    ("0", "10^{-9}"),
+    ("10^{-8}", "0"),
+    (r"3^{70}", r"3^{70}+1"),
+    ("1, 2, \\ldots, m", r"1, 4, \ldots, 3m-2"),
+    ("(-\\infty, 5)", r"x \le 5"),
+    ("(0, 2.5)", "0 < x < 2.6"),
+]
+RIGHT = [
+    ("7919", "x = 7919"),
+    ("7919", "7919 = x"),
+    ("7919", "7918 + 1 = 7919"),
+    (r"\log_2 8 = 3", "3"),
+    ("101_2", r"101_{2}"),
+    ("4343_6", "4343"),
+    ("17", "17_{10}"),
+    ("1,2", r"\{2, 1\}"),
+    (r"5\text{ inches}", r"5\text{ in.}"),
+    (r"5\text{ square cm}", r"5\text{ cm}^2"),
+    (r"5\text{ cm}", "5"),
+    ("30", r"30\text{ apples}"),
+    (r"\text{4:30 p.m.}", "4:30"),
+    (r"\neq 3", r"\ne 3"),
+    (r"x \neq 3", r"x \neq 3"),
+    ("0.333333", r"\frac{1}{3}"),
+    ("0.5", r"\frac12"),
+    ("625", "625?"),
+    ("(-\\infty, 5)", "x<5"),
+    ("(-\\infty, 5]", r"5 \ge x"),
+    ("[0, 2.5)", r"0 \le x < 2.5"),
+    ("x<5", r"(-\infty,5)"),
+    ("1, 2, \\ldots, m", r"1,2,\dots,m"),
+    (r"\text{(C)}", "C"),
+    ("0.25", r"25\%"),
+    (r"2\sqrt{3}", r"\sqrt{12}"),
+    ("1+\\sqrt{2}", r"\frac{1}{\sqrt{2}-1}"),
+]
+
+
+def test_what_another_form_makes_another_answer(verifier):
+    outcomes = verifier.score([gold for gold, _ in WRONG], [box(answer) for _, answer in WRONG])
+    assert dict(zip(WRONG, outcomes, strict=True)) == dict.fromkeys(WRONG, "wrong")
+
+
+def test_what_another_form_leaves_right(verifier):
+    outcomes = verifier.score([gold for gold, _ in RIGHT], [box(answer) for _, answer in RIGHT])
+    assert dict(zip(RIGHT, outcomes, strict=True)) == dict.fromkeys(RIGHT, "correct")
+
+
+@pytest.mark.parametrize(
+    ("gold", "response", "outcome"),
+    [
+        ("17", r"\boxed{16} or \boxed{17}", "wrong"),
+        ("17", r"\boxed{17} or \boxed{16}", "wrong"),
+        ("17", r"\boxed{17}, that is \boxed{\frac{34}{2}}", "correct"),
+        ("1,2", r"\boxed{1} and \boxed{2}", "correct"),
+        (r"\{1,2\}", r"\boxed{2} and \boxed{1}", "correct"),
+        ("1,2", r"\boxed{1} and \boxed{3}", "wrong"),
+        ("1,2", r"\boxed{1}, \boxed{2} and \boxed{3}", "wrong"),
+        ("(1,2)", r"\boxed{1} and \boxed{2}", "wrong"),
+        ("7,200", r"\boxed{7} and \boxed{200}", "wrong"),
+        ("7", r"<think>\boxed{8}? no</think> \boxed{7}", "correct"),
+        ("8", r"<think>\boxed{8}? no</think> \boxed{7}", "wrong"),
+    ],
+)
+def test_several_boxes_are_one_list_or_agree(verifier, gold, response, outcome):
+    assert verifier.score([gold], [response]) == [outcome]
+
+
+def test_small_inputs_with_known_answers(verifier):
+    known = rows("verifier.jsonl")
+    outcomes = verifier.score([row["gold"] for row in known], [row["response"] for row in known])
+    for row, outcome in zip(known, outcomes, strict=True):
+        assert (outcome == "correct") == (row["expected"] == "correct"), row
+
+
+def test_restated_problems_are_refused_and_solved_ones_are_not():
+    known = rows("restated.jsonl")
+    with Verifier(workers=1, timeout=60.0, refuse_restated=True) as strict:
+        task = Task("t", (), (), "", "", strict)
+        columns = [[row[name] for row in known] for name in ("gold", "response", "problem")]
+        outcomes = task.score(*columns)
+    for row, outcome in zip(known, outcomes, strict=True):
+        assert (outcome == "correct") == (row["kind"] == "solved"), row
+
+
+@pytest.mark.parametrize("gold", ["12", "-3", "0.5", r"\frac{4}{5}", "1,000", r"5\text{ cm}"])
+def test_a_reference_answer_is_never_restated(gold):
+    assert not restates(f"What is {gold}?", gold, gold)
+    assert not restates(f"What is {gold}?", gold, f"x = {gold}")
+
+
+@given(st.integers(-999, 999), st.integers(2, 99))
+def test_work_left_is_refused_and_numbers_are_not(value, part):
+    for work in (f"{value - part}+{part}", f"{value * part}\\div{part}", f"\\sqrt{{{value**2}}}"):
+        assert restates("", str(value), work)
+    for number in (f"{value}", f"{value}.0", f"x={value}", f"\\frac{{{value * part}}}{{{part}}}"):
+        assert not restates("", str(value), number), number
+
+
+SMALL = st.integers(2, 40)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(30, 400), st.integers(1, 3), st.sampled_from([1, -1]), SMALL)
+def test_tiny_and_huge_numbers_are_compared_exactly(verifier, size, step, sign, base):
+    for shape in (r"\frac{1}{N!}", rf"\frac{{1}}{{{base}^{{N}}}}", rf"{base}^{{N}}"):
+        gold, other = (shape.replace("N", str(n)) for n in (size, size + sign * step))
+        same = rf"2\cdot {gold}\cdot\frac{{1}}{{2}}"
+        found = verifier.score([gold] * 2, [box(other), box(same)])
+        assert found == ["wrong", "correct"], (gold, other)
+
+
+numbers = st.one_of(
+    st.integers(-(10**12), 10**12).map(str),
+    st.tuples(st.integers(-999, 999), st.integers(0, 999)).map(lambda p: f"{p[0]}.{p[1]:03}"),
+    st.tuples(st.integers(0, 999), st.integers(1, 999)).map(
+        lambda p: f"\\frac{{{p[0]}}}{{{p[1]}}}"
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(numbers, numbers, st.booleans())
+def test_numbers_decided_on_the_spot_agree_with_the_workers(verifier, gold, other, same):
+    answer = gold if same else other
+    if not same:
+        assert literal(gold) is not None
+    here = verifier._at_once(gold, box(answer))
+    assert here is not None
+    assert verifier._ask([(gold, box(answer))]) == {(gold, box(answer)): here}
+
+
+@given(st.integers(-999, 999), st.integers(1, 999))
+def test_literals_are_read_exactly(above, below):
+    sign = "-" if above < 0 else ""
+    for text in (f"{above}/{below}", f"{sign}\\frac{{{abs(above)}}}{{{below}}}"):
+        assert literal(text) == Fraction(above, below)
+    assert literal(f"{above}.{below:03}") == Fraction(f"{above}.{below:03}")
+
+
+@given(st.floats(0.01, 1000).filter(lambda x: not math.isinf(x)), st.integers(0, 12))
+def test_what_rounds_to_a_long_decimal_is_within_its_tolerance(value, places):
+    gold = f"{value:.{places}f}"
+    significant = len(gold.replace(".", "").lstrip("0"))
+    expected = Fraction(1, 2 * 10**places) if significant >= 6 and places else 0
+    assert tolerance(gold) == expected
+    if expected:
+        assert abs(Fraction(value) - Fraction(gold)) <= tolerance(gold)
+
+
+@given(st.text(alphabet="\\boxed{}12 <think>/", max_size=300))
+def test_boxes_are_found_in_any_text(text):
+    found = all_boxed(text)
+    assert len(found) == len(set(found)) <= 8
+    assert all(content in text for content in found)
+
+
+HOSTILE = ["{" * 2000, "=" * 2000, "1=" * 900, "a<" * 900, "\\text{" * 300, ",(" * 900, "1" * 2000]
+HOSTILE += ["\\frac" * 400, "0." * 900, "_{" * 900, "\\ldots," * 200, "\\{" * 900, ".?" * 900]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:6])
+def test_no_form_takes_long_to_read(text):
+    import time
+
+    from llm_validation import answer_form as form
+
+    start = time.process_time()
+    for gold, answer in ((text, "1"), ("1", text), (text, text + "1")):
+        form.decide(gold, answer)
+        form.sides(answer)
+        form.as_interval(answer)
+        form.listed(gold)
+        restates(gold, gold, answer)
+    assert time.process_time() - start < 2  # linear: a few milliseconds

@@ -17,6 +17,7 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -70,6 +71,29 @@ def make_sampler(config: EvaluateConfig) -> Sampler:
     return TransformersSampler(config)
 
 
+def load_weights(model: str, dtype: Any) -> PreTrainedModel:
+    """The model of a folder or the hub, with every weight it needs and none of another shape.
+
+    Raises:
+        OSError: No such model.
+        ValueError: A tensor is missing or has another shape; transformers would draw it at random.
+    """
+    loaded, report = AutoModelForCausalLM.from_pretrained(
+        model,
+        dtype=dtype,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported below, in a sentence
+    )
+    misshapen = [str(entry[0]) for entry in report["mismatched_keys"]]
+    for names, fault in ((report["missing_keys"], "lacks"), (misshapen, "has another shape of")):
+        if names:
+            first, *others = sorted(names)
+            more = f" and {len(others)} more tensors" if others else ""
+            raise ValueError(f"the model {model} {fault} {first}{more}: it is not whole")
+    return loaded
+
+
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """The model's tokenizer, padding on the left."""
     tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=False)
@@ -105,10 +129,7 @@ class TransformersSampler:
         on_gpu = torch.cuda.is_available() and not config.cpu
         self.device = torch.device("cuda" if on_gpu else "cpu")
         dtype = config.dtype if config.dtype == "auto" else getattr(torch, config.dtype)
-        model = AutoModelForCausalLM.from_pretrained(
-            config.model, dtype=dtype, trust_remote_code=False
-        )
-        self.model: Any = model.eval()
+        self.model: Any = load_weights(config.model, dtype).eval()
         self.model.to(device=self.device)
         ends = self.model.generation_config.eos_token_id
         ends = self.tokenizer.eos_token_id if ends is None else ends

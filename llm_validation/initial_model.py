@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from transformers import (
-    AutoModelForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -66,11 +65,11 @@ def load(source: str, config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedT
 
     Raises:
         OSError: No such folder, or a hub id that cannot be fetched.
+        ValueError: A tensor is missing or has another shape.
     """
     tokenizer = generation.load_tokenizer(source)
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, trust_remote_code=False)
-    return model, tokenizer
+    return generation.load_weights(source, dtype), tokenizer
 
 
 def save(

@@ -15,9 +15,13 @@ from typing import Any
 
 import torch
 
+from llm_validation import verl_sessions
 from llm_validation.verl_names import SCHEMES_VARIABLE, estimator_name
 from theory.advantages import group_advantages
 from theory.schemes import SCHEMES, Scheme, SchemeLike, allow_import, resolve
+
+_REGISTERED: set[str] = set()
+"""Names of our estimators in verl's registry."""
 
 
 def estimator(scheme: SchemeLike) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
@@ -77,6 +81,8 @@ def register(name: str, scheme: SchemeLike) -> None:
     """
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 
+    _REGISTERED.add(name)
+    verl_sessions.install(_REGISTERED)
     # verl refuses a second function under a name; plugins may be loaded more than once.
     if name not in ADV_ESTIMATOR_REGISTRY:
         register_adv_est(name)(estimator(scheme))

@@ -78,13 +78,15 @@ def load_weights(model: str, dtype: Any) -> PreTrainedModel:
         OSError: No such model.
         ValueError: A tensor is missing or has another shape; transformers would draw it at random.
     """
-    loaded, report = AutoModelForCausalLM.from_pretrained(
+    answer: Any = AutoModelForCausalLM.from_pretrained(
         model,
         dtype=dtype,
         trust_remote_code=False,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # reported below, in a sentence
     )
+    loaded: PreTrainedModel = answer[0]
+    report: dict[str, Any] = answer[1]
     misshapen = [str(entry[0]) for entry in report["mismatched_keys"]]
     for names, fault in ((report["missing_keys"], "lacks"), (misshapen, "has another shape of")):
         if names:

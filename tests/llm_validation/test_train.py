@@ -123,12 +123,12 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
         from llm_validation.config import TrainConfig
         from llm_validation.train import train
         scheme, step = {kill_at!r}
-        inner = callbacks.Progress.on_step_end
+        inner = callbacks.ShowProgress.on_step_end
         def deadly(self, args, state, control, **more):
             inner(self, args, state, control, **more)
             if scheme in args.output_dir and state.global_step == step:
                 os.kill(os.getpid(), signal.SIGKILL)
-        callbacks.Progress.on_step_end = deadly
+        callbacks.ShowProgress.on_step_end = deadly
         train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(scheduled().to_dict()),
@@ -191,7 +191,7 @@ def test_a_batch_of_responses_used_for_several_updates_resumes_too(tmp_path):
         def stop(self, args, state, control, **more):
             if state.global_step == 5:
                 raise SystemExit(3)
-        callbacks.Progress.on_step_end = stop
+        callbacks.ShowProgress.on_step_end = stop
         train(TrainConfig.from_dict(json.loads(sys.argv[1])), {str(parts)!r}, progress=False)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(config.to_dict())]

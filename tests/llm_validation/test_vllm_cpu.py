@@ -49,7 +49,7 @@ def test_a_killed_run_goes_on_with_the_prompts_that_are_left(tmp_path):
         def deadly(self, args, state, control, **more):
             if state.global_step == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-        callbacks.Progress.on_step_end = deadly
+        callbacks.ShowProgress.on_step_end = deadly
         train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(config.to_dict()),

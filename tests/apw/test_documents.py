@@ -99,6 +99,8 @@ SHELL_LINES = sorted(
 @pytest.fixture
 def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that documents name, and cores that do less than they are asked to."""
+    import claims.language_model.before_after
+    import claims.language_model.identities
     import claims.published
     import claims.running
     import llm_validation.evaluate
@@ -135,6 +137,10 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # tests/claims runs and writes.
     monkeypatch.setattr(claims.running, "run_missing", lambda *_, **__: [])
     monkeypatch.setattr(claims.published, "write", lambda entries: [])
+    monkeypatch.setattr(claims.language_model.identities, "judge_model", lambda *_: None)
+    monkeypatch.setattr(claims.running, "publish", lambda folder: ["N3"])
+    gain = pd.DataFrame([{"k": 1, "gain": 0.1}])
+    monkeypatch.setattr(claims.language_model.before_after, "publish", lambda *_: gain)
     monkeypatch.setattr(sim.run, "simulate", fewer_steps)
     monkeypatch.setattr(llm_validation.train, "train", no_training)
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)

@@ -79,6 +79,10 @@ def test_an_escape_neither_scores_nor_changes_later_answers(name, tmp_path):
 
 
 @pytest.mark.skipif(not sandbox.available(), reason="this kernel has no seccomp")
+# JAX, if an earlier test used it in this process, warns at forks. The verifier's template, which
+# forks in real use, imports neither JAX nor torch.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_the_sandbox_holds_where_the_grammar_would_not(tmp_path, monkeypatch):
     """Evaluate the escapes: they change no file and no later answer."""
     judge = _verifier_judges.ReasoningGymJudge("string_insertion", {"size": 1, "seed": 0}, 1.0)

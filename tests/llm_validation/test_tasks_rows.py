@@ -80,7 +80,7 @@ def test_parquet_is_read_like_jsonl(tmp_path):
 
 
 def test_sources_that_are_none(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.jsonl does not exist; give a \.jsonl or"):
+    with pytest.raises(FileNotFoundError, match=r"none\.jsonl is not a file; give a \.jsonl or"):
         Reader().examples(tmp_path / "none.jsonl", "train", problem)
     (tmp_path / "rows.csv").write_text("a,b")
     with pytest.raises(ValueError, match=r"read from \.jsonl or \.parquet files; got .*rows\.csv"):

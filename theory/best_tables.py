@@ -18,12 +18,12 @@ from scipy import linalg
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
-from theory.designs import (
+from theory._designs import (
     Design,
     Outcomes,
-    _breaks,
-    _check_problem,
-    _finite_design,
+    breaks,
+    check_problem,
+    finite_design,
     outcomes_of,
     tables_of,
 )
@@ -129,8 +129,8 @@ def best_table(
     >>> best.converged, round(float(best.negative[0] / best.positive[8]), 2)
     (True, 0.2)
     """
-    found, flow = _finite_design(design), resolve_dynamics(dynamics)
-    _check_problem(start, target, update_cost, response_cost)
+    found, flow = finite_design(design), resolve_dynamics(dynamics)
+    check_problem(start, target, update_cost, response_cost)
     success, width = _nodes(start, target)
     outcomes = outcomes_of(found, group_size, success)
     share = width * success * (1 - success) / np.asarray(flow.velocity(success))
@@ -171,7 +171,7 @@ def best_table(
 
 def _nodes(start: float, target: float) -> tuple[Floats, Floats]:
     """Gauss-Legendre nodes in logit ρ, as success probabilities, and their widths in logit."""
-    edges = logit(np.array([start, *_breaks(start, target), target]))
+    edges = logit(np.array([start, *breaks(start, target), target]))
     nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
     half = np.diff(edges)[:, None] / 2
     points = (edges[1:] + edges[:-1])[:, None] / 2 + half * nodes

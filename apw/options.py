@@ -7,7 +7,6 @@ import dataclasses
 import difflib
 import io
 import json
-import stat
 import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from tyro.constructors import (
 )
 
 from runs.configuration import Configuration, allowed, check, hints, may_be_none, shown
+from runs.files import refuse_device
 from runs.text import listed
 
 
@@ -46,7 +46,7 @@ class Gathered:
             if isinstance(value, Words):
                 values[name] = read(option(name), known[name], value)
                 for path in values[name] if isinstance(values[name], tuple) else [values[name]]:
-                    _refuse_device(path)
+                    refuse_device(path)
             else:
                 values[name] = value.build(before) if isinstance(value, Gathered) else value
         return self.kind(**values)
@@ -138,29 +138,6 @@ def read(name: str, annotation: Any, words: Sequence[str]) -> Any:
         with contextlib.suppress(ValueError):
             return check(name, part, tuple(words) if several else words[0], strict=False)
     raise ValueError(f"{name} must be {allowed(annotation)}; got {shown(' '.join(words))}")
-
-
-def _refuse_device(path: Any) -> None:
-    """Raise if a path is neither a file nor a folder, such as a pipe that nobody writes to.
-
-    Raises:
-        ValueError: It is a named pipe, a device or a socket.
-
-    >>> _refuse_device(Path("/dev/zero"))
-    Traceback (most recent call last):
-    ...
-    ValueError: /dev/zero is a device; name a file or a folder
-    """
-    if not isinstance(path, Path):
-        return
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return  # what is not there, or cannot be, is told by who reads it
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
-        kind = "socket" if stat.S_ISSOCK(mode) else kind
-        raise ValueError(f"{path} is a {kind}; name a file or a folder")
 
 
 def _table(name: str, words: Sequence[str], value: Any) -> dict[str, Any]:

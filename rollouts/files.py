@@ -112,6 +112,7 @@ def _tables(folder: Path) -> list[RolloutFile]:
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         paths += [Path(root, name) for name in names if not name.startswith((".", "_"))]
+    paths = [path for path in paths if path.is_file()]  # a pipe would be waited for
     paths.sort(
         key=lambda path: [
             int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))

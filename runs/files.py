@@ -9,23 +9,49 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        ValueError: It is not valid JSON.
+        ValueError: It is not valid JSON, or no file.
     """
+    refuse_device(path)
     try:
         return parse_json(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+def refuse_device(path: Any) -> None:
+    """Raise if a path is neither a file nor a folder, such as a pipe that nobody writes to.
+
+    Raises:
+        ValueError: It is a named pipe, a device or a socket.
+
+    >>> refuse_device(Path("/dev/zero"))
+    Traceback (most recent call last):
+    ...
+    ValueError: /dev/zero is a device; name a file or a folder
+    """
+    if not isinstance(path, Path):
+        return
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # what is not there, or cannot be, is told by who reads it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
+        kind = "socket" if stat.S_ISSOCK(mode) else kind
+        raise ValueError(f"{path} is a {kind}; name a file or a folder")
 
 
 def parse_json(text: str) -> Any:

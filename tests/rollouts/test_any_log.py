@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -562,3 +563,15 @@ def test_a_format_reward_that_taught_more_than_the_accuracy_is_the_headline() ->
     diagnosis = told(CASES / "layouts" / "trl_accuracy_and_format")
     assert diagnosis.overall["logged_zero_advantage"] == pytest.approx(0.02, abs=0.005)
     assert diagnosis.overall["logged_mass_all_wrong"] == pytest.approx(0.58, abs=0.005)
+
+
+def test_a_pipe_in_a_folder_of_logs_is_passed_over(tmp_path: Path) -> None:
+    rows = [
+        {"prompt_id": prompt, "step": step, "reward": correct}
+        for step, prompt, _, correct in responses()
+    ]
+    lines(tmp_path / "rollouts.jsonl", rows)
+    before = told(tmp_path)
+    os.mkfifo(tmp_path / "a.jsonl")
+    (tmp_path / "endless.csv").symlink_to("/dev/zero")
+    assert told(tmp_path).overall == before.overall

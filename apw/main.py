@@ -32,10 +32,20 @@ COMMANDS = {
 """Every command with its one-line summary; each is a module of ``apw.commands``."""
 
 _EXTRAS = {
-    "torch": "llm", "transformers": "llm", "trl": "llm", "datasets": "llm", "accelerate": "llm",
-    "math_verify": "llm", "gguf": "llm", "reasoning_gym": "llm", "safetensors": "llm",
-    "tokenizers": "llm", "vllm": "vllm", "verl": "verl", "ray": "verl",
-}  # fmt: skip
+    "torch": "llm",
+    "transformers": "llm",
+    "trl": "llm",
+    "datasets": "llm",
+    "accelerate": "llm",
+    "math_verify": "llm",
+    "gguf": "llm",
+    "reasoning_gym": "llm",
+    "safetensors": "llm",
+    "tokenizers": "llm",
+    "vllm": "vllm",
+    "verl": "verl",
+    "ray": "verl",
+}
 """Module → the extra that installs it."""
 
 

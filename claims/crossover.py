@@ -57,9 +57,16 @@ def theory_o4() -> Comparison:
     """Speed-up of Sqrt-R over GRPO at the score variance where it is predicted to be 1."""
     start, size, goal = 0.003, 16, main("O4", "theory")
     found = crossover(
-        "sqrt_r", "grpo", over="score_variance", low=0.1, high=1e4, start=start, target=TARGET,
-        group_size=size, clock="regular",
-    )  # fmt: skip
+        "sqrt_r",
+        "grpo",
+        over="score_variance",
+        low=0.1,
+        high=1e4,
+        start=start,
+        target=TARGET,
+        group_size=size,
+        clock="regular",
+    )
     if not (found.converged and found.speedup_low > 1 > found.speedup_high):
         return goal.number, math.nan, goal.tolerance
     slow, fast = (_least_time(s, start, size, found.value) for s in ("grpo", "sqrt_r"))
@@ -102,10 +109,17 @@ def simulation_o4(lab: Lab) -> Finding:
             # The rule is shared by all; a memory belongs to one prompt, and its noise to it alone.
             sharing, noise = (1.0, 1.0) if name == "rule" else (0.0, 8.0)
             predicted = predicted_speedup(
-                SCHEME, REFERENCE, start=start, target=0.6, group_size=16,
-                prompts=64 if name == "rule" else 1, sharing=sharing, score_variance=noise,
-                clock="regular", dynamics="softmax_gradient",
-            )  # fmt: skip
+                SCHEME,
+                REFERENCE,
+                start=start,
+                target=0.6,
+                group_size=16,
+                prompts=64 if name == "rule" else 1,
+                sharing=sharing,
+                score_variance=noise,
+                clock="regular",
+                dynamics="softmax_gradient",
+            )
             gain = -np.asarray(measured)
             about = compared(SCHEME, REFERENCE, "log ratio", f"{name}, start {start:g}")
             if np.log(predicted) > MARGIN:
@@ -121,11 +135,21 @@ def simulation_o4(lab: Lab) -> Finding:
 
 def _measured(lab: Lab, name: str, fields: dict[str, Any], start: float) -> list[float]:
     base = SimulationConfig(
-        schemes=(REFERENCE, SCHEME), seeds=5 if lab.quick else 60, seed=lab.first_seed,
-        prompts=256, answers=8, correct_answers=1, start=start, target=0.6, group_size=16,
-        steps=400, measure_every=5 if lab.quick else 1, checkpoint_every=100,
-        pass_k=(1,), **fields,
-    )  # fmt: skip
+        schemes=(REFERENCE, SCHEME),
+        seeds=5 if lab.quick else 60,
+        seed=lab.first_seed,
+        prompts=256,
+        answers=8,
+        correct_answers=1,
+        start=start,
+        target=0.6,
+        group_size=16,
+        steps=400,
+        measure_every=5 if lab.quick else 1,
+        checkpoint_every=100,
+        pass_k=(1,),
+        **fields,
+    )
     least = 10.0 if name == "rule" else 1.0
     factors = (1, 3, 10) if lab.quick else (1, 3, 10, 30, 100, 300)
     rates = tuple(least * factor for factor in factors)
@@ -143,10 +167,17 @@ def model_o4(*settings: SettingTables) -> list[Check]:
         # The rule is shared by all prompts; a memory belongs to one, and its noise to it alone.
         rule = setting.name.startswith("rule")
         predicted = predicted_speedup(
-            "sqrt_r", "grpo", start=float(setting.outcomes["start"].mean()), target=MODEL_TARGET,
-            group_size=16, prompts=16 if rule else 1, sharing=1.0 if rule else 0.0,
-            score_variance=1.0 if rule else 8.0, clock="regular", dynamics="softmax_gradient",
-        )  # fmt: skip
+            "sqrt_r",
+            "grpo",
+            start=float(setting.outcomes["start"].mean()),
+            target=MODEL_TARGET,
+            group_size=16,
+            prompts=16 if rule else 1,
+            sharing=1.0 if rule else 0.0,
+            score_variance=1.0 if rule else 8.0,
+            clock="regular",
+            dynamics="softmax_gradient",
+        )
         gain = [-value for value in setting.log_ratio("sqrt_r", "grpo")]
         about = compared("sqrt_r", "grpo", "log ratio", setting.name)
         if np.log(predicted) > MARGIN:

@@ -16,8 +16,13 @@ State = Literal["confirmed", "refuted", "inconclusive", "quick", "not run", "–
 """What a source says: quick is any verdict of a quick version, – that it does not apply."""
 
 MARKS: Mapping[State, str] = {
-    "confirmed": "✓", "refuted": "✗", "inconclusive": "?", "quick": "~", "not run": "○", "–": "–",
-}  # fmt: skip
+    "confirmed": "✓",
+    "refuted": "✗",
+    "inconclusive": "?",
+    "quick": "~",
+    "not run": "○",
+    "–": "–",
+}
 """Symbols that stand beside the words, never instead of them."""
 
 
@@ -125,9 +130,10 @@ def counting_sentence(entries: Iterable[Entry]) -> str:
     total: Counter[State] = sum(by_source.values(), Counter())
     always = ("confirmed", "refuted", "inconclusive", "not run")
     overall = ", ".join(
-        f"{total[state]} {_noun(state)}" for state in get_args(State)
+        f"{total[state]} {_noun(state)}"
+        for state in get_args(State)
         if state in always or total[state]
-    )  # fmt: skip
+    )
     parts = [
         f"{SOURCE_NAMES[source]}: "
         + ", ".join(f"{found[s]} {_noun(s)}" for s in get_args(State) if found[s])

@@ -101,17 +101,28 @@ def simulation_o1(lab: Lab) -> Finding:
 def simulation_o3(lab: Lab) -> Finding:
     """PSR, NSR and W-REINFORCE are one flow under exact mirror steps, three under sampling."""
     common: dict[str, Any] = {
-        "schemes": PSEUDO, "prompts": 128, "answers": 16, "correct_answers": 4, "start": 0.1,
-        "group_size": 8, "target": 0.8, "measure_every": 5, "pass_k": (1, 16),
+        "schemes": PSEUDO,
+        "prompts": 128,
+        "answers": 16,
+        "correct_answers": 4,
+        "start": 0.1,
+        "group_size": 8,
+        "target": 0.8,
+        "measure_every": 5,
+        "pass_k": (1, 16),
         "seed": lab.first_seed,
-    }  # fmt: skip
+    }
     exact = lab.run(
         SimulationConfig(
-            **common, learner="mirror", seeds=1, steps=200, learning_rate=0.11,
+            **common,
+            learner="mirror",
+            seeds=1,
+            steps=200,
+            learning_rate=0.11,
             learning_rates={"w_reinforce": 0.1},
         ),
         "mirror",
-    )  # fmt: skip
+    )
     checks: list[Check] = []
     bound = main("O3", "sim").number
     for scheme in PSEUDO[1:]:
@@ -123,7 +134,7 @@ def simulation_o3(lab: Lab) -> Finding:
     sampled = lab.run(
         SimulationConfig(**common, seeds=5 if lab.quick else 20, steps=400, learning_rate=1.0),
         "sampled",
-    )  # fmt: skip
+    )
     reached = {s: at_level(sampled, s, "entropy_correct", 0.8) for s in PSEUDO}
     for scheme in PSEUDO[1:]:
         gaps = list(reached[scheme] - reached["psr"])

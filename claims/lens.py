@@ -47,11 +47,15 @@ KS = (1, 2, 4, 8, 16)
 
 REGIMES: Mapping[str, Mapping[str, Any]] = {
     "shared": {
-        "policy": "log_linear", "features": 16, "rule": 1.0, "batch": 32, "target": 0.6,
+        "policy": "log_linear",
+        "features": 16,
+        "rule": 1.0,
+        "batch": 32,
+        "target": 0.6,
     },
     "tree": {"policy": "tree", "symbols": 4, "length": 3, "prompts": 64, "target": 0.8},
     "bandit": {"target": 0.8},
-}  # fmt: skip
+}
 """The primary regime first; named before the full versions ran."""
 
 RATES = {
@@ -120,10 +124,14 @@ def simulation_l3(lab: Lab) -> Finding:
 
     def checks(metrics: pd.DataFrame) -> list[Check]:
         found = [
-            above(f"mean pass@{k} over training", 0.0, _lead(metrics, "lens", f"pass@{k}"),
-                  **compared("lens", "grpo"))
+            above(
+                f"mean pass@{k} over training",
+                0.0,
+                _lead(metrics, "lens", f"pass@{k}"),
+                **compared("lens", "grpo"),
+            )
             for k in KS
-        ]  # fmt: skip
+        ]
         hard, easy = (np.array(_lead(metrics, "lens", f"pass@1/q{q}")) for q in (1, 5))
         name = "mean pass@1 on the hardest fifth less that on the easiest"
         found.append(above(name, 0.0, list(hard - easy), **compared("lens", "grpo")))
@@ -137,10 +145,14 @@ def simulation_l4(lab: Lab) -> Finding:
 
     def checks(metrics: pd.DataFrame) -> list[Check]:
         return [
-            above("mean success over training", 0.0, _lead(metrics, scheme, "success"),
-                  **compared(scheme, "grpo"))
+            above(
+                "mean success over training",
+                0.0,
+                _lead(metrics, scheme, "success"),
+                **compared(scheme, "grpo"),
+            )
             for scheme in (MIXED, NEGATIVE)
-        ]  # fmt: skip
+        ]
 
     return _judge("L4", simulation_l4.__doc__ or "", checks, lab)
 
@@ -173,12 +185,22 @@ def _judge(id: str, claim: str, checks: Callable[[pd.DataFrame], list[Check]], l
 
 def _trained(regime: str, lab: Lab) -> pd.DataFrame:
     fields: dict[str, Any] = {
-        "schemes": ("grpo", "lens", MIXED, NEGATIVE), "seeds": 5 if lab.quick else 30,
-        "prompts": 128, "answers": 32, "correct_answers": 2, "decoys": 2, "decoy_mass": 0.6,
-        "start": "loguniform:0.002,0.5", "group_size": 16, "steps": 100 if lab.quick else 200,
-        "measure_every": 10 if lab.quick else 1, "checkpoint_every": 50, "pass_k": KS,
-        "seed": lab.first_seed, **REGIMES[regime],
-    }  # fmt: skip
+        "schemes": ("grpo", "lens", MIXED, NEGATIVE),
+        "seeds": 5 if lab.quick else 30,
+        "prompts": 128,
+        "answers": 32,
+        "correct_answers": 2,
+        "decoys": 2,
+        "decoy_mass": 0.6,
+        "start": "loguniform:0.002,0.5",
+        "group_size": 16,
+        "steps": 100 if lab.quick else 200,
+        "measure_every": 10 if lab.quick else 1,
+        "checkpoint_every": 50,
+        "pass_k": KS,
+        "seed": lab.first_seed,
+        **REGIMES[regime],
+    }
     rates = (100.0, 300.0) if lab.quick else RATES[regime]
     config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 5 if lab.quick else 3)
     return lab.sweep(config, regime, shared="confidence")

@@ -121,9 +121,16 @@ def theory_o2() -> Comparison:
 
 
 def excess_times(
-    lab: Lab, name: str, *, start: float, group_size: int | None, clock: str, rate: float,
-    prompts: int, seeds: int,
-) -> dict[str, np.ndarray]:  # fmt: skip
+    lab: Lab,
+    name: str,
+    *,
+    start: float,
+    group_size: int | None,
+    clock: str,
+    rate: float,
+    prompts: int,
+    seeds: int,
+) -> dict[str, np.ndarray]:
     """Measured T·B / T*B* of every weighted scheme, one value per seed.
 
     Time is the clock's cost times η, the budget ∫ω dρ that of the weights realised; both learning
@@ -140,12 +147,23 @@ def excess_times(
         seeds: Seeds.
     """
     config = SimulationConfig(
-        schemes=WEIGHTED, seeds=seeds, seed=lab.first_seed, prompts=prompts, answers=2,
-        correct_answers=1, start=start, target=TARGET, group_size=group_size, pass_k=(1,),
-        comparison="same_budget", learning_rate=rate,
+        schemes=WEIGHTED,
+        seeds=seeds,
+        seed=lab.first_seed,
+        prompts=prompts,
+        answers=2,
+        correct_answers=1,
+        start=start,
+        target=TARGET,
+        group_size=group_size,
+        pass_k=(1,),
+        comparison="same_budget",
+        learning_rate=rate,
         learner="mirror" if group_size is None else "natural",
-        measure_every=20, checkpoint_every=50, steps=_steps(start, group_size, rate),
-    )  # fmt: skip
+        measure_every=20,
+        checkpoint_every=50,
+        steps=_steps(start, group_size, rate),
+    )
     metrics = lab.run(config, name)
     clock_name = "updates" if clock == "regular" else clock
     norm = 1 / optimal_weight(start, TARGET, clock=clock).time
@@ -161,27 +179,33 @@ def predictions(start: float, group_size: int | None, clock: str) -> dict[str, f
 
 def simulation_a1(lab: Lab) -> Finding:
     """On the regular clock the optimal weight is GRPO's."""
-    return _optimal("A1", "On the regular clock the optimal weight is GRPO's", "regular", "grpo",
-                    lab)  # fmt: skip
+    return _optimal(
+        "A1", "On the regular clock the optimal weight is GRPO's", "regular", "grpo", lab
+    )
 
 
 def simulation_a2(lab: Lab) -> Finding:
     """On the effective clock the optimal weight is Sqrt-R's."""
-    return _optimal("A2", "On the effective clock the optimal weight is Sqrt-R", "effective",
-                    "sqrt_r", lab)  # fmt: skip
+    return _optimal(
+        "A2", "On the effective clock the optimal weight is Sqrt-R", "effective", "sqrt_r", lab
+    )
 
 
-def _optimal(
-    id: str, claim: str, clock: str, best: str, lab: Lab
-) -> Finding:  # fmt: skip
+def _optimal(id: str, claim: str, clock: str, best: str, lab: Lab) -> Finding:
     checks: list[Check] = []
     goal = main(id, "sim")
     starts = (0.01,) if lab.quick else (0.001, 0.01, 0.1, 0.38)
     for start in starts:
         measured = excess_times(
-            lab, f"start-{start:g}", start=start, group_size=None, clock=clock,
-            rate=0.01 if lab.quick else 0.002, prompts=1, seeds=1,
-        )  # fmt: skip
+            lab,
+            f"start-{start:g}",
+            start=start,
+            group_size=None,
+            clock=clock,
+            rate=0.01 if lab.quick else 0.002,
+            prompts=1,
+            seeds=1,
+        )
         where = f"start {start:g}"
         own = list(measured[best])
         checks.append(
@@ -247,9 +271,15 @@ def simulation_o2(lab: Lab) -> Finding:
 def _sampled(lab: Lab, start: float, group_size: int, clock: str) -> dict[str, np.ndarray]:
     rate = (0.01 if start >= 0.1 else 0.004) if lab.quick else (0.004 if start >= 0.1 else 0.001)
     return excess_times(
-        lab, f"start-{start:g}-group-{group_size}", start=start, group_size=group_size,
-        clock=clock, rate=rate, prompts=256 if lab.quick else 1024, seeds=3 if lab.quick else 5,
-    )  # fmt: skip
+        lab,
+        f"start-{start:g}-group-{group_size}",
+        start=start,
+        group_size=group_size,
+        clock=clock,
+        rate=rate,
+        prompts=256 if lab.quick else 1024,
+        seeds=3 if lab.quick else 5,
+    )
 
 
 def _steps(start: float, group_size: int | None, rate: float) -> int:
@@ -257,8 +287,12 @@ def _steps(start: float, group_size: int | None, rate: float) -> int:
     unit = optimal_weight(start, TARGET, clock="regular").time
     worst = max(predictions(start, group_size, "regular").values())
     config = SimulationConfig(
-        schemes=("grpo",), start=start, target=TARGET, group_size=group_size, prompts=1,
+        schemes=("grpo",),
+        start=start,
+        target=TARGET,
+        group_size=group_size,
+        prompts=1,
         learner="mirror" if group_size is None else "natural",
-    )  # fmt: skip
+    )
     needed = worst * unit / (rate * weight_budget(config, "grpo"))
     return 20 * int(1 + 4 / 3 * needed / 20)

@@ -127,8 +127,9 @@ def theory_record(id: str) -> Record:
         check = near(outcome.quantity, outcome.prediction, samples, tolerance, exact=True)
     else:
         check = below(outcome.quantity, outcome.tolerance, samples, exact=True)
-    found = finding(id, claims()[id].sentence, [check], [claims()[id].tests["theory"].how],
-                    quick=False)  # fmt: skip
+    found = finding(
+        id, claims()[id].sentence, [check], [claims()[id].tests["theory"].how], quick=False
+    )
     return Record("theory", found, found, {})
 
 

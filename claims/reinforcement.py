@@ -50,20 +50,30 @@ PRIMARY = "off-policy, held-out prompts"
 """Named before the full versions ran."""
 
 OFF_POLICY: Mapping[str, Any] = {
-    "policy": "log_linear", "features": 16, "rule": 0.7, "batch": 32, "learner": "ppo",
-    "epochs": 8, "held_out_prompts": 128, "target": 0.6,
-}  # fmt: skip
+    "policy": "log_linear",
+    "features": 16,
+    "rule": 0.7,
+    "batch": 32,
+    "learner": "ppo",
+    "epochs": 8,
+    "held_out_prompts": 128,
+    "target": 0.6,
+}
 ONE_RATE = "off-policy, one rate"
 
 REGIMES: Mapping[str, Mapping[str, Any]] = {
     "off-policy": OFF_POLICY,
     ONE_RATE: {**OFF_POLICY, "learning_rate": 1.0},
     "tree": {
-        "policy": "tree", "symbols": 4, "length": 3, "correct_answers": 6, "target": 0.8,
+        "policy": "tree",
+        "symbols": 4,
+        "length": 3,
+        "correct_answers": 6,
+        "target": 0.8,
         "prompts": 64,
     },
     "bandit": {"target": 0.8},
-}  # fmt: skip
+}
 
 
 RATES = {
@@ -205,11 +215,21 @@ def _trained(lab: Lab) -> Callable[[str], pd.DataFrame]:
 
 def _config(regime: str, lab: Lab) -> SimulationConfig:
     fields: dict[str, Any] = {
-        "schemes": SCHEMES, "seeds": 5 if lab.quick else 20, "prompts": 128, "answers": 32,
-        "correct_answers": 4, "prior_spread": 2.0, "start": "beta:0.6,1.4", "group_size": 8,
-        "steps": 100 if lab.quick else 400, "measure_every": 20 if lab.quick else 1,
-        "checkpoint_every": 50, "pass_k": KS, "seed": lab.first_seed, **REGIMES[regime],
-    }  # fmt: skip
+        "schemes": SCHEMES,
+        "seeds": 5 if lab.quick else 20,
+        "prompts": 128,
+        "answers": 32,
+        "correct_answers": 4,
+        "prior_spread": 2.0,
+        "start": "beta:0.6,1.4",
+        "group_size": 8,
+        "steps": 100 if lab.quick else 400,
+        "measure_every": 20 if lab.quick else 1,
+        "checkpoint_every": 50,
+        "pass_k": KS,
+        "seed": lab.first_seed,
+        **REGIMES[regime],
+    }
     return SimulationConfig(**fields)
 
 

@@ -148,9 +148,15 @@ _RULE_WORDS = (
 def _same_budget(lab: Lab, start: float) -> dict[str, np.ndarray]:
     rate = (0.004 if start < 0.1 else 0.01) if lab.quick else (0.001 if start < 0.1 else 0.004)
     return excess_times(
-        lab, f"budget-{start:g}", start=start, group_size=16, clock="effective", rate=rate,
-        prompts=256 if lab.quick else 1024, seeds=3 if lab.quick else 5,
-    )  # fmt: skip
+        lab,
+        f"budget-{start:g}",
+        start=start,
+        group_size=16,
+        clock="effective",
+        rate=rate,
+        prompts=256 if lab.quick else 1024,
+        seeds=3 if lab.quick else 5,
+    )
 
 
 def _rule(lab: Lab, start: float) -> pd.DataFrame:
@@ -158,11 +164,23 @@ def _rule(lab: Lab, start: float) -> pd.DataFrame:
     steps = (600 if lab.quick else 400) if scratch else 200
     seeds = 5 if lab.quick else 60 if scratch else 20
     base = SimulationConfig(
-        schemes=("grpo", *ASYMMETRIC, DROPPING), seeds=seeds, seed=lab.first_seed,
-        prompts=256, answers=8, correct_answers=1, policy="log_linear", features=8, batch=64,
-        start=start, target=0.6 if scratch else 0.7, group_size=16, steps=steps,
-        measure_every=5 if lab.quick else 1, checkpoint_every=100, pass_k=(1,),
-    )  # fmt: skip
+        schemes=("grpo", *ASYMMETRIC, DROPPING),
+        seeds=seeds,
+        seed=lab.first_seed,
+        prompts=256,
+        answers=8,
+        correct_answers=1,
+        policy="log_linear",
+        features=8,
+        batch=64,
+        start=start,
+        target=0.6 if scratch else 0.7,
+        group_size=16,
+        steps=steps,
+        measure_every=5 if lab.quick else 1,
+        checkpoint_every=100,
+        pass_k=(1,),
+    )
     # The best rates take a few updates: hence a measurement after each, and rates that overshoot.
     rates = (10.0, 30.0, 100.0) if lab.quick else (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
     config = SweepConfig(base, {"rule": {}}, rates, 5, "responses")

@@ -142,9 +142,14 @@ class Finding:
             if rule not in get_args(Rule):
                 raise ValueError(f"no rule {rule!r}")
             return cls(
-                str(values["id"]), str(values["claim"]), values["verdict"], checks, regimes,
-                bool(values["quick"]), rule,
-            )  # fmt: skip
+                str(values["id"]),
+                str(values["claim"]),
+                values["verdict"],
+                checks,
+                regimes,
+                bool(values["quick"]),
+                rule,
+            )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"not a finding: {type(error).__name__} {error}") from error
 
@@ -229,10 +234,17 @@ def judged(check: Check) -> Check:
     True
     """
     return _judge(
-        check.quantity, check.prediction, check.relation, check.tolerance, check.samples,
-        scheme=check.scheme, reference=check.reference, unit=check.unit, regime=check.regime,
+        check.quantity,
+        check.prediction,
+        check.relation,
+        check.tolerance,
+        check.samples,
+        scheme=check.scheme,
+        reference=check.reference,
+        unit=check.unit,
+        regime=check.regime,
         exact=check.exact,
-    )  # fmt: skip
+    )
 
 
 def rejudged(found: Finding) -> Finding:

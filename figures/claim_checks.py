@@ -138,9 +138,15 @@ def _draw_panel(axes: Axes, checks: Sequence[Check], theme: Theme) -> None:
     for row in rows:
         if row.check is None:
             axes.text(
-                -0.01, row.middle, row.text, transform=axes.get_yaxis_transform(), ha="right",
-                va="center", fontweight="bold", fontsize=7,
-            )  # fmt: skip
+                -0.01,
+                row.middle,
+                row.text,
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontweight="bold",
+                fontsize=7,
+            )
         else:
             _draw_check(axes, row.check, row.middle, drawn[row.check], theme)
     shown = [row for row in rows if row.check]
@@ -169,9 +175,15 @@ def _draw_check(
     axes.plot([low, high], [height, height], color=look.color, linewidth=1.1)
     face = "none" if check.verdict == "inconclusive" else look.color
     axes.plot(
-        mean, height, marker=marker, color=look.color, markerfacecolor=face, markersize=4,
-        linestyle="none", clip_on=False,
-    )  # fmt: skip
+        mean,
+        height,
+        marker=marker,
+        color=look.color,
+        markerfacecolor=face,
+        markersize=4,
+        linestyle="none",
+        clip_on=False,
+    )
 
 
 def _on_axis(check: Check) -> tuple[float, float, float]:
@@ -202,9 +214,16 @@ def _legend(figure: Figure, verdicts: set[str], theme: Theme) -> None:
             look, marker = _look(verdict, theme)
             face = "none" if verdict == "inconclusive" else look.color
             handles.append(
-                Line2D([], [], color=look.color, marker=marker, markerfacecolor=face,
-                       markersize=4, label=verdict)
-            )  # fmt: skip
+                Line2D(
+                    [],
+                    [],
+                    color=look.color,
+                    marker=marker,
+                    markerfacecolor=face,
+                    markersize=4,
+                    label=verdict,
+                )
+            )
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 

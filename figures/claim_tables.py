@@ -34,10 +34,12 @@ _TIMES = "time/grpo"
 _MOST = 30.0
 _CLOCKS = {"updates": "updates", "effective": "responses, one correct per update"}
 _WORDS = {
-    "all_wrong": "all-wrong groups", "entropy_correct": "entropy among correct answers",
-    "success": "success", "entropy": "entropy",
+    "all_wrong": "all-wrong groups",
+    "entropy_correct": "entropy among correct answers",
+    "success": "success",
+    "entropy": "entropy",
     **{f"success/q{n}": f"success, fifth {n}" for n in range(1, 6)},
-}  # fmt: skip
+}
 _FIRST_AND_LAST = ("success/q1", "success/q5", "pass@1", "pass@16")
 """Of the many curves of a claim about fifths and pass@k, those that are drawn."""
 
@@ -183,9 +185,13 @@ def _pass_at_k_picture(claim: str, table: pd.DataFrame) -> Picture:
                 after = part[(part["scheme"] == name) & (part["step"] == part["step"].max())]
                 axes.plot(after["k"], after["mean"], **style.line())
                 axes.fill_between(
-                    after["k"], after["low"], after["high"], color=style.color, alpha=0.15,
+                    after["k"],
+                    after["low"],
+                    after["high"],
+                    color=style.color,
+                    alpha=0.15,
                     linewidth=0,
-                )  # fmt: skip
+                )
             axes.set_xscale("log", base=4)
             ks = sorted(part["k"].unique())
             axes.set_xticks(ks, [str(k) for k in ks])

@@ -84,10 +84,12 @@ def theory_section(folder: Path) -> Section:
     table = theory_table(schemes, starts=STARTS, target=target, group_size=size)
     shown = table.rename(
         columns={
-            "start": "from ρ₀", "clock": "counted", "groups": "groups",
+            "start": "from ρ₀",
+            "clock": "counted",
+            "groups": "groups",
             **{name: title(name) for name in schemes},
         }
-    )  # fmt: skip
+    )
     shown["from ρ₀"] = shown["from ρ₀"].map("{:g}".format)
     return Section(
         title="Theory: which prompts should count how much",
@@ -102,10 +104,12 @@ def theory_section(folder: Path) -> Section:
         table=shown,
         table_caption=f"Excess time to reach {target:g}; 1 is optimal. Exact integrals and, for "
         "finite groups, exact binomial sums; no sampling.",
-        commands=[f"apw weights --start 0.01 --target {target:g} --group-size {size}",
-                  "apw figures"],
+        commands=[
+            f"apw weights --start 0.01 --target {target:g} --group-size {size}",
+            "apw figures",
+        ],
         folder=f"{folder.name}/",
-    )  # fmt: skip
+    )
 
 
 def simulation_section(folder: Path) -> Section:
@@ -187,10 +191,18 @@ def _simulate_command(config: dict[str, object]) -> str:
     words += [
         f"--{name.replace('_', '-')} {config[name]}"
         for name in (
-            "start", "target", "group_size", "learner", "comparison", "learning_rate", "prompts",
-            "seeds", "steps", "measure_every",
+            "start",
+            "target",
+            "group_size",
+            "learner",
+            "comparison",
+            "learning_rate",
+            "prompts",
+            "seeds",
+            "steps",
+            "measure_every",
         )
-    ]  # fmt: skip
+    ]
     return " \\\n    ".join([words[0], " ".join(words[1:6]), " ".join(words[6:])])
 
 

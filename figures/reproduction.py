@@ -58,9 +58,10 @@ def made_elsewhere(entries: Iterable[Entry], commit: str | None) -> str:
         (entry.claim.id, SOURCE_NAMES[source])
         for entry in entries
         for source, record in entry.records.items()
-        if record is not None and record.path is not None
+        if record is not None
+        and record.path is not None
         and record.environment.get("commit") != commit
-    }  # fmt: skip
+    }
     if not others:
         return ""
     return (
@@ -122,10 +123,12 @@ def sections(
     trained = [] if skipped else training_drawn(entries, folder / EVIDENCE)
     links = _links(folder, entries, [across, *theory, *simulated, *trained])
     explorer = [
-        ("Move the controls: everything is computed in this page, by formulas that the tests of "
-         "this package compare with its own."),
+        (
+            "Move the controls: everything is computed in this page, by formulas that the tests of "
+            "this package compare with its own."
+        ),
         *ABOUT,
-    ]  # fmt: skip
+    ]
     return [
         Section(
             title="The ledger of claims",

@@ -23,14 +23,17 @@ _THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
 }
 _SIMULATION_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "A4/budget-0.01": (
-        "equal budgets, from 1%", {"time_to_target": ("A3", "A4", "O2")},
+        "equal budgets, from 1%",
+        {"time_to_target": ("A3", "A4", "O2")},
     ),
     "A5/budget-0.4": ("equal budgets, from 40%", {"time_to_target": ("A5",)}),
     "rule/start-0.01": (
-        "a rule to find, from 1%, own rates", {"time_to_target": ("A4", "A6")},
+        "a rule to find, from 1%, own rates",
+        {"time_to_target": ("A4", "A6")},
     ),
     "confidence/shared": (
-        "prompts that share parameters", {"negative_groups": ("L5",), "pass_at_k": ("L3", "L4")},
+        "prompts that share parameters",
+        {"negative_groups": ("L5",), "pass_at_k": ("L3", "L4")},
     ),
     "reinforcement/off-policy": (
         "positive and negative reinforcement",
@@ -40,18 +43,19 @@ _SIMULATION_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "O3/sampled": ("sampled softmax steps", {"convergence": ("O3",)}),
     "O4/rule-0.01": ("a rule to find, from 1%", {"time_to_target": ("O4",)}),
     "O4/memory-0.01": ("answers to memorise, from 1%", {"time_to_target": ("O4",)}),
-}  # fmt: skip
+}
 """Folder of quick runs → its setting in words, and picture → claims that it is about."""
 
 _EVIDENCE_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "rule-from-scratch": (
-        "a rule from scratch", {"training": ("A4", "A6"), "negative_groups": ("L5",)},
+        "a rule from scratch",
+        {"training": ("A4", "A6"), "negative_groups": ("L5",)},
     ),
     "rule-post-sft": (
         "a rule after fine-tuning",
         {"training": ("A5",), "pass_at_k": ("L3", "N2", "N3", "N6"), "entropy": ("N4", "N5")},
     ),
-}  # fmt: skip
+}
 """Setting of the language model → what it is in words, and picture → claims that it is about."""
 
 Drawn = tuple[Picture, tuple[str, ...]]

@@ -167,9 +167,15 @@ def _draw_series(
     places = [-schemes.index(str(scheme)) - offset for scheme in part["scheme"]]
     axes.hlines(places, part["low"], part["high"], color=color, linewidth=1.4)
     axes.plot(
-        part["ratio"], places, linestyle="", marker=marker, color=color, markersize=4.5,
-        markerfacecolor=axes.get_facecolor() if series in THEORIES else color, label=series,
-    )  # fmt: skip
+        part["ratio"],
+        places,
+        linestyle="",
+        marker=marker,
+        color=color,
+        markersize=4.5,
+        markerfacecolor=axes.get_facecolor() if series in THEORIES else color,
+        label=series,
+    )
 
 
 def _of_finding(found: Finding) -> Iterator[tuple[str, str, list[float]]]:

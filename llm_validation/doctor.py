@@ -77,8 +77,11 @@ def supported(extra: str = "") -> list[Requirement]:
     found = [Requirement(text) for text in importlib.metadata.requires("apw") or []]
     if not extra:
         return [r for r in found if r.marker is None or r.marker.evaluate({"extra": ""})]
-    return [r for r in found if r.marker is not None and "extra" in str(r.marker)
-            and r.marker.evaluate({"extra": extra})]  # fmt: skip
+    return [
+        r
+        for r in found
+        if r.marker is not None and "extra" in str(r.marker) and r.marker.evaluate({"extra": extra})
+    ]
 
 
 def _packages(extra: str, weights: Path) -> Check:
@@ -146,10 +149,11 @@ def _verl(weights: Path) -> Check:
     if error:
         return Check("verl", False, f"the plug-in cannot be loaded: {error}", "pip install .")
     return Check(
-        "verl", False,
+        "verl",
+        False,
         "the plug-in works but verl has not loaded it: its entry point verl.plugins is not known",
         "pip install ., or export VERL_USE_EXTERNAL_MODULES=llm_validation.verl_plugin",
-    )  # fmt: skip
+    )
 
 
 def _verifier(weights: Path) -> Check:
@@ -169,8 +173,12 @@ def _verifier(weights: Path) -> Check:
             "verifier", True, f"math-verify tells 2/√2 from √3; answers are confined by {layer}"
         )
     listed = ", ".join(map(str, found))
-    return Check("verifier", False, f"math-verify says {listed} instead of correct, wrong",
-                 "pip install '.[llm]'")  # fmt: skip
+    return Check(
+        "verifier",
+        False,
+        f"math-verify says {listed} instead of correct, wrong",
+        "pip install '.[llm]'",
+    )
 
 
 def _weights(weights: Path) -> Check:
@@ -198,8 +206,11 @@ def _ask(code: str) -> tuple[str, str]:
     try:
         done = subprocess.run(
             [sys.executable, "-c", code],
-            capture_output=True, text=True, timeout=_TIME_LIMIT, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=_TIME_LIMIT,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return "", f"it takes longer than {_TIME_LIMIT:.0f} s"
     answers = [line for line in done.stdout.splitlines() if line.startswith("apw:")]

@@ -52,8 +52,12 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, of JSON types."""
-        return {**dataclasses.asdict(self), "missing": list(self.missing),
-                "notes": list(self.notes), "total_memory": self.total_memory}  # fmt: skip
+        return {
+            **dataclasses.asdict(self),
+            "missing": list(self.missing),
+            "notes": list(self.notes),
+            "total_memory": self.total_memory,
+        }
 
     def describe(self) -> str:
         """Lines for a person."""

@@ -12,13 +12,28 @@ from llm_validation.outcomes import Outcome
 from theory.intervals import interval_over_problems
 from theory.pass_at_k import pass_at_k_table
 
-SAMPLE_COLUMNS = ("problem", "sample", "gold", "response", "outcome", "tokens", "truncated",
-                  "entropy", "log_probability", "level", "metadata")  # fmt: skip
+SAMPLE_COLUMNS = (
+    "problem",
+    "sample",
+    "gold",
+    "response",
+    "outcome",
+    "tokens",
+    "truncated",
+    "entropy",
+    "log_probability",
+    "level",
+    "metadata",
+)
 """Columns of a samples file: one sampled response per row."""
 
 _NEEDED = ("problem", "outcome", "tokens", "truncated")
-_MEANS = {"tokens": "response_tokens", "truncated": "truncated", "entropy": "entropy",
-          "log_probability": "log_probability"}  # fmt: skip
+_MEANS = {
+    "tokens": "response_tokens",
+    "truncated": "truncated",
+    "entropy": "entropy",
+    "log_probability": "log_probability",
+}
 
 
 def read_samples(path: Path | str) -> pd.DataFrame:
@@ -105,8 +120,10 @@ def _pass_at_k(
     )
     scored = by_problem.agg(n=("correct", "size"), c=("correct", "sum"), errors=("error", "sum"))
     usable = scored[scored["errors"] == 0]
-    rows = [_count(group, "problems", len(scored)),
-            _count(group, "problems_unscored", len(scored) - len(usable))]  # fmt: skip
+    rows = [
+        _count(group, "problems", len(scored)),
+        _count(group, "problems_unscored", len(scored) - len(usable)),
+    ]
     if usable.empty:
         return rows
     most = int(usable["n"].min())
@@ -115,10 +132,17 @@ def _pass_at_k(
         return rows
     table = pass_at_k_table(usable["n"].to_numpy(), usable["c"].to_numpy(), k=k, level=level)
     rows += [
-        {"group": group, "metric": "pass", "k": attempt, "estimate": estimate, "low": low,
-         "high": high, "problems": table.problems}
+        {
+            "group": group,
+            "metric": "pass",
+            "k": attempt,
+            "estimate": estimate,
+            "low": low,
+            "high": high,
+            "problems": table.problems,
+        }
         for attempt, estimate, low, high in table.rows()
-    ]  # fmt: skip
+    ]
     return rows
 
 
@@ -138,8 +162,17 @@ def _means(
         if not len(means):
             continue
         low, high = interval_over_problems(means, generator, level=level, resamples=resamples)
-        rows.append({"group": group, "metric": metric, "k": 0, "estimate": means.mean(),
-                     "low": float(low), "high": float(high), "problems": len(means)})  # fmt: skip
+        rows.append(
+            {
+                "group": group,
+                "metric": metric,
+                "k": 0,
+                "estimate": means.mean(),
+                "low": float(low),
+                "high": float(high),
+                "problems": len(means),
+            }
+        )
     return rows
 
 
@@ -147,12 +180,26 @@ def _outcomes(group: str, samples: pd.DataFrame) -> list[Mapping[str, object]]:
     shares = samples["outcome"].astype(str).value_counts(normalize=True)
     problems = samples["problem"].nunique()
     return [
-        {"group": group, "metric": f"outcome_{outcome}", "k": 0, "problems": problems,
-         "estimate": float(shares.get(str(outcome), 0.0)), "low": np.nan, "high": np.nan}
+        {
+            "group": group,
+            "metric": f"outcome_{outcome}",
+            "k": 0,
+            "problems": problems,
+            "estimate": float(shares.get(str(outcome), 0.0)),
+            "low": np.nan,
+            "high": np.nan,
+        }
         for outcome in Outcome
-    ]  # fmt: skip
+    ]
 
 
 def _count(group: str, metric: str, value: int) -> Mapping[str, object]:
-    return {"group": group, "metric": metric, "k": 0, "estimate": float(value), "low": np.nan,
-            "high": np.nan, "problems": value}  # fmt: skip
+    return {
+        "group": group,
+        "metric": metric,
+        "k": 0,
+        "estimate": float(value),
+        "low": np.nan,
+        "high": np.nan,
+        "problems": value,
+    }

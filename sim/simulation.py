@@ -74,8 +74,11 @@ def simulate(
     >>> found.metrics.query("metric == 'updates'")["value"].tolist()
     [0.0, 1.0, 2.0]
     """
-    chosen = {} if config is None else {f.name: getattr(config, f.name)
-                                        for f in dataclasses.fields(config)}  # fmt: skip
+    chosen = (
+        {}
+        if config is None
+        else {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    )
     if "schemes" in fields:
         fields["schemes"] = tuple(fields["schemes"])
     config = SimulationConfig.from_dict({**chosen, **fields})

@@ -95,9 +95,12 @@ class SweepConfig(Configuration):
     def tuned(self, name: str, rate: float) -> SimulationConfig:
         """Configuration of a grid point: a rate in a regime, under seeds of its own."""
         return self.regime(
-            name, learning_rate=rate, learning_rates={}, seeds=self.tuning_seeds,
+            name,
+            learning_rate=rate,
+            learning_rates={},
+            seeds=self.tuning_seeds,
             seed=self.regime(name).seed + TUNING_SEED,
-        )  # fmt: skip
+        )
 
 
 def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
@@ -267,10 +270,13 @@ def _choose(config: SweepConfig, cells: Path) -> tuple[pd.DataFrame, dict[str, d
             for scheme, group in times.groupby("scheme", sort=False):
                 rows.append(
                     {
-                        "regime": regime, "scheme": scheme, "learning_rate": rate,
-                        "time": float(np.median(group["time"])), "success": float(level[scheme]),
+                        "regime": regime,
+                        "scheme": scheme,
+                        "learning_rate": rate,
+                        "time": float(np.median(group["time"])),
+                        "success": float(level[scheme]),
                     }
-                )  # fmt: skip
+                )
     columns = ["regime", "scheme", "learning_rate", "time", "success"]
     table = pd.DataFrame(rows, columns=columns)
     order = table.sort_values(["time", "success"], ascending=[True, False], kind="stable")

@@ -62,9 +62,13 @@ def predicted_speedup(
     True
     """
     setting = Setting(
-        group_size=group_size, prompts=prompts, sharing=sharing, score_variance=score_variance,
-        clock=clock, dynamics=dynamics,
-    )  # fmt: skip
+        group_size=group_size,
+        prompts=prompts,
+        sharing=sharing,
+        score_variance=score_variance,
+        clock=clock,
+        dynamics=dynamics,
+    )
     mine = learning_time(scheme, start, target, setting).time
     other = learning_time(reference, start, target, setting).time
     if math.isinf(mine):
@@ -150,16 +154,23 @@ def crossover(
     if not low < high:
         raise ValueError(f"low must lie below high; got {low} and {high}")
     fixed = {
-        "start": start, "group_size": group_size, "prompts": prompts, "sharing": sharing,
+        "start": start,
+        "group_size": group_size,
+        "prompts": prompts,
+        "sharing": sharing,
         "score_variance": score_variance,
-    }  # fmt: skip
+    }
 
     def lead(value: float) -> float:
         chosen = {**fixed, over: round(value) if over == "group_size" else value}
         speedup = predicted_speedup(
-            scheme, reference, target=target, clock=clock, dynamics=dynamics,
+            scheme,
+            reference,
+            target=target,
+            clock=clock,
+            dynamics=dynamics,
             **chosen,  # type: ignore[arg-type]
-        )  # fmt: skip
+        )
         # Bounded, so that an end where only one scheme arrives still has a sign to search by.
         return math.nan if math.isnan(speedup) else float(np.clip(_log(speedup), -9.0, 9.0))
 

@@ -301,9 +301,15 @@ def trajectory(
     for end in ends:
         end.terminal = True  # type: ignore[attr-defined]
     solution: Any = integrate.solve_ivp(
-        slope, (0.0, 2 * (last + _HIGHEST + _LOWEST)), [first, 0.0], events=ends, method="DOP853",
-        rtol=1e-10, atol=1e-12, dense_output=True,
-    )  # fmt: skip
+        slope,
+        (0.0, 2 * (last + _HIGHEST + _LOWEST)),
+        [first, 0.0],
+        events=ends,
+        method="DOP853",
+        rtol=1e-10,
+        atol=1e-12,
+        dense_output=True,
+    )
     if solution.status != 1:
         raise ValueError(f"the flow could not be followed: {solution.message}")
     arcs, passed = solution.t, solution.y[1]

@@ -166,9 +166,13 @@ def learning_time(
         return _failed("the target is reached only at the edge of what the learning rates allow")
     message = "" if place > 0 else "the best learning rate lies below the range searched"
     return LearningTime(
-        float(time[best]), float(updates[best]), float(fine[best]), float(noise[best]),
-        place > 0, message,
-    )  # fmt: skip
+        float(time[best]),
+        float(updates[best]),
+        float(fine[best]),
+        float(noise[best]),
+        place > 0,
+        message,
+    )
 
 
 def _failed(message: str) -> LearningTime:

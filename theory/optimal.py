@@ -252,9 +252,18 @@ def optimal_weight(
     result: Integrals = integrate_success(integrand, start, target, kinks)
     norm = float(result.values[0])
     return OptimalWeight(
-        start, target, clock, dynamics, budget, norm**2 / budget, result.converged,
-        result.message, density, norm, tuple(kinks),
-    )  # fmt: skip
+        start,
+        target,
+        clock,
+        dynamics,
+        budget,
+        norm**2 / budget,
+        result.converged,
+        result.message,
+        density,
+        norm,
+        tuple(kinks),
+    )
 
 
 def weighted_schemes(group_size: int | None = None) -> list[str]:

@@ -198,9 +198,12 @@ def optimal_population(
         raise ValueError(f"budget must be a positive number; got {budget}")
     lowest = float(rates.success.min())
     single = optimal_weight(
-        lowest, max(target, (1 + lowest) / 2), clock=clock, dynamics=dynamics,
+        lowest,
+        max(target, (1 + lowest) / 2),
+        clock=clock,
+        dynamics=dynamics,
         budget_density=budget_density,
-    )  # fmt: skip
+    )
     path = Path(single, lowest)
     order = np.argsort(rates.success, kind="stable")
     levels = Levels(rates.success[order], rates.share[order], path)

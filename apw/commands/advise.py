@@ -106,9 +106,13 @@ def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw advise``."""
     options = parse(Options, arguments, command="advise")
     prompts = prompts_from(
-        start=options.start, rates=options.rates, histogram=options.histogram,
-        column=options.column, count=options.count, tries=options.tries,
-    )  # fmt: skip
+        start=options.start,
+        rates=options.rates,
+        histogram=options.histogram,
+        column=options.column,
+        count=options.count,
+        tries=options.tries,
+    )
     advice = advise(
         prompts.success,
         options.target,

@@ -170,6 +170,9 @@ def _data(entry: Entry) -> dict[str, Any]:
             "path": str(record.path) if record and record.path else None,
         }
     return {
-        "id": claim.id, "title": claim.title, "sentence": claim.sentence, "papers": claim.citation,
+        "id": claim.id,
+        "title": claim.title,
+        "sentence": claim.sentence,
+        "papers": claim.citation,
         "sources": sources,
-    }  # fmt: skip
+    }

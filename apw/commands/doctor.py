@@ -56,8 +56,10 @@ def _describe(checks: Sequence[Check]) -> str:
     for check in checks:
         lines += textwrap.wrap(
             f"{check.name:<9} {_STATES[check.ok]:<7} {check.message}",
-            width=100, subsequent_indent=" " * 18, break_on_hyphens=False,
-        )  # fmt: skip
+            width=100,
+            subsequent_indent=" " * 18,
+            break_on_hyphens=False,
+        )
         if check.remedy:
             lines.append(f"{'':18}→ {check.remedy}")
     return "\n".join(lines)

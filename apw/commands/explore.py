@@ -50,7 +50,10 @@ def main(arguments: Sequence[str]) -> Answer:
     from figures.explorer import write_explorer
 
     write_explorer(
-        options.out, start=options.start, target=options.target, group_size=options.group_size,
+        options.out,
+        start=options.start,
+        target=options.target,
+        group_size=options.group_size,
         clock=options.clock,
-    )  # fmt: skip
+    )
     return Answer({"page": str(options.out)}, f"Open {options.out} in a browser.")

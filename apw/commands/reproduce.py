@@ -24,12 +24,24 @@ if TYPE_CHECKING:
 
 SCHEMES = {
     "rule-post-sft": (
-        "grpo", "linear_r", "sqrt_r", "uniform_r", "lens", "psr", "nsr", "w_reinforce",
+        "grpo",
+        "linear_r",
+        "sqrt_r",
+        "uniform_r",
+        "lens",
+        "psr",
+        "nsr",
+        "w_reinforce",
     ),
     "rule-from-scratch": (
-        "grpo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens",
+        "grpo",
+        "linear_r",
+        "linear_r:zero_success=drop",
+        "sqrt_r",
+        "uniform_r",
+        "lens",
     ),
-}  # fmt: skip
+}
 """Setting of the language model → those of its schemes that a claim is about."""
 
 
@@ -96,9 +108,12 @@ def main(arguments: Sequence[str]) -> Answer:
     report, counts, agreement = _report(out, published, skipped)
     minutes = (time.monotonic() - began) / 60
     data = {
-        "report": str(report), "verdicts": counts, "agreement": agreement, "skipped": skipped,
+        "report": str(report),
+        "verdicts": counts,
+        "agreement": agreement,
+        "skipped": skipped,
         "minutes": minutes,
-    }  # fmt: skip
+    }
     lines = [counts, agreement, f"Done in {minutes:.1f} minutes. Open {report} in a browser."]
     return Answer(data, "\n".join(lines))
 

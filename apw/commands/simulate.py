@@ -141,9 +141,11 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     times = sweep_times(config, metrics, tuning, metric=options.target_metric, reference=reference)
     rows: list[Row] = times.to_dict("records")  # type: ignore[assignment]
     data = {
-        "run": str(out), "target_metric": options.target_metric, "reference": reference,
+        "run": str(out),
+        "target_metric": options.target_metric,
+        "reference": reference,
         "times": rows,
-    }  # fmt: skip
+    }
     shown = {"regime": "regime", "learning_rate": "rate"}
     rates = "its own best learning rate" if config.tuning_seeds else "the learning rate given"
     text = [
@@ -210,9 +212,14 @@ def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> s
         for row in order
     ]
     header = [
-        *columns.values(), "scheme", "clock", "mean", "95% interval", "seeds there",
+        *columns.values(),
+        "scheme",
+        "clock",
+        "mean",
+        "95% interval",
+        "seeds there",
         f"relative to {resolve(reference).label}",
-    ]  # fmt: skip
+    ]
     return table(header, lines, right="l" * (len(columns) + 2) + "rrrr")
 
 

@@ -124,10 +124,15 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
             first, last = np.transpose(ends)
             rows.append(
                 {
-                    "scheme": scheme, "metric": metric, "first": first.mean(), "last": last.mean(),
-                    "last_low": last.min(), "last_high": last.max(), "seeds": len(ends),
+                    "scheme": scheme,
+                    "metric": metric,
+                    "first": first.mean(),
+                    "last": last.mean(),
+                    "last_low": last.min(),
+                    "last_high": last.max(),
+                    "seeds": len(ends),
                 }
-            )  # fmt: skip
+            )
     columns = ["scheme", "metric", "first", "last", "last_low", "last_high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -140,18 +145,23 @@ def _ends(run: pd.DataFrame, *, exact: bool) -> tuple[float, float]:
 
 def _describe(out: Path, summary: pd.DataFrame) -> str:
     words = {
-        "success": "success on held-out prompts", "reward": "mean reward",
-        "groups_all_wrong": "all-wrong groups", "groups_all_right": "all-right groups",
+        "success": "success on held-out prompts",
+        "reward": "mean reward",
+        "groups_all_wrong": "all-wrong groups",
+        "groups_all_right": "all-right groups",
         "response_length": "response length",
-    }  # fmt: skip
+    }
     rows: list[dict[str, Any]] = summary.to_dict("records")  # type: ignore[assignment]
     lines = [
         [
-            resolve(row["scheme"]).label, words[row["metric"]], number(row["first"], 3),
-            number(row["last"], 3), interval(row["last_low"], row["last_high"], 3),
+            resolve(row["scheme"]).label,
+            words[row["metric"]],
+            number(row["first"], 3),
+            number(row["last"], 3),
+            interval(row["last_low"], row["last_high"], 3),
         ]
         for row in rows
-    ]  # fmt: skip
+    ]
     header = ["scheme", "", "start", "end", "seeds' range at the end"]
     return "\n".join(
         [

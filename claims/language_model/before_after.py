@@ -19,10 +19,19 @@ from theory.intervals import interval_over_problems
 from theory.pass_at_k import pass_at_k
 
 CURVES = (
-    "reward", "groups_all_wrong", "groups_mixed", "groups_all_right", "effective_weight",
-    "advantage_square", "entropy", "response_length", "truncated", "grad_norm", "responses",
+    "reward",
+    "groups_all_wrong",
+    "groups_mixed",
+    "groups_all_right",
+    "effective_weight",
+    "advantage_square",
+    "entropy",
+    "response_length",
+    "truncated",
+    "grad_norm",
+    "responses",
     "tokens",
-)  # fmt: skip
+)
 """Metrics of training that are kept."""
 
 

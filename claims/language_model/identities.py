@@ -69,9 +69,13 @@ def calibration(rewards: np.ndarray, log_confidence: np.ndarray, where: str) -> 
     checks = [
         below("largest violation of 0 ≤ penalty ≤ 1/G", bound, [outside.max()], exact=True),
         below("largest |sum of advantages| of an all-wrong group", bound, _most(sums), exact=True),
-        above("least of the largest |advantage| of an all-wrong group", 0.0, _least(spread),
-              exact=True),
-    ]  # fmt: skip
+        above(
+            "least of the largest |advantage| of an all-wrong group",
+            0.0,
+            _least(spread),
+            exact=True,
+        ),
+    ]
     words = [f"{where}: {len(rewards)} groups of {size}, {int(wrong.sum())} of them all wrong"]
     sentence = "LENS's penalties keep their bounds on rollouts, and all-wrong groups sum to 0"
     return finding("L2", sentence, checks, words, quick=False)
@@ -160,10 +164,18 @@ def judge_model(
         tokens: Longest response.
     """
     config = EvaluateConfig(
-        model=model, task=task, test_path=data, limit=prompts, samples=group_size,
-        temperature=1.0, top_p=1.0, max_response_tokens=tokens, engine="transformers",
-        dtype="float32", cpu=True,
-    )  # fmt: skip
+        model=model,
+        task=task,
+        test_path=data,
+        limit=prompts,
+        samples=group_size,
+        temperature=1.0,
+        top_p=1.0,
+        max_response_tokens=tokens,
+        engine="transformers",
+        dtype="float32",
+        cpu=True,
+    )
     rewards, confidence, texts = rollouts(config)
     where = f"{Path(model).name} on {task}"
     findings = [calibration(rewards, confidence, where), logit_updates(model, texts, where)]

@@ -14,9 +14,19 @@ COLLAPSE = 0.5
 """A run has collapsed if it ends below this share of its best success, or of its start."""
 _OUTCOMES = ("scheme", "seed", "start", "final", "best", "reached", "collapsed")
 CURVES = (
-    "success", "pass@4", "pass@16", "pass@64", "pass@256", "responses", "entropy", "grad_norm",
-    "groups_all_wrong", "groups_mixed", "groups_all_right", "effective_weight",
-)  # fmt: skip
+    "success",
+    "pass@4",
+    "pass@16",
+    "pass@64",
+    "pass@256",
+    "responses",
+    "entropy",
+    "grad_norm",
+    "groups_all_wrong",
+    "groups_mixed",
+    "groups_all_right",
+    "effective_weight",
+)
 """Metrics whose course is kept."""
 _PER_BATCH = CURVES[6:]
 

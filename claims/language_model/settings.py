@@ -13,9 +13,17 @@ from collections.abc import Iterator, Mapping
 from llm_validation.config import TrainConfig, load_recipe
 
 SCHEMES = (
-    "grpo", "rloo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens", "psr",
-    "nsr", "w_reinforce",
-)  # fmt: skip
+    "grpo",
+    "rloo",
+    "linear_r",
+    "linear_r:zero_success=drop",
+    "sqrt_r",
+    "uniform_r",
+    "lens",
+    "psr",
+    "nsr",
+    "w_reinforce",
+)
 LENS_PARTS = ("lens:parts=mixed", "lens:parts=negative")
 PICKING_SEEDS = 2
 """Seeds that learning rates are picked on; the seeds that follow judge."""
@@ -55,19 +63,49 @@ class Setting:
 SETTINGS = (
     # Asked for 1 %, which is chance among a hundred answers, the warm-up teaches nothing at all,
     # and GRPO did not learn in 600 steps; asked for 2 % it ends at 1 % with a trace of the rule.
-    Setting("rule-from-scratch", "tiny-from-scratch", "rule", ("A4", "A6", "L5", "O4"),
-        steps=400, stop_at=TARGET, initial_success=0.02),
-    Setting("rule-post-sft", "tiny-post-sft", "rule", ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),
-        learning_rates=(1e-4, 2.5e-4, 5e-4), steps=100, measure_every=4),
+    Setting(
+        "rule-from-scratch",
+        "tiny-from-scratch",
+        "rule",
+        ("A4", "A6", "L5", "O4"),
+        steps=400,
+        stop_at=TARGET,
+        initial_success=0.02,
+    ),
+    Setting(
+        "rule-post-sft",
+        "tiny-post-sft",
+        "rule",
+        ("A5", "L3", "N2", "N3", "N4", "N5", "N6"),
+        learning_rates=(1e-4, 2.5e-4, 5e-4),
+        steps=100,
+        measure_every=4,
+    ),
     Setting("memorise-from-scratch", "tiny-from-scratch", "memorise", ("O4",), steps=200),
     Setting("memorise-post-sft", "tiny-post-sft", "memorise", ("O4",), steps=200),
     # A start at which both kinds of groups LENS treats in its own way, mixed and all-wrong, abound.
-    Setting("rule-one-in-ten", "tiny-post-sft", "rule", ("L4",), ("grpo", "lens", *LENS_PARTS),
-        steps=100, measure_every=4, initial_success=0.1),
+    Setting(
+        "rule-one-in-ten",
+        "tiny-post-sft",
+        "rule",
+        ("L4",),
+        ("grpo", "lens", *LENS_PARTS),
+        steps=100,
+        measure_every=4,
+        initial_success=0.1,
+    ),
     # Five times the steps of rule-post-sft, at the rate that was best for both there.
-    Setting("rule-post-sft-long", "tiny-post-sft", "rule", ("N7",), ("nsr", "w_reinforce"), (5e-4,),
-        steps=500, measure_every=20),
-)  # fmt: skip
+    Setting(
+        "rule-post-sft-long",
+        "tiny-post-sft",
+        "rule",
+        ("N7",),
+        ("nsr", "w_reinforce"),
+        (5e-4,),
+        steps=500,
+        measure_every=20,
+    ),
+)
 
 
 def tuning(setting: Setting, **changes: object) -> Iterator[tuple[str, TrainConfig]]:
@@ -107,8 +145,11 @@ def judging(
 def configuration(setting: Setting, rate: float, **options: object) -> TrainConfig:
     """A setting's configuration at one learning rate; options win over the setting's."""
     fixed = {
-        "steps": setting.steps, "stop_at": setting.stop_at, "measure_every": setting.measure_every,
-        "task_options": {"kind": setting.kind}, "learning_rate": rate,
+        "steps": setting.steps,
+        "stop_at": setting.stop_at,
+        "measure_every": setting.measure_every,
+        "task_options": {"kind": setting.kind},
+        "learning_rate": rate,
         "initial_success": setting.initial_success,
-    }  # fmt: skip
+    }
     return load_recipe(setting.recipe, **{**fixed, **options})

@@ -63,9 +63,12 @@ class Lab:
         """Metrics of a sweep; ``shared`` names a folder that several claims look at."""
         path = self.used[name] = self.folder / (shared or self.claim) / name
         return sweep(
-            config, path, overwrite=self._replaced(path), progress=self.progress,
+            config,
+            path,
+            overwrite=self._replaced(path),
+            progress=self.progress,
             executor=self.executor,
-        )  # fmt: skip
+        )
 
     def _replaced(self, path: Path) -> bool:
         if self.anew is None or path in self.anew:

@@ -13,9 +13,18 @@ from sim.summary import CLOCK_METRICS, time_to_target
 from theory.intervals import interval_over_seeds
 
 COLUMNS = (
-    "run", "scheme", "learning_rate", "at_edge", "metric", "step", "clock", "mean", "low", "high",
+    "run",
+    "scheme",
+    "learning_rate",
+    "at_edge",
+    "metric",
+    "step",
+    "clock",
+    "mean",
+    "low",
+    "high",
     "seeds",
-)  # fmt: skip
+)
 """Columns of every claim's table; ``step`` or ``clock`` is empty where the other one counts."""
 
 _PASS = tuple(f"{prefix}pass@{k}" for prefix in ("", "held_out/") for k in (1, 4, 16, 64, 256))
@@ -25,11 +34,13 @@ CURVES: Mapping[str, tuple[str, ...]] = {
     "L3": (*_FIFTHS, *(f"pass@{k}" for k in (1, 2, 4, 8, 16))),
     "L4": ("success",),
     "L5": ("all_wrong",),
-    "N2": _PASS, "N3": _PASS, "N6": _PASS,
+    "N2": _PASS,
+    "N3": _PASS,
+    "N6": _PASS,
     "N4": ("entropy", "held_out/entropy"),
     "N7": ("success", "held_out/success"),
     "O3": ("success", "entropy_correct"),
-}  # fmt: skip
+}
 """Metrics over training that a claim's figure draws; other claims compare times to target."""
 
 ENDS = ("N2", "N3", "N6")
@@ -82,10 +93,15 @@ def _curves(claim: str, metrics: pd.DataFrame) -> pd.DataFrame:
         low, high = interval_over_seeds(values)
         rows.append(
             {
-                "scheme": scheme, "metric": metric, "step": step, "mean": values.mean(),
-                "low": low, "high": high, "seeds": len(values),
+                "scheme": scheme,
+                "metric": metric,
+                "step": step,
+                "mean": values.mean(),
+                "low": low,
+                "high": high,
+                "seeds": len(values),
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 

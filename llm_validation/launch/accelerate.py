@@ -113,8 +113,14 @@ def _script(
             "Start it on every machine, with NODE_RANK from 0 on and MAIN_ADDRESS that of the "
             "first, and let all see the same folders.",
         ]
-        launch += ["--machine_rank", '"$NODE_RANK"', "--main_process_ip", '"$MAIN_ADDRESS"',
-                   "--main_process_port", '"${MAIN_PORT:-29500}"']  # fmt: skip
+        launch += [
+            "--machine_rank",
+            '"$NODE_RANK"',
+            "--main_process_ip",
+            '"$MAIN_ADDRESS"',
+            "--main_process_port",
+            '"${MAIN_PORT:-29500}"',
+        ]
     train = f"    {' '.join(launch)} \\"
     if serves:
         visible = ",".join(str(gpu) for gpu in range(machines.gpus - machines.server_gpus))
@@ -147,13 +153,21 @@ def _serve(config: TrainConfig, machines: Machines) -> list[str]:
     visible = ",".join(str(gpu) for gpu in range(first, machines.gpus))
     parallel = config.vllm_tensor_parallel
     command = [
-        "trl", "vllm-serve", "--model", config.model,
-        "--tensor-parallel-size", str(parallel),
-        "--data-parallel-size", str(machines.server_gpus // parallel),
-        "--host", "0.0.0.0" if machines.nodes > 1 else config.vllm_host,
-        "--port", str(config.vllm_port),
-        "--max-model-len", str(config.max_prompt_tokens + config.max_response_tokens),
-    ]  # fmt: skip
+        "trl",
+        "vllm-serve",
+        "--model",
+        config.model,
+        "--tensor-parallel-size",
+        str(parallel),
+        "--data-parallel-size",
+        str(machines.server_gpus // parallel),
+        "--host",
+        "0.0.0.0" if machines.nodes > 1 else config.vllm_host,
+        "--port",
+        str(config.vllm_port),
+        "--max-model-len",
+        str(config.max_prompt_tokens + config.max_response_tokens),
+    ]
     start = f"CUDA_VISIBLE_DEVICES={visible} {shlex.join(command)} &"
     if machines.nodes == 1:
         return [f"    {start}", "    server=$!"]
@@ -179,5 +193,10 @@ _STOP_SERVER = [
 
 
 def _scalar(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"'{value}'" if value in (
-        "no", "NO") else str(value)  # fmt: skip
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"'{value}'"
+        if value in ("no", "NO")
+        else str(value)
+    )

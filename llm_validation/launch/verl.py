@@ -219,8 +219,12 @@ def _hydra(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_hydra, value))}]"
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", value) and value.lower() not in (
-        "null", "true", "false", "nan", "inf",
-    ):  # fmt: skip
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    ):
         return str(value)
     # Backslashes count only before a quote; so those at the end are doubled.
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)

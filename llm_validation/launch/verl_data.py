@@ -40,9 +40,13 @@ def training_table(config: TrainConfig, seed: int) -> pd.DataFrame:
         ValueError: The task has no training prompts.
     """
     with load_task(
-        config.task, train_path=config.train_path, test_path=config.test_path,
-        limit=config.task_limit, seed=config.task_seed, **config.task_options,
-    ) as task:  # fmt: skip
+        config.task,
+        train_path=config.train_path,
+        test_path=config.test_path,
+        limit=config.task_limit,
+        seed=config.task_seed,
+        **config.task_options,
+    ) as task:
         if not task.train:
             raise ValueError(f"task {config.task} has no training prompts; set train_path")
         needed = config.generations * config.updates_per_generation * config.prompts_per_step

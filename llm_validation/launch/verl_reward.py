@@ -48,6 +48,10 @@ def compute_score(
 def _task(recipe: str) -> Task:
     config = load_recipe(recipe)
     return load_task(
-        config.task, train_path=config.train_path, test_path=config.test_path,
-        limit=config.task_limit, seed=config.task_seed, **config.task_options,
-    )  # fmt: skip
+        config.task,
+        train_path=config.train_path,
+        test_path=config.test_path,
+        limit=config.task_limit,
+        seed=config.task_seed,
+        **config.task_options,
+    )

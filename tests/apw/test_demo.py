@@ -50,9 +50,13 @@ def test_every_arm_leaves_a_run_and_figures(folder: Path) -> None:
         assert set(read_metrics(folder / source)["source"]) == {source}
     drawn = {str(path.relative_to(folder / "figures")) for path in folder.rglob("*.png")}
     assert drawn == {
-        "theory/weights.png", "theory/optimal_weights.png", "theory/excess_time.png",
-        "sim/convergence.png", "sim/time_to_target.png", "llm/training.png",
-    }  # fmt: skip
+        "theory/weights.png",
+        "theory/optimal_weights.png",
+        "theory/excess_time.png",
+        "sim/convergence.png",
+        "sim/time_to_target.png",
+        "llm/training.png",
+    }
 
 
 def test_theory_metrics_hold_the_published_numbers(folder: Path) -> None:
@@ -186,10 +190,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_a_browser_shows_the_report_without_complaint(folder: Path, tmp_path: Path) -> None:
     command = [
-        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path}", "--virtual-time-budget=3000", "--dump-dom",
+        str(CHROMIUM),
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        f"--user-data-dir={tmp_path}",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
         (folder / "report.html").as_uri(),
-    ]  # fmt: skip
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
     assert done.stdout.count("<figure ") == 6

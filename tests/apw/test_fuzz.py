@@ -44,29 +44,100 @@ KEEP_OUT = {"--help", "--write", "--run", "--launch"}
 """Options that write into the project, or start hours of work; --launch has a test of its own."""
 
 VALUES = (
-    "", "nan", "-inf", "1e400", "-1", "0", "1", "2.5", "1000000000", "9" * 400, "none", "true",
-    "a b", "ünï", "--", "a=b", "=", "grpo", "../x", "beta:1", "file:", "file:pipe.csv", "x\ny",
-    "{0}", "%s", "lam=linear", "[", "plateau_r:threshold=nan", "grpo:x=1", "A4", "0:1", "-",
-)  # fmt: skip
+    "",
+    "nan",
+    "-inf",
+    "1e400",
+    "-1",
+    "0",
+    "1",
+    "2.5",
+    "1000000000",
+    "9" * 400,
+    "none",
+    "true",
+    "a b",
+    "ünï",
+    "--",
+    "a=b",
+    "=",
+    "grpo",
+    "../x",
+    "beta:1",
+    "file:",
+    "file:pipe.csv",
+    "x\ny",
+    "{0}",
+    "%s",
+    "lam=linear",
+    "[",
+    "plateau_r:threshold=nan",
+    "grpo:x=1",
+    "A4",
+    "0:1",
+    "-",
+)
 FILES = (
-    "nowhere.toml", "folder", "empty.json", "empty.toml", "empty.csv", "empty.jsonl",
-    "empty.parquet", "binary.toml", "binary.json", "binary.jsonl", "binary.csv", "deep.json",
-    "deep.toml", "cut.parquet", "cut.json", "list.json", "bom.json", "bom.toml", "bom.csv",
-    "bom.jsonl", "pipe.jsonl", "pipe.csv", "pipe.toml", "pipe.json", "device.json", "device.csv",
-    "loop.csv", "dangling.json", "wrong.parquet", "nan.json", "huge.json", "table.csv", "run",
-    "half", "levels.parquet", "under/table.csv/x", "/dev/null", "/proc/nowhere/x",
-    "samples.parquet", "rollouts.jsonl", "bare.csv", "quotes.csv", "mixed",
-)  # fmt: skip
+    "nowhere.toml",
+    "folder",
+    "empty.json",
+    "empty.toml",
+    "empty.csv",
+    "empty.jsonl",
+    "empty.parquet",
+    "binary.toml",
+    "binary.json",
+    "binary.jsonl",
+    "binary.csv",
+    "deep.json",
+    "deep.toml",
+    "cut.parquet",
+    "cut.json",
+    "list.json",
+    "bom.json",
+    "bom.toml",
+    "bom.csv",
+    "bom.jsonl",
+    "pipe.jsonl",
+    "pipe.csv",
+    "pipe.toml",
+    "pipe.json",
+    "device.json",
+    "device.csv",
+    "loop.csv",
+    "dangling.json",
+    "wrong.parquet",
+    "nan.json",
+    "huge.json",
+    "table.csv",
+    "run",
+    "half",
+    "levels.parquet",
+    "under/table.csv/x",
+    "/dev/null",
+    "/proc/nowhere/x",
+    "samples.parquet",
+    "rollouts.jsonl",
+    "bare.csv",
+    "quotes.csv",
+    "mixed",
+)
 
 
 READERS = (
-    ("diagnose", ""), ("figures", ""), ("advise", "--rates="), ("simulate", "--start=file:"),
-    ("simulate", "--file="), ("simulate", "--sweep="), ("train", "--recipe="),
+    ("diagnose", ""),
+    ("figures", ""),
+    ("advise", "--rates="),
+    ("simulate", "--start=file:"),
+    ("simulate", "--file="),
+    ("simulate", "--sweep="),
+    ("train", "--recipe="),
     ("train", "--recipe=tiny-from-scratch", "--task=gsm8k", "--out=new/run", "--data="),
     ("train", "--recipe=tiny-from-scratch", "--task=gsm8k", "--dry-run", "--data="),
     ("evaluate", "--model=folder", "--task=gsm8k", "--out=new/run", "--data="),
-    ("evaluate", "--samples-path="), ("claims", "--evidence="),
-)  # fmt: skip
+    ("evaluate", "--samples-path="),
+    ("claims", "--evidence="),
+)
 """Command lines that read each of the files in turn; the last word is what comes before it."""
 
 TABLES = (("simulate", "--file="), ("simulate", "--sweep="), ("train", "--recipe="))
@@ -74,17 +145,40 @@ TEXTS = {
     f"text-{number}.toml": text
     for number, text in enumerate(
         (
-            "steps = true", "steps = nan", "steps = 20.0", "steps = 1979-05-27", "steps = [[]]",
-            "steps = {}", "seeds = -inf", "learning_rate = '1'", "learning_rate = inf",
-            "group_size = 1_000_000_000", "layers = 100_000", "schemes = 'grpo'", "schemes = [1]",
-            "schedules = 3", "schedules = {lam = 0.5}", "unknown = 1", "[base]\nsteps = 0",
-            "base = 1", "regimes = []", "[regimes.x]\nstart = nan", "learning_rates = [nan]",
-            "tuning_seeds = 1e9", "[task_options]\nkind = nan", "task_options = {a = 1979-05-27}",
-            "target = 1.0", "pass_k = [0]", "policy = 'bandit\\u0000'", "model = ''",
-            "prompts = 1_000_000\ngroup_size = 65_536", "train_path = '\\u0000'", "task = 3",
+            "steps = true",
+            "steps = nan",
+            "steps = 20.0",
+            "steps = 1979-05-27",
+            "steps = [[]]",
+            "steps = {}",
+            "seeds = -inf",
+            "learning_rate = '1'",
+            "learning_rate = inf",
+            "group_size = 1_000_000_000",
+            "layers = 100_000",
+            "schemes = 'grpo'",
+            "schemes = [1]",
+            "schedules = 3",
+            "schedules = {lam = 0.5}",
+            "unknown = 1",
+            "[base]\nsteps = 0",
+            "base = 1",
+            "regimes = []",
+            "[regimes.x]\nstart = nan",
+            "learning_rates = [nan]",
+            "tuning_seeds = 1e9",
+            "[task_options]\nkind = nan",
+            "task_options = {a = 1979-05-27}",
+            "target = 1.0",
+            "pass_k = [0]",
+            "policy = 'bandit\\u0000'",
+            "model = ''",
+            "prompts = 1_000_000\ngroup_size = 65_536",
+            "train_path = '\\u0000'",
+            "task = 3",
         )
     )
-}  # fmt: skip
+}
 """Configurations, nearly all of which must be refused."""
 
 
@@ -99,11 +193,17 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"prompt": f"p{n // 4}", "reward": n % 2, "step": n // 8} for n in range(16)]
     lines = "\n".join(map(json.dumps, rows)) + "\n"
     texts = {
-        "table.csv": "pass_rate\n0.1\n0.5\n", "rollouts.jsonl": lines, "bare.csv": "0.1\n0.2\n",
-        "quotes.csv": 'pass_rate\n"0.1\n', "cut.json": '{"schemes": ["grp', "list.json": "[1, 2]",
-        "deep.json": "[" * 100_000, "deep.toml": "a = " + "[" * 100_000,
-        "nan.json": '{"learning_rate": NaN}', "huge.json": '{"steps": ' + "9" * 5000 + "}",
-    }  # fmt: skip
+        "table.csv": "pass_rate\n0.1\n0.5\n",
+        "rollouts.jsonl": lines,
+        "bare.csv": "0.1\n0.2\n",
+        "quotes.csv": 'pass_rate\n"0.1\n',
+        "cut.json": '{"schemes": ["grp',
+        "list.json": "[1, 2]",
+        "deep.json": "[" * 100_000,
+        "deep.toml": "a = " + "[" * 100_000,
+        "nan.json": '{"learning_rate": NaN}',
+        "huge.json": '{"steps": ' + "9" * 5000 + "}",
+    }
     for name, text in texts.items():
         (shelf / name).write_text(text)
     for name, text in TEXTS.items():
@@ -112,14 +212,22 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (shelf / f"empty.{name}").touch()
         (shelf / f"binary.{name}").write_bytes(bytes(range(256)) * 4)
     for name, text in {
-        "bom.json": '{"steps": 20}', "bom.toml": "steps = 20\n", "bom.csv": texts["table.csv"],
+        "bom.json": '{"steps": 20}',
+        "bom.toml": "steps = 20\n",
+        "bom.csv": texts["table.csv"],
         "bom.jsonl": lines,
-    }.items():  # fmt: skip
+    }.items():
         (shelf / name).write_text(text, encoding="utf-8-sig")
     samples = pd.DataFrame(
-        {"problem": ["a", "a", "b", "b"], "sample": [0, 1, 0, 1], "level": [1, 1, 5, 5],
-         "outcome": ["correct", "wrong", "wrong", "wrong"], "tokens": 3, "truncated": False}
-    )  # fmt: skip
+        {
+            "problem": ["a", "a", "b", "b"],
+            "sample": [0, 1, 0, 1],
+            "level": [1, 1, 5, 5],
+            "outcome": ["correct", "wrong", "wrong", "wrong"],
+            "tokens": 3,
+            "truncated": False,
+        }
+    )
     samples.to_parquet(shelf / "samples.parquet")
     samples.rename(columns=str.upper).to_parquet(shelf / "wrong.parquet")
     samples.assign(level=["", "x", "5", None]).to_parquet(shelf / "levels.parquet")
@@ -276,11 +384,14 @@ def test_there_are_enough_variants() -> None:
 
 
 WRITERS = (
-    ("explore", "--out", "new/page.html"), ("weights", "--figure", "new/w.png"),
-    ("advise", "--figure", "new/a.svg"), ("diagnose", "rollouts.jsonl", "--out", "new/d"),
-    ("simulate", "--out", "new/run"), ("evaluate", *BASES["evaluate"]),
+    ("explore", "--out", "new/page.html"),
+    ("weights", "--figure", "new/w.png"),
+    ("advise", "--figure", "new/a.svg"),
+    ("diagnose", "rollouts.jsonl", "--out", "new/d"),
+    ("simulate", "--out", "new/run"),
+    ("evaluate", *BASES["evaluate"]),
     ("train", "--recipe", "tiny-from-scratch", "--launch", "accelerate", "--out", "new/l"),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("words", WRITERS, ids=lambda words: words[0])

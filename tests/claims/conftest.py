@@ -17,9 +17,11 @@ from claims.spec import Source
 from claims.verdicts import Finding, above, below, compared, finding, near, primary_regime
 
 ENVIRONMENT = {
-    "commit": "0123abc", "packages": {"numpy": "2.4.6"}, "python": "3.11.7",
+    "commit": "0123abc",
+    "packages": {"numpy": "2.4.6"},
+    "python": "3.11.7",
     "time": "2026-02-01T00:00:00+00:00",
-}  # fmt: skip
+}
 
 
 @dataclasses.dataclass(frozen=True)

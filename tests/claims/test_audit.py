@@ -31,18 +31,31 @@ def forge(field, value, place=None):
 @pytest.mark.parametrize(
     ("claim", "change", "sentence"),
     [
-        ("N3", forge("verdict", "confirmed"),
-         "N3.json: the verdict says confirmed, but its checks say refuted"),
-        ("A4", forge("verdict", "refuted", 0), "A4.json: the check 'time to target, Linear-R "
-         "over GRPO, same budget' says 0.552 [0.546, 0.558], refuted, but its samples say 0.552"),
+        (
+            "N3",
+            forge("verdict", "confirmed"),
+            "N3.json: the verdict says confirmed, but its checks say refuted",
+        ),
+        (
+            "A4",
+            forge("verdict", "refuted", 0),
+            "A4.json: the check 'time to target, Linear-R "
+            "over GRPO, same budget' says 0.552 [0.546, 0.558], refuted, but its samples say 0.552",
+        ),
         ("A4", forge("measurement", 0.3, 1), "says 0.3 [-0.47, -0.35], confirmed, but"),
         ("A4", forge("high", -0.3, 1), "says -0.41 [-0.47, -0.3], confirmed, but its samples"),
         ("A4", forge("samples", [0.9] * 5, 0), "but its samples say 0.9 [0.9, 0.9], refuted"),
-        ("A4", forge("prediction", 0.6, 0),
-         "the ledger predicts near 0.5525, tolerance 0.1; the evidence was judged by near 0.6"),
+        (
+            "A4",
+            forge("prediction", 0.6, 0),
+            "the ledger predicts near 0.5525, tolerance 0.1; the evidence was judged by near 0.6",
+        ),
         ("A4", forge("tolerance", 0.5, 0), "the evidence was judged by near 0.5525, tolerance 0.5"),
-        ("A4", forge("samples", [0.55] * 4, 0), "the verdict says confirmed, but its checks say "
-         "inconclusive"),
+        (
+            "A4",
+            forge("samples", [0.55] * 4, 0),
+            "the verdict says confirmed, but its checks say inconclusive",
+        ),
         ("N3", forge("rule", "any"), "the verdict says refuted, but its checks say confirmed"),
         ("A4", forge("quick", True), "A4.json is from a quick run; publish full runs only"),
         ("A4", forge("environment", {}), "does not say which commit and packages"),
@@ -50,7 +63,7 @@ def forge(field, value, place=None):
         ("A4", forge("source", "llm"), "A4.json is from the source llm, not sim"),
         ("A4", forge("checks", None), "A4.json is not a finding"),
     ],
-)  # fmt: skip
+)
 def test_tampered_evidence_is_told(tree, claim, change, sentence):
     path = tree.evidence["sim"] / f"{claim}.json"
     tree.edit(path, change)
@@ -86,16 +99,22 @@ def test_findings_of_the_language_model_must_follow_from_its_tables(tree):
     place = tree.root / "llm" / "rule-from-scratch"
     place.mkdir(parents=True)
     schemes = ("grpo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens")
-    rows = [(s, seed, 0.01, 100.0 + 10 * n + seed) for n, s in enumerate(schemes)
-            for seed in range(5)]  # fmt: skip
+    rows = [
+        (s, seed, 0.01, 100.0 + 10 * n + seed) for n, s in enumerate(schemes) for seed in range(5)
+    ]
     outcomes = pd.DataFrame(rows, columns=["scheme", "seed", "start", "reached"])
     outcomes.to_csv(place / "outcomes.csv", index=False)
     metrics = ("groups_all_wrong", "success", "entropy", *(f"pass@{k}" for k in (4, 16, 64, 256)))
     curves = pd.DataFrame(
-        [(scheme, seed, step, metric, 0.9 - 0.1 * step) for scheme in schemes
-         for seed in range(5) for step in (0, 1) for metric in metrics],
+        [
+            (scheme, seed, step, metric, 0.9 - 0.1 * step)
+            for scheme in schemes
+            for seed in range(5)
+            for step in (0, 1)
+            for metric in metrics
+        ],
         columns=["scheme", "seed", "step", "metric", "value"],
-    )  # fmt: skip
+    )
     curves.to_parquet(place / "curves.parquet")
     (place / "environment.json").write_text('{"commit": "abc", "packages": {}}')
     assert {f.id for f in write_findings(tree.root / "llm")} == {"A4", "A6", "L5"}
@@ -105,8 +124,9 @@ def test_findings_of_the_language_model_must_follow_from_its_tables(tree):
         place / "outcomes.csv", index=False
     )
     assert [f.partition(" does not follow")[0].rpartition("/")[2] for f in tree.faults()] == [
-        "A4.json", "A6.json",
-    ]  # fmt: skip
+        "A4.json",
+        "A6.json",
+    ]
     (tree.evidence["llm"] / "L5.json").unlink()
     assert any("L5.json is not there, but its tables are" in fault for fault in tree.faults())
 

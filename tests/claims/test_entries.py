@@ -68,10 +68,15 @@ STATES = st.sampled_from(["confirmed", "refuted", "inconclusive", None])
 @given(st.lists(st.tuples(st.sampled_from(list(claims())), STATES, STATES, STATES), min_size=1))
 def test_every_verdict_that_applies_is_counted_once(drawn):
     entries = [
-        made(id, {source: v if source in claims()[id].tests else None
-                  for source, v in zip(SOURCES, verdicts, strict=True)})
+        made(
+            id,
+            {
+                source: v if source in claims()[id].tests else None
+                for source, v in zip(SOURCES, verdicts, strict=True)
+            },
+        )
         for id, *verdicts in drawn
-    ]  # fmt: skip
+    ]
     told = [
         verdict or "not run"
         for id, *verdicts in drawn

@@ -92,8 +92,10 @@ def test_run_folders_are_found_and_full_runs_win(tmp_path):
 def test_findings_beside_tables_take_their_environment(tree):
     path = tree.store(
         finding("A6", "", [above("x", 0.0, [1.0] * 5)], ["rule"], quick=False),
-        source="llm", environment=None, evidence=["rule-from-scratch/outcomes.csv"],
-    )  # fmt: skip
+        source="llm",
+        environment=None,
+        evidence=["rule-from-scratch/outcomes.csv"],
+    )
     assert read_record(path).environment == {}
     place = tree.root / "llm" / "rule-from-scratch" / "environment.json"
     place.parent.mkdir()

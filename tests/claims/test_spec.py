@@ -14,11 +14,29 @@ from theory.citations import cite
 
 # Which sources speak to which claim: t theory, s simulation, l language model.
 WANTED = {
-    "A1": "ts", "A2": "ts", "A3": "ts", "A4": "tsl", "A5": "tsl", "A6": "tsl",
-    "L1": "t", "L2": "tl", "L3": "sl", "L4": "sl", "L5": "sl",
-    "N1": "tl", "N2": "sl", "N3": "sl", "N4": "sl", "N5": "sl", "N6": "sl", "N7": "sl",
-    "O1": "ts", "O2": "ts", "O3": "ts", "O4": "tsl",
-}  # fmt: skip
+    "A1": "ts",
+    "A2": "ts",
+    "A3": "ts",
+    "A4": "tsl",
+    "A5": "tsl",
+    "A6": "tsl",
+    "L1": "t",
+    "L2": "tl",
+    "L3": "sl",
+    "L4": "sl",
+    "L5": "sl",
+    "N1": "tl",
+    "N2": "sl",
+    "N3": "sl",
+    "N4": "sl",
+    "N5": "sl",
+    "N6": "sl",
+    "N7": "sl",
+    "O1": "ts",
+    "O2": "ts",
+    "O3": "ts",
+    "O4": "tsl",
+}
 
 
 def test_the_claims_and_their_sources_are_those_of_the_specification():

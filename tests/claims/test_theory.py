@@ -12,8 +12,20 @@ from theory import lens
 
 def test_the_claims_that_mathematics_can_decide_are_there():
     assert claim_ids() == [
-        "A1", "A2", "A3", "A4", "A5", "A6", "L1", "L2", "N1", "O1", "O2", "O3", "O4",
-    ]  # fmt: skip
+        "A1",
+        "A2",
+        "A3",
+        "A4",
+        "A5",
+        "A6",
+        "L1",
+        "L2",
+        "N1",
+        "O1",
+        "O2",
+        "O3",
+        "O4",
+    ]
 
 
 @pytest.mark.parametrize("claim", claim_ids())
@@ -61,9 +73,10 @@ def test_false_claims_are_found_out(monkeypatch):
     assert not check("L2").holds
     weight = gradients.expected_weight
     monkeypatch.setattr(
-        gradients, "expected_weight",
+        gradients,
+        "expected_weight",
         lambda scheme, size, rho, **_: weight(scheme, size, rho, zero_success="keep"),
-    )  # fmt: skip
+    )
     assert not check("O1").holds
 
 

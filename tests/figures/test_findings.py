@@ -16,9 +16,13 @@ from figures.findings import (
 
 Runs = Callable[..., pd.DataFrame]
 CONFIG = {
-    "schemes": ["grpo", "sqrt_r"], "start": 0.1, "target": 0.6, "group_size": 8,
-    "learner": "natural", "comparison": "same_budget",
-}  # fmt: skip
+    "schemes": ["grpo", "sqrt_r"],
+    "start": 0.1,
+    "target": 0.6,
+    "group_size": 8,
+    "learner": "natural",
+    "comparison": "same_budget",
+}
 
 
 def test_the_theory_speaks_of_the_published_numbers() -> None:

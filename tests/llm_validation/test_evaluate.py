@@ -30,9 +30,21 @@ def tiny(tmp_path_factory):
 
 
 def config(model: str, **changes) -> EvaluateConfig:
-    values = {"model": model, "task": "arithmetic", "task_options": TASK, "samples": 4,
-              "temperature": 1.0, "top_p": 1.0, "max_response_tokens": 4, "batch": 8, "cpu": True,
-              "engine": "transformers", "resamples": 200, "scheme": "grpo", "step": 7}  # fmt: skip
+    values = {
+        "model": model,
+        "task": "arithmetic",
+        "task_options": TASK,
+        "samples": 4,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_response_tokens": 4,
+        "batch": 8,
+        "cpu": True,
+        "engine": "transformers",
+        "resamples": 200,
+        "scheme": "grpo",
+        "step": 7,
+    }
     return EvaluateConfig(**{**values, **changes})
 
 
@@ -45,9 +57,13 @@ def whole(tiny, tmp_path_factory):
 def test_run_folder_is_complete(whole):
     names = {item.name for item in whole.path.iterdir()}
     assert names == {
-        "config.json", "environment.json", "metrics.parquet", "samples.parquet", "summary.parquet",
+        "config.json",
+        "environment.json",
+        "metrics.parquet",
+        "samples.parquet",
+        "summary.parquet",
         "task.json",
-    }  # fmt: skip
+    }
     assert len(whole.samples) == whole.generated == 12 * 4
     assert whole.samples.groupby("problem").size().tolist() == [4] * 12
     stored = EvaluateConfig(**json.loads((whole.path / "config.json").read_text()))
@@ -58,8 +74,10 @@ def test_run_folder_is_complete(whole):
     logged = metrics.set_index("metric")["value"]
     for k in (1, 2, 3, 4):
         assert (
-            logged[f"all/pass@{k}"], logged[f"all/pass@{k}/low"], logged[f"all/pass@{k}/high"]
-        ) == whole.pass_at(k)  # fmt: skip
+            logged[f"all/pass@{k}"],
+            logged[f"all/pass@{k}/low"],
+            logged[f"all/pass@{k}/high"],
+        ) == whole.pass_at(k)
     assert logged["all/problems"] == 12
     assert 0 < logged["all/entropy"] < 2.64  # below ln of the vocabulary's 14 tokens
     json.dumps(whole.to_dict(), allow_nan=False)

@@ -31,8 +31,16 @@ def tiny(tmp_path_factory):
 
 
 def config(model: str, **changes) -> EvaluateConfig:
-    values = {"model": model, "task": "arithmetic", "samples": 4, "temperature": 1.0, "top_p": 1.0,
-              "max_response_tokens": 5, "engine": "transformers", "cpu": True}  # fmt: skip
+    values = {
+        "model": model,
+        "task": "arithmetic",
+        "samples": 4,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_response_tokens": 5,
+        "engine": "transformers",
+        "cpu": True,
+    }
     return EvaluateConfig(**{**values, **changes})
 
 

@@ -108,8 +108,10 @@ def test_a_servers_line_is_one_that_trl_reads_and_its_gpus_are_not_the_trainers(
     assert words[0] == "CUDA_VISIBLE_DEVICES=4,5,6,7"
     (read,) = make_parser().parse_args_and_config(words[3:])
     assert (read.model, read.tensor_parallel_size, read.data_parallel_size) == (
-        "meta-llama/Llama-3.1-8B-Instruct", 2, 2,
-    )  # fmt: skip
+        "meta-llama/Llama-3.1-8B-Instruct",
+        2,
+        2,
+    )
     assert (read.port, read.max_model_len) == (8000, 1024 + 2048)
     (train,) = [line for line in commands(files["run.sh"]) if "accelerate launch" in line]
     assert train.startswith("CUDA_VISIBLE_DEVICES=0,1,2,3 ")
@@ -119,9 +121,12 @@ def test_a_servers_line_is_one_that_trl_reads_and_its_gpus_are_not_the_trainers(
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_whatever_a_configuration_holds_stays_one_word(tmp_path, launcher):
     config = dataclasses.replace(
-        load_recipe("apw-countdown-qwen2.5-3b"), model=HOSTILE, vllm_mode="server",
-        description=HOSTILE, schemes=("sqrt_r",),
-    )  # fmt: skip
+        load_recipe("apw-countdown-qwen2.5-3b"),
+        model=HOSTILE,
+        vllm_mode="server",
+        description=HOSTILE,
+        schemes=("sqrt_r",),
+    )
     files = launch_files(config, launcher, "a name; touch pwned\nrm -rf x")
     check_shell(files["run.sh"])
     assert TrainConfig.from_dict(tomllib.loads(files["recipe.toml"])) == config
@@ -135,9 +140,12 @@ def test_whatever_a_configuration_holds_stays_one_word(tmp_path, launcher):
     log = tmp_path / "log"  # a file per program: two at a time would write into each other's lines
     log.mkdir()
     subprocess.run(
-        ["bash", str(tmp_path / "run.sh")], cwd=tmp_path, check=True, capture_output=True,
+        ["bash", str(tmp_path / "run.sh")],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
         env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "LOG": str(log)},
-    )  # fmt: skip
+    )
     words = "".join(path.read_text() for path in log.iterdir()).split("\0")
     if launcher == "verl":
         # Hydra quotes within the word; what bash sees is one word.
@@ -161,11 +169,14 @@ def test_whatever_a_configuration_holds_stays_one_word(tmp_path, launcher):
         ("verl", {"model": "tiny"}, {}, "verl trains on GPUs"),
         ("verl", {"loss": "cispo"}, {}, "verl carries loss dapo, grpo, dr_grpo; got cispo"),
         ("verl", {"mask_truncated": True}, {}, "mask_truncated = false"),
-        ("verl", {"schemes": ("w_reinforce",),
-                  "schedules": {"lam": "linear:start=1,end=0.1,steps=9"}}, {},
-         "verl gives its estimators no step.*has one for lam"),
+        (
+            "verl",
+            {"schemes": ("w_reinforce",), "schedules": {"lam": "linear:start=1,end=0.1,steps=9"}},
+            {},
+            "verl gives its estimators no step.*has one for lam",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_launched_is_refused(launcher, changes, machines, sentence):
     config = dataclasses.replace(load_recipe("apw-math-post-sft"), **changes)
     if sentence is None:  # a micro batch larger than a process's share is that share
@@ -191,18 +202,30 @@ def test_the_command_writes_the_files_and_nothing_of_another_launch(tmp_path, ca
 @pytest.mark.slow
 def test_a_written_script_trains_on_two_processes_and_stops_where_all_is_done(tmp_path):
     config = TrainConfig(
-        schemes=("lens:alpha=0.5",), seeds=1, steps=2, warm_up_steps=10,
-        initial_success=0.3, prompts_per_step=4, group_size=4, measure_every=1,
-        checkpoint_every=0, threads=1, cpu=True,
-    )  # fmt: skip
+        schemes=("lens:alpha=0.5",),
+        seeds=1,
+        steps=2,
+        warm_up_steps=10,
+        initial_success=0.3,
+        prompts_per_step=4,
+        group_size=4,
+        measure_every=1,
+        checkpoint_every=0,
+        threads=1,
+        cpu=True,
+    )
     files = launch_files(config, "accelerate", "mine", Machines(gpus=2))
     script = write_files(files, tmp_path / "launch")[0]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for _ in range(2):  # the second time there is nothing to do
         done = subprocess.run(
-            [str(script)], cwd=tmp_path, capture_output=True, text=True, check=False,
+            [str(script)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
             env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     metrics = read_metrics(tmp_path / "results" / "accelerate" / "mine" / "lens.alpha=0.5.seed=0")

@@ -65,19 +65,42 @@ def test_two_processes_of_which_one_is_killed_train_as_one_does(tmp_path, scheme
     # the second checkpoint is missing, and all is started again; each is slow where files are
     # written, so that one which does not wait for the other trips over it.
     config = TrainConfig(
-        schemes=(scheme,), seeds=1, steps=4, warm_up_steps=10, initial_success=0.3,
-        prompts_per_step=4, group_size=4, micro_batch=4, measure_every=1, checkpoint_every=2,
-        threads=1, cpu=True, save_models=True,
-    )  # fmt: skip
+        schemes=(scheme,),
+        seeds=1,
+        steps=4,
+        warm_up_steps=10,
+        initial_success=0.3,
+        prompts_per_step=4,
+        group_size=4,
+        micro_batch=4,
+        measure_every=1,
+        checkpoint_every=2,
+        threads=1,
+        cpu=True,
+        save_models=True,
+    )
     script = tmp_path / "script.py"
     script.write_text(CODE)
     for fate, status in (("die", 1), ("live", 0)):
         done = subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-             str(script), json.dumps(config.to_dict()), str(tmp_path / "two"), fate],
-            check=False, capture_output=True, text=True, timeout=900,
+            [
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                "--nproc_per_node",
+                "2",
+                str(script),
+                json.dumps(config.to_dict()),
+                str(tmp_path / "two"),
+                fate,
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=900,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         assert done.returncode == status, done.stderr
         assert ("SIGKILL" in done.stderr) == (fate == "die"), done.stderr
         if fate == "die":

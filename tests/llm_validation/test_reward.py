@@ -27,9 +27,11 @@ def logged(scorer, count):
     task = Task("made-up", [], [], "none", "none", scorer, Report())
     metrics = {}
     rewards = TaskReward(task)(
-        ["p"] * count, [[{"role": "assistant", "content": "a"}]] * count, ["g"] * count,
+        ["p"] * count,
+        [[{"role": "assistant", "content": "a"}]] * count,
+        ["g"] * count,
         log_metric=metrics.__setitem__,
-    )  # fmt: skip
+    )
     return rewards, metrics
 
 

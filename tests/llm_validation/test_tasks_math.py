@@ -14,8 +14,12 @@ needs_data = pytest.mark.skipif(not MATH_500.exists(), reason="MATH is not at ha
 
 
 def row(**changes):
-    values = {"problem": "What is $1+1$?", "solution": r"It is $\boxed{2}$.", "level": "Level 1",
-              "type": "Prealgebra"}  # fmt: skip
+    values = {
+        "problem": "What is $1+1$?",
+        "solution": r"It is $\boxed{2}$.",
+        "level": "Level 1",
+        "type": "Prealgebra",
+    }
     return {**values, **changes}
 
 

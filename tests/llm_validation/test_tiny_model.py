@@ -79,9 +79,11 @@ def test_success_probability_is_the_frequency_of_right_answers(tiny_folder):
     numbers = torch.from_numpy(uniform_rows(0, 0, 0, rows, 3))
     with seeded_generation(model, numbers):
         out = model.generate(
-            input_ids=prompt, attention_mask=torch.ones_like(prompt),
-            do_sample=True, max_new_tokens=3,
-        )  # fmt: skip
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
+            do_sample=True,
+            max_new_tokens=3,
+        )
     right = [tokenizer.decode(row) == f"{example.prompt}{example.gold}<end>" for row in out]
     assert 0.002 < exact < 0.9
     # Four standard errors of a frequency.

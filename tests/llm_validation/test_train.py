@@ -25,11 +25,21 @@ from runs.terminal import Progress
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {
-    "schemes": ("grpo", "sqrt_r"), "seeds": 1, "steps": 6, "warm_up_steps": 10,
-    "initial_success": 0.3, "prompts_per_step": 4, "group_size": 4, "measure_every": 2,
-    "checkpoint_every": 2, "threads": 1, "cpu": True, "save_models": True,
-    "learning_rate": 1e-3, "learning_rate_schedule": "cosine",
-}  # fmt: skip
+    "schemes": ("grpo", "sqrt_r"),
+    "seeds": 1,
+    "steps": 6,
+    "warm_up_steps": 10,
+    "initial_success": 0.3,
+    "prompts_per_step": 4,
+    "group_size": 4,
+    "measure_every": 2,
+    "checkpoint_every": 2,
+    "threads": 1,
+    "cpu": True,
+    "save_models": True,
+    "learning_rate": 1e-3,
+    "learning_rate_schedule": "cosine",
+}
 CLOCK = ("step_time",)
 
 
@@ -131,8 +141,13 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
         callbacks.ShowProgress.on_step_end = deadly
         train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(scheduled().to_dict()),
-               str(path)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(code),
+        json.dumps(scheduled().to_dict()),
+        str(path),
+    ]
     killed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (path / "metrics.parquet").exists()
@@ -156,13 +171,18 @@ def test_the_schedules_are_felt(reference):
 def test_an_interrupted_run_stops_in_good_order_and_goes_on(reference, tmp_path):
     path = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, "-c",
-         "import json, sys; from llm_validation.config import TrainConfig;"
-         "from llm_validation.train import train;"
-         "train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)",
-         json.dumps(small(steps=2000, checkpoint_every=0).to_dict()), str(path)],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import json, sys; from llm_validation.config import TrainConfig;"
+            "from llm_validation.train import train;"
+            "train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)",
+            json.dumps(small(steps=2000, checkpoint_every=0).to_dict()),
+            str(path),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 120
     # The optimizer's first step has been made once the initial model is there and a second passed.
     while not (path / "initial" / "seed=0").exists() and time.monotonic() < deadline:

@@ -41,12 +41,21 @@ def make(folder, tmp_path, kind=WeightedGRPOTrainer, reward=first_digit, config=
     model, tokenizer = load(str(folder), TrainConfig())
     rows = [{"prompt": e.prompt, "gold": e.gold} for e in load_task("arithmetic").train[:60]]
     settings = {
-        "max_steps": 1, "per_device_train_batch_size": GROUP * PROMPTS, "num_generations": GROUP,
-        "max_completion_length": 3, "learning_rate": 1e-3, "use_cpu": True, "bf16": False,
-        "gradient_checkpointing": False, "report_to": "none", "disable_tqdm": True,
-        "save_strategy": "no", "logging_steps": 1, "shuffle_dataset": False,
+        "max_steps": 1,
+        "per_device_train_batch_size": GROUP * PROMPTS,
+        "num_generations": GROUP,
+        "max_completion_length": 3,
+        "learning_rate": 1e-3,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "shuffle_dataset": False,
         "dataloader_pin_memory": False,
-    } | (config or {})  # fmt: skip
+    } | (config or {})
     return kind(
         model=model,
         processing_class=tokenizer,
@@ -72,8 +81,13 @@ def watched(trainer, monkeypatch):
         output = outer(self, inputs)
         logged = torch.tensor(list(self._logs["advantages"]))
         lengths = list(self._lengths)
-        seen[-1] |= {"ours": output["advantages"], "output": output, "rewards": self._rewards,
-                     "logged": logged, "lengths": lengths}  # fmt: skip
+        seen[-1] |= {
+            "ours": output["advantages"],
+            "output": output,
+            "rewards": self._rewards,
+            "logged": logged,
+            "lengths": lengths,
+        }
         return output
 
     monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", stock)
@@ -91,8 +105,12 @@ def test_with_grpos_formula_the_advantages_are_trls_own(tiny_folder, tmp_path, m
 
 
 def test_training_with_grpos_formula_is_training_with_trl(tiny_folder, tmp_path):
-    settings = {"max_steps": 4, "steps_per_generation": 2, "gradient_accumulation_steps": 1,
-                "per_device_train_batch_size": GROUP * PROMPTS // 2}  # fmt: skip
+    settings = {
+        "max_steps": 4,
+        "steps_per_generation": 2,
+        "gradient_accumulation_steps": 1,
+        "per_device_train_batch_size": GROUP * PROMPTS // 2,
+    }
     ours = make(tiny_folder, tmp_path, scheme=TRL_GRPO, seeded=False, config=settings)
     ours.train()
     stock = make(tiny_folder, tmp_path, kind=GRPOTrainer, config=settings)
@@ -218,9 +236,13 @@ def test_all_wrong_groups_count_once_their_warm_up_is_over(tiny_folder, tmp_path
         return [0.0] * len(completions)
 
     trainer = make(
-        tiny_folder, tmp_path, scheme="linear_r", reward=never,
-        schedules={"zero_success": WarmUp(2)}, config={"max_steps": 4},
-    )  # fmt: skip
+        tiny_folder,
+        tmp_path,
+        scheme="linear_r",
+        reward=never,
+        schedules={"zero_success": WarmUp(2)},
+        config={"max_steps": 4},
+    )
     means = [batch["ours"].mean().item() for batch in watched(trainer, monkeypatch)]
     assert means == [0, 0, -1, -1]
 
@@ -230,9 +252,13 @@ def test_lambda_follows_its_schedule(tiny_folder, tmp_path, monkeypatch):
         return [1.0] * len(completions)
 
     trainer = make(
-        tiny_folder, tmp_path, scheme="w_reinforce", reward=always,
-        schedules={"lam": Linear(start=1.0, end=0.0, steps=2)}, config={"max_steps": 3},
-    )  # fmt: skip
+        tiny_folder,
+        tmp_path,
+        scheme="w_reinforce",
+        reward=always,
+        schedules={"lam": Linear(start=1.0, end=0.0, steps=2)},
+        config={"max_steps": 3},
+    )
     means = [batch["ours"].mean().item() for batch in watched(trainer, monkeypatch)]
     assert means == pytest.approx([1.0, 0.5, 0.0])
 
@@ -243,8 +269,12 @@ def test_lambda_can_follow_the_entropy(tiny_folder, tmp_path, monkeypatch):
 
     schedule = ByEntropy(low=0.0, high=math.log(14), entropy_low=0.0, entropy_high=math.log(14))
     trainer = make(
-        tiny_folder, tmp_path, scheme="w_reinforce", reward=always, schedules={"lam": schedule},
-    )  # fmt: skip
+        tiny_folder,
+        tmp_path,
+        scheme="w_reinforce",
+        reward=always,
+        schedules={"lam": schedule},
+    )
     (batch,) = watched(trainer, monkeypatch)
     entropy = next(value for _, name, value in trainer.record if name == "entropy")
     # λ = H by this schedule, and the policy of the first update is the one TRL measures.
@@ -277,8 +307,12 @@ def drawn(trainer, monkeypatch):
 def test_batches_of_one_step_are_sampled_by_numbers_of_their_own(
     tiny_folder, tmp_path, monkeypatch
 ):
-    config = {"per_device_train_batch_size": GROUP, "gradient_accumulation_steps": 2,
-              "steps_per_generation": 1, "max_steps": 2}  # fmt: skip
+    config = {
+        "per_device_train_batch_size": GROUP,
+        "gradient_accumulation_steps": 2,
+        "steps_per_generation": 1,
+        "max_steps": 2,
+    }
     numbers = drawn(make(tiny_folder, tmp_path, scheme="grpo", config=config), monkeypatch)
     assert len(numbers) == 4
     for place, one in enumerate(numbers):
@@ -349,7 +383,8 @@ def test_training_resumes_from_what_is_whole(tiny_folder, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "checkpoint-2 is not whole: its optimizer.pt is missing" in said
     assert f"resuming from {tmp_path / 'checkpoint-1'}" in said
-    timeless = [[row for row in t.record if row[1] not in ("step_time", "gap")]
-                for t in (first, again)]  # fmt: skip
+    timeless = [
+        [row for row in t.record if row[1] not in ("step_time", "gap")] for t in (first, again)
+    ]
     assert timeless[0] == timeless[1]
     assert math.isnan(again.record[0][2])

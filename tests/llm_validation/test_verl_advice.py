@@ -28,7 +28,10 @@ def test_verl_takes_the_line_and_knows_its_estimator(scheme):
         f"print('found', find({made.algorithm.adv_estimator!r}).__module__)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, SCHEMES_VARIABLE: told},
-    ).stdout  # fmt: skip
+    ).stdout
     assert "found llm_validation.verl_plugin" in done

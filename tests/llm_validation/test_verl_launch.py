@@ -41,22 +41,29 @@ def test_all_wrong_groups_warm_up_in_two_stages_and_a_finished_stage_is_not_begu
     script = launch_files(config, "verl", "mine")
     calls = trainings(script, tmp_path)
     chosen = [
-        [word.partition("=")[2] for word in call if word.startswith(
-            ("algorithm.adv_estimator", "trainer.total_training_steps"))]
+        [
+            word.partition("=")[2]
+            for word in call
+            if word.startswith(("algorithm.adv_estimator", "trainer.total_training_steps"))
+        ]
         for call in calls
-    ]  # fmt: skip
+    ]
     # 50 and 500 updates, three to a generated batch.
     assert chosen == [
-        ["17", "apw_sqrt_r_zero_success_drop"], ["167", "apw_sqrt_r"], ["167", "apw_grpo"],
-    ]  # fmt: skip
+        ["17", "apw_sqrt_r_zero_success_drop"],
+        ["167", "apw_sqrt_r"],
+        ["167", "apw_grpo"],
+    ]
     done = tmp_path / "results" / "verl" / "mine" / "sqrt_r.seed=0"
     done.mkdir(parents=True)
     (done / "latest_checkpointed_iteration.txt").write_text("17")
     (tmp_path / "log").unlink()
     subprocess.run(
-        ["bash", str(tmp_path / "launch" / "run.sh")], cwd=tmp_path, check=True,
+        ["bash", str(tmp_path / "launch" / "run.sh")],
+        cwd=tmp_path,
+        check=True,
         env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
-    )  # fmt: skip
+    )
     assert (tmp_path / "log").read_text().count("\n\0") == 2
 
 
@@ -68,9 +75,14 @@ def test_prompts_stand_in_the_order_of_training_and_their_answers_score(tmp_path
     data = tmp_path / "rows.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
     config = dataclasses.replace(
-        load_recipe("apw-math-post-sft"), train_path=str(data), task_options={"workers": 1},
-        prompts_per_step=4, group_size=8, steps=3, schemes=("sqrt_r",),
-    )  # fmt: skip
+        load_recipe("apw-math-post-sft"),
+        train_path=str(data),
+        task_options={"workers": 1},
+        prompts_per_step=4,
+        group_size=8,
+        steps=3,
+        schemes=("sqrt_r",),
+    )
     write_files(launch_files(config, "verl", "mine"), tmp_path / "launch")
     recipe, file = str(tmp_path / "launch" / "recipe.toml"), tmp_path / "train.parquet"
     assert write_data([recipe, "7", str(file)]) == 0
@@ -81,9 +93,13 @@ def test_prompts_stand_in_the_order_of_training_and_their_answers_score(tmp_path
     assert table["prompt"][0][0]["role"] == "user"
     for response, score in ((rf"\boxed{{{golds[0]}}}", 1.0), (r"\boxed{99}", 0.0)):
         found = compute_score(
-            data_source="math", solution_str=response, ground_truth=golds[0], extra_info={},
-            recipe=recipe, something_new=3,
-        )  # fmt: skip
+            data_source="math",
+            solution_str=response,
+            ground_truth=golds[0],
+            extra_info={},
+            recipe=recipe,
+            something_new=3,
+        )
         assert found == {"score": score, "unscorable": 0.0}
     assert write_data(["only one"]) == 2
 

@@ -26,13 +26,16 @@ class Data:
         self.batch, self.non_tensor_batch = batch, {"uid": uids}
 
     def select_idxs(self, rows):
-        return Data({k: v[rows] for k, v in self.batch.items()},
-                    [self.non_tensor_batch["uid"][row] for row in rows])  # fmt: skip
+        return Data(
+            {k: v[rows] for k, v in self.batch.items()},
+            [self.non_tensor_batch["uid"][row] for row in rows],
+        )
 
 
 def data():
-    mask = torch.tensor([[0.0, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 1], [1, 1, 0],
-                         [0, 1, 0]])  # fmt: skip
+    mask = torch.tensor(
+        [[0.0, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 1], [1, 1, 0], [0, 1, 0]]
+    )
     rewards = torch.zeros_like(mask)
     rewards[torch.arange(7), mask.argmax(1)] = torch.tensor(REWARDS)
     return Data({"token_level_rewards": rewards, "response_mask": mask}, UIDS)

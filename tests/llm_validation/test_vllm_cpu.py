@@ -21,10 +21,20 @@ from llm_validation.train import train
 # As it was before TRL's colocated vLLM wrote its rank and port into it.
 ENVIRONMENT = dict(os.environ)
 CONFIG = TrainConfig(
-    schemes=("lens",), seeds=1, steps=4, warm_up_steps=60, initial_success=0.3,
-    prompts_per_step=4, group_size=4, measure_every=2, checkpoint_every=0, threads=1, cpu=True,
-    engine="vllm", learning_rate=1e-2,
-)  # fmt: skip
+    schemes=("lens",),
+    seeds=1,
+    steps=4,
+    warm_up_steps=60,
+    initial_success=0.3,
+    prompts_per_step=4,
+    group_size=4,
+    measure_every=2,
+    checkpoint_every=0,
+    threads=1,
+    cpu=True,
+    engine="vllm",
+    learning_rate=1e-2,
+)
 
 
 @pytest.mark.slow
@@ -52,8 +62,13 @@ def test_a_killed_run_goes_on_with_the_prompts_that_are_left(tmp_path):
         callbacks.ShowProgress.on_step_end = deadly
         train(TrainConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), json.dumps(config.to_dict()),
-               str(tmp_path / "run")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(code),
+        json.dumps(config.to_dict()),
+        str(tmp_path / "run"),
+    ]
     killed = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("*/checkpoint-*")
@@ -82,10 +97,15 @@ def test_a_tied_head_is_packed_anew_and_would_be_stale_otherwise(tmp_path, monke
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=64, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-            num_attention_heads=2, max_position_embeddings=64, tie_word_embeddings=True,
+            vocab_size=64,
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=64,
+            tie_word_embeddings=True,
         )
-    )  # fmt: skip
+    )
     model.save_pretrained(tmp_path / "model")
     vllm_cpu.enable()
     from trl.generation import vllm_generation

@@ -21,9 +21,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def config(model, **changes):
-    values = {"model": str(model), "task": "arithmetic", "samples": 4, "temperature": 1.0,
-              "top_p": 1.0, "max_response_tokens": 4, "engine": "auto", "cpu": True,
-              "dtype": "float32"}  # fmt: skip
+    values = {
+        "model": str(model),
+        "task": "arithmetic",
+        "samples": 4,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_response_tokens": 4,
+        "engine": "auto",
+        "cpu": True,
+        "dtype": "float32",
+    }
     return EvaluateConfig(**{**values, **changes})
 
 
@@ -97,8 +105,9 @@ def test_pass_at_1_is_the_models_success_probability(tiny_folder, tmp_path):
     problems, samples = 50, 16
     evaluation = evaluate(
         config(tiny_folder, limit=problems, samples=samples, max_response_tokens=3),
-        tmp_path / "run", progress=False,
-    )  # fmt: skip
+        tmp_path / "run",
+        progress=False,
+    )
     model, tokenizer = load(str(tiny_folder), TrainConfig())
     exact = success_probability(
         model, tokenizer, load_task("arithmetic", limit=problems).test

@@ -12,9 +12,7 @@ def warmed(initial_success, steps, seed=0):
     tokenizer = character_tokenizer()
     task = load_task("arithmetic")
     model = tiny_llama(tokenizer, seed=seed)
-    warm_up(
-        model, tokenizer, task.train, initial_success=initial_success, steps=steps, seed=seed
-    )  # fmt: skip
+    warm_up(model, tokenizer, task.train, initial_success=initial_success, steps=steps, seed=seed)
     return success_probability(model, tokenizer, task.test)
 
 

@@ -44,8 +44,11 @@ def tallied(*batches: Groups) -> Tally:
 def test_outcomes_are_counted_by_step_size_and_correct() -> None:
     groups = groups_of((1, 4, 0), (1, 4, 0), (1, 2, 1), (1, 4, 4), (2, 4, 0))
     assert outcome_table(groups).values.tolist() == [
-        [1, 2, 1, 1], [1, 4, 0, 2], [1, 4, 4, 1], [2, 4, 0, 1],
-    ]  # fmt: skip
+        [1, 2, 1, 1],
+        [1, 4, 0, 2],
+        [1, 4, 4, 1],
+        [2, 4, 0, 1],
+    ]
 
 
 @given(size=st.integers(1, 64), data=st.data(), bins=st.integers(1, 12))
@@ -85,8 +88,11 @@ def test_mass_by_hand() -> None:
 
 def test_batches_add_up_whatever_their_bounds() -> None:
     generator = np.random.default_rng(1)
-    outcomes = [(step, size, int(generator.integers(0, size + 1)))
-                for step in range(5) for size in (1, 4, 8, 8)]  # fmt: skip
+    outcomes = [
+        (step, size, int(generator.integers(0, size + 1)))
+        for step in range(5)
+        for size in (1, 4, 8, 8)
+    ]
     rows = sum(size for _, size, _ in outcomes)
     columns = {
         "text": generator.integers(0, 4, rows).astype(np.uint64),
@@ -164,11 +170,14 @@ def test_too_many_steps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bins_of_steps_are_equally_many_steps() -> None:
     assert bins_of_steps(np.array([7, 7, 2, 9, 30]), 2).tolist() == [2, 2, 2, 9, 9]
-    table = step_table(tallied(groups_of(*[(s, 2, s % 3) for s in range(7)])).result(), GRPO,
-                       rows=3)  # fmt: skip
+    table = step_table(
+        tallied(groups_of(*[(s, 2, s % 3) for s in range(7)])).result(), GRPO, rows=3
+    )
     assert table[["step", "last_step", "groups"]].values.tolist() == [
-        [0, 2, 3], [3, 5, 3], [6, 6, 1],
-    ]  # fmt: skip
+        [0, 2, 3],
+        [3, 5, 3],
+        [6, 6, 1],
+    ]
     assert table[[f"groups {name}" for name in PASS_RATES]].sum(axis=1).tolist() == [3, 3, 1]
 
 

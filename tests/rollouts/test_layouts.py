@@ -75,8 +75,11 @@ def test_completions_as_trl_logs_them(
     rollouts, reading = read(tmp_path)
     assert reading.columns.layout.name == "TRL completions"
     assert reading.columns.described() == {
-        "prompt": "prompt", "reward": "accuracy_reward", "step": "step", "response": "completion",
-    }  # fmt: skip
+        "prompt": "prompt",
+        "reward": "accuracy_reward",
+        "step": "step",
+        "response": "completion",
+    }
     # What TRL could not score is NaN to it, and nothing in the file.
     assert reading.broken == {Status.NO_REWARD: 2}
     assert outcomes(rollouts) == [[9, 2, 0, 1], [9, 2, 1, 1], [10, 2, 0, 1], [10, 2, 1, 1]]
@@ -84,8 +87,15 @@ def test_completions_as_trl_logs_them(
 
 
 def test_several_reward_functions_of_trl_must_be_chosen_from(tmp_path: Path) -> None:
-    columns = {"step": 1, "prompt": "p", "completion": "c", "style": [1.0], "format": [0.0],
-               "note": "n", "advantage": 0.0}  # fmt: skip
+    columns = {
+        "step": 1,
+        "prompt": "p",
+        "completion": "c",
+        "style": [1.0],
+        "format": [0.0],
+        "note": "n",
+        "advantage": 0.0,
+    }
     path = tmp_path / "completions_00001.parquet"
     pd.DataFrame(columns).to_parquet(path)
     with pytest.raises(
@@ -100,10 +110,17 @@ def test_several_reward_functions_of_trl_must_be_chosen_from(tmp_path: Path) -> 
 def test_rollouts_as_verl_dumps_them(tmp_path: Path) -> None:
     for step in (2, 10):
         rows = [
-            {"input": f"p{i // 2}", "output": "o", "gts": "1", "score": float(i == 1), "step": step,
-             "acc": None, "request_id": str(i)}
+            {
+                "input": f"p{i // 2}",
+                "output": "o",
+                "gts": "1",
+                "score": float(i == 1),
+                "step": step,
+                "acc": None,
+                "request_id": str(i),
+            }
             for i in range(4)
-        ]  # fmt: skip
+        ]
         lines(tmp_path / f"{step}.jsonl", rows)
     rollouts, reading = read(tmp_path)
     assert reading.columns.layout.name == "verl rollouts"
@@ -113,9 +130,17 @@ def test_rollouts_as_verl_dumps_them(tmp_path: Path) -> None:
 
 def test_rollouts_as_prime_rl_saved_them(tmp_path: Path) -> None:
     for step in (0, 12):
-        rows = [{"example_id": 1, "task": task, "prompt": "q", "completion": "c", "reward": r,
-                 "completion_logprobs": [-0.5, -1.5]}
-                for task, r in (("math", 1), ("math", 0), ("code", 0))]  # fmt: skip
+        rows = [
+            {
+                "example_id": 1,
+                "task": task,
+                "prompt": "q",
+                "completion": "c",
+                "reward": r,
+                "completion_logprobs": [-0.5, -1.5],
+            }
+            for task, r in (("math", 1), ("math", 0), ("code", 0))
+        ]
         lines(tmp_path / f"rollouts/step_{step}/train_rollouts.jsonl", rows)
         lines(tmp_path / f"rollouts/step_{step}/eval_rollouts.jsonl", rows)
     rollouts, reading = read(tmp_path)
@@ -127,11 +152,16 @@ def test_rollouts_as_prime_rl_saved_them(tmp_path: Path) -> None:
 
 def test_episodes_as_prime_rl_writes_them(tmp_path: Path) -> None:
     def episode(group: str, rewards: dict[str, Any] | None) -> dict[str, Any]:
-        nodes = [{"message": {"content": "q"}, "logprobs": []},
-                 {"message": {"content": "a"}, "logprobs": [-0.25, -0.75]}]  # fmt: skip
+        nodes = [
+            {"message": {"content": "q"}, "logprobs": []},
+            {"message": {"content": "a"}, "logprobs": [-0.25, -0.75]},
+        ]
         trace = {"rewards": rewards, "nodes": nodes}
-        return {"task": {"type": "T", "key": "k"}, "group": {"id": group},
-                "traces": [] if rewards is None else [trace]}  # fmt: skip
+        return {
+            "task": {"type": "T", "key": "k"},
+            "group": {"id": group},
+            "traces": [] if rewards is None else [trace],
+        }
 
     right = {"math": {"score": 2.0, "weight": 0.5}, "format": None}
     rows = [episode("g", right), episode("g", {"math": {"score": 0.0}}), episode("h", None)]
@@ -146,17 +176,26 @@ def test_episodes_as_prime_rl_writes_them(tmp_path: Path) -> None:
     trace = {"task": {"hash": "x"}, **rows[0]["traces"][0]}
     rollouts, reading = read(lines(tmp_path / "step_4" / "traces.jsonl", [trace]))
     assert (reading.columns.layout.name, outcomes(rollouts)) == (
-        "prime-rl traces", [[4, 1, 1, 1]],
-    )  # fmt: skip
+        "prime-rl traces",
+        [[4, 1, 1, 1]],
+    )
 
 
 def test_samples_of_our_own_evaluations(tmp_path: Path) -> None:
     run = Run.open(tmp_path / "run", {}, source="llm")
     columns = {
-        "problem": [0, 0, 0, 1], "sample": [0, 1, 2, 0], "gold": "1", "response": "r",
-        "outcome": ["correct", "wrong", "error", "timeout"], "tokens": 4, "truncated": False,
-        "entropy": 0.1, "log_probability": -0.5, "level": None, "metadata": "{}",
-    }  # fmt: skip
+        "problem": [0, 0, 0, 1],
+        "sample": [0, 1, 2, 0],
+        "gold": "1",
+        "response": "r",
+        "outcome": ["correct", "wrong", "error", "timeout"],
+        "tokens": 4,
+        "truncated": False,
+        "entropy": 0.1,
+        "log_probability": -0.5,
+        "level": None,
+        "metadata": "{}",
+    }
     pd.DataFrame(columns).to_parquet(run.path / "samples.parquet")
     run.finish()
     rollouts, reading = read(tmp_path / "run")
@@ -168,8 +207,9 @@ def test_samples_of_our_own_evaluations(tmp_path: Path) -> None:
 def test_fields_may_lie_inside_others(tmp_path: Path) -> None:
     rows = [{"id": "p", "info": {"score": r, "a/b": 1}} for r in (0, 1)]
     path = lines(tmp_path / "nested.jsonl", rows)
-    rollouts, _ = read(path, given={"prompt": ["id"], "reward": ["info.score"],
-                                    "step": ["info.a/b"]})  # fmt: skip
+    rollouts, _ = read(
+        path, given={"prompt": ["id"], "reward": ["info.score"], "step": ["info.a/b"]}
+    )
     assert outcomes(rollouts) == [[1, 2, 1, 1]]
 
 
@@ -194,7 +234,7 @@ def test_layouts_are_told_apart_by_columns_they_use() -> None:
         ({"prompt": "VARCHAR", "reward": "DOUBLE"}, {"reward": ["prompt", "reward"]}, "one column"),
         ({"prompt": "VARCHAR", "reward": "DOUBLE"}, {"step": ["a\0b"]}, "NUL"),
     ],
-)  # fmt: skip
+)
 def test_wrong_columns_are_refused_in_a_sentence(
     types: dict[str, str], given: dict[str, list[str]], complaint: str
 ) -> None:
@@ -234,9 +274,14 @@ def test_wrong_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "step"),
-    [("step_12/train_rollouts.jsonl", 12), ("completions_00007.parquet", 7), ("a/b.csv", None),
-     ("step-3/step4.csv.gz", 4), ("footstep/1.csv", None)],
-)  # fmt: skip
+    [
+        ("step_12/train_rollouts.jsonl", 12),
+        ("completions_00007.parquet", 7),
+        ("a/b.csv", None),
+        ("step-3/step4.csv.gz", 4),
+        ("footstep/1.csv", None),
+    ],
+)
 def test_the_step_is_read_from_paths(tmp_path: Path, path: str, step: int | None) -> None:
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -281,25 +281,39 @@ def test_groups_larger_than_a_batch_and_memory_stay_whole(
 def test_broken_rows_are_counted_exactly_and_shown(tmp_path: Path) -> None:
     good = [{"prompt": "p", "reward": r, "step": 1} for r in (0, 1)]
     lines = [
-        json.dumps(good[0]), '{"prompt": "p", "reward": 1', "[1, 2]", "",
-        '{"prompt": "p", "step": 1}', '{"prompt": "p", "step": 1, "reward": "much"}',
-        '{"prompt": "p", "step": 1, "reward": NaN}', '{"prompt": null, "step": 1, "reward": 1}',
-        '{"prompt": "p", "step": 1.5, "reward": 1}', json.dumps(good[1]),
-        '{"prompt": "p", "step": 1, "reward": [1]}', '{"a":' * 20000 + "1" + "}" * 20000,
-    ]  # fmt: skip
+        json.dumps(good[0]),
+        '{"prompt": "p", "reward": 1',
+        "[1, 2]",
+        "",
+        '{"prompt": "p", "step": 1}',
+        '{"prompt": "p", "step": 1, "reward": "much"}',
+        '{"prompt": "p", "step": 1, "reward": NaN}',
+        '{"prompt": null, "step": 1, "reward": 1}',
+        '{"prompt": "p", "step": 1.5, "reward": 1}',
+        json.dumps(good[1]),
+        '{"prompt": "p", "step": 1, "reward": [1]}',
+        '{"a":' * 20000 + "1" + "}" * 20000,
+    ]
     path = tmp_path / "broken.jsonl"
     path.write_text("\n".join(lines))
     rollouts, reading = read(path)
     assert reading.broken == {
-        Status.UNREADABLE: 2, Status.NO_REWARD: 2, Status.REWARD_NOT_A_NUMBER: 2,
-        Status.REWARD_NOT_FINITE: 1, Status.NO_PROMPT: 1, Status.NO_STEP: 1,
-    }  # fmt: skip
+        Status.UNREADABLE: 2,
+        Status.NO_REWARD: 2,
+        Status.REWARD_NOT_A_NUMBER: 2,
+        Status.REWARD_NOT_FINITE: 1,
+        Status.NO_PROMPT: 1,
+        Status.NO_STEP: 1,
+    }
     assert reading.rows == 11
     # Blank lines are no rows.
     assert [(place.row, place.status) for place in reading.places] == [
-        (2, Status.UNREADABLE), (3, Status.UNREADABLE), (4, Status.NO_REWARD),
-        (5, Status.REWARD_NOT_A_NUMBER), (6, Status.REWARD_NOT_FINITE),
-    ]  # fmt: skip
+        (2, Status.UNREADABLE),
+        (3, Status.UNREADABLE),
+        (4, Status.NO_REWARD),
+        (5, Status.REWARD_NOT_A_NUMBER),
+        (6, Status.REWARD_NOT_FINITE),
+    ]
     assert reading.places[3].value == "much"
     assert rollouts.outcomes[["size", "correct", "groups"]].values.tolist() == [[2, 1, 1]]
 
@@ -313,15 +327,23 @@ def test_lines_of_csv_that_cannot_be_split_are_named_by_their_number(tmp_path: P
     assert reading.broken == {Status.UNREADABLE: 3, Status.NO_REWARD: 1}
     assert reading.rows == 5
     assert [(place.unit, place.row) for place in reading.places] == [
-        ("line", 3), ("line", 4), ("line", 5), ("row", 3),
-    ]  # fmt: skip
+        ("line", 3),
+        ("line", 4),
+        ("line", 5),
+        ("row", 3),
+    ]
 
 
 @pytest.mark.parametrize(
     ("rewards", "threshold", "correct"),
-    [([1, -1, -1], None, 1), ([1.0, 0.0, 0.0], None, 1), ([0.2, 0.5, 1.1], 0.5, 2),
-     ([True, False, True], None, 2), ([1, -1, 0], 1.0, 1)],
-)  # fmt: skip
+    [
+        ([1, -1, -1], None, 1),
+        ([1.0, 0.0, 0.0], None, 1),
+        ([0.2, 0.5, 1.1], 0.5, 2),
+        ([True, False, True], None, 2),
+        ([1, -1, 0], 1.0, 1),
+    ],
+)
 def test_rewards_become_correct_by_a_stated_rule(
     tmp_path: Path, rewards: list[Any], threshold: float | None, correct: int
 ) -> None:
@@ -404,14 +426,20 @@ def test_steps_are_put_together_after_grouping(tmp_path: Path) -> None:
     path = tmp_path / "steps.csv"
     path.write_text("prompt,reward,step\np,1,-1\np,1,0\np,0,9\np,0,10\n")
     rollouts, _ = read(path, every=10)
-    assert rollouts.outcomes.values.tolist() == [[-10, 1, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1],
-                                                 [10, 1, 0, 1]]  # fmt: skip
+    assert rollouts.outcomes.values.tolist() == [
+        [-10, 1, 1, 1],
+        [0, 1, 0, 1],
+        [0, 1, 1, 1],
+        [10, 1, 0, 1],
+    ]
 
 
 def test_columns_named_like_sql_are_only_names(tmp_path: Path) -> None:
     names = ['"; drop table x; --', "it's", "reward'; select", "a.b/c~d"]
-    rows = [{names[0]: "p", names[1]: step, names[2]: r, names[3]: "t"}
-            for step, r in ((1, 0), (1, 1), (2, 1))]  # fmt: skip
+    rows = [
+        {names[0]: "p", names[1]: step, names[2]: r, names[3]: "t"}
+        for step, r in ((1, 0), (1, 1), (2, 1))
+    ]
     given = {"prompt": [names[0]], "step": [names[1]], "reward": [names[2]], "response": [names[3]]}
     for ending in ("parquet", "csv", "jsonl"):
         path = tmp_path / f"ro'll\"outs[1]*?.{ending}"

@@ -32,9 +32,16 @@ def test_a_crossover_is_where_the_speed_up_is_one():
     assert at == pytest.approx(1, abs=2e-3)
     # More prompts whose noise is shared move the crossover to proportionally more noise.
     shared = crossover(
-        "sqrt_r", "grpo", over="score_variance", low=1e-2, high=1e6, start=0.003, prompts=10,
-        sharing=1.0, **common,
-    )  # fmt: skip
+        "sqrt_r",
+        "grpo",
+        over="score_variance",
+        low=1e-2,
+        high=1e6,
+        start=0.003,
+        prompts=10,
+        sharing=1.0,
+        **common,
+    )
     assert shared.value == pytest.approx(10 * found.value, rel=0.02)
 
 

@@ -157,11 +157,13 @@ def test_groups_drawn_response_by_response_cost_and_teach_what_is_said(design, n
             gradients[index] = np.mean(given * (rewards - success))
             squares[index] = np.mean(given**2)
         predicted = (
-            (gradients, drift(name, success, design=design, group_size=size)
-             * success * (1 - success)),
+            (
+                gradients,
+                drift(name, success, design=design, group_size=size) * success * (1 - success),
+            ),
             (squares, second_moment(name, success, design=design, group_size=size)),
             (spent, DESIGNS[design].responses(size, success)),
-        )  # fmt: skip
+        )
         for measured, exact in predicted:
             error = measured.std() / math.sqrt(draws)
             # 16 settings × 3 quantities: four standard errors are passed once in 300 seeds

@@ -53,9 +53,14 @@ def test_time_agrees_with_plain_quadrature(scheme, dynamics, clock):
             return float(CLOCKS[clock].cost(success) / speed)
 
         expected, _ = integrate.quad(
-            integrand, start, target, points=[0.5] if start < 0.5 < target else None,
-            epsrel=1e-11, epsabs=0, limit=500,
-        )  # fmt: skip
+            integrand,
+            start,
+            target,
+            points=[0.5] if start < 0.5 < target else None,
+            epsrel=1e-11,
+            epsabs=0,
+            limit=500,
+        )
         result = time_to_target(scheme, start, target, clock=clock, dynamics=dynamics)
         assert result.converged
         assert result.value == pytest.approx(expected, rel=1e-9)

@@ -20,9 +20,13 @@ def test_interval_over_problems_agrees_with_scipys():
     values = np.random.default_rng(0).beta(0.5, 1, 80)
     low, high = interval_over_problems(values, np.random.default_rng(1), level=0.9)
     reference = stats.bootstrap(
-        (values,), np.mean, confidence_level=0.9, method="percentile",
-        n_resamples=10_000, random_state=np.random.default_rng(2),
-    ).confidence_interval  # fmt: skip
+        (values,),
+        np.mean,
+        confidence_level=0.9,
+        method="percentile",
+        n_resamples=10_000,
+        random_state=np.random.default_rng(2),
+    ).confidence_interval
     # Ends are order statistics of 10,000 draws: their error is a few percent of the spread.
     spread = values.std() / np.sqrt(80)
     assert abs(low - reference.low) < 0.1 * spread

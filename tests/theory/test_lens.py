@@ -225,9 +225,11 @@ def test_importance_estimate_may_use_whole_responses():
     )
     assert practical.tolist() == [1.0, -0.5]
     through_scheme = group_advantages(
-        np.array(rewards), "lens:importance=full", log_confidence=np.log(confidence),
+        np.array(rewards),
+        "lens:importance=full",
+        log_confidence=np.log(confidence),
         log_probability=whole,
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(through_scheme, [1, -1], rtol=1e-12)
 
 

@@ -40,8 +40,10 @@ def test_entropy_and_its_gradient_are_those_of_autodiff():
     flat = jnp.asarray(LOGITS.reshape(-1, 7))
     np.testing.assert_allclose(lg.entropy(LOGITS).ravel(), jax.vmap(entropy)(flat), rtol=1e-12)
     exact = np.asarray(jax.vmap(jax.grad(entropy))(flat)).reshape(LOGITS.shape)
-    slope = np.stack([lg.entropy_change(LOGITS, np.broadcast_to(unit, LOGITS.shape))
-                      for unit in np.eye(7)], axis=-1)  # fmt: skip
+    slope = np.stack(
+        [lg.entropy_change(LOGITS, np.broadcast_to(unit, LOGITS.shape)) for unit in np.eye(7)],
+        axis=-1,
+    )
     np.testing.assert_allclose(slope, exact, rtol=1e-9, atol=1e-15)
 
 
@@ -71,8 +73,12 @@ def test_negative_reinforcement_redistributes_by_the_prior(logits, token):
         update = lg.nsr_logit_update(logits, token, estimator=estimator)
         assert update[token] <= 0
         assert abs(update.sum()) <= 1e-15
-        np.testing.assert_allclose(update, -update[token] * np.where(
-            np.arange(6) == token, -1, shares), rtol=1e-9, atol=1e-30)  # fmt: skip
+        np.testing.assert_allclose(
+            update,
+            -update[token] * np.where(np.arange(6) == token, -1, shares),
+            rtol=1e-9,
+            atol=1e-30,
+        )
 
 
 def test_a_confident_token_barely_moves_and_what_it_moves_is_exact():
@@ -98,15 +104,18 @@ def test_three_array_libraries_agree_and_jax_traces(backend):
     for function, exact in (
         (lg.psr_logit_update, update),
         (lambda z, y: lg.entropy(z), lg.entropy(LOGITS)),
-        (lambda z, y: lg.entropy_change(z, lg.psr_logit_update(z, y)),
-         lg.entropy_change(LOGITS, update)),
-    ):  # fmt: skip
+        (
+            lambda z, y: lg.entropy_change(z, lg.psr_logit_update(z, y)),
+            lg.entropy_change(LOGITS, update),
+        ),
+    ):
         np.testing.assert_allclose(
             backend.numpy(function(logits, token)), exact, rtol=1e-12, atol=1e-15
         )
         if backend.name == "jax":
-            np.testing.assert_allclose(jax.jit(function)(logits, token), exact, rtol=1e-12,
-                                       atol=1e-15)  # fmt: skip
+            np.testing.assert_allclose(
+                jax.jit(function)(logits, token), exact, rtol=1e-12, atol=1e-15
+            )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -124,9 +133,11 @@ def test_sixteen_bits_find_the_right_token_of_a_large_vocabulary(dtype):
         assert result.dtype == dtype
         # float16 has no numbers between 0 and 6e-8.
         np.testing.assert_allclose(
-            result.double(), function(exact, token), rtol=2**-7, atol=6e-8 if dtype == torch.float16
-            else 0,
-        )  # fmt: skip
+            result.double(),
+            function(exact, token),
+            rtol=2**-7,
+            atol=6e-8 if dtype == torch.float16 else 0,
+        )
 
 
 def test_single_precision_stays_single():

@@ -28,10 +28,11 @@ def test_estimate_is_unbiased_over_every_outcome():
     n, success = 6, 0.37
     for k in range(1, n + 1):
         mean = sum(
-            success ** sum(outcome) * (1 - success) ** (n - sum(outcome))
+            success ** sum(outcome)
+            * (1 - success) ** (n - sum(outcome))
             * float(pass_at_k(n, sum(outcome), k))
             for outcome in itertools.product((0, 1), repeat=n)
-        )  # fmt: skip
+        )
         assert mean == pytest.approx(1 - (1 - success) ** k, rel=1e-12)
 
 

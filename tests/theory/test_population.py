@@ -31,11 +31,13 @@ def brute_force(start, share, target, clock):
     for _ in range(6):
         ends = start + (0.99 - start) * rng.random(count)
         found = optimize.minimize(
-            cost, np.append(ends, 0.3 * rng.normal(size=count)), method="SLSQP",
+            cost,
+            np.append(ends, 0.3 * rng.normal(size=count)),
+            method="SLSQP",
             bounds=[(s, 0.9999) for s in start] + [(-25, 5)] * count,
             constraints={"type": "eq", "fun": lambda x: share @ x[:count] - target},
             options={"maxiter": 300, "ftol": 1e-12},
-        )  # fmt: skip
+        )
         if abs(share @ found.x[:count] - target) < 1e-8:
             best = min(best, found.fun)
     return best
@@ -254,8 +256,9 @@ def test_a_search_over_all_ends_of_two_and_three_prompts_finds_nothing_better(se
     values = cost(grid)
     least = np.inf
     for place in np.argsort(values)[:20]:
-        found = optimize.minimize(cost, grid[place], method="Nelder-Mead",
-                                  options={"xatol": 1e-10, "fatol": 1e-13})  # fmt: skip
+        found = optimize.minimize(
+            cost, grid[place], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-13}
+        )
         least = min(least, found.fun)
     best = optimal_population(start, target)
     assert best.share @ best.end == pytest.approx(target, rel=1e-12)

@@ -48,12 +48,18 @@ def test_one_claim_is_told_in_full(capsys: pytest.CaptureFixture[str], runs: Pat
     status, out, _ = run(capsys, "a6", "--evidence", str(runs))
     assert status == 0
     for words in (
-        "All-wrong groups carry useful signal", "arXiv 2602.11128",
-        "Theory: ✓ confirmed", "Simulation: ✗ refuted", "Language model: ○ not run",
+        "All-wrong groups carry useful signal",
+        "arXiv 2602.11128",
+        "Theory: ✓ confirmed",
+        "Simulation: ✗ refuted",
+        "Language model: ○ not run",
         "ln of time dropped over kept: −0.1 [−0.1, −0.1], predicted > 0.",
-        "- rule: one update at a time", "5 seeds", str(runs / "sim" / "A6" / "verdict.json"),
-        "Run it again: apw claims A6 --run sim", "Run it: apw claims A6 --run llm",
-    ):  # fmt: skip
+        "- rule: one update at a time",
+        "5 seeds",
+        str(runs / "sim" / "A6" / "verdict.json"),
+        "Run it again: apw claims A6 --run sim",
+        "Run it: apw claims A6 --run llm",
+    ):
         assert words in " ".join(out.split())
     assert "A5" not in out
 
@@ -103,8 +109,9 @@ def test_missing_runs_are_run_where_it_is_said(
     assert run(capsys, "o1", "--run", "sim", "--quick")[0] == 0
     assert run(capsys, "--run", "llm", "--evidence", "mine")[0] == 0
     assert asked == [
-        ("sim", ["O1"], Path("results/claims"), True), ("llm", [], Path("mine"), False),
-    ]  # fmt: skip
+        ("sim", ["O1"], Path("results/claims"), True),
+        ("llm", [], Path("mine"), False),
+    ]
 
 
 @pytest.mark.parametrize(

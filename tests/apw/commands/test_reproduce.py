@@ -157,8 +157,9 @@ def test_killed_between_parts_it_goes_on_with_the_next(
     verdicts = [out / "claims" / "sim" / "quick" / id / "verdict.json" for id in CLAIMS]
     process = subprocess.Popen(
         [sys.executable, "-m", "apw.main", *words],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     end = time.monotonic() + 300
     while not verdicts[0].exists() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
@@ -203,10 +204,16 @@ def fake_training(config: Any, path: Path) -> None:
                 success = float(np.clip(0.4 + 0.05 * pace * step, 0, 0.95))
                 passes = {f"pass@{k}": 1 - (1 - success) ** k for k in (4, 16, 64, 256)}
                 run.log(
-                    scheme=scheme, seed=seed, step=step, success=success, responses=256 * step,
-                    entropy=1 - success, grad_norm=1 - success,
-                    groups_all_wrong=(1 - success) ** 16, **passes,
-                )  # fmt: skip
+                    scheme=scheme,
+                    seed=seed,
+                    step=step,
+                    success=success,
+                    responses=256 * step,
+                    entropy=1 - success,
+                    grad_norm=1 - success,
+                    groups_all_wrong=(1 - success) ** 16,
+                    **passes,
+                )
     run.finish()
 
 
@@ -240,9 +247,13 @@ def test_language_models_are_trained_judged_and_drawn(
 def test_trainings_are_compared_with_the_published_to_the_last_digit(tmp_path: Path) -> None:
     here, there = tmp_path / "out" / "evidence" / "arm", tmp_path / "published" / "arm"
     table = pd.DataFrame(
-        {"scheme": ["grpo", "grpo", "nsr"], "seed": [2, 3, 2], "final": [0.1, 0.2, 0.3],
-         "reached": [10.0, np.nan, np.nan]}
-    )  # fmt: skip
+        {
+            "scheme": ["grpo", "grpo", "nsr"],
+            "seed": [2, 3, 2],
+            "final": [0.1, 0.2, 0.3],
+            "reached": [10.0, np.nan, np.nan],
+        }
+    )
     for place in (here, there):
         place.mkdir(parents=True)
         table.to_csv(place / "outcomes.csv", index=False)

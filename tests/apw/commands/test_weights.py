@@ -25,8 +25,16 @@ def test_json_has_the_agreed_keys_and_the_published_ratios(
 ) -> None:
     answer = ask(capsys, "--start", "0.01", "--target", "0.9", "--sampling", "population")
     assert set(answer) == {
-        "start", "target", "design", "clock", "dynamics", "time", "excess", "success", "weight",
-    }  # fmt: skip
+        "start",
+        "target",
+        "design",
+        "clock",
+        "dynamics",
+        "time",
+        "excess",
+        "success",
+        "weight",
+    }
     excess = answer["excess"]
     assert isinstance(excess, dict)
     published = {"rloo": 3.309, "grpo": 1.555, "linear_r": 1.075, "sqrt_r": 1, "uniform_r": 1.075}
@@ -65,9 +73,18 @@ def test_every_design_can_be_asked_for(capsys: pytest.CaptureFixture[str], sampl
 
 def test_infinite_numbers_are_null(capsys: pytest.CaptureFixture[str]) -> None:
     answer = ask(
-        capsys, "--sampling", "population", "--start", "0", "--target", "1", "--clock", "regular",
-        "--points", "3",
-    )  # fmt: skip
+        capsys,
+        "--sampling",
+        "population",
+        "--start",
+        "0",
+        "--target",
+        "1",
+        "--clock",
+        "regular",
+        "--points",
+        "3",
+    )
     excess = answer["excess"]
     assert isinstance(excess, dict)
     assert excess["grpo"] == pytest.approx(1)

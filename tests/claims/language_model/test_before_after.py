@@ -84,13 +84,18 @@ def test_tables_are_published(tmp_path, capsys):
     assert "gain_low" in capsys.readouterr().out
     curves = pd.read_csv(tmp_path / "out" / "curves.csv")
     assert curves.to_dict("list") == {
-        "scheme": ["sqrt_r"] * 2, "seed": [0, 0], "step": [1, 2], "reward": [0.1, 0.2],
-    }  # fmt: skip
+        "scheme": ["sqrt_r"] * 2,
+        "seed": [0, 0],
+        "step": [1, 2],
+        "reward": [0.1, 0.2],
+    }
     assert len(pd.read_csv(tmp_path / "out" / "pass_at_k.csv")) == 8
     assert pd.read_csv(tmp_path / "out" / "answers.csv").to_dict("list") == {
-        "when": ["before", "after"], "responses": [32, 32], "correct": [13, 13],
+        "when": ["before", "after"],
+        "responses": [32, 32],
+        "correct": [13, 13],
         "correct_literal": [3, 2],
-    }  # fmt: skip
+    }
     environment = json.loads((tmp_path / "out" / "environment.json").read_text())
     assert environment["after"] == {"model": "after"}
     words = ["claims", "--gain", str(tmp_path / "nothing"), *runs[1:], "--evidence", str(tmp_path)]

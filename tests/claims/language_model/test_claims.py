@@ -20,8 +20,14 @@ def publish_made_up(folder, setting, reached, ends, *, starts=None, sharpen=0.0)
     """Tables in which every metric of a scheme goes straight from a start to an end."""
     place = folder / setting.name
     place.mkdir(parents=True)
-    metrics = {"success": 0.4, **{f"pass@{k}": 0.8 for k in KS}, "entropy": 1.0,
-               "groups_all_wrong": 0.5, "grad_norm": 1.0, **(starts or {})}  # fmt: skip
+    metrics = {
+        "success": 0.4,
+        **{f"pass@{k}": 0.8 for k in KS},
+        "entropy": 1.0,
+        "groups_all_wrong": 0.5,
+        "grad_norm": 1.0,
+        **(starts or {}),
+    }
     outcomes, rows = [], []
     for scheme in setting.schemes:
         for seed in SEEDS:
@@ -30,8 +36,17 @@ def publish_made_up(folder, setting, reached, ends, *, starts=None, sharpen=0.0)
             for metric, start in metrics.items():
                 end = ends.get((scheme, metric), start) + 1e-4 * seed
                 rows += [(scheme, seed, 0, metric, start), (scheme, seed, 100, metric, end)]
-    names = ["setting", "scheme", "learning_rate", "seed", "start", "final", "best", "reached",
-             "collapsed"]  # fmt: skip
+    names = [
+        "setting",
+        "scheme",
+        "learning_rate",
+        "seed",
+        "start",
+        "final",
+        "best",
+        "reached",
+        "collapsed",
+    ]
     pd.DataFrame(outcomes, columns=names).to_csv(place / "outcomes.csv", index=False)
     columns = ["scheme", "seed", "step", "metric", "value"]
     pd.DataFrame(rows, columns=columns).to_parquet(place / "curves.parquet", index=False)
@@ -42,10 +57,18 @@ SETTING = {setting.name: setting for setting in SETTINGS}
 
 def test_a_world_in_which_the_papers_are_right(tmp_path):
     sooner = {"linear_r": 300.0, "sqrt_r": 300.0, "uniform_r": 300.0}
-    kept = {("nsr", "success"): 0.9, ("psr", "success"): 0.9, ("psr", "pass@256"): 0.7,
-            ("nsr", "entropy"): 0.95, ("grpo", "entropy"): 0.6, ("psr", "entropy"): 0.3,
-            ("nsr", "grad_norm"): 0.1, ("w_reinforce", "success"): 0.9,
-            ("grpo", "success"): 0.9, ("lens", "success"): 0.95}  # fmt: skip
+    kept = {
+        ("nsr", "success"): 0.9,
+        ("psr", "success"): 0.9,
+        ("psr", "pass@256"): 0.7,
+        ("nsr", "entropy"): 0.95,
+        ("grpo", "entropy"): 0.6,
+        ("psr", "entropy"): 0.3,
+        ("nsr", "grad_norm"): 0.1,
+        ("w_reinforce", "success"): 0.9,
+        ("grpo", "success"): 0.9,
+        ("lens", "success"): 0.95,
+    }
     shares = {("lens", "groups_all_wrong"): 0.1, ("grpo", "groups_all_wrong"): 0.3}
     publish_made_up(tmp_path, SETTING["rule-from-scratch"], sooner, shares)
     publish_made_up(tmp_path, SETTING["rule-post-sft"], {}, kept)
@@ -60,10 +83,18 @@ def test_a_world_in_which_the_papers_are_right(tmp_path):
 def test_a_world_in_which_they_are_wrong(tmp_path):
     later = {"linear_r": 3000.0, "sqrt_r": 3000.0, "uniform_r": np.inf}
     publish_made_up(tmp_path, SETTING["rule-from-scratch"], later, {})
-    publish_made_up(tmp_path, SETTING["rule-post-sft"], dict.fromkeys(later, 100.0),
-                    {("lens", "success"): 0.1, ("psr", "pass@256"): 0.95,
-                     ("nsr", "pass@64"): 0.2, ("nsr", "entropy"): 0.1,
-                     ("w_reinforce", "pass@256"): 0.1})  # fmt: skip
+    publish_made_up(
+        tmp_path,
+        SETTING["rule-post-sft"],
+        dict.fromkeys(later, 100.0),
+        {
+            ("lens", "success"): 0.1,
+            ("psr", "pass@256"): 0.95,
+            ("nsr", "pass@64"): 0.2,
+            ("nsr", "entropy"): 0.1,
+            ("w_reinforce", "pass@256"): 0.1,
+        },
+    )
     publish_made_up(tmp_path, SETTING["rule-one-in-ten"], {}, {("grpo", "success"): 0.95})
     publish_made_up(tmp_path, SETTING["rule-post-sft-long"], {}, {("w_reinforce", "success"): 0.2})
     found = {item.id: item.verdict for item in judge(tmp_path)}

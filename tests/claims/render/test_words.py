@@ -8,9 +8,11 @@ from claims.entries import ledger
 from claims.render.words import environment, main_number, reason, rule, tally
 from claims.verdicts import above, any_regime, below, finding, primary_regime
 
-GOOD, BAD, OPEN = above("good", 0.0, [1.0] * 5), below("bad", 0.0, [1.0] * 5), above(
-    "open", 0.0, [-1.0, 1.0] * 3
-)  # fmt: skip
+GOOD, BAD, OPEN = (
+    above("good", 0.0, [1.0] * 5),
+    below("bad", 0.0, [1.0] * 5),
+    above("open", 0.0, [-1.0, 1.0] * 3),
+)
 
 
 @pytest.mark.parametrize(
@@ -21,11 +23,13 @@ GOOD, BAD, OPEN = above("good", 0.0, [1.0] * 5), below("bad", 0.0, [1.0] * 5), a
         (finding("A4", "", [GOOD, OPEN], [], quick=False), "open: 0 [−"),
         (finding("A4", "", [BAD, BAD], [], quick=False), "(1 more of 2 checks refuted)"),
         (primary_regime("A4", "", {"a": [BAD], "b": [GOOD]}, quick=False), "bad, a: 1 [1, 1]"),
-        (finding("A4", "", [above("few", 0.0, [1.0] * 3)], [], quick=False),
-         "few: 3 seeds of at least 5 have a measurement."),
+        (
+            finding("A4", "", [above("few", 0.0, [1.0] * 3)], [], quick=False),
+            "few: 3 seeds of at least 5 have a measurement.",
+        ),
         (any_regime("A4", "", {"a": [BAD], "b": [OPEN]}, quick=False), "open, b: 0"),
     ],
-)  # fmt: skip
+)
 def test_what_decided_is_told(found, words):
     assert words in reason(found)
     assert bool(words) == bool(reason(found))

@@ -11,9 +11,17 @@ from claims.verdicts import Finding, rejudged
 from sim.config import SimulationConfig
 
 FAMILIES = [
-    ("A1",), ("A2",), ("A3", "O2"), ("A4", "A5", "A6"), ("L3", "L4", "L5"),
-    ("N2", "N3", "N4", "N6"), ("N5", "O1"), ("N7",), ("O3",), ("O4",),
-]  # fmt: skip
+    ("A1",),
+    ("A2",),
+    ("A3", "O2"),
+    ("A4", "A5", "A6"),
+    ("L3", "L4", "L5"),
+    ("N2", "N3", "N4", "N6"),
+    ("N5", "O1"),
+    ("N7",),
+    ("O3",),
+    ("O4",),
+]
 """Claims that share runs, tried in one folder."""
 
 CONFIRMED = {"A1", "A2", "A3", "A4", "A5", "N5", "O1", "O2"}
@@ -32,7 +40,7 @@ CERTAIN = {
         for scheme in ("NSR", "W-REINFORCE")
         for metric in ("success", "entropy")
     ],
-}  # fmt: skip
+}
 """Checks of other claims that are far from their bounds."""
 
 

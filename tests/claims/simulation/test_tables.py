@@ -15,9 +15,18 @@ from sim.config import SimulationConfig
 from sim.sweep import SweepConfig
 
 SMALL = SimulationConfig(
-    schemes=("grpo", "sqrt_r"), seeds=3, prompts=8, answers=4, correct_answers=1, start=0.3,
-    group_size=4, steps=40, measure_every=4, pass_k=(1, 4), target=0.8,
-)  # fmt: skip
+    schemes=("grpo", "sqrt_r"),
+    seeds=3,
+    prompts=8,
+    answers=4,
+    correct_answers=1,
+    start=0.3,
+    group_size=4,
+    steps=40,
+    measure_every=4,
+    pass_k=(1, 4),
+    target=0.8,
+)
 
 
 @pytest.fixture(scope="module")

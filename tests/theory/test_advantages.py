@@ -445,7 +445,7 @@ def test_groups_pass_through_torchs_vmap(scheme):
 @pytest.mark.parametrize("scheme", [name for name, scheme in SCHEMES.items() if scheme.has_table])
 @pytest.mark.parametrize("reward", [0.0, 1.0])
 def test_a_single_valid_response_is_a_group_of_one_or_has_nothing_to_compare_with(scheme, reward):
-    """What docs/theory.md, section 8, says."""
+    """What docs/theory.md, section 9, says."""
     valid = np.array([True, False, False, False])
     single = group_advantages(np.array([reward, 1.0, 0.0, 0.0]), scheme, valid=valid)
     if SCHEMES[scheme].minimum_group > 1:

@@ -1,0 +1,219 @@
+"""Empirical Bayes: a baseline that knows how pass rates are spread, or what a prompt did before.
+
+A prior Beta(a, b), with s = a + b and m = a/s, is fitted to the counts of all prompts
+(:mod:`theory.beta_binomial`) or kept per prompt. The baseline of response i is the posterior mean
+given the other M−1 responses of its group, K₋ᵢ of them correct:
+
+    A_i = r_i − (a + K₋ᵢ)/(s+M−1),   a⁺_K = 1 − (a+K−1)/(s+M−1),   a⁻_K = (a+K)/(s+M−1).
+
+It does not contain the response itself, so that ω_M = 1 exactly, as for RLOO, which is s → 0.
+Its noise is
+
+    E[A²] = ρ(1−ρ) + (M−1) ρ(1−ρ)/(s+M−1)² + (s(m−ρ)/(s+M−1))²,
+
+the least of any baseline made of the other responses, on average over the prior. A group without a
+correct response is penalised by a/(s+M−1), as much as a success was to be expected of it.
+
+The history of prompts is explicit: correct responses and tries of each, older ones counting less,
+as the policy has moved since. Nothing here keeps a state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from theory._arrays import Array, Floats, as_floating, check_interval, namespace
+from theory.beta_binomial import BetaPrior
+from theory.schemes import Scheme
+from theory.tables import table_scheme
+
+__all__ = [
+    "History",
+    "empirical_bayes",
+    "no_history",
+    "noise",
+    "observed",
+    "prior_from",
+    "with_prior",
+]
+
+
+class History(NamedTuple):
+    """What was seen of each prompt, discounted; a pair of arrays, and so a pytree.
+
+    Attributes:
+        correct: Correct responses, shape (prompts,).
+        tries: Responses, shape (prompts,).
+    """
+
+    correct: Array
+    tries: Array
+
+
+def no_history(prompts: int) -> History:
+    """The history of prompts that were never tried.
+
+    >>> no_history(2).tries.tolist()
+    [0.0, 0.0]
+    """
+    return History(np.zeros(prompts), np.zeros(prompts))
+
+
+def observed(history: History, correct: Array, tries: Array, *, keep: float = 0.9) -> History:
+    """The history after one more step: S ← γS + K, N ← γN + M.
+
+    Args:
+        history: What was seen before.
+        correct: K of each prompt in this step, shape (prompts,); 0 for those not tried.
+        tries: M of each prompt in this step, shape (prompts,); 0 for those not tried.
+        keep: γ in [0, 1], the share of what was seen that still counts a step later; 1/(1−γ) is
+            the number of steps remembered.
+
+    Returns:
+        A new history, of the kind of array of the old one.
+
+    Raises:
+        ValueError: ``keep`` outside [0, 1].
+
+    Source: theory.md, section 8 "Empirical Bayes".
+
+    >>> observed(History(np.array([2.0]), np.array([4.0])), 1, 4, keep=0.5).tries.tolist()
+    [6.0]
+    """
+    check_interval("keep", np.asarray(keep, dtype=np.float64))
+    return History(keep * history.correct + correct, keep * history.tries + tries)
+
+
+def prior_from(prior: BetaPrior, history: History) -> tuple[Array, Array]:
+    """Parameters (a, b) of each prompt: those of all prompts, and what was seen of this one.
+
+    Args:
+        prior: Of all prompts; its mass at 0 is left out, as a history says more.
+        history: What was seen of each prompt.
+
+    Returns:
+        a and b, each of shape (prompts,).
+
+    >>> prior_from(BetaPrior(0.5, 4.5), History(np.array([3.0]), np.array([8.0])))
+    (array([3.5]), array([9.5]))
+    """
+    return prior.a + history.correct, prior.b + history.tries - history.correct
+
+
+def with_prior(rewards: Array, a: Array, b: Array) -> Array:
+    """Advantages with a prior per prompt: A_i = r_i − (a + Σ_{j≠i} r_j)/(a + b + M − 1).
+
+    Works on NumPy, JAX (also under ``jit``) and torch.
+
+    Args:
+        rewards: Rewards, shape (..., group), in [0, 1].
+        a: a > 0 of each prompt, shape (...) or a number.
+        b: b > 0 of each prompt, shape (...) or a number.
+
+    Returns:
+        Advantages, shape (..., group).
+
+    Raises:
+        ValueError: Rewards outside [0, 1], parameters that are not positive.
+
+    Source: theory.md, section 8 "Empirical Bayes".
+
+    >>> with_prior(np.array([[1, 0], [0, 0]]), np.array([1.0, 0.2]), 1.0).round(4).tolist()
+    [[0.6667, -0.6667], [-0.0909, -0.0909]]
+    """
+    rewards = as_floating(rewards)
+    check_interval("rewards", rewards)
+    xp = namespace(rewards)
+    parameters = []
+    for name, values in (("a", a), ("b", b)):
+        like = xp.asarray(values, dtype=rewards.dtype)
+        check_interval(name, like, high=np.inf, open_ends=True)
+        parameters.append(like[..., None] if like.shape else like)
+    prior_correct, prior_wrong = parameters
+    others = xp.sum(rewards, axis=-1, keepdims=True) - rewards
+    return rewards - (prior_correct + others) / (
+        prior_correct + prior_wrong + (rewards.shape[-1] - 1)
+    )
+
+
+def empirical_bayes(prior: BetaPrior, group_size: int | None = None) -> Scheme:
+    """The scheme with one prior for all prompts.
+
+    Args:
+        prior: How pass rates are spread.
+        group_size: M; needed only where the prior has a mass at 0, as the table is then one for
+            groups of this size.
+
+    Returns:
+        A scheme that simulator, trainer and the rest of the package take.
+
+    Raises:
+        ValueError: A mass at 0 without a group size.
+
+    Source: theory.md, section 8 "Empirical Bayes".
+
+    >>> positive, negative = empirical_bayes(BetaPrior(0.1, 5.0)).table(4)
+    >>> float(negative[0].round(4)), (positive[1:] + negative[:-1]).round(12).tolist()  # ω_M = 1
+    (0.0123, [1.0, 1.0, 1.0, 1.0])
+    """
+    if prior.zero:
+        if group_size is None:
+            raise ValueError("a prior with a mass at 0 makes a table for one group_size; give it")
+        others = np.arange(float(group_size))
+        if group_size == 1:
+            baseline = np.array([prior.mean])
+        else:
+            baseline = prior.posterior_mean(others, group_size - 1)
+        return table_scheme(
+            np.append(0.0, 1 - baseline), np.append(baseline, 0.0), name="empirical_bayes"
+        )
+
+    def coefficients(
+        xp: Any, mean: Array, variance: Array, group_size: Array | float
+    ) -> tuple[Array, Array]:
+        if isinstance(group_size, float) and np.isinf(group_size):
+            return 1 - mean, mean
+        size = xp.zeros_like(mean) + group_size
+        total = prior.strength + size - 1
+        negative = (prior.a + mean * size) / total
+        return 1 - (prior.a + mean * size - 1) / total, negative
+
+    return Scheme.from_coefficients(
+        coefficients,
+        "empirical_bayes",
+        title="Empirical Bayes",
+        formula="1",
+        summary="The posterior mean given the other responses as baseline.",
+        centred=False,
+    )
+
+
+def noise(prior: BetaPrior, group_size: int, success: Array) -> Floats:
+    """Second moment E[A²] of the baseline of a Beta(a, b) at success probability ρ.
+
+    Args:
+        prior: Without a mass at 0.
+        group_size: M.
+        success: ρ, any shape, in [0, 1].
+
+    Returns:
+        E[A²], of the shape of ``success``.
+
+    Raises:
+        ValueError: A prior with a mass at 0, ρ outside [0, 1].
+
+    Source: theory.md, section 8 "Empirical Bayes".
+
+    >>> round(float(noise(BetaPrior(0.1, 5.0), 4, 0.01)), 4)  # RLOO has 0.0132
+    0.0104
+    """
+    if prior.zero:
+        raise ValueError("the formula is that of a Beta distribution without a mass at 0")
+    rho = np.asarray(success, dtype=np.float64)
+    check_interval("success", rho)
+    variance, total = rho * (1 - rho), prior.strength + group_size - 1
+    bias = (prior.a - prior.strength * rho) / total
+    result: Floats = variance * (1 + (group_size - 1) / total**2) + bias**2
+    return result

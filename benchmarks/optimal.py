@@ -26,7 +26,7 @@ def run() -> list[dict[str, object]]:
     grid = np.linspace(START, TARGET, 1000)
 
     def ours() -> None:
-        best = optimal_weight(START, TARGET, clock="effective")
+        best = optimal_weight(START, TARGET, clock="responses")
         best.weight(grid)
         best.excess_of_all()
 

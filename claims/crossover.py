@@ -65,7 +65,7 @@ def theory_o4() -> Comparison:
         start=start,
         target=TARGET,
         group_size=size,
-        clock="regular",
+        clock="updates",
     )
     if not (found.converged and found.speedup_low > 1 > found.speedup_high):
         return goal.number, math.nan, goal.tolerance
@@ -117,7 +117,7 @@ def simulation_o4(lab: Lab) -> Finding:
                 prompts=64 if name == "rule" else 1,
                 sharing=sharing,
                 score_variance=noise,
-                clock="regular",
+                clock="updates",
                 dynamics="softmax_gradient",
             )
             gain = -np.asarray(measured)
@@ -175,7 +175,7 @@ def model_o4(*settings: SettingTables) -> list[Check]:
             prompts=16 if rule else 1,
             sharing=1.0 if rule else 0.0,
             score_variance=1.0 if rule else 8.0,
-            clock="regular",
+            clock="updates",
             dynamics="softmax_gradient",
         )
         gain = [-value for value in setting.log_ratio("sqrt_r", "grpo")]

@@ -28,15 +28,16 @@ from claims.verdicts import (
 from sim.config import SimulationConfig
 from sim.rates import learning_rates, weight_budget
 from theory._arrays import Floats
+from theory.clocks import CLOCKS
 from theory.optimal import optimal_weight
 
 EXCESS_TIMES = {
-    (0.001, "effective"): (15.53, 2.610, 1.061, 1, 1.061),
-    (0.01, "effective"): (3.309, 1.555, 1.075, 1, 1.075),
-    (0.1, "effective"): (1.195, 1.112, 1.086, 1, 1.086),
-    (0.38, "effective"): (1.007, 1.016, 1.066, 1, 1.066),
-    (0.01, "regular"): (1.145, 1, 1.954, 1.371, 1.145),
-    (0.38, "regular"): (1.021, 1, 1.150, 1.015, 1.021),
+    (0.001, "responses"): (15.53, 2.610, 1.061, 1, 1.061),
+    (0.01, "responses"): (3.309, 1.555, 1.075, 1, 1.075),
+    (0.1, "responses"): (1.195, 1.112, 1.086, 1, 1.086),
+    (0.38, "responses"): (1.007, 1.016, 1.066, 1, 1.066),
+    (0.01, "updates"): (1.145, 1, 1.954, 1.371, 1.145),
+    (0.38, "updates"): (1.021, 1, 1.150, 1.015, 1.021),
 }
 """Excess times by ρ₀ and clock as theory.md section 3 tabulates them, one per entry of WEIGHTS."""
 
@@ -48,8 +49,8 @@ WEIGHTS: dict[str, Callable[[Any], Any]] = {
     "uniform_r": lambda p: 1 / (p * (1 - p)),
 }
 COSTS: dict[str, Callable[[Any], Any]] = {
-    "regular": lambda p: 1.0 + 0 * p,
-    "effective": lambda p: 1 / p,
+    "updates": lambda p: 1.0 + 0 * p,
+    "responses": lambda p: 1 / p,
 }
 
 
@@ -80,12 +81,12 @@ def _optimised(id: str, clock: str, scheme: str) -> Comparison:
 
 def theory_a1() -> Comparison:
     """Largest |ln ω − ln ω_GRPO| of the best weight on the regular clock, from 0.01."""
-    return _optimised("A1", "regular", "grpo")
+    return _optimised("A1", "updates", "grpo")
 
 
 def theory_a2() -> Comparison:
     """Largest |ln ω − ln ω_Sqrt-R| of the best weight on the effective clock, from 0.01."""
-    return _optimised("A2", "effective", "sqrt_r")
+    return _optimised("A2", "responses", "sqrt_r")
 
 
 def _quad(function: Callable[[float], float], start: float) -> float:
@@ -117,7 +118,7 @@ def theory_o2() -> Comparison:
     def weight(success: float) -> float:
         return float(stats.binom.pmf(np.arange(16), 15, success) @ coefficients)
 
-    return 2.29, _excess(weight, 0.01, "effective"), 0.005
+    return 2.29, _excess(weight, 0.01, "responses"), 0.005
 
 
 def excess_times(
@@ -141,7 +142,7 @@ def excess_times(
         name: Run folder.
         start: ρ₀ of every prompt.
         group_size: M of sampled natural gradients; none for exact steps in the population limit.
-        clock: ``"regular"`` or ``"effective"``.
+        clock: ``"updates"`` or ``"responses"``.
         rate: GRPO's η, small: the comparison is of flows.
         prompts: Prompts averaged over.
         seeds: Seeds.
@@ -165,11 +166,11 @@ def excess_times(
         steps=_steps(start, group_size, rate),
     )
     metrics = lab.run(config, name)
-    clock_name = "updates" if clock == "regular" else clock
+    counted = CLOCKS[clock].metric.removeprefix("clock/")
     norm = 1 / optimal_weight(start, TARGET, clock=clock).time
     product = learning_rates(config)["grpo"] * weight_budget(config, "grpo")
     # Unit-budget optimum: T* = (∫g b)² / B with B = 1.
-    return {s: t * product * norm for s, t in times(metrics, TARGET, clock_name).items()}
+    return {s: t * product * norm for s, t in times(metrics, TARGET, counted).items()}
 
 
 def predictions(start: float, group_size: int | None, clock: str) -> dict[str, float]:
@@ -180,14 +181,14 @@ def predictions(start: float, group_size: int | None, clock: str) -> dict[str, f
 def simulation_a1(lab: Lab) -> Finding:
     """On the regular clock the optimal weight is GRPO's."""
     return _optimal(
-        "A1", "On the regular clock the optimal weight is GRPO's", "regular", "grpo", lab
+        "A1", "On the regular clock the optimal weight is GRPO's", "updates", "grpo", lab
     )
 
 
 def simulation_a2(lab: Lab) -> Finding:
     """On the effective clock the optimal weight is Sqrt-R's."""
     return _optimal(
-        "A2", "On the effective clock the optimal weight is Sqrt-R", "effective", "sqrt_r", lab
+        "A2", "On the effective clock the optimal weight is Sqrt-R", "responses", "sqrt_r", lab
     )
 
 
@@ -233,11 +234,11 @@ def simulation_a3(lab: Lab) -> Finding:
     cases = [(0.1, 16)] if lab.quick else [(s, m) for s in (0.01, 0.1, 0.38) for m in (4, 16, 64)]
     checks, regimes = [], []
     for start, group_size in cases:
-        for clock in ("effective",) if lab.quick else ("regular", "effective"):
+        for clock in ("responses",) if lab.quick else ("updates", "responses"):
             measured = _sampled(lab, start, group_size, clock)
             predicted = predictions(start, group_size, clock)
             for scheme in WEIGHTED:
-                regime = f"start {start:g}, M = {group_size}, {clock} clock"
+                regime = f"start {start:g}, M = {group_size}, {clock} counted"
                 values = list(measured[scheme])
                 checks.append(
                     near(
@@ -257,9 +258,9 @@ def simulation_a3(lab: Lab) -> Finding:
 def simulation_o2(lab: Lab) -> Finding:
     """Finite groups make GRPO's from-scratch penalty larger than the limit says."""
     start = 0.01
-    measured = _sampled(lab, start, 16, "effective")["grpo"]
-    predicted = predictions(start, 16, "effective")["grpo"]
-    limit = predictions(start, None, "effective")["grpo"]
+    measured = _sampled(lab, start, 16, "responses")["grpo"]
+    predicted = predictions(start, 16, "responses")["grpo"]
+    limit = predictions(start, None, "responses")["grpo"]
     checks = [
         near("excess time", predicted, list(measured), main("O2", "sim").tolerance, scheme="grpo"),
         above("excess time against the population limit", limit, list(measured), scheme="grpo"),
@@ -284,8 +285,8 @@ def _sampled(lab: Lab, start: float, group_size: int, clock: str) -> dict[str, n
 
 def _steps(start: float, group_size: int | None, rate: float) -> int:
     """Updates that the slowest scheme needs by the prediction, and a third more, in twenties."""
-    unit = optimal_weight(start, TARGET, clock="regular").time
-    worst = max(predictions(start, group_size, "regular").values())
+    unit = optimal_weight(start, TARGET, clock="updates").time
+    worst = max(predictions(start, group_size, "updates").values())
     config = SimulationConfig(
         schemes=("grpo",),
         start=start,

@@ -62,7 +62,7 @@ def _speedup(start: float) -> float:
 
 def theory_a4() -> Comparison:
     """Time of GRPO over that of Sqrt-R at equal budgets, effective clock, from 0.01."""
-    best = optimal_weight(0.01, TARGET, clock="effective")
+    best = optimal_weight(0.01, TARGET, clock="responses")
     return best.excess("grpo") / best.excess("sqrt_r"), _speedup(0.01), 0.01
 
 
@@ -93,7 +93,7 @@ def _weight_by_outcomes(scheme: str, size: int, rho: float) -> float:
 
 def _as_predicted(lab: Lab, id: str, start: float) -> list[Check]:
     """Times of the asymmetric schemes over GRPO's, under the same budget, against the theory."""
-    predicted = predictions(start, 16, "effective")
+    predicted = predictions(start, 16, "responses")
     measured = _same_budget(lab, start)
     checks: list[Check] = []
     for scheme in ASYMMETRIC:
@@ -152,7 +152,7 @@ def _same_budget(lab: Lab, start: float) -> dict[str, np.ndarray]:
         f"budget-{start:g}",
         start=start,
         group_size=16,
-        clock="effective",
+        clock="responses",
         rate=rate,
         prompts=256 if lab.quick else 1024,
         seeds=3 if lab.quick else 5,

@@ -29,10 +29,14 @@ from figures.style import (
     probability_axis,
     title,
 )
+from sim.summary import THEORY_CLOCKS
 
 _TIMES = "time/grpo"
 _MOST = 30.0
-_CLOCKS = {"updates": "updates", "effective": "responses, one correct per update"}
+_CLOCKS = {name: THEORY_CLOCKS[name].title for name in ("updates", "first_success")}
+_EARLIER = {"effective": "first_success"}
+"""Names in tables that were published earlier → names now."""
+
 _WORDS = {
     "all_wrong": "all-wrong groups",
     "entropy_correct": "entropy among correct answers",
@@ -78,7 +82,7 @@ def read_claim_table(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is not a readable table: {error}") from error
     if not wanted <= set(table.columns):
         raise ValueError(f"{path} lacks the column {sorted(wanted - set(table.columns))[0]!r}")
-    return table
+    return table.replace({"clock": _EARLIER})
 
 
 def table_pictures(claim: str, table: pd.DataFrame) -> list[Picture]:

@@ -9,12 +9,9 @@ from matplotlib.figure import Figure
 from figures.curves import band_in_words, curves_table, draw_curves
 from figures.picture import Picture
 from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis, title
+from theory.clocks import CLOCKS
 
-CLOCKS = {
-    "updates": "updates",
-    "clock/effective": "responses per prompt, one correct per update",
-}
-"""Clock metric of a simulation → what it counts, in words."""
+_CLOCKS = (CLOCKS["updates"], CLOCKS["responses"])
 
 
 def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Picture:
@@ -30,18 +27,19 @@ def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Pictur
     Source: arXiv 2602.11128, whose two clocks these are.
     """
     table = pd.concat(
-        [curves_table(metrics, "success", clock=clock) for clock in CLOCKS], ignore_index=True
+        [curves_table(metrics, "success", clock=clock.metric) for clock in _CLOCKS],
+        ignore_index=True,
     )
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 2.7)
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, (clock, label) in zip(panels, CLOCKS.items(), strict=True):
-            part = table[table["clock"] == clock]
+        for axes, clock in zip(panels, _CLOCKS, strict=True):
+            part = table[table["clock"] == clock.metric]
             draw_curves(axes, part, theme)
             axes.axhline(target, linewidth=0.7, linestyle=(0, (1, 2)), color="0.5")
             axes.set_xlim(0, _end(part, target))
-            axes.set_xlabel(label)
+            axes.set_xlabel(clock.title)
             probability_axis(axes)
         panels[0].set_ylabel("mean success probability")
         names = [str(name) for name in table["scheme"].unique()]

@@ -20,7 +20,7 @@ def curves_table(
     Args:
         metrics: Metrics of a run folder.
         metric: What is drawn.
-        clock: ``step``, or a metric that counts, such as ``responses`` or ``clock/effective``.
+        clock: ``step``, or a metric that counts, such as ``responses`` or ``clock/any_success``.
         points: At most so many readings per scheme.
 
     Returns:

@@ -39,13 +39,13 @@ def excess_time_table(
     Source: arXiv 2602.11128; theory.md, sections 3 and 4.
 
     >>> table = excess_time_table(["sqrt_r"], points=2)
-    >>> table.query("clock == 'effective' and group_size.isna()")["excess"].round(6).tolist()
+    >>> table.query("clock == 'responses' and group_size.isna()")["excess"].round(6).tolist()
     [1.0, 1.0]
     """
     schemes = in_order(schemes)
     rows = []
     for start in np.geomspace(0.001, 0.5, points):
-        for clock, size in (("effective", None), ("effective", group_size), ("regular", None)):
+        for clock, size in (("responses", None), ("responses", group_size), ("updates", None)):
             excess = optimal_weight(start, target, clock=clock).excess_of_all(
                 schemes, group_size=size
             )
@@ -75,13 +75,13 @@ def excess_time_picture(
         figure = new_figure(WIDE, 2.7)
         panels = figure.subplots(1, 3, sharey=True)
         finite = table["group_size"].notna()
-        effective = table["clock"] == "effective"
+        responses = table["clock"] == "responses"
         titles = (
             "responses counted, M → ∞",
             f"responses counted, M = {group_size}",
             "updates counted, M → ∞",
         )
-        parts = (table[effective & ~finite], table[effective & finite], table[~effective])
+        parts = (table[responses & ~finite], table[responses & finite], table[~responses])
         for axes, heading, part in zip(panels, titles, parts, strict=True):
             for name, curve in part.groupby("scheme", sort=False):
                 axes.plot(curve["start"], curve["excess"], **look(str(name), theme).line())

@@ -40,7 +40,7 @@ PROBLEM: dict[str, Any] = {
     "start": 0.01,
     "target": 0.9,
     "group_size": 16,
-    "clock": "effective",
+    "clock": "responses",
     "dynamics": "mirror",
     "update": 1,
     "response": 0.1,

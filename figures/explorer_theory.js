@@ -20,8 +20,8 @@ const apwTheory = (() => {
   const WITHOUT_ALL_WRONG = new Set(["maxrl"]); // ignore groups in which no response is correct
 
   const CLOCKS = {
-    regular: () => 1,
-    effective: (p) => 1 / p,
+    updates: () => 1,
+    responses: (p) => 1 / p,
     affine: (p, q, options) => options.update + options.response / p,
     any_success: (p, q, options) => -1 / Math.expm1(options.group_size * Math.log1p(-p)),
     mixed_group: (p, q, options) => {

@@ -12,11 +12,12 @@ import pandas as pd
 from figures.curves import readings
 from figures.style import in_order, title
 from sim.prediction import time_to_target_table
-from sim.summary import crossing
+from sim.summary import THEORY_CLOCKS, crossing
 from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
 from theory.optimal import optimal_weight
 
-_CLOCK_NAMES = {"effective": "responses", "updates": "updates"}
+_CLOCKS = {name: THEORY_CLOCKS[name].name for name in ("first_success", "updates")}
+"""Clock of a simulation → what it counts."""
 
 HALFWAY = 0.5
 """Success at which the training of language models is timed."""
@@ -49,12 +50,11 @@ def theory_table(
     """
     rows = []
     for start in starts:
-        for clock, size in (("effective", None), ("effective", group_size), ("regular", None)):
+        for clock, size in (("responses", None), ("responses", group_size), ("updates", None)):
             best = optimal_weight(start, target, clock=clock)
             excess = best.excess_of_all(schemes, group_size=size)
-            counted = {"effective": "responses", "regular": "updates"}[clock]
             groups = "M → ∞" if size is None else f"M = {size}"
-            rows.append({"start": start, "clock": counted, "groups": groups, **excess})
+            rows.append({"start": start, "clock": clock, "groups": groups, **excess})
     return pd.DataFrame(rows)
 
 
@@ -90,7 +90,7 @@ def theory_findings(*, target: float, group_size: int) -> list[str]:
         f"From a success probability of 40%, {title('grpo')} in groups of {group_size} takes "
         f"{late:.2f} times the optimal time, {later}.",
     ]
-    if math.isclose(optimal_weight(0.01, target, clock="regular").excess("grpo"), 1, rel_tol=1e-6):
+    if math.isclose(optimal_weight(0.01, target, clock="updates").excess("grpo"), 1, rel_tol=1e-6):
         sentences.append(
             f"When updates are what costs, {title('grpo')}'s own weight is the optimum."
         )
@@ -117,7 +117,7 @@ def simulation_findings(
     """
     table = time_to_target_table(metrics, config, reference=reference)
     sentences = []
-    for clock, counted in _CLOCK_NAMES.items():
+    for clock, counted in _CLOCKS.items():
         part = table[(table["clock"] == clock) & (table["scheme"] != reference)]
         verdicts = [
             f"{title(str(row['scheme']))} {_verdict(row)}"
@@ -134,7 +134,7 @@ def simulation_findings(
         sentences.append(
             f"The theory for groups of this size predicts these ratios with a mean error of "
             f"{gap.mean():.1%}; it is furthest off for {title(str(worst['scheme']))}, counted in "
-            f"{_CLOCK_NAMES[str(worst['clock'])]}: {worst['ratio']:.2f} measured, "
+            f"{_CLOCKS[str(worst['clock'])]}: {worst['ratio']:.2f} measured, "
             f"{worst['predicted']:.2f} predicted. It assumes small steps, while the simulation "
             "takes steps of finite size."
         )

@@ -13,10 +13,10 @@ from figures.style import WIDE, Theme, accent, new_figure, success_axis
 from theory.optimal import optimal_weight
 
 CLOCKS = {
-    "regular": "updates (= GRPO)",
+    "updates": "updates (= GRPO)",
     "affine:update=1,response=0.1": "update + 0.1 response",
     "mixed_group:group_size=16": "mixed groups of 16",
-    "effective": "responses (= Sqrt-R)",
+    "responses": "responses (= Sqrt-R)",
 }
 """Clock → what it counts, in words."""
 
@@ -26,7 +26,7 @@ STARTS = (0.001, 0.01, 0.1, 0.4)
 def optimal_weights_table(
     *, target: float = 0.9, starts: Sequence[float] = STARTS, points: int = 121
 ) -> pd.DataFrame:
-    """Optimal weights ω* of several clocks, and of several ranges on the effective clock.
+    """Optimal weights ω* of several clocks, and of several ranges for responses.
 
     Args:
         target: Success probability to reach.
@@ -47,7 +47,7 @@ def optimal_weights_table(
     'affine:update=1,response=0.1'
     """
     problems = [(clock, starts[0]) for clock in CLOCKS]
-    problems += [("effective", start) for start in starts[1:]]
+    problems += [("responses", start) for start in starts[1:]]
     tables = []
     for clock, start in problems:
         best = optimal_weight(start, target, clock=clock)
@@ -94,7 +94,7 @@ def optimal_weights_picture(*, target: float = 0.9, starts: Sequence[float] = ST
                 **accent(number, theme).line(),
                 label=CLOCKS[str(clock)],
             )
-        ranges = table[table["clock"] == "effective"].groupby("start", sort=True)
+        ranges = table[table["clock"] == "responses"].groupby("start", sort=True)
         for number, (start, part) in enumerate(ranges):
             right.plot(
                 part["success"],

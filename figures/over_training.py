@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 
 from figures.curves import curves_table, draw_curves
 from figures.style import COLUMN, WIDE, Theme, legend_below, new_figure
+from theory.clocks import CLOCKS
 
 SMOOTHING = 10
 """Steps over which metrics of single batches are averaged."""
 
-CLOCKS = {
+_CLOCKS = {
     "step": "updates",
     "responses": "responses",
-    "clock/effective": "responses per prompt, one correct per update",
+    CLOCKS["responses"].metric: CLOCKS["responses"].title,
 }
 """Clock → what it counts, in words."""
 
@@ -112,7 +113,7 @@ def draw_panels(
     for axes, (metric, words) in zip(axes_of, panels.items(), strict=True):
         draw_curves(axes, table[table["metric"] == metric], theme)
         axes.set_title(words)
-        axes.set_xlabel(CLOCKS.get(clock, clock))
+        axes.set_xlabel(_CLOCKS.get(clock, clock))
         axes.set_xlim(left=0)
     axes_of[0].set_ylabel(label)
     legend_below(figure, names, columns=columns, theme=theme)

@@ -23,8 +23,8 @@ SETTINGS = {
 """Setting → the claim it belongs to, its ρ₀, and its runs of the language model."""
 
 THEORIES = {
-    "theory, responses counted": "effective",
-    "theory, updates counted": "regular",
+    "theory, responses counted": "responses",
+    "theory, updates counted": "updates",
 }
 SIMULATIONS = {
     "same budget": "simulation, same budget",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from figures.picture import Picture
 from figures.style import WIDE, Theme, in_order, look, new_figure, optimum, title
 from sim.prediction import time_to_target_table
+from sim.summary import THEORY_CLOCKS
 
 _LEAST = math.log(1.5)
 """The axis shows at least this much on either side of 1, in logarithm."""
@@ -20,7 +21,7 @@ _LEAST = math.log(1.5)
 _TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
 _FINE_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 2)
 
-TITLES = {"updates": "updates counted", "effective": "responses counted"}
+_CLOCKS = ("first_success", "updates")
 
 
 def time_to_target_picture(
@@ -43,14 +44,14 @@ def time_to_target_picture(
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 0.9 + 0.26 * len(names))
-        clocks = [clock for clock in TITLES if clock in set(table["clock"])][::-1]
+        clocks = [clock for clock in _CLOCKS if clock in set(table["clock"])]
         panels = np.atleast_1d(figure.subplots(1, len(clocks), sharey=True))
         places = {name: -i for i, name in enumerate(names)}
         for axes, clock in zip(panels, clocks, strict=True):
             part = table[table["clock"] == clock]
             _bars(axes, part, places, theme)
             axes.axvline(1, color=optimum(theme).color, linewidth=0.8)
-            axes.set_title(TITLES[clock])
+            axes.set_title(f"{THEORY_CLOCKS[clock].name} counted")
             axes.set_xlabel(f"time to {config['target']:g} relative to {title(reference)}")
             axes.grid(visible=False, axis="y")
         panels[0].set_yticks(list(places.values()), [title(name) for name in places])

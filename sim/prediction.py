@@ -8,12 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from sim.summary import time_to_target
+from sim.summary import THEORY_CLOCKS, time_to_target
 from theory.optimal import optimal_weight
 from theory.schemes import resolve
-
-THEORY_CLOCKS = {"updates": "regular", "effective": "effective"}
-"""Clock of a simulation → clock of the theory."""
 
 
 def predicted_ratios(
@@ -27,7 +24,7 @@ def predicted_ratios(
 
     Args:
         config: Configuration of a simulation, as in its ``config.json``.
-        clock: ``updates`` or ``effective``.
+        clock: ``updates`` or ``first_success``.
         reference: Scheme that the others are compared with.
 
     Returns:
@@ -40,7 +37,7 @@ def predicted_ratios(
 
     >>> config = {"schemes": ["grpo", "sqrt_r"], "start": 0.01, "target": 0.9, "group_size": None,
     ...           "learner": "mirror", "comparison": "same_budget"}
-    >>> round(predicted_ratios(config, "effective")["sqrt_r"], 3)
+    >>> round(predicted_ratios(config, "first_success")["sqrt_r"], 3)
     0.643
     """
     predicts = (
@@ -61,7 +58,7 @@ def time_to_target_table(
     metrics: pd.DataFrame,
     config: Mapping[str, Any],
     *,
-    clocks: Sequence[str] = ("effective", "updates"),
+    clocks: Sequence[str] = ("first_success", "updates"),
     reference: str = "grpo",
 ) -> pd.DataFrame:
     """Times to the target of a simulation, with the theory's prediction where there is one.

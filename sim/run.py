@@ -54,7 +54,7 @@ def simulate(
 
     The folder's ``metrics.parquet`` has one row per scheme, seed, step and metric: those of
     :func:`sim.measure.measure`, ``updates``, ``responses`` (all prompts together),
-    ``clock/effective`` (responses per prompt if every update waits for one correct response),
+    ``clock/first_success`` (responses per prompt if every update waits for one correct response),
     ``clock/any_success`` and ``clock/mixed_group`` (groups per prompt until one is so), and
     ``learning_rate`` at step 0.
 

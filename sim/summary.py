@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 
 from sim.config import SimulationConfig
+from theory.clocks import CLOCKS
 from theory.intervals import interval_over_seeds
+
+THEORY_CLOCKS = {c.metric.removeprefix("clock/"): c for c in CLOCKS.values() if c.metric}
+"""Clock of a simulation → the theory's clock that it adds up."""
 
 CLOCK_METRICS = {
     "updates": "updates",
     "responses": "responses",
-    "effective": "clock/effective",
-    "any_success": "clock/any_success",
-    "mixed_group": "clock/mixed_group",
+    **{name: clock.metric for name, clock in THEORY_CLOCKS.items()},
 }
-"""Clock → the metric that counts it."""
+"""Clock → the metric that counts it; ``responses`` are those that were drawn."""
 
 
 def reachable(config: SimulationConfig) -> tuple[str, ...]:

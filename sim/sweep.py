@@ -54,7 +54,9 @@ class SweepConfig(Configuration):
     tuning_seeds: Annotated[int, Interval(ge=0, le=10_000)] = 3
     """Seeds per grid point; 0 takes the learning rates of the base as they are."""
 
-    clock: Literal["updates", "responses", "effective", "any_success", "mixed_group"] = "updates"
+    clock: Literal["updates", "responses", "first_success", "any_success", "mixed_group"] = (
+        "updates"
+    )
     """Clock on which a learning rate has to be fast."""
 
     def check_together(self) -> None:
@@ -107,7 +109,7 @@ def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
     """Clocks that a simulation of this configuration runs.
 
     >>> clocks_of(SimulationConfig(learner="mirror", group_size=None))
-    ('updates', 'effective')
+    ('updates', 'first_success')
     """
     groups = config.group_size is not None and config.group_size >= 2
     missing = {"responses"} if config.learner == "mirror" else set()

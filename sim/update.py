@@ -30,7 +30,7 @@ from sim.policies.tree import Tree
 from sim.problems import Problem
 from sim.sampling import new_memory, sample_counts
 from sim.tables import Table
-from theory.clocks import resolve_clock
+from theory.clocks import CLOCKS, Clock, resolve_clock
 from theory.schedules import Schedule, parse_schedule, scheme_at
 from theory.schemes import Scheme
 
@@ -79,13 +79,13 @@ class Rules:
     generator: Generator = "hash"
 
 
-def clock_metrics(group_size: int | None) -> dict[str, str]:
-    """Metric → clock of theory.clocks whose cost it sums along the run."""
-    clocks = {"clock/effective": "effective"}
+def clock_metrics(group_size: int | None) -> dict[str, Clock]:
+    """Metric → clock whose cost it sums along the run."""
+    clocks = [CLOCKS["responses"]]
     if group_size is not None and group_size >= 2:
-        clocks["clock/any_success"] = f"any_success:group_size={group_size}"
-        clocks["clock/mixed_group"] = f"mixed_group:group_size={group_size}"
-    return clocks
+        of_groups = ("any_success", "mixed_group")
+        clocks += [resolve_clock(name, group_size=group_size) for name in of_groups]
+    return {clock.metric: clock for clock in clocks}
 
 
 def memory_of(rules: Rules, problem: Problem) -> Memory:
@@ -139,8 +139,7 @@ def update(
     sum_of_masses = sum_over_answers(masses)
     success = policy.sum_correct(masses) / sum_of_masses
     costs = {
-        metric: resolve_clock(clock).cost(success)
-        for metric, clock in clock_metrics(rules.group_size).items()
+        metric: clock.cost(success) for metric, clock in clock_metrics(rules.group_size).items()
     }
     costs["responses"] = jnp.zeros_like(success[0])
     if rules.learner == "mirror":

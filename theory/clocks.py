@@ -30,15 +30,19 @@ class Clock:
 
     Attributes:
         name: Registry name, or ``"custom"``.
+        title: What is counted, in the few words that an axis or a legend has room for.
         formula: c(ρ).
         summary: One sentence on what is counted.
         options: Option values in force.
+        metric: Metric of a simulation that adds up this cost; empty if none does.
     """
 
     name: str
+    title: str
     formula: str
     summary: str
     options: Mapping[str, Option]
+    metric: str
     _cost: Callable[..., Array] = dataclasses.field(repr=False)
 
     def __repr__(self) -> str:
@@ -56,7 +60,7 @@ class Clock:
 
         Source: arXiv 2602.11128, regular and effective time; the rest as in the registry.
 
-        >>> float(CLOCKS["effective"].cost(0.25))
+        >>> float(CLOCKS["responses"].cost(0.25))
         4.0
         """
         success = as_floating(success)
@@ -64,36 +68,39 @@ class Clock:
         return self._cost(namespace(success), success, **self.options)
 
 
-_COUNTED = {"updates": "regular", "responses": "effective"}
-"""The two clocks of the paper by what they count."""
+_PAPER = {"regular": "updates", "effective": "responses"}
+"""What arXiv 2602.11128 calls its two clocks → their names here."""
 
 CLOCKS: dict[str, Clock] = {}
 """Every named clock with its default options."""
 
 
-def _register(name: str, formula: str) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+def _register(
+    name: str, title: str, formula: str, metric: str = ""
+) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
     def add(function: Callable[..., Array]) -> Callable[..., Array]:
         parameters = inspect.signature(function).parameters.values()
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        CLOCKS[name] = Clock(name, formula, inspect.getdoc(function) or "", options, function)
+        summary = inspect.getdoc(function) or ""
+        CLOCKS[name] = Clock(name, title, formula, summary, options, metric, function)
         return function
 
     return add
 
 
-@_register("regular", "1")
-def _regular(xp: Any, success: Array) -> Array:
+@_register("updates", "updates", "1", "updates")
+def _updates(xp: Any, success: Array) -> Array:
     """Counts updates."""
     return xp.ones_like(success)
 
 
-@_register("effective", "1/ρ")
-def _effective(xp: Any, success: Array) -> Array:
+@_register("responses", "responses, one correct per update", "1/ρ", "clock/first_success")
+def _responses(xp: Any, success: Array) -> Array:
     """Counts responses when each update waits for one correct response."""
     return _reciprocal(xp, success)
 
 
-@_register("affine", "α + β/ρ")
+@_register("affine", "updates and responses", "α + β/ρ")
 def _affine(xp: Any, success: Array, *, update: float = 1.0, response: float = 1.0) -> Array:
     """Charges α (option ``update``) for an update and β (option ``response``) for a response."""
     if response == 0:
@@ -101,13 +108,13 @@ def _affine(xp: Any, success: Array, *, update: float = 1.0, response: float = 1
     return update + response * _reciprocal(xp, success)
 
 
-@_register("any_success", "1/(1 − (1−ρ)^M)")
+@_register("any_success", "groups until one is correct", "1/(1 − (1−ρ)^M)", "clock/any_success")
 def _any_success(xp: Any, success: Array, *, group_size: int = 16) -> Array:
     """Counts groups of M responses until one holds a correct response."""
     return _reciprocal(xp, _at_least_one(success, group_size))
 
 
-@_register("mixed_group", "1/(1 − ρ^M − (1−ρ)^M)")
+@_register("mixed_group", "groups until one is mixed", "1/(1 − ρ^M − (1−ρ)^M)", "clock/mixed_group")
 def _mixed_group(xp: Any, success: Array, *, group_size: int = 16) -> Array:
     """Counts groups of M responses until one is mixed: DAPO's resampling."""
     rare = xp.where(success < 0.5, success, 1 - success)
@@ -136,8 +143,8 @@ def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Opti
 
     Args:
         clock: A :class:`Clock`, a name in ``CLOCKS`` (options may follow a colon, as in
-            ``"affine:update=1,response=0.1"``), ``"updates"`` or ``"responses"`` for the paper's
-            regular and effective clock, or a function from ρ to the cost c(ρ) > 0.
+            ``"affine:update=1,response=0.1"``), the paper's ``"regular"`` or ``"effective"`` for
+            ``"updates"`` and ``"responses"``, or a function from ρ to the cost c(ρ) > 0.
         **options: Further options; they win over those in the string.
 
     Raises:
@@ -150,10 +157,11 @@ def resolve_clock(clock: str | Clock | Callable[[Array], Array], **options: Opti
     2.0
     """
     if callable(clock) and not isinstance(clock, Clock):
-        clock = Clock("custom", "user function", "A cost given by the caller.", {}, _custom(clock))
+        words = "custom", "cost", "user function", "A cost given by the caller."
+        clock = Clock(*words, {}, "", _custom(clock))
     elif isinstance(clock, str):
         name, written = split_reference(clock)
-        name = _COUNTED.get(name, name)
+        name = _PAPER.get(name, name)
         if name not in CLOCKS:
             raise ValueError(f"unknown clock {name!r}; known clocks: {', '.join(CLOCKS)}")
         clock, options = CLOCKS[name], {**written, **options}

@@ -29,7 +29,7 @@ def predicted_speedup(
     prompts: float = 1.0,
     sharing: float = 0.0,
     score_variance: float = 1.0,
-    clock: str | Clock = "effective",
+    clock: str | Clock = "responses",
     dynamics: str | Dynamics = "mirror",
 ) -> float:
     """Time of the reference over time of the scheme, each at its own best learning rate.
@@ -114,7 +114,7 @@ def crossover(
     prompts: float = 1.0,
     sharing: float = 0.0,
     score_variance: float = 1.0,
-    clock: str | Clock = "effective",
+    clock: str | Clock = "responses",
     dynamics: str | Dynamics = "mirror",
 ) -> Crossover:
     """Find where a scheme stops being sooner than the reference, in one parameter.

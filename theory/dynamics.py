@@ -175,7 +175,7 @@ def time_to_target(
     start: float,
     target: float,
     *,
-    clock: str | Clock | Callable[[Array], Array] = "regular",
+    clock: str | Clock | Callable[[Array], Array] = "updates",
     dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
     group_size: int | None = None,
     kinks: Sequence[float] = (),
@@ -227,7 +227,7 @@ def time_to_target(
 def is_custom(*parts: object) -> bool:
     """Tell whether a scheme, clock, dynamics or density is a caller's function.
 
-    >>> is_custom("grpo", resolve_clock("effective")), is_custom(lambda success: success)
+    >>> is_custom("grpo", resolve_clock("responses")), is_custom(lambda success: success)
     (False, True)
     """
     return any(
@@ -241,7 +241,7 @@ def trajectory(
     start: float,
     times: Array,
     *,
-    clock: str | Clock | Callable[[Array], Array] = "regular",
+    clock: str | Clock | Callable[[Array], Array] = "updates",
     dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
     group_size: int | None = None,
 ) -> Floats:

@@ -67,7 +67,7 @@ class Setting:
     sharing: float = 0.0
     score_variance: float = 1.0
     curvature: float = 1.0
-    clock: str | Clock = "regular"
+    clock: str | Clock = "updates"
     dynamics: str | Dynamics = "mirror"
 
     def __post_init__(self) -> None:

@@ -76,7 +76,7 @@ class OptimalWeight:
 
         Source: arXiv 2602.11128, optimal weights; theory.md section 3.
 
-        >>> best = optimal_weight(0.01, 0.9, clock="regular")
+        >>> best = optimal_weight(0.01, 0.9, clock="updates")
         >>> ratio = best.weight(0.5) / SCHEMES["grpo"].weight(0.5)
         >>> bool(np.isclose(best.weight(0.1) / SCHEMES["grpo"].weight(0.1), ratio))
         True
@@ -184,7 +184,7 @@ def optimal_weight(
     start: float,
     target: float,
     *,
-    clock: str | Clock | Callable[[Array], Array] = "effective",
+    clock: str | Clock | Callable[[Array], Array] = "responses",
     dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
     budget_density: BudgetDensity = "unit",
     budget: float = 1.0,
@@ -192,8 +192,8 @@ def optimal_weight(
 ) -> OptimalWeight:
     """Find the weight that reaches ``target`` soonest under a fixed update budget.
 
-    Closed forms are used where they exist (both named dynamics with the regular, effective and,
-    for the mirror flow, affine clock), quadrature to a relative 1e-10 elsewhere.
+    Closed forms are used where they exist (both named dynamics with the clocks updates and
+    responses and, for the mirror flow, affine), quadrature to a relative 1e-10 elsewhere.
 
     Args:
         start: ρ₀ in [0, 1).
@@ -211,9 +211,9 @@ def optimal_weight(
         ValueError: Probabilities outside [0, 1] or not increasing, a budget that is not positive,
             unknown names.
 
-    Source: arXiv 2602.11128 (regular and effective clock); theory.md section 3 in general.
+    Source: arXiv 2602.11128 (updates and responses); theory.md section 3 in general.
 
-    >>> best = optimal_weight(0.01, 0.9, clock="effective")
+    >>> best = optimal_weight(0.01, 0.9, clock="responses")
     >>> ratio = best.weight(np.array([0.1, 0.5])) / SCHEMES["sqrt_r"].weight(np.array([0.1, 0.5]))
     >>> bool(np.isclose(ratio[0], ratio[1]))
     True
@@ -316,15 +316,15 @@ def _positive(density: Callable[[Array], Array]) -> Callable[[Array], Array]:
 
 def _closed_form(clock: Clock, dynamics: Dynamics) -> Callable[[float], float] | None:
     """Antiderivative of √(c/v), or None where there is none in elementary functions."""
-    costs = {"regular": (1.0, 0.0), "effective": (0.0, 1.0)}.get(clock.name)
+    costs = {"updates": (1.0, 0.0), "responses": (0.0, 1.0)}.get(clock.name)
     if clock.name == "affine":
         costs = (float(clock.options["update"] or 0), float(clock.options["response"] or 0))
     if costs is None:
         return None
     if dynamics.name == "mirror":
         return lambda success: _mirror_affine(success, *costs)
-    if dynamics.name == "softmax_gradient" and clock.name in ("regular", "effective"):
-        return _softmax_regular if clock.name == "regular" else _softmax_effective
+    if dynamics.name == "softmax_gradient" and clock.name in ("updates", "responses"):
+        return _softmax_updates if clock.name == "updates" else _softmax_responses
     return None
 
 
@@ -344,14 +344,14 @@ def _mirror_affine(success: float, update: float, response: float) -> float:
     return total
 
 
-def _softmax_regular(success: float) -> float:
+def _softmax_updates(success: float) -> float:
     """∫ dρ/(√2 ρ(1−ρ))."""
     if success in (0.0, 1.0):
         return math.copysign(math.inf, success - 0.5)
     return (math.log(success) - math.log1p(-success)) / math.sqrt(2)
 
 
-def _softmax_effective(success: float) -> float:
+def _softmax_responses(success: float) -> float:
     """∫ dρ/(√2 ρ^{3/2}(1−ρ)) = √2 (artanh √ρ − 1/√ρ)."""
     if success in (0.0, 1.0):
         return math.copysign(math.inf, success - 0.5)

@@ -159,7 +159,7 @@ def optimal_population(
     start: PassRates | Array,
     target: float,
     *,
-    clock: str | Clock | Callable[[Array], Array] = "effective",
+    clock: str | Clock | Callable[[Array], Array] = "responses",
     dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
     budget_density: BudgetDensity = "unit",
     budget: float = 1.0,
@@ -236,7 +236,7 @@ def shared_weight(
     start: PassRates | Array,
     target: float,
     *,
-    clock: str | Clock | Callable[[Array], Array] = "effective",
+    clock: str | Clock | Callable[[Array], Array] = "responses",
     dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
 ) -> OptimalWeight:
     """Optimal weight where every prompt is trained to one target with one weight and one budget.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from apw.command_line import Answer, parse
+from theory.clocks import resolve_clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Options:
     group_size: int = 16
     """Responses in a group, M, from 2 to 256; the page can change it."""
 
-    clock: Literal["effective", "regular", "affine", "any_success", "mixed_group"] = "effective"
-    """What is counted; the page can change it."""
+    clock: str = "responses"
+    """What is counted: responses, updates, affine (both), any_success or mixed_group; the page can
+    change it."""
 
     json: bool = False
     """Print one JSON object."""
@@ -42,6 +43,7 @@ class Options:
             )
         if not 2 <= self.group_size <= 256:
             raise ValueError(f"--group-size must lie between 2 and 256; got {self.group_size}")
+        resolve_clock(self.clock)
 
 
 def main(arguments: Sequence[str]) -> Answer:
@@ -54,6 +56,6 @@ def main(arguments: Sequence[str]) -> Answer:
         start=options.start,
         target=options.target,
         group_size=options.group_size,
-        clock=options.clock,
+        clock=resolve_clock(options.clock).name,
     )
     return Answer({"page": str(options.out)}, f"Open {options.out} in a browser.")

@@ -186,7 +186,7 @@ def _check_metric(metric: str, configs: Sequence[SimulationConfig]) -> None:
 
 _CLOCKS = {
     "updates": "gradient steps",
-    "effective": "responses per prompt if every update waits for one correct",
+    "first_success": "responses per prompt if every update waits for one correct",
     "responses": "all that were drawn, for all prompts together",
 }
 """Clocks that are shown to people; --json has all."""

@@ -101,7 +101,7 @@ def _population(options: Options) -> _Found:
             "the population has no groups: leave out --group-size, or choose another --sampling"
         )
     costs = options.update_cost, options.response_cost
-    named = {(0.0, 1.0): "effective", (1.0, 0.0): "regular"}.get(costs)
+    named = {(0.0, 1.0): "responses", (1.0, 0.0): "updates"}.get(costs)
     clock = options.clock or named or resolve_clock("affine", update=costs[0], response=costs[1])
     best = optimal_weight(options.start, options.target, clock=clock, dynamics=options.dynamics)
     if not math.isfinite(best.time):

@@ -53,14 +53,14 @@ def test_a_verdict_holds_within_its_tolerance_alone():
 def test_false_claims_are_found_out(monkeypatch):
     """The same checks with another scheme, table, penalty or update in the claim's place."""
     for id, clock, wrong in (
-        ("A1", "regular", "sqrt_r"),
-        ("A2", "effective", "grpo"),
-        ("A2", "effective", "linear_r"),
+        ("A1", "updates", "sqrt_r"),
+        ("A2", "responses", "grpo"),
+        ("A2", "responses", "linear_r"),
     ):
         _, gap, tolerance = optimal_weights._optimised(id, clock, wrong)
         assert gap > 100 * tolerance
     monkeypatch.setitem(
-        optimal_weights.EXCESS_TIMES, (0.38, "regular"), (1.021, 1, 1.150, 1.014, 1.021)
+        optimal_weights.EXCESS_TIMES, (0.38, "updates"), (1.021, 1, 1.150, 1.014, 1.021)
     )
     assert not check("A3").holds
     monkeypatch.setattr(gradients, "nsr_logit_update", gradients.psr_logit_update)

@@ -27,7 +27,7 @@ def runs() -> Callable[..., pd.DataFrame]:
                         "success": success,
                         "reward": success,
                         "updates": step,
-                        "clock/effective": 3.0 * step,
+                        "clock/first_success": 3.0 * step,
                         "groups_all_wrong": (1 - success) ** 4,
                     }
                     rows += [

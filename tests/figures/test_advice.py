@@ -12,7 +12,7 @@ from theory.optimal import optimal_weight
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_prompts_weights_and_costs_are_the_numbers_given(theme: str) -> None:
-    best = optimal_weight(0.02, 0.9, clock="effective")
+    best = optimal_weight(0.02, 0.9, clock="responses")
     starts = np.array([0.02, 0.02, 0.3, 0.88])
     excess = {"grpo": 2.3, "linear_r": 1.3, "psr": np.inf, "pass_at_k": 40.0}
     picture = advice_picture(best, starts, excess, 8)

@@ -73,8 +73,8 @@ PROBLEMS = [
         ((1e-4, 0.999), (0.01, 0.9), (0.3, 0.35), (0.6, 0.99)),
         ("mirror", "softmax_gradient"),
         (
-            ("regular", 2, 0.0),
-            ("effective", 16, 0.5),
+            ("updates", 2, 0.0),
+            ("responses", 16, 0.5),
             ("affine", 5, 1.0),
             ("any_success", 64, 0.95),
             ("mixed_group", 256, 0.2),
@@ -166,7 +166,7 @@ def test_moving_a_control_changes_curves_table_and_sentence(browser: Any, page: 
     assert browser.run("document.querySelector('.answer').textContent") != sentence
     limit = optimal_weight(0.2, 0.9).excess("grpo")
     assert table_row(browser, "grpo")[2] == f"{limit:.3f}"
-    set_control(browser, "clock", "regular")
+    set_control(browser, "clock", "updates")
     assert table_row(browser, "grpo")[2] == "1.000"
     set_control(browser, "group_size", 4)
     np.testing.assert_allclose(

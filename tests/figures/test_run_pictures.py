@@ -53,9 +53,9 @@ def test_curves_end_where_the_slowest_seed_does(runs: Runs) -> None:
 
 def test_seeds_are_averaged_at_equal_readings_of_the_clock(runs: Runs) -> None:
     metrics = runs({"grpo": (0.1, 0.1)}, steps=9)
-    fast = (metrics["seed"] == 1) & (metrics["metric"] == "clock/effective")
+    fast = (metrics["seed"] == 1) & (metrics["metric"] == "clock/first_success")
     metrics.loc[fast, "value"] *= 2  # the second seed pays twice as much
-    table = curves_table(metrics, "success", clock="clock/effective")
+    table = curves_table(metrics, "success", clock="clock/first_success")
     np.testing.assert_allclose(table["mean"], 0.1 + 0.1 * table["reading"] * (1 / 3 + 1 / 6) / 2)
 
 
@@ -63,21 +63,21 @@ def test_a_clock_that_begins_late_stood_at_zero(runs: Runs) -> None:
     metrics = runs({"grpo": (0.1,)})
     metrics = metrics[~((metrics["metric"] == "updates") & (metrics["step"] == 0))]
     assert readings(metrics, "success", clock="updates")["reading"].tolist()[0] == 0
-    with pytest.raises(ValueError, match="entropy was not measured; measured: clock/effective"):
+    with pytest.raises(ValueError, match="entropy was not measured; measured: clock/first_success"):
         readings(metrics, "entropy")
 
 
 def test_predictions_are_ratios_of_excess_times() -> None:
     best = optimal_weight(0.1, 0.6)
     expected = best.excess("sqrt_r", 8) / best.excess("grpo", 8)
-    assert predicted_ratios(CONFIG, "effective")["sqrt_r"] == pytest.approx(expected, rel=1e-9)
+    assert predicted_ratios(CONFIG, "first_success")["sqrt_r"] == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(
     "change", [{"start": "beta:1,9"}, {"learner": "softmax"}, {"comparison": "same_rate"}]
 )
 def test_there_is_no_prediction_where_the_theory_does_not_hold(change: dict[str, object]) -> None:
-    assert predicted_ratios({**CONFIG, **change}, "effective") == {}
+    assert predicted_ratios({**CONFIG, **change}, "first_success") == {}
 
 
 def test_measured_times_stand_beside_predictions(runs: Runs) -> None:

@@ -47,7 +47,7 @@ def reached(**times: list[float]) -> pd.DataFrame:
 def test_the_theory_is_the_ratio_of_excess_times() -> None:
     table = sources_table().set_index(["setting", "series", "scheme"])["ratio"]
     for start, setting in ((0.01, "from scratch"), (0.4, "after fine-tuning")):
-        for clock, counted in (("effective", "responses"), ("regular", "updates")):
+        for clock, counted in (("responses", "responses"), ("updates", "updates")):
             best = optimal_weight(start, 0.9, clock=clock)
             expected = best.excess("linear_r", 16) / best.excess("grpo", 16)
             assert table[setting, f"theory, {counted} counted", "linear_r"] == pytest.approx(

@@ -37,7 +37,7 @@ def test_the_caption_of_weights_names_who_ignores_hard_prompts() -> None:
 
 def test_optimal_weights_have_the_named_shapes_and_unit_budgets() -> None:
     table = optimal_weights_table(starts=(0.01, 0.1), points=2001)
-    for clock, scheme in (("regular", "grpo"), ("effective", "sqrt_r")):
+    for clock, scheme in (("updates", "grpo"), ("responses", "sqrt_r")):
         part = table[(table["clock"] == clock) & (table["start"] == 0.01)]
         ratio = part["weight"] / SCHEMES[scheme].weight(part["success"].to_numpy())
         np.testing.assert_allclose(ratio, ratio.iloc[0], rtol=1e-10)
@@ -49,7 +49,7 @@ def test_optimal_weights_have_the_named_shapes_and_unit_budgets() -> None:
 def test_excess_times_are_those_of_the_published_table() -> None:
     table = excess_time_table(points=2)
     chosen = table[table["start"].between(0.0009, 0.0011) & table["group_size"].isna()]
-    effective = chosen[chosen["clock"] == "effective"].set_index("scheme")["excess"]
+    effective = chosen[chosen["clock"] == "responses"].set_index("scheme")["excess"]
     published = {"rloo": 15.53, "grpo": 2.610, "linear_r": 1.061, "sqrt_r": 1, "uniform_r": 1.061}
     assert effective.to_dict() == pytest.approx(published, rel=5e-4)
     assert (table["excess"] >= 1 - 1e-9).all()
@@ -72,7 +72,7 @@ def test_the_caption_of_excess_times_holds_the_known_numbers() -> None:
             {"grpo": 1.1, "rloo": 1.2},
             np.linspace(0.1, 0.8, 9),
         ),
-        problem_picture(optimal_weight(0.0, 1.0, clock="regular"), ["grpo", "rloo"]),
+        problem_picture(optimal_weight(0.0, 1.0, clock="updates"), ["grpo", "rloo"]),
     ],
     ids=lambda picture: picture.name,
 )

@@ -115,7 +115,7 @@ def test_sweep_is_read_from_toml(tmp_path):
         ({"regimes": {"x": {"learning_rate": 3}}}, "regime x sets learning_rate, which is chosen"),
         (
             {"clock": "mixed_group", "base": {"schemes": ["psr"], "group_size": 1}},
-            "has no clock mixed_group to choose a rate by; it has: updates, responses, effective",
+            "it has: updates, responses, first_success$",
         ),
         ({"clock": "responses", "base": {"learner": "mirror"}}, "has no clock responses"),
         ({"base": {"seed": 2**32 - 1_000_001}}, "seeds must be below 2³²"),

@@ -40,7 +40,7 @@ def test_mixed_group_is_symmetric_and_never_cheaper_than_any_success(success):
 def test_any_success_with_one_response_is_the_effective_clock():
     success = np.linspace(0.0, 1.0, 11)
     one = resolve_clock("any_success:group_size=1").cost(success)
-    np.testing.assert_allclose(one, CLOCKS["effective"].cost(success), rtol=1e-14)
+    np.testing.assert_allclose(one, CLOCKS["responses"].cost(success), rtol=1e-14)
 
 
 def test_affine_joins_the_regular_and_the_effective_clock():
@@ -75,16 +75,16 @@ def test_a_function_is_a_clock():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: resolve_clock("wall"), "unknown clock 'wall'; known clocks: regular, effective"),
-        (lambda: resolve_clock("regular", speed=1), "clock regular has no option 'speed'"),
+        (lambda: resolve_clock("wall"), "unknown clock 'wall'; known clocks: updates, responses"),
+        (lambda: resolve_clock("regular", speed=1), "clock updates has no option 'speed'"),
         (lambda: resolve_clock("affine:update=-1"), "costs update and response of at least 0"),
         (lambda: resolve_clock("affine:update=0,response=0"), "one of them positive"),
         (lambda: resolve_clock("affine:update"), "options are written option=value"),
         (lambda: resolve_clock("mixed_group:group_size=1"), "at least 2; got 1"),
         (lambda: resolve_clock(lambda p: p - 1).cost(0.5), "cost of a clock must be positive"),
         (lambda: resolve_clock(lambda p: p * math.nan).cost(0.5), "cost of a clock must be"),
-        (lambda: CLOCKS["regular"].cost(1.2), r"success must lie in \[0, 1\]; got 1.2"),
-        (lambda: CLOCKS["regular"].cost([0.5, math.nan]), "got nan at index 1"),
+        (lambda: CLOCKS["updates"].cost(1.2), r"success must lie in \[0, 1\]; got 1.2"),
+        (lambda: CLOCKS["updates"].cost([0.5, math.nan]), "got nan at index 1"),
     ],
 )
 def test_bad_input_says_what_is_allowed(call, sentence):
@@ -100,6 +100,12 @@ def test_clocks_take_group_sizes_of_any_kind_of_number(kind):
         resolve_clock("mixed_group", group_size=True)
 
 
-@pytest.mark.parametrize(("counted", "name"), [("updates", "regular"), ("responses", "effective")])
-def test_the_papers_clocks_go_by_what_they_count(counted, name):
-    assert resolve_clock(counted) == CLOCKS[name]
+@pytest.mark.parametrize(("paper", "name"), [("regular", "updates"), ("effective", "responses")])
+def test_the_papers_clocks_go_by_what_they_count(paper, name):
+    assert resolve_clock(paper) == CLOCKS[name]
+
+
+def test_every_clock_has_a_title_and_no_two_share_a_metric():
+    assert all(clock.title for clock in CLOCKS.values())
+    metrics = [clock.metric for clock in CLOCKS.values() if clock.metric]
+    assert len(set(metrics)) == len(metrics) == 4  # a simulation charges no affine costs

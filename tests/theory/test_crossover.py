@@ -22,7 +22,7 @@ def test_asymmetry_pays_from_scratch_less_with_noise_and_not_after_fine_tuning()
 
 
 def test_a_crossover_is_where_the_speed_up_is_one():
-    common = {"target": 0.9, "group_size": 16, "clock": "regular"}
+    common = {"target": 0.9, "group_size": 16, "clock": "updates"}
     found = crossover(
         "sqrt_r", "grpo", over="score_variance", low=1e-2, high=1e5, start=0.003, **common
     )
@@ -46,7 +46,7 @@ def test_a_crossover_is_where_the_speed_up_is_one():
 
 
 def test_crossovers_in_group_size_and_sharing_bracket_one():
-    common = {"start": 0.003, "target": 0.9, "clock": "regular", "score_variance": 100.0}
+    common = {"start": 0.003, "target": 0.9, "clock": "updates", "score_variance": 100.0}
     found = crossover("sqrt_r", "grpo", over="group_size", low=2, high=64, **common)
     assert found.converged
     below, above = (

@@ -67,7 +67,7 @@ def test_time_agrees_with_plain_quadrature(scheme, dynamics, clock):
 
 
 @pytest.mark.parametrize("scheme", ["rloo", "grpo", "linear_r", "sqrt_r", "uniform_r", "plateau_r"])
-@pytest.mark.parametrize("clock", ["regular", "effective"])
+@pytest.mark.parametrize("clock", ["updates", "responses"])
 def test_trajectory_reaches_the_target_at_the_time_to_target(scheme, clock):
     times = [time_to_target(scheme, 0.01, target, clock=clock).value for target in (0.02, 0.3, 0.9)]
     np.testing.assert_allclose(
@@ -78,10 +78,10 @@ def test_trajectory_reaches_the_target_at_the_time_to_target(scheme, clock):
 @pytest.mark.parametrize(
     ("scheme", "start", "target", "clock"),
     [
-        ("rloo", 0.0, 0.5, "regular"),  # ∫ dρ/ρ
-        ("rloo", 0.5, 1.0, "regular"),
-        ("sqrt_r", 0.0, 0.5, "effective"),
-        ("linear_r", 0.5, 1.0, "regular"),
+        ("rloo", 0.0, 0.5, "updates"),  # ∫ dρ/ρ
+        ("rloo", 0.5, 1.0, "updates"),
+        ("sqrt_r", 0.0, 0.5, "responses"),
+        ("linear_r", 0.5, 1.0, "updates"),
     ],
 )
 def test_divergent_times_are_reported_not_raised(scheme, start, target, clock):

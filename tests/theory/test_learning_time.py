@@ -29,7 +29,7 @@ def rates_of(scheme, odds, share, setting):
 @pytest.mark.parametrize("scheme", ["rloo", "grpo", "sqrt_r"])
 @pytest.mark.parametrize("score_variance", [0.0, 30.0])
 def test_one_prompt_takes_the_least_of_a_quadrature_over_learning_rates(scheme, score_variance):
-    setting = Setting(group_size=8, score_variance=score_variance, clock="effective")
+    setting = Setting(group_size=8, score_variance=score_variance, clock="responses")
     share = np.ones(1)
 
     def time(log_rate):

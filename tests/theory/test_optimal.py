@@ -18,12 +18,12 @@ from theory.schemes import SCHEMES
 
 # Budget-normalised excess times, target 0.9, mirror flow, population limit (theory.md, section 3).
 TABLE = {
-    (0.001, "effective"): (15.53, 2.610, 1.061, 1, 1.061),
-    (0.01, "effective"): (3.309, 1.555, 1.075, 1, 1.075),
-    (0.1, "effective"): (1.195, 1.112, 1.086, 1, 1.086),
-    (0.38, "effective"): (1.007, 1.016, 1.066, 1, 1.066),
-    (0.01, "regular"): (1.145, 1, 1.954, 1.371, 1.145),
-    (0.38, "regular"): (1.021, 1, 1.150, 1.015, 1.021),
+    (0.001, "responses"): (15.53, 2.610, 1.061, 1, 1.061),
+    (0.01, "responses"): (3.309, 1.555, 1.075, 1, 1.075),
+    (0.1, "responses"): (1.195, 1.112, 1.086, 1, 1.086),
+    (0.38, "responses"): (1.007, 1.016, 1.066, 1, 1.066),
+    (0.01, "updates"): (1.145, 1, 1.954, 1.371, 1.145),
+    (0.38, "updates"): (1.021, 1, 1.150, 1.015, 1.021),
 }
 COLUMNS = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
 
@@ -52,7 +52,7 @@ def test_excess_times_by_plain_quadrature_in_the_success_probability(start, cloc
     assert result == pytest.approx(time * budget / least, rel=1e-9)
 
 
-@pytest.mark.parametrize(("clock", "scheme"), [("regular", "grpo"), ("effective", "sqrt_r")])
+@pytest.mark.parametrize(("clock", "scheme"), [("updates", "grpo"), ("responses", "sqrt_r")])
 @pytest.mark.parametrize("start", [0.001, 0.01, 0.38])
 def test_a_numerical_optimiser_without_closed_forms_finds_the_named_scheme(clock, scheme, start):
     """Claims A1 and A2: minimise log T + log B over 60 free weights, from a random start.
@@ -87,7 +87,7 @@ def test_a_numerical_optimiser_without_closed_forms_finds_the_named_scheme(clock
 @given(
     start=st.floats(1e-6, 0.5),
     gap=st.floats(0.05, 0.45),
-    clock=st.sampled_from(["regular", "effective", "affine", "any_success", "mixed_group"]),
+    clock=st.sampled_from(["updates", "responses", "affine", "any_success", "mixed_group"]),
     dynamics=st.sampled_from(sorted(DYNAMICS)),
     budget=st.sampled_from(BUDGETS),
 )
@@ -115,7 +115,7 @@ def test_closed_forms_agree_with_quadrature(start, gap, update, response, dynami
 
 
 @pytest.mark.parametrize("dynamics", DYNAMICS)
-@pytest.mark.parametrize("clock", ["regular", "effective"])
+@pytest.mark.parametrize("clock", ["updates", "responses"])
 def test_named_closed_forms_agree_with_quadrature(dynamics, clock):
     for start, target in [(1e-6, 0.9), (0.01, 0.99), (0.4, 0.400001)]:
         closed = optimal_weight(start, target, clock=clock, dynamics=dynamics)
@@ -141,17 +141,17 @@ def test_the_scale_of_a_weight_does_not_matter():
 
 def test_finite_groups_cost_grpo_more_from_scratch_than_the_limit_says():
     """Claim O2, by exact sums: 2.29 at M = 16 where the limit says 1.555."""
-    best = optimal_weight(0.01, 0.9, clock="effective")
+    best = optimal_weight(0.01, 0.9, clock="responses")
     assert best.excess("grpo", group_size=16) == pytest.approx(2.29, abs=0.005)
     assert best.excess("grpo", group_size=1024) == pytest.approx(best.excess("grpo"), rel=0.03)
 
 
 def test_ends_that_are_integrable_and_ends_that_are_not():
-    whole = optimal_weight(0.0, 1.0, clock="regular")
+    whole = optimal_weight(0.0, 1.0, clock="updates")
     assert whole.time == pytest.approx(math.pi**2, rel=1e-9)
     assert whole.excess("grpo") == pytest.approx(1, rel=1e-9)
     assert whole.excess("rloo") == math.inf
-    from_zero = optimal_weight(0.0, 0.9, clock="effective")
+    from_zero = optimal_weight(0.0, 0.9, clock="responses")
     assert not from_zero.converged
     assert from_zero.time == math.inf
     assert "diverges at success = 0" in from_zero.message
@@ -160,7 +160,7 @@ def test_ends_that_are_integrable_and_ends_that_are_not():
 
 
 def test_the_weight_is_defined_at_both_ends():
-    weight = optimal_weight(0.1, 0.9, clock="regular").weight(np.array([0.0, 0.5, 1.0]))
+    weight = optimal_weight(0.1, 0.9, clock="updates").weight(np.array([0.0, 0.5, 1.0]))
     assert weight[0] == weight[2] == math.inf
     assert 0 < weight[1] < math.inf
 
@@ -186,7 +186,7 @@ def test_custom_functions_are_problems_too():
         0.1, 0.9, clock=lambda p: 1 / p, dynamics=lambda p: p * (1 - p), budget_density=np.ones_like
     )
     assert isinstance(best, OptimalWeight)
-    assert best.time == pytest.approx(optimal_weight(0.1, 0.9, clock="effective").time, rel=1e-9)
+    assert best.time == pytest.approx(optimal_weight(0.1, 0.9, clock="responses").time, rel=1e-9)
 
 
 @pytest.mark.parametrize(

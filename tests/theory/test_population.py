@@ -10,7 +10,7 @@ from theory.pass_rates import PassRates
 from theory.population import MOST_STARTS, optimal_population, shared_weight
 from theory.schemes import SCHEMES
 
-COST = {"regular": lambda rho: 1.0 + 0 * rho, "effective": lambda rho: 1 / rho}
+COST = {"updates": lambda rho: 1.0 + 0 * rho, "responses": lambda rho: 1 / rho}
 
 
 def brute_force(start, share, target, clock):
@@ -43,7 +43,7 @@ def brute_force(start, share, target, clock):
     return best
 
 
-@pytest.mark.parametrize("clock", ["regular", "effective"])
+@pytest.mark.parametrize("clock", ["updates", "responses"])
 @pytest.mark.parametrize(
     ("start", "share", "target"),
     [
@@ -71,11 +71,11 @@ def test_one_weight_function_for_all_prompts_is_what_an_optimiser_finds():
 
     found = optimize.minimize(cost, np.zeros(2 * bins), method="BFGS", options={"gtol": 1e-9})
     weight = np.exp(found.x)
-    single = optimal_weight(0.05, 0.7, clock="effective").weight(middle)
+    single = optimal_weight(0.05, 0.7, clock="responses").weight(middle)
     assert np.allclose(weight / single, (weight / single)[0], rtol=1e-4)
 
 
-@pytest.mark.parametrize("clock", ["regular", "effective", "affine", "any_success"])
+@pytest.mark.parametrize("clock", ["updates", "responses", "affine", "any_success"])
 @pytest.mark.parametrize("dynamics", ["mirror", "softmax_gradient"])
 def test_one_prompt_is_the_single_prompt_optimum(clock, dynamics):
     single = optimal_weight(0.02, 0.85, clock=clock, dynamics=dynamics, budget=3.0)
@@ -124,7 +124,7 @@ def test_trained_prompts_share_one_end_where_margins_agree():
 def test_ten_thousand_prompts_come_with_a_certificate():
     rng = np.random.default_rng(0)
     start = rng.beta(0.3, 2, 10_000).clip(1e-6, 1 - 1e-6)
-    for clock in ("regular", "effective"):
+    for clock in ("updates", "responses"):
         for target in (0.3, 0.9):
             best = optimal_population(start, target, clock=clock)
             assert best.converged
@@ -136,7 +136,7 @@ def test_ten_thousand_prompts_come_with_a_certificate():
 def test_no_random_change_of_ends_is_cheaper():
     rng = np.random.default_rng(2)
     start = np.sort(rng.beta(0.5, 2.0, 12))
-    best = optimal_population(start, 0.6, clock="effective")
+    best = optimal_population(start, 0.6, clock="responses")
     antiderivative = lambda r: -2 * np.arctanh(np.sqrt(1 - r))  # noqa: E731
     least = np.sqrt(best.time)
     exact = np.mean(antiderivative(best.end) - antiderivative(start))
@@ -281,7 +281,7 @@ def test_many_starts_are_moved_by_too_little_to_matter():
     starts = starts[(starts > 1e-4) & (starts < 0.9)]
     assert np.unique(starts).size > MOST_STARTS
     angles = 2 * (np.arcsin(np.sqrt(0.9)) - np.arcsin(np.sqrt(starts)))
-    time = shared_weight(starts, 0.9, clock="regular").time
+    time = shared_weight(starts, 0.9, clock="updates").time
     # A start moves by half a cell of the log-odds at most, up as often as down.
     assert time == pytest.approx(np.mean(angles) ** 2, rel=1e-3)
 

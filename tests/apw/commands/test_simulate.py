@@ -58,7 +58,7 @@ def test_a_sweep_answers_with_a_table_of_every_regime(
     captured = capsys.readouterr()
     assert captured.err == ""
     assert "mean success/q1 is at the target" in captured.out
-    for clock in ("updates", "effective", "responses"):
+    for clock in ("updates", "first_success", "responses"):
         assert captured.out.count(f" {clock} ") == 4 + (clock == "responses")
     sweep_file.write_text(SWEEP.replace("0.8", "0.7"))
     assert main(words) == 2

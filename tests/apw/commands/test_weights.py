@@ -81,7 +81,7 @@ def test_infinite_numbers_are_null(capsys: pytest.CaptureFixture[str]) -> None:
         "--target",
         "1",
         "--clock",
-        "regular",
+        "updates",
         "--points",
         "3",
     )

@@ -30,7 +30,7 @@ test: $(STAMP) lint types  ## tests, doctests, lint and types
 	$(BIN)/python -m pytest -n 2 --doctest-modules theory runs sim rollouts llm_validation claims figures apw tests
 
 # vLLM warns by itself on import; what the tests judge are numbers.
-test-vllm: .venv-vllm/.installed  ## the LLM arm's tests with vLLM on a CPU, in an environment of its own
+test-vllm: .venv-vllm/.installed  ## the language model's tests with vLLM on a CPU, in an environment of its own
 	.venv-vllm/bin/apw doctor --require core llm vllm verifier
 	.venv-vllm/bin/python -m pytest -W default tests/llm_validation/test_vllm_*.py
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from apw.command_line import Answer, say
+from claims.spec import SOURCES, Source
 from runs.environment import describe_environment
 from runs.folder import Run, is_finished, is_run, read_config
 from runs.terminal import Progress
+
+STAGES: Mapping[Source, str] = {
+    "theory": "optimal weights and excess times",
+    "sim": "five schemes on simulated prompts",
+    "llm": "a small transformer through TRL's GRPOTrainer",
+}
+"""Source → what is done for it, in words."""
 
 SCHEMES = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
 
@@ -36,12 +45,16 @@ TRAINING: dict[str, Any] = {"seeds": 5}
 """Changes to the recipe ``demo`` of the language model."""
 
 
-def run_demo(out: Path, *, llm: bool = True) -> Answer:
+NOT_ASKED = "it was not asked for"
+"""Why a source is left out that the command did not name."""
+
+
+def run_demo(out: Path, sources: Sequence[Source] = SOURCES) -> Answer:
     """Run theory, simulation and a small language model, and write one report.
 
     Args:
         out: Folder for runs, figures and report.html.
-        llm: Train the language model.
+        sources: Which of the three.
 
     Returns:
         The answer of the command.
@@ -55,43 +68,45 @@ def run_demo(out: Path, *, llm: bool = True) -> Answer:
     began = time.monotonic()
     simulation = SimulationConfig(**SIMULATION)
     training = load_recipe("demo", **TRAINING)
-    configs = {"theory": THEORY, "sim": simulation.to_dict()}
-    if llm:
-        configs["llm"] = training.to_dict()
-    done = {name: _is_done(out / name, config) for name, config in configs.items()}
+    configs = {"theory": THEORY, "sim": simulation.to_dict(), "llm": training.to_dict()}
+    left_out = {source: NOT_ASKED for source in SOURCES if source not in sources}
+    done = {
+        source: source not in left_out and _is_done(out / source, configs[source])
+        for source in SOURCES
+    }
 
-    _announce("[1/4] theory: optimal weights and excess times", done["theory"])
-    if not done["theory"]:
-        _theory(out / "theory")
-    _announce("[2/4] sim: five schemes on simulated prompts", done["sim"])
-    if not done["sim"]:
-        from sim.run import simulate
+    def run(source: Source) -> None:
+        if source == "theory":
+            _theory(out / "theory")
+        elif source == "sim":
+            from sim.run import simulate
 
-        simulate(simulation, out / "sim")
-    _announce("[3/4] llm: a small transformer through TRL's GRPOTrainer", done.get("llm", False))
-    skipped = "" if llm else "it was not asked for"
-    if not done.get("llm", True):
-        try:
+            simulate(simulation, out / "sim")
+        else:
             from llm_validation.train import train
 
             train(training, out / "llm")
-        except ImportError as error:
-            skipped = f"{error}".rstrip(".")
-    if skipped:
-        say(f"      left out: {skipped}")
+
+    for number, (source, words) in enumerate(STAGES.items(), start=1):
+        say(f"[{number}/4] {source}: {words}")
+        if done[source]:
+            say("      already there")
+        elif source not in left_out:
+            try:
+                run(source)
+            except ImportError as error:
+                if source != "llm":
+                    raise
+                left_out[source] = f"{error}".rstrip(".")
+        if source in left_out:
+            say(f"      left out: {left_out[source]}")
     say("[4/4] figures and report")
-    report, counts, findings = _report(out, skipped)
+    report, counts, findings = _report(out, left_out)
     minutes = (time.monotonic() - began) / 60
     data = {"report": str(report), "verdicts": counts, "findings": findings}
     lines = [f"- {finding}" for part in findings.values() for finding in part]
     text = "\n".join([*lines, "", f"Done in {minutes:.1f} minutes. Open {report} in a browser."])
-    return Answer({**data, "skipped": skipped, "minutes": minutes}, text)
-
-
-def _announce(words: str, done: bool) -> None:
-    say(words)
-    if done:
-        say("      already there")
+    return Answer({**data, "skipped": left_out.get("llm", ""), "minutes": minutes}, text)
 
 
 def _is_done(folder: Path, config: dict[str, Any]) -> bool:
@@ -109,18 +124,22 @@ def _theory(folder: Path) -> None:
     run.finish()
 
 
-def _report(out: Path, skipped: str) -> tuple[Path, str, dict[str, list[str]]]:
+def _report(out: Path, left_out: Mapping[Source, str]) -> tuple[Path, str, dict[Source, list[str]]]:
     from claims.entries import counting_sentence, ledger
     from figures import demo_report
     from figures.report import write_report
 
     entries = ledger()
+    make = {
+        "theory": demo_report.theory_section,
+        "sim": demo_report.simulation_section,
+        "llm": demo_report.training_section,
+    }
     parts = {
-        "theory": demo_report.theory_section(out / "theory"),
-        "sim": demo_report.simulation_section(out / "sim"),
-        "llm": demo_report.skipped_section(skipped)
-        if skipped
-        else demo_report.training_section(out / "llm"),
+        source: demo_report.skipped_section(source, left_out[source])
+        if source in left_out
+        else make[source](out / source)
+        for source in SOURCES
     }
     pictures = [(name, picture) for name, part in parts.items() for picture in part.pictures]
     with Progress("figures", len(pictures), unit="pictures") as progress:

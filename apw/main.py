@@ -27,7 +27,7 @@ COMMANDS = {
     "claims": "every claim, its verdicts, and whether they follow from the evidence",
     "diagnose": "what a run's rollouts teach: wasted groups, gradient mass, drift, mismatch",
     "explore": "a page to pick a problem on: optimal weights, excess times, finite groups",
-    "reproduce": "every claim tried anew within the hour, in one report",
+    "reproduce": "every claim tried again within the hour, in one report",
 }
 """Every command with its one-line summary; each is a module of ``apw.commands``."""
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             answer: Answer = importlib.import_module(f"apw.commands.{name}").main(rest)
             print(answer.as_json() if as_json else answer.text, file=output)
     except KeyboardInterrupt:
-        _fail(name, "interrupted; a run goes on where it was with the same command")
+        _fail(name, "interrupted; the same command resumes the run")
         return 130
     except BrokenPipeError:
         # Whoever read us has gone: nothing is left to say, not even at interpreter exit.

@@ -88,7 +88,7 @@ def read_ahead(kind: type, words: Sequence[str], name: str) -> str | None:
 
     Args:
         kind: Dataclass of options.
-        words: The command line; what is wrong with other options is told later.
+        words: The command line; errors in other options are reported later.
         name: The field, which takes one word.
 
     Returns:

@@ -2,7 +2,7 @@
 
 The peer's ``run_experiment.py`` tries 5 teachers × 5 estimators × 5 seeds: 400 steps of 8 tasks ×
 16 rollouts among 36 tasks that share skills, measured every 10 steps; "about a minute on CPU", its
-README says. It has no licence to ship, so :func:`skill_chain` is written anew from its description:
+README says. It has no licence to ship, so :func:`skill_chain` is written from its description:
 NumPy, a group at a time, since each group's update changes the policy of the next. Ours is
 :func:`sim.run.simulate` with as many runs, steps, groups, rollouts and measurements, into run
 folders: 5 regimes in the teachers' place (a teacher chooses how hard the prompts are) × 5 schemes ×
@@ -37,8 +37,8 @@ SAMPLE = 2
 def run() -> list[dict[str, Any]]:
     """Seconds of both sweeps from start to end, ours with what it has to compile."""
     mine = _seconds(_sweep)
-    arms = [(scheme, seed) for scheme in SCHEMES for seed in range(SAMPLE)]
-    peer = float(np.mean([_seconds(functools.partial(skill_chain, *arm)) for arm in arms]))
+    cells = [(scheme, seed) for scheme in SCHEMES for seed in range(SAMPLE)]
+    peer = float(np.mean([_seconds(functools.partial(skill_chain, *cell)) for cell in cells]))
     runs = len(STARTS) * len(SCHEMES) * SEEDS
     work = f"{runs} runs of {STEPS} steps × {BATCH} groups of {GROUP}, measured every {EVERY}"
     return [
@@ -47,7 +47,7 @@ def run() -> list[dict[str, Any]]:
             "ours": mine,
             "peer": peer * runs,
             "ratio": peer * runs / mine,
-            "unit": f"s, the peer's from {len(arms)} of its {runs} runs; see benchmarks/sim_sweep",
+            "unit": f"s, the peer's from {len(cells)} of its {runs} runs; see benchmarks/sim_sweep",
             "environment": {**environment_of_work(), "work": work},
         }
     ]

@@ -67,11 +67,11 @@ def _tables(folder: Path) -> list[str]:
         if not path.is_file():
             faults.append(f"{path} is not there, but its tables are")
             continue
-        with contextlib.suppress(ValueError):  # told already
+        with contextlib.suppress(ValueError):  # reported already
             stored = read_record(path).stored
-            told = [(check.name, _rounded(check.samples)) for check in stored.checks]
+            stated = [(check.name, _rounded(check.samples)) for check in stored.checks]
             due = [(check.name, _rounded(check.samples)) for check in found.checks]
-            if told != due:
+            if stated != due:
                 faults.append(f"{path} does not follow from the tables in {folder.parent}")
     return faults
 

@@ -72,8 +72,8 @@ def ledger(
 ) -> list[Entry]:
     """Judge every claim by its evidence.
 
-    The theory's numbers are computed, some seconds in all. Every other verdict is derived anew from
-    the samples that its file holds.
+    The theory's numbers are computed, some seconds in all. Every other verdict is derived again
+    from the samples that its file holds.
 
     Args:
         evidence: Source → folder of published evidence or of runs; the published ones by default.

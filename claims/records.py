@@ -1,4 +1,4 @@
-"""Evidence of the ledger: findings in files, and every verdict derived anew from its samples."""
+"""Evidence of the ledger: findings in files, and every verdict derived again from its samples."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Record:
 
     Attributes:
         source: ``"theory"``, ``"sim"`` or ``"llm"``.
-        finding: The finding, derived anew from its samples.
+        finding: The finding, derived again from its samples.
         stored: The finding as its file tells it.
         environment: Versions, commit and hardware, as in ``environment.json``; may be empty.
         path: The file; none for the theory, which is computed on the spot.
@@ -44,7 +44,7 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """Read a finding and derive its verdict anew.
+    """Read a finding and derive its verdict again.
 
     Args:
         path: A file as ``claims.simulation`` and ``claims.language_model`` write it.

@@ -9,7 +9,7 @@ from claims.records import PUBLISHED, read_records
 from claims.spec import Source, claims
 
 FOLDER = Path("results/claims")
-"""Where runs go unless told otherwise."""
+"""Where runs go by default."""
 
 
 def runnable(source: Source) -> list[str]:
@@ -45,7 +45,7 @@ def run_missing(
 ) -> list[str]:
     """Run every claim of a source whose verdict is not in the folder yet.
 
-    A killed run goes on where it was. The theory leaves no files: it is computed whenever the
+    A killed run resumes. The theory leaves no files: it is computed whenever the
     ledger is.
 
     Args:

@@ -248,7 +248,7 @@ def judged(check: Check) -> Check:
 
 
 def rejudged(found: Finding) -> Finding:
-    """The finding derived anew: every check from its samples, the verdict from its rule.
+    """The finding derived again: every check from its samples, the verdict from its rule.
 
     Rule ``all``: refuted if one check is, confirmed if all are, else inconclusive. ``primary``: the
     same for the checks of the first check's regime, whatever the others say. ``any``: confirmed if

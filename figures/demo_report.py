@@ -9,6 +9,7 @@ import pandas as pd
 
 from claims.entries import Entry
 from claims.render.html import ledger_html
+from claims.spec import SOURCE_NAMES, Source
 from figures.catalogue import THEORY, run_pictures
 from figures.findings import (
     simulation_findings,
@@ -176,12 +177,13 @@ def training_section(folder: Path) -> Section:
     )
 
 
-def skipped_section(reason: str) -> Section:
-    """A section that says why the language model was not trained."""
+def skipped_section(source: Source, reason: str) -> Section:
+    """A section that says why a source was left out."""
+    llm = ["pip install '.[llm]'"] if source == "llm" else []
     return Section(
-        title="Language model: not run",
+        title=f"{SOURCE_NAMES[source].capitalize()}: not run",
         what=[f"This part was left out: {reason}."],
-        commands=["pip install '.[llm]'", "apw reproduce --quick"],
+        commands=[*llm, "apw reproduce --quick"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,20 +26,26 @@ CLAIMS, EVIDENCE = "claims", "evidence"
 """Folders of a reproduction: runs of the simulator, and tables of the language model."""
 
 
-def reproduced_ledger(folder: Path, *, trained: bool = True) -> list[Entry]:
+def reproduced_ledger(folder: Path, sources: Sequence[Source] = SOURCES) -> list[Entry]:
     """The ledger by what was run in a folder.
 
     Args:
         folder: Folder of ``apw reproduce``.
-        trained: Take in what the language model left there.
+        sources: Sources that are taken in.
 
     Raises:
         ValueError: Broken evidence.
     """
-    evidence: dict[Source, Path] = {"sim": folder / CLAIMS / "sim"}
-    if trained:
-        evidence["llm"] = folder / EVIDENCE / "findings"
-    return ledger(evidence)
+    places: dict[Source, Path] = {
+        "sim": folder / CLAIMS / "sim",
+        "llm": folder / EVIDENCE / "findings",
+    }
+    entries = ledger({source: place for source, place in places.items() if source in sources})
+    if "theory" in sources:
+        return entries
+    return [
+        dataclasses.replace(entry, records={**entry.records, "theory": None}) for entry in entries
+    ]
 
 
 def made_elsewhere(entries: Iterable[Entry], commit: str | None) -> str:
@@ -101,6 +108,7 @@ def sections(
     folder: Path,
     entries: Sequence[Entry],
     published: Sequence[Entry],
+    sources: Sequence[Source] = SOURCES,
     *,
     skipped: str = "",
     commit: str | None = None,
@@ -111,6 +119,7 @@ def sections(
         folder: Folder of ``apw reproduce``.
         entries: The ledger of the folder.
         published: The published ledger.
+        sources: Sources whose figures are drawn.
         skipped: Why there is no language model; empty if there is one.
         commit: Commit of the code that writes the page.
 
@@ -118,7 +127,7 @@ def sections(
         ValueError: Tables that are broken.
     """
     across = sources_drawn(entries, None if skipped else folder / EVIDENCE)
-    theory = theory_drawn()
+    theory = theory_drawn() if "theory" in sources else []
     simulated = simulation_drawn(entries, folder / CLAIMS / "sim" / "quick")
     trained = [] if skipped else training_drawn(entries, folder / EVIDENCE)
     links = _links(folder, entries, [across, *theory, *simulated, *trained])

@@ -98,7 +98,7 @@ def train(
                             _write(run, key, scheme, seed, record)
                             shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
                         state.wait_for_everyone()
-                    # A training that stopped where it was told to counts whole.
+                    # A training that was to stop there counts as a whole.
                     bar.skip(number * config.steps - bar.done)
             if run is not None:
                 run.finish()

@@ -59,7 +59,7 @@ def sync_weights(generation: Any) -> None:
 
 
 def reload_weights(llm: Any, weights: Any) -> None:
-    """Load (name, tensor) pairs into a running vLLM and pack the output layer anew."""
+    """Load (name, tensor) pairs into a running vLLM and pack the output layer again."""
     llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
     llm.apply_model(_pack_head)
     llm.reset_prefix_cache()

@@ -47,7 +47,7 @@ def refuse_device(path: Any) -> None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return  # what is not there, or cannot be, is told by who reads it
+        return  # whoever reads it reports what is missing
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
         kind = "socket" if stat.S_ISSOCK(mode) else kind

@@ -129,7 +129,7 @@ class SimulationConfig(Configuration):
     """What softmax and ppo do with their gradient."""
 
     batch: Count | None = None
-    """Prompts per update, drawn anew each time; none is all of them. Needs shared parameters:
+    """Prompts per update, drawn again each time; none is all of them. Needs shared parameters:
     prompts that share nothing would only wait for their turn."""
 
     epochs: Annotated[int, Interval(ge=1, le=10_000)] = 4

@@ -144,7 +144,7 @@ def sweep(
 
     The folder gets ``metrics.parquet`` (column ``run`` is the regime), ``tuning.parquet`` (every
     grid point), ``rates.json`` (the picks), ``times.parquet`` (:func:`sweep_times`) and
-    ``cells/``, a run folder per grid point and regime. A killed sweep goes on where it was.
+    ``cells/``, a run folder per grid point and regime. A killed sweep resumes.
 
     Args:
         config: What to run.

@@ -13,14 +13,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each folder may import of the others: only what stands below it.
 GROUND = {"theory", "runs"}
-ARMS = ("sim", "rollouts", "llm_validation")
+SIDE_BY_SIDE = ("sim", "rollouts", "llm_validation")
 BELOW: dict[str, set[str]] = {
     "theory": set(),
     "runs": set(),
-    **dict.fromkeys(ARMS, GROUND),
-    "claims": {*GROUND, *ARMS},
-    "figures": {*GROUND, *ARMS, "claims"},
-    "apw": {*GROUND, *ARMS, "claims", "figures"},
+    **dict.fromkeys(SIDE_BY_SIDE, GROUND),
+    "claims": {*GROUND, *SIDE_BY_SIDE},
+    "figures": {*GROUND, *SIDE_BY_SIDE, "claims"},
+    "apw": {*GROUND, *SIDE_BY_SIDE, "claims", "figures"},
 }
 FILES = [path for folder in BELOW for path in sorted((ROOT / folder).rglob("*.py"))]
 

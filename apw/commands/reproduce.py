@@ -1,4 +1,4 @@
-"""``apw reproduce``: every claim tried anew within the hour, in one report."""
+"""``apw reproduce``: every claim tried again within the hour, in one report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apw.command_line import Answer, parse, say
-from apw.demo import run_demo
+from apw.demo import NOT_ASKED, run_demo
+from claims.spec import SOURCES, Source
 from runs.folder import is_run, read_config
 from runs.terminal import Progress
 
@@ -47,10 +48,9 @@ SCHEMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Try every claim anew: theory, the simulator's short versions, a tiny language model.
+    """Try every claim again: theory, the simulator's short versions, a tiny language model.
 
-    Takes half an hour to an hour on two CPU cores. If it is stopped, the same command goes on where
-    it was.
+    Takes half an hour to an hour on two CPU cores. If it is stopped, the same command resumes it.
     """
 
     out: Path | None = None
@@ -59,53 +59,57 @@ class Options:
 
     quick: bool = False
     """A first look in a few minutes: the published ledger, then the theory, a simulation and a
-    small language model of its own. Tests no claim; goes with --out and --no-llm only."""
+    small language model of its own. Tests no claim; goes with --out and --sources only."""
+
+    sources: tuple[Source, ...] = SOURCES
+    """What is asked: theory, sim, llm (the language model); all three by default."""
 
     claims: tuple[str, ...] = ()
     """Claims that the simulator tries; all it can by default."""
 
-    arms: tuple[str, ...] = ()
-    """Arms of the language model, rule-post-sft and rule-from-scratch; both by default."""
+    settings: tuple[str, ...] = ()
+    """Settings of the language model, rule-post-sft and rule-from-scratch; both by default."""
 
     seeds: int | None = None
     """Seeds of the language model, 5 by default; fewer decide nothing."""
-
-    no_llm: bool = False
-    """Leave the language model out."""
 
     json: bool = False
     """Print one JSON object."""
 
     def __post_init__(self) -> None:
         """Check the names."""
-        unknown = sorted(set(self.arms) - set(SCHEMES))
+        unknown = sorted(set(self.settings) - set(SCHEMES))
         if unknown:
-            raise ValueError(f"--arms takes {' and '.join(SCHEMES)}; got {unknown[0]}")
+            raise ValueError(f"--settings takes {' and '.join(SCHEMES)}; got {unknown[0]}")
         if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {self.seeds}")
-        if self.quick and (self.claims or self.arms or self.seeds is not None):
-            raise ValueError("--quick tests no claim: leave out --claims, --arms and --seeds")
+        if self.quick and (self.claims or self.settings or self.seeds is not None):
+            raise ValueError("--quick tests no claim: leave out --claims, --settings and --seeds")
 
 
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw reproduce``."""
     options = parse(Options, arguments, command="reproduce")
     if options.quick:
-        return run_demo(options.out or Path("results/demo"), llm=not options.no_llm)
+        return run_demo(options.out or Path("results/demo"), options.sources)
     out = options.out or Path("results/reproduce")
     began = time.monotonic()
     trainings, skipped = _trainings(options, out)
     claims = _claims(options)
     say("[1/4] theory: the mathematics of every claim")
-    published = _theory()
+    published = _theory("theory" in options.sources)
     say("[2/4] sim: the short versions of the simulations")
-    _simulate(out, claims)
+    if "sim" in options.sources:
+        _simulate(out, claims)
+    else:
+        say(f"      left out: {NOT_ASKED}")
     say("[3/4] llm: a tiny transformer through TRL's GRPOTrainer")
     skipped = skipped or _train(out, trainings)
     if skipped:
         say(f"      left out: {skipped}")
     say("[4/4] figures and report")
-    report, counts, agreement = _report(out, published, skipped)
+    sources = [s for s in options.sources if s != "llm" or not skipped]
+    report, counts, agreement = _report(out, published, sources, skipped)
     minutes = (time.monotonic() - began) / 60
     data = {
         "report": str(report),
@@ -132,27 +136,31 @@ def _claims(options: Options) -> list[str]:
 
 def _trainings(options: Options, out: Path) -> tuple[list[Training], str]:
     """What the language model is to be trained on, or why it is not, in a sentence."""
-    if options.no_llm:
-        return [], "it was not asked for"
+    if "llm" not in options.sources:
+        return [], NOT_ASKED
     from claims.language_model.settings import judging
 
     found = []
-    for arm in map(_arm, options.arms or tuple(SCHEMES)):
-        configs = dict(judging(arm, _picked(arm), seeds=options.seeds or 5))
+    for setting in map(_setting, options.settings or tuple(SCHEMES)):
+        configs = dict(judging(setting, _picked(setting), seeds=options.seeds or 5))
         for name, config in configs.items():
             folder = out / "llm" / name
             if is_run(folder) and read_config(folder) != config.to_dict():
                 raise ValueError(
                     f"{folder} holds a run with other settings; give --out another folder"
                 )
-        found.append((arm, configs))
+        found.append((setting, configs))
     return found, ""
 
 
-def _theory() -> list[Any]:
+def _theory(told: bool) -> list[Any]:
+    """The published ledger; its verdicts of the theory are computed here."""
     from claims.entries import ledger
 
     entries = ledger()
+    if not told:
+        say(f"      left out: {NOT_ASKED}")
+        return entries
     found = [entry.verdicts["theory"] for entry in entries]
     confirmed = sum(f is not None and f.verdict == "confirmed" for f in found)
     say(f"      {confirmed} of {sum(f is not None for f in found)} confirmed")
@@ -191,38 +199,40 @@ def _train(out: Path, trainings: Sequence[Training]) -> str:
             seeds = "one seed" if config.seeds == 1 else f"{config.seeds} seeds"
             say(f"      {name}: {len(config.schemes)} schemes, {seeds}")
             train(config, out / "llm" / name)
-    publish(out / "llm", [arm for arm, _ in trainings], out / EVIDENCE)
+    publish(out / "llm", [setting for setting, _ in trainings], out / EVIDENCE)
     write_findings(out / EVIDENCE)
     return ""
 
 
-def _arm(name: str) -> Setting:
+def _setting(name: str) -> Setting:
     from claims.language_model.settings import SETTINGS
 
-    arm = next(arm for arm in SETTINGS if arm.name == name)
-    return dataclasses.replace(arm, schemes=SCHEMES[name])
+    setting = next(setting for setting in SETTINGS if setting.name == name)
+    return dataclasses.replace(setting, schemes=SCHEMES[name])
 
 
-def _picked(arm: Setting) -> dict[str, float]:
+def _picked(setting: Setting) -> dict[str, float]:
     """Learning rates as the published evidence picked them, on seeds that are not used here."""
     import claims
 
-    place = Path(claims.__file__).parent / "evidence" / "llm" / arm.name / "environment.json"
+    place = Path(claims.__file__).parent / "evidence" / "llm" / setting.name / "environment.json"
     picked = json.loads(place.read_text(encoding="utf-8"))["picked"]
-    return {scheme: float(picked[scheme]) for scheme in arm.schemes}
+    return {scheme: float(picked[scheme]) for scheme in setting.schemes}
 
 
-def _report(out: Path, published: list[Any], skipped: str) -> tuple[Path, str, str]:
+def _report(
+    out: Path, published: list[Any], sources: Sequence[Source], skipped: str
+) -> tuple[Path, str, str]:
     from claims.entries import counting_sentence
     from figures.explorer import explorer_head
     from figures.report import write_report
     from figures.reproduction import reproduced_ledger, sections
     from runs.environment import describe_environment
 
-    entries = reproduced_ledger(out, trained=not skipped)
+    entries = reproduced_ledger(out, sources)
     environment = describe_environment()
     parts: list[Section] = sections(
-        out, entries, published, skipped=skipped, commit=environment.get("commit")
+        out, entries, published, sources, skipped=skipped, commit=environment.get("commit")
     )
     pictures = [picture for part in parts for picture in part.pictures]
     with Progress("figures", len(pictures), unit="pictures") as progress:
@@ -233,7 +243,7 @@ def _report(out: Path, published: list[Any], skipped: str) -> tuple[Path, str, s
     counts = counting_sentence(entries)
     write_report(
         report,
-        title="Prompt weighting: every claim, tried anew",
+        title="Prompt weighting: every claim, tried again",
         summary=[
             "What three papers on prompt weighting in reinforcement learning with verifiable "
             "rewards claim, and what theory, simulation and a small language model say to it.",

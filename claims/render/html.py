@@ -26,7 +26,7 @@ def ledger_html(
 ) -> str:
     """The ledger as an HTML fragment: counts, the table, and a section per claim.
 
-    Verdicts are told by a symbol and a word. A claim's section has the anchor ``claim-A4``. The
+    A verdict is a symbol and a word. A claim's section has the anchor ``claim-A4``. The
     style stands in the fragment, and uses the custom properties of ``report.css`` where these are
     there. It loads nothing and needs no script.
 

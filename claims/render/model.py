@@ -89,7 +89,7 @@ class Result:
     def of(cls, entry: Entry, source: Source) -> Result:
         """What a source that applies to the entry's claim says."""
         test, record = entry.claim.tests[source], entry.records[source]
-        untold = cls(
+        undescribed = cls(
             SOURCE_NAMES[source],
             entry.state(source),
             entry.label(source),
@@ -98,10 +98,10 @@ class Result:
             words.rerun(entry, source),
         )
         if record is None:
-            return untold
+            return undescribed
         found = record.finding
         return dataclasses.replace(
-            untold,
+            undescribed,
             why=words.reason(found),
             rule=words.rule(found),
             environment=words.environment(record.environment),

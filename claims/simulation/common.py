@@ -34,7 +34,7 @@ class Lab:
             with as many seeds as it measures, so that programs are compiled for one shape.
         executor: Who runs the cells of sweeps, see :func:`sim.sweep.sweep`.
         progress: Show progress bars.
-        anew: Folders that were run anew, if what they held was to be replaced; none to continue
+        replaced: Folders whose runs have been replaced, if they are to be; none to continue
             what they hold. Claims that share runs share this set.
         used: Folders the claim looked at, by name; filled on the way.
     """
@@ -44,7 +44,7 @@ class Lab:
     quick: bool
     executor: Literal["local", "ray"] = "local"
     progress: bool = False
-    anew: set[Path] | None = None
+    replaced: set[Path] | None = None
     used: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     @property
@@ -71,9 +71,9 @@ class Lab:
         )
 
     def _replaced(self, path: Path) -> bool:
-        if self.anew is None or path in self.anew:
+        if self.replaced is None or path in self.replaced:
             return False
-        self.anew.add(path)
+        self.replaced.add(path)
         return True
 
 

@@ -61,14 +61,14 @@ def check_claim(
     quick: bool = False,
     executor: Literal["local", "ray"] = "local",
     progress: bool = False,
-    anew: set[Path] | None = None,
+    replaced: set[Path] | None = None,
 ) -> Finding:
     """Run a claim's simulations and write its evidence to ``folder/full/<id>``.
 
     That is ``verdict.json`` and ``table.csv``, what its figures need; the quick version's goes to
     ``folder/quick/<id>``.
 
-    A killed run goes on where it was, and a finished one is only judged again.
+    A killed run resumes, and a finished one is only judged again.
 
     Args:
         claim: Id in the ledger, such as ``"A4"``.
@@ -76,7 +76,7 @@ def check_claim(
         quick: The short version: seconds instead of minutes, wider intervals.
         executor: ``"ray"`` runs the cells of sweeps on a Ray cluster.
         progress: Show progress bars.
-        anew: An empty set to replace what the folder holds; given to several claims, runs that
+        replaced: An empty set to replace what the folder holds; given to several claims, runs that
             they share are run once.
 
     Returns:
@@ -89,7 +89,7 @@ def check_claim(
     if claim.upper() not in CLAIMS:
         raise ValueError(f"no simulation for claim {claim!r}; there are: {', '.join(CLAIMS)}")
     version = Path(folder) / ("quick" if quick else "full")
-    lab = Lab(version, claim.upper(), quick, executor, progress, anew)
+    lab = Lab(version, claim.upper(), quick, executor, progress, replaced)
     place = version / lab.claim
     place.mkdir(parents=True, exist_ok=True)  # before minutes are spent on what cannot be kept
     if not os.access(place, os.W_OK):

@@ -54,7 +54,7 @@ def script_head(name: str, launcher: str, config: TrainConfig, *notes: str) -> l
     each = "" if runs == 1 else f" {runs} trainings, one after another;"
     return [
         "#!/usr/bin/env bash",
-        f"# Trains {comment(name)} with {launcher}:{each} started again, it goes on where it was.",
+        f"# Trains {comment(name)} with {launcher}:{each} started again, it resumes.",
         f"# Written by `apw train --launch {launcher}`; recipe.toml holds the configuration.",
         *(f"# {comment(note)}" for note in notes),
         "set -euo pipefail",

@@ -139,13 +139,17 @@ def test_finished_stages_are_kept_and_unfinished_ones_done(
     shrink(monkeypatch)
     out = tmp_path / "copy"
     shutil.copytree(folder, out)
-    before = {arm: (out / arm / "metrics.parquet").stat().st_mtime_ns for arm in ("sim", "llm")}
+    before = {
+        source: (out / source / "metrics.parquet").stat().st_mtime_ns for source in ("sim", "llm")
+    }
     (out / "theory" / "metrics.parquet").unlink()
     assert main(["reproduce", "--quick", "--out", str(out)]) == 0
     assert capsys.readouterr().err.count("already there") == 2
     assert is_finished(out / "theory")
     pd.testing.assert_frame_equal(read_metrics(out / "theory"), read_metrics(folder / "theory"))
-    after = {arm: (out / arm / "metrics.parquet").stat().st_mtime_ns for arm in ("sim", "llm")}
+    after = {
+        source: (out / source / "metrics.parquet").stat().st_mtime_ns for source in ("sim", "llm")
+    }
     assert after == before
 
 
@@ -166,8 +170,8 @@ def test_without_the_extra_the_language_model_is_left_out(
     no_pictures: None,
 ) -> None:
     out = tmp_path / "bare"
-    for arm in ("theory", "sim"):
-        shutil.copytree(folder / arm, out / arm)
+    for source in ("theory", "sim"):
+        shutil.copytree(folder / source, out / source)
 
     def missing(config: Any, path: Path) -> None:
         raise ImportError("torch is not installed; pip install '.[llm]'")
@@ -180,7 +184,7 @@ def test_without_the_extra_the_language_model_is_left_out(
     assert answer["skipped"] == "torch is not installed; pip install '.[llm]'"
     page = html.unescape(Path(answer["report"]).read_text(encoding="utf-8"))
     assert f"This part was left out: {answer['skipped']}." in page
-    assert main([*words, "--no-llm"]) == 0
+    assert main([*words, "--sources", "theory", "sim"]) == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == "it was not asked for"
 
 

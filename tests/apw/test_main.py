@@ -69,7 +69,7 @@ def replace_weights(monkeypatch: pytest.MonkeyPatch, command: object) -> None:
         (FileNotFoundError(2, "No such file", "x.json"), "x.json: no such file"),
         (ModuleNotFoundError("No module named 'trl'", name="trl"), "pip install '.[llm]'"),
         (ModuleNotFoundError("", name="vllm.engine"), "pip install '.[vllm]'"),
-        (KeyboardInterrupt(), "goes on where it was"),
+        (KeyboardInterrupt(), "the same command resumes the run"),
     ],
 )
 def test_errors_are_one_sentence(

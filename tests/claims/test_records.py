@@ -1,4 +1,4 @@
-"""Evidence is judged anew; what is broken is refused in a sentence that names the file."""
+"""Evidence is judged again; what is broken is refused in a sentence that names the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from claims.theory import NumericalCheck, claim_ids
 from claims.verdicts import above, finding
 
 
-def test_a_record_is_read_and_judged_anew(tree):
+def test_a_record_is_read_and_judged_again(tree):
     path = tree.evidence["sim"] / "N3.json"
     record = read_record(path)
     assert (record.source, record.finding.verdict, record.path) == ("sim", "refuted", path)

@@ -1,4 +1,4 @@
-"""Verdicts follow from samples, survive JSON, and are derived anew from what was kept."""
+"""Verdicts follow from samples, survive JSON, and are derived again from what was kept."""
 
 import dataclasses
 import json
@@ -49,7 +49,7 @@ def test_a_bound_cannot_be_both_exceeded_and_kept(samples, bound):
 
 
 @given(SAMPLES, NUMBERS, st.sampled_from([above, below, lambda n, p, s: near(n, p, s, 0.1)]))
-def test_findings_survive_json_and_are_derived_anew(samples, prediction, relation):
+def test_findings_survive_json_and_are_derived_again(samples, prediction, relation):
     check = relation("x", prediction, samples)
     found = finding("A4", "sooner", [check], ["rule"], quick=False)
     again = Finding.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))

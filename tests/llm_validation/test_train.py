@@ -156,7 +156,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
 
 
 def test_the_schedules_are_felt(reference):
-    # Else the test above could not tell a warm-up that is counted anew.
+    # Else the test above could not tell a warm-up that is counted twice.
     metrics = read_metrics(reference).query("scheme == 'sqrt_r'")
     table = metrics.pivot(index="step", columns="metric", values="value").loc[1:]
     groups = SMALL["prompts_per_step"]

@@ -91,7 +91,7 @@ def test_a_stale_head_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_tied_head_is_packed_anew_and_would_be_stale_otherwise(tmp_path, monkeypatch):
+def test_a_tied_head_is_packed_again_and_would_be_stale_otherwise(tmp_path, monkeypatch):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)

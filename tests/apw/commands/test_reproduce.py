@@ -29,9 +29,8 @@ from runs.folder import Run
 pytestmark = pytest.mark.slow
 
 CLAIMS = ["A1", "O1"]
-
-
-WORDS = ["reproduce", "--claims", *CLAIMS, "--arms", "rule-post-sft", "--seeds", "1"]
+WITHOUT_MODEL = ["reproduce", "--sources", "theory", "sim", "--claims", *CLAIMS]
+WORDS = ["reproduce", "--claims", *CLAIMS, "--settings", "rule-post-sft", "--seeds", "1"]
 
 
 def shorten_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +131,17 @@ def test_finished_claims_are_kept_and_missing_ones_made(
         return check_claim(id, *arguments, **options)
 
     monkeypatch.setattr(claims.simulation.registry, "check_claim", counted)
-    words = ["reproduce", "--no-llm", "--claims", *CLAIMS, "--json", "--out", str(out)]
+    words = [
+        "reproduce",
+        "--sources",
+        "theory",
+        "sim",
+        "--claims",
+        *CLAIMS,
+        "--json",
+        "--out",
+        str(out),
+    ]
     assert main(words) == 0
     assert made == ["O1"]
     answer = json.loads(capsys.readouterr().out)
@@ -147,13 +156,16 @@ def test_finished_claims_are_kept_and_missing_ones_made(
     assert main(words) == 0
     assert made == ["O1"]
     assert "already there" in capsys.readouterr().err
+    assert main(["reproduce", "--sources", "sim", "--claims", *CLAIMS, "--out", str(out)]) == 0
+    assert "left out: it was not asked for" in capsys.readouterr().err
+    assert 'id="figure-theory' not in (out / "report.html").read_text()
 
 
 def test_killed_between_parts_it_goes_on_with_the_next(
     tmp_path: Path, no_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    words = ["reproduce", "--no-llm", "--claims", *CLAIMS, "--out", str(out)]
+    words = [*WITHOUT_MODEL, "--out", str(out)]
     verdicts = [out / "claims" / "sim" / "quick" / id / "verdict.json" for id in CLAIMS]
     process = subprocess.Popen(
         [sys.executable, "-m", "apw.main", *words],
@@ -195,7 +207,7 @@ def test_finished_trainings_are_kept_and_other_settings_refused(
 
 
 def fake_training(config: Any, path: Path) -> None:
-    """What a training leaves: success that rises from the arm's start, sooner under Sqrt-R."""
+    """What a training leaves: success that rises from the start, sooner under Sqrt-R."""
     run = Run.open(path, config.to_dict(), source="llm")
     for scheme in config.schemes:
         for seed in config.seed_range():
@@ -230,7 +242,7 @@ def test_language_models_are_trained_judged_and_drawn(
             fake_training(config, path)
 
     monkeypatch.setattr("llm_validation.train.train", train)
-    words = ["reproduce", "--arms", "rule-post-sft", "--claims", *CLAIMS, "--out", str(out)]
+    words = ["reproduce", "--settings", "rule-post-sft", "--claims", *CLAIMS, "--out", str(out)]
     assert main(words) == 0
     assert trained
     assert all(path.is_relative_to(out / "llm" / "rule-post-sft" / "judge") for path in trained)
@@ -245,7 +257,7 @@ def test_language_models_are_trained_judged_and_drawn(
 
 
 def test_trainings_are_compared_with_the_published_to_the_last_digit(tmp_path: Path) -> None:
-    here, there = tmp_path / "out" / "evidence" / "arm", tmp_path / "published" / "arm"
+    here, there = tmp_path / "out" / "evidence" / "rule", tmp_path / "published" / "rule"
     table = pd.DataFrame(
         {
             "scheme": ["grpo", "grpo", "nsr"],
@@ -276,14 +288,14 @@ def test_without_the_extra_the_language_model_is_left_out_in_a_sentence(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--arms", "everything"], "--arms takes rule-post-sft and rule-from-scratch"),
+        (["--settings", "everything"], "--settings takes rule-post-sft and rule-from-scratch"),
         (["--seeds", "0"], "--seeds must be at least 1; got 0"),
         (
             ["--quick", "--seeds", "2"],
             "--quick tests no claim: leave out --claims",
         ),
         (["--quick", "--claims", "A1"], "--quick tests no claim"),
-        (["--quick", "--arms", "rule-post-sft"], "--quick tests no claim"),
+        (["--quick", "--settings", "rule-post-sft"], "--quick tests no claim"),
         (["--claims", "L1"], "L1 has no simulation; claims that do: A1"),
     ],
 )
@@ -295,7 +307,7 @@ def test_what_there_is_not_is_refused(
 
 
 def test_what_other_code_left_is_named(folder: Path) -> None:
-    entries = reproduced_ledger(folder, trained=False)
+    entries = reproduced_ledger(folder, ("theory", "sim"))
     commit = read_records(folder / "claims")["sim", "A1"].environment["commit"]
     assert made_elsewhere(entries, f"not {commit}").count("(simulation)") == len(CLAIMS)
     assert "A1" not in made_elsewhere(entries, commit)

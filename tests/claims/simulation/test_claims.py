@@ -96,7 +96,7 @@ def test_runs_are_replaced_once_and_only_where_that_is_asked_for(tmp_path):
         return (tmp_path / "A1" / "run" / "metrics.parquet").stat().st_mtime_ns
 
     assert again(Lab(tmp_path, "A1", True)) == written
-    lab = Lab(tmp_path, "A1", True, anew=set())
+    lab = Lab(tmp_path, "A1", True, replaced=set())
     replaced = again(lab)
     assert replaced > written
     assert again(lab) == replaced

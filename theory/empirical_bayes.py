@@ -1,8 +1,8 @@
 """Empirical Bayes: a baseline that knows how pass rates are spread, or what a prompt did before.
 
-A prior Beta(a, b), with s = a + b and m = a/s, is fitted to the counts of all prompts
-(:mod:`theory.beta_binomial`) or kept per prompt. The baseline of response i is the posterior mean
-given the other M−1 responses of its group, K₋ᵢ of them correct:
+A prior Beta(a, b), with s = a + b and m = a/s, is fitted to the counts of all prompts, or kept per
+prompt. The baseline of response i is the posterior mean given the other M−1 responses of its group,
+K₋ᵢ of them correct:
 
     A_i = r_i − (a + K₋ᵢ)/(s+M−1),   a⁺_K = 1 − (a+K−1)/(s+M−1),   a⁻_K = (a+K)/(s+M−1).
 
@@ -20,12 +20,14 @@ as the policy has moved since. Nothing here keeps a state.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import betaln
 
 from theory._arrays import Array, Floats, as_floating, check_interval, namespace
-from theory.beta_binomial import BetaPrior
+from theory._binomial import check_group_size
 from theory.schemes import Scheme
 from theory.tables import table_scheme
 
@@ -86,20 +88,21 @@ def observed(history: History, correct: Array, tries: Array, *, keep: float = 0.
     return History(keep * history.correct + correct, keep * history.tries + tries)
 
 
-def prior_from(prior: BetaPrior, history: History) -> tuple[Array, Array]:
-    """Parameters (a, b) of each prompt: those of all prompts, and what was seen of this one.
+def prior_from(a: float, b: float, history: History) -> tuple[Array, Array]:
+    """Parameters of the prior of each prompt: those of all prompts, and what was seen of this one.
 
     Args:
-        prior: Of all prompts; its mass at 0 is left out, as a history says more.
+        a: First parameter of the prior of all prompts.
+        b: Second parameter.
         history: What was seen of each prompt.
 
     Returns:
         a and b, each of shape (prompts,).
 
-    >>> prior_from(BetaPrior(0.5, 4.5), History(np.array([3.0]), np.array([8.0])))
+    >>> prior_from(0.5, 4.5, History(np.array([3.0]), np.array([8.0])))
     (array([3.5]), array([9.5]))
     """
-    return prior.a + history.correct, prior.b + history.tries - history.correct
+    return a + history.correct, b + history.tries - history.correct
 
 
 def with_prior(rewards: Array, a: Array, b: Array) -> Array:
@@ -138,34 +141,35 @@ def with_prior(rewards: Array, a: Array, b: Array) -> Array:
     )
 
 
-def empirical_bayes(prior: BetaPrior, group_size: int | None = None) -> Scheme:
+def empirical_bayes(
+    a: float, b: float, *, never: float = 0.0, group_size: int | None = None
+) -> Scheme:
     """The scheme with one prior for all prompts.
 
     Args:
-        prior: How pass rates are spread.
-        group_size: M; needed only where the prior has a mass at 0, as the table is then one for
-            groups of this size.
+        a: a > 0, correct responses that the prior counts for.
+        b: b > 0, wrong responses that it counts for.
+        never: z in [0, 1), the share of prompts that are never solved.
+        group_size: M; needed only where ``never`` is positive, as the table is then one for groups
+            of this size.
 
     Returns:
         A scheme that simulator, trainer and the rest of the package take.
 
     Raises:
-        ValueError: A mass at 0 without a group size.
+        ValueError: Parameters outside their ranges, or ``never`` without a group size.
 
     Source: theory.md, section 8 "Empirical Bayes".
 
-    >>> positive, negative = empirical_bayes(BetaPrior(0.1, 5.0)).table(4)
+    >>> positive, negative = empirical_bayes(0.1, 5.0).table(4)
     >>> float(negative[0].round(4)), (positive[1:] + negative[:-1]).round(12).tolist()  # ω_M = 1
     (0.0123, [1.0, 1.0, 1.0, 1.0])
     """
-    if prior.zero:
+    _check_prior(a, b, never)
+    if never:
         if group_size is None:
-            raise ValueError("a prior with a mass at 0 makes a table for one group_size; give it")
-        others = np.arange(float(group_size))
-        if group_size == 1:
-            baseline = np.array([prior.mean])
-        else:
-            baseline = prior.posterior_mean(others, group_size - 1)
+            raise ValueError("prompts that are never solved need one group_size for the table")
+        baseline = _baseline(a, b, never, check_group_size(group_size))
         return table_scheme(
             np.append(0.0, 1 - baseline), np.append(baseline, 0.0), name="empirical_bayes"
         )
@@ -173,12 +177,11 @@ def empirical_bayes(prior: BetaPrior, group_size: int | None = None) -> Scheme:
     def coefficients(
         xp: Any, mean: Array, variance: Array, group_size: Array | float
     ) -> tuple[Array, Array]:
-        if isinstance(group_size, float) and np.isinf(group_size):
+        if isinstance(group_size, float) and math.isinf(group_size):
             return 1 - mean, mean
         size = xp.zeros_like(mean) + group_size
-        total = prior.strength + size - 1
-        negative = (prior.a + mean * size) / total
-        return 1 - (prior.a + mean * size - 1) / total, negative
+        total = a + b + size - 1
+        return 1 - (a + mean * size - 1) / total, (a + mean * size) / total
 
     return Scheme.from_coefficients(
         coefficients,
@@ -190,11 +193,12 @@ def empirical_bayes(prior: BetaPrior, group_size: int | None = None) -> Scheme:
     )
 
 
-def noise(prior: BetaPrior, group_size: int, success: Array) -> Floats:
+def noise(a: float, b: float, group_size: int, success: Array) -> Floats:
     """Second moment E[A²] of the baseline of a Beta(a, b) at success probability ρ.
 
     Args:
-        prior: Without a mass at 0.
+        a: First parameter of the prior.
+        b: Second parameter.
         group_size: M.
         success: ρ, any shape, in [0, 1].
 
@@ -202,18 +206,34 @@ def noise(prior: BetaPrior, group_size: int, success: Array) -> Floats:
         E[A²], of the shape of ``success``.
 
     Raises:
-        ValueError: A prior with a mass at 0, ρ outside [0, 1].
+        ValueError: Parameters that are not positive, ρ outside [0, 1].
 
     Source: theory.md, section 8 "Empirical Bayes".
 
-    >>> round(float(noise(BetaPrior(0.1, 5.0), 4, 0.01)), 4)  # RLOO has 0.0132
+    >>> round(float(noise(0.1, 5.0, 4, 0.01)), 4)  # RLOO has 0.0132
     0.0104
     """
-    if prior.zero:
-        raise ValueError("the formula is that of a Beta distribution without a mass at 0")
+    _check_prior(a, b)
+    others = check_group_size(group_size) - 1
     rho = np.asarray(success, dtype=np.float64)
     check_interval("success", rho)
-    variance, total = rho * (1 - rho), prior.strength + group_size - 1
-    bias = (prior.a - prior.strength * rho) / total
-    result: Floats = variance * (1 + (group_size - 1) / total**2) + bias**2
+    total = a + b + others
+    bias = (a - (a + b) * rho) / total
+    result: Floats = rho * (1 - rho) * (1 + others / total**2) + bias**2
     return result
+
+
+def _baseline(a: float, b: float, never: float, group_size: int) -> Floats:
+    """Posterior mean given that K₋ᵢ = 0..M−1 of the others are correct."""
+    others = group_size - 1
+    baseline: Floats = (a + np.arange(float(group_size))) / (a + b + others)
+    chance = (1 - never) * math.exp(betaln(a, b + others) - betaln(a, b))
+    baseline[0] *= chance / (never + chance)
+    return baseline
+
+
+def _check_prior(a: float, b: float, never: float = 0.0) -> None:
+    if not (0 < a < math.inf and 0 < b < math.inf):
+        raise ValueError(f"a and b must be positive numbers; got {a} and {b}")
+    if not 0 <= never < 1:
+        raise ValueError(f"never must lie in [0, 1); got {never}")

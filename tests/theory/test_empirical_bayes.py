@@ -8,7 +8,6 @@ import pytest
 from scipy import integrate, stats
 
 from theory.advantages import group_advantages
-from theory.beta_binomial import BetaPrior
 from theory.empirical_bayes import (
     History,
     empirical_bayes,
@@ -19,17 +18,18 @@ from theory.empirical_bayes import (
     with_prior,
 )
 from theory.finite_group import expected_weight, moments
+from theory.pass_rates import PassRates
 
 RHO = np.array([0.0, 1e-6, 0.01, 0.3, 0.9, 1.0])
 
 
-@pytest.mark.parametrize("prior", [BetaPrior(0.1, 5.0), BetaPrior(3.0, 1.0)], ids=str)
+@pytest.mark.parametrize("prior", [(0.1, 5.0), (3.0, 1.0)], ids=str)
 @pytest.mark.parametrize("size", [1, 2, 4, 16, 100])
 def test_weight_is_one_and_noise_is_the_closed_form(prior, size):
-    scheme = empirical_bayes(prior)
+    scheme = empirical_bayes(*prior)
     np.testing.assert_allclose(expected_weight(scheme, size, RHO), 1, rtol=1e-13)
     np.testing.assert_allclose(
-        moments(scheme, size, RHO).second_moment, noise(prior, size, RHO), rtol=1e-12, atol=1e-16
+        moments(scheme, size, RHO).second_moment, noise(*prior, size, RHO), rtol=1e-12, atol=1e-16
     )
 
 
@@ -45,21 +45,19 @@ def test_noise_and_weight_by_enumeration_of_every_group():
         second += chance * np.mean(advantages**2)
         gain += chance * np.mean(advantages * (np.array(group) - rho))
     assert gain == pytest.approx(rho * (1 - rho), rel=1e-13)  # ω = 1
-    assert second == pytest.approx(float(noise(BetaPrior(a, b), 4, rho)), rel=1e-13)
+    assert second == pytest.approx(float(noise(a, b, 4, rho)), rel=1e-13)
     assert round(second, 4) == 0.0104
     assert round(float(moments("rloo", 4, rho).second_moment), 4) == 0.0132
 
 
 def test_an_all_wrong_group_is_penalised_by_what_was_expected_of_it():
-    prior = BetaPrior(0.1, 5.0)
     assert with_prior(np.zeros(4), 0.1, 5.0).tolist() == pytest.approx([-0.1 / 8.1] * 4)
-    table = empirical_bayes(prior).table(4)
-    assert table[1][0] == pytest.approx(0.1 / 8.1)
+    assert empirical_bayes(0.1, 5.0).table(4)[1][0] == pytest.approx(0.1 / 8.1)
 
 
 def test_no_other_baseline_of_the_other_responses_has_less_noise_on_average():
     """The noise of 100 other baselines b(K₋ᵢ), averaged over the prior by quadrature."""
-    prior, size = BetaPrior(0.4, 2.0), 5
+    a, b, size = 0.4, 2.0, 5
     others = np.arange(size)
 
     def average(baseline):
@@ -67,14 +65,15 @@ def test_no_other_baseline_of_the_other_responses_has_less_noise_on_average():
             chances = stats.binom.pmf(others, size - 1, rho)
             return chances @ (rho * (1 - baseline) ** 2 + (1 - rho) * baseline**2)
 
-        nodes = prior.rates(32)
-        return nodes.mean(lambda points: np.array([at(point) for point in points]))
+        return PassRates.beta(a, b, 32).mean(
+            lambda points: np.array([at(point) for point in points])
+        )
 
-    best = (prior.a + others) / (prior.strength + size - 1)
+    best = (a + others) / (a + b + size - 1)
     least = average(best)
-    density = stats.beta(prior.a, prior.b)
+    density = stats.beta(a, b)
     assert least == pytest.approx(
-        integrate.quad(lambda p: float(noise(prior, size, p)) * density.pdf(p), 0, 1)[0], rel=1e-6
+        integrate.quad(lambda p: float(noise(a, b, size, p)) * density.pdf(p), 0, 1)[0], rel=1e-6
     )
     generator = np.random.default_rng(0)
     for _ in range(100):
@@ -83,22 +82,23 @@ def test_no_other_baseline_of_the_other_responses_has_less_noise_on_average():
 
 @pytest.mark.parametrize("zero", [0.0, 0.3])
 def test_a_mass_at_zero_lowers_the_baseline_of_all_wrong_groups_alone(zero):
-    scheme = empirical_bayes(BetaPrior(0.5, 2.0, zero), group_size=8)
+    scheme = empirical_bayes(0.5, 2.0, never=zero, group_size=8)
     positive, negative = scheme.table(8)
     np.testing.assert_allclose(positive[1:] + negative[:-1], 1)
-    plain = empirical_bayes(BetaPrior(0.5, 2.0)).table(8)
+    plain = empirical_bayes(0.5, 2.0).table(8)
     np.testing.assert_allclose(negative[1:], plain[1][1:], rtol=1e-14)
     assert (negative[0] < plain[1][0]) == (zero > 0)
-    if zero:
-        with pytest.raises(ValueError, match="for one group_size"):
-            empirical_bayes(BetaPrior(0.5, 2.0, zero))
+    # Bayes' rule at K₋ᵢ = 0 by quadrature over the Beta part.
+    rates = PassRates.beta(0.5, 2.0)
+    none, success = (rates.mean(lambda p, k=k: p**k * (1 - p) ** 7) for k in (0, 1))
+    expected = (1 - zero) * success / (zero + (1 - zero) * none)
+    assert negative[0] == pytest.approx(expected, rel=1e-10)
 
 
 def test_scheme_and_function_agree_on_graded_rewards_and_in_every_library(backend):
-    prior = BetaPrior(0.3, 1.2)
     rewards = np.array([[0.0, 1.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
-    expected = with_prior(rewards, prior.a, prior.b)
-    scheme = empirical_bayes(prior)
+    expected = with_prior(rewards, 0.3, 1.2)
+    scheme = empirical_bayes(0.3, 1.2)
     np.testing.assert_allclose(group_advantages(rewards, scheme), expected, rtol=1e-12)
     mean = rewards.mean(-1)
     found = scheme.coefficients(backend.array(mean), backend.array(mean * (1 - mean)), 4)
@@ -111,13 +111,13 @@ def test_scheme_and_function_agree_on_graded_rewards_and_in_every_library(backen
 
 def test_with_a_history_noise_falls_to_that_of_a_perfect_critic():
     """Monte Carlo with prompts visited many times: E[A²] → ρ(1−ρ), under jit as well."""
-    prior, size, prompts = BetaPrior(0.5, 2.0), 4, 4000
+    a, b, size, prompts = 0.5, 2.0, 4, 4000
     generator = np.random.default_rng(1)
-    rho = generator.beta(prior.a, prior.b, prompts)
+    rho = generator.beta(a, b, prompts)
 
     @jax.jit
     def step(history, rewards):
-        advantages = with_prior(rewards, *prior_from(prior, history))
+        advantages = with_prior(rewards, *prior_from(a, b, history))
         return observed(history, rewards.sum(-1), size, keep=1.0), advantages
 
     history = no_history(prompts)
@@ -128,7 +128,7 @@ def test_with_a_history_noise_falls_to_that_of_a_perfect_critic():
         scatter.append(float(np.mean(np.square(advantages))))
     floor = np.mean(rho * (1 - rho))
     # 16,000 squares of deviation about 0.2: 1 % is three standard errors.
-    assert scatter[0] == pytest.approx(np.mean(noise(prior, size, rho)), rel=0.04)
+    assert scatter[0] == pytest.approx(np.mean(noise(a, b, size, rho)), rel=0.04)
     assert np.mean(scatter[-5:]) == pytest.approx(floor, rel=0.03)
     np.testing.assert_allclose(history.tries, 160)
 
@@ -138,7 +138,7 @@ def test_a_history_forgets_at_the_rate_it_is_told():
     later = observed(history, np.array([0.0, 1.0]), np.array([0.0, 4.0]), keep=0.75)
     assert later.correct.tolist() == [3.0, 1.0]
     assert later.tries.tolist() == [6.0, 4.0]
-    a, b = prior_from(BetaPrior(0.5, 1.5), later)
+    a, b = prior_from(0.5, 1.5, later)
     assert (a.tolist(), b.tolist()) == ([3.5, 1.5], [4.5, 4.5])
 
 
@@ -149,5 +149,9 @@ def test_what_makes_no_sense_is_refused_with_a_sentence():
         with_prior([0.0, 1.0], 0.0, 1.0)
     with pytest.raises(ValueError, match="rewards must lie"):
         with_prior([0.0, 2.0], 1.0, 1.0)
-    with pytest.raises(ValueError, match="without a mass at 0"):
-        noise(BetaPrior(1.0, 1.0, 0.1), 4, 0.5)
+    with pytest.raises(ValueError, match="one group_size"):
+        empirical_bayes(0.5, 2.0, never=0.1)
+    with pytest.raises(ValueError, match="never must lie"):
+        empirical_bayes(0.5, 2.0, never=1.0)
+    with pytest.raises(ValueError, match="a and b"):
+        noise(0.0, 1.0, 4, 0.5)

@@ -30,6 +30,7 @@ from sim.problems import build
 from sim.program import Cells, Runner
 from sim.tables import scheme_table, stack
 from sim.update import Rules
+from theory.schemes import SCHEMES
 
 PROMPTS, ANSWERS, CORRECT, GROUP = 4096, 64, 4, 16
 RATE = 0.1
@@ -75,7 +76,7 @@ def ours(prompts: int, answers: int = ANSWERS, steps: int = STEPS["ours"]) -> Ca
     )
     cells = Cells(
         jax.tree.map(lambda leaf: leaf[None], build(config, 0)),
-        stack([scheme_table("grpo", GROUP, "float32")]),
+        stack([scheme_table(SCHEMES["grpo"], GROUP, "float32")]),
         jnp.float32([RATE]),
         jnp.uint32([0]),
     )

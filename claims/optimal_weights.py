@@ -30,6 +30,7 @@ from sim.rates import learning_rates, weight_budget
 from theory._arrays import Floats
 from theory.clocks import CLOCKS
 from theory.optimal import optimal_weight
+from theory.schemes import SCHEMES
 
 EXCESS_TIMES = {
     (0.001, "responses"): (15.53, 2.610, 1.061, 1, 1.061),
@@ -168,7 +169,7 @@ def excess_times(
     metrics = lab.run(config, name)
     counted = CLOCKS[clock].metric.removeprefix("clock/")
     norm = 1 / optimal_weight(start, TARGET, clock=clock).time
-    product = learning_rates(config)["grpo"] * weight_budget(config, "grpo")
+    product = learning_rates(config)["grpo"] * weight_budget(config, SCHEMES["grpo"])
     # Unit-budget optimum: T* = (∫g b)² / B with B = 1.
     return {s: t * product * norm for s, t in times(metrics, TARGET, counted).items()}
 
@@ -295,5 +296,5 @@ def _steps(start: float, group_size: int | None, rate: float) -> int:
         prompts=1,
         learner="mirror" if group_size is None else "natural",
     )
-    needed = worst * unit / (rate * weight_budget(config, "grpo"))
+    needed = worst * unit / (rate * weight_budget(config, SCHEMES["grpo"]))
     return 20 * int(1 + 4 / 3 * needed / 20)

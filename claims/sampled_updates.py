@@ -13,6 +13,7 @@ from sim.learners import table_group
 from sim.policies.bandit import Bandit
 from sim.priors import make_prior
 from sim.tables import Table, scheme_table
+from theory.schemes import resolve
 
 
 def sampled_weights(
@@ -25,7 +26,7 @@ def sampled_weights(
     )
     logits = jnp.broadcast_to(jnp.asarray(prior.log_probabilities, jnp.float32), (4, groups))
     masses = policy.masses(logits)
-    table = scheme_table(scheme, size, "float32")
+    table = scheme_table(resolve(scheme), size, "float32")
     exact = jnp.where(jnp.arange(4) < 2, 1 - success, -success) * masses[:, 0] / masses[:, 0].sum()
 
     seeds = range(seed, seed + 8)
@@ -51,7 +52,7 @@ def update_length(scheme: str, success: float, groups: int, seed: int) -> np.nda
         prompts=1, answers=8, correct_answers=2, start=success, prior_spread=1.0, seed=0
     )
     logits = jnp.broadcast_to(jnp.asarray(prior.log_probabilities, jnp.float32), (8, groups))
-    table = scheme_table(scheme, 8, "float32")
+    table = scheme_table(resolve(scheme), 8, "float32")
     found = []
     for number in range(seed, seed + 8):
         gradient = _sampled(policy, logits, table, jnp.uint32(number))

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from figures.page import TEMPLATES, asset, write_page
 from figures.style import THEMES, Dash, look
-from theory.schemes import resolve
+from theory.schemes import SCHEMES as THEORY
 
 SCHEMES = (
     "rloo",
@@ -129,7 +129,7 @@ def write_explorer(path: Path, **problem: Any) -> None:
 
 
 def _scheme(name: str) -> dict[str, Any]:
-    scheme = resolve(name)
+    scheme = THEORY[name]
     return {
         "name": name,
         "title": scheme.title,

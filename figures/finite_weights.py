@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from figures.picture import Picture
 from figures.style import WIDE, Theme, accent, in_order, new_figure, optimum, success_axis, title
 from theory.finite_group import expected_weight
-from theory.schemes import resolve
+from theory.schemes import schemes_by_name
 
 SCHEMES = ("grpo", "linear_r", "sqrt_r", "uniform_r")
 GROUP_SIZES = (4, 16, 64)
@@ -44,9 +44,9 @@ def finite_weights_table(
     """
     success = 1 / (1 + np.exp(-np.linspace(-1, 1, points) * np.log(999)))
     tables = []
-    for name in in_order(schemes):
-        curves = {size: expected_weight(name, size, success) for size in group_sizes}
-        for size, weight in [*curves.items(), (None, resolve(name).weight(success))]:
+    for name, scheme in schemes_by_name(in_order(schemes)).items():
+        curves = {size: expected_weight(scheme, size, success) for size in group_sizes}
+        for size, weight in [*curves.items(), (None, scheme.weight(success))]:
             row = {"scheme": name, "group_size": size, "success": success, "weight": weight}
             tables.append(pd.DataFrame(row).astype({"group_size": "Int64"}))
     return pd.concat(tables, ignore_index=True)
@@ -110,7 +110,8 @@ def finite_weights_picture(
 
     size = group_sizes[len(group_sizes) // 2]
     at = np.array([0.001, 0.01])
-    finite, limit = expected_weight("grpo", size, at), resolve("grpo").weight(at)
+    grpo = schemes_by_name(["grpo"])["grpo"]
+    finite, limit = expected_weight(grpo, size, at), grpo.weight(at)
     return Picture(
         "finite_weights",
         "Weights in finite groups",

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.picture import Picture
-from figures.style import WIDE, Theme, in_order, legend_below, look, new_figure, title
+from figures.style import WIDE, Theme, in_order, legend_below, look, new_figure
 from runs.text import listed
-from theory.schemes import resolve
+from theory.schemes import schemes_by_name
 
 SCHEMES = ("rloo", "grpo", "linear_r", "sqrt_r", "plateau_r", "uniform_r")
 
@@ -40,8 +40,7 @@ def weights_table(schemes: Sequence[str] = SCHEMES, *, points: int = 201) -> pd.
     """
     success = np.linspace(0.002, 0.998, points)
     tables = []
-    for name in in_order(schemes):
-        scheme = resolve(name)
+    for name, scheme in schemes_by_name(in_order(schemes)).items():
         half = float(scheme.weight(0.5))
         surrogate = scheme.surrogate(success) - float(scheme.surrogate(0.5))
         tables.append(
@@ -92,15 +91,14 @@ def weights_picture(schemes: Sequence[str] = SCHEMES) -> Picture:
         legend_below(figure, names, columns=len(names), theme=theme)
         return figure
 
+    drawn = schemes_by_name(table["scheme"].unique()).values()
     asymmetric = [
-        title(n)
-        for n in table["scheme"].unique()
-        if float(resolve(n).effective_weight(0.0)) > float(resolve(n).effective_weight(1.0))
-        or (resolve(n).name == "uniform_r")
+        scheme.label
+        for scheme in drawn
+        if float(scheme.effective_weight(0.0)) > float(scheme.effective_weight(1.0))
+        or scheme.name == "uniform_r"
     ]
-    vanishing = [
-        title(n) for n in table["scheme"].unique() if float(resolve(n).effective_weight(0.0)) == 0
-    ]
+    vanishing = [scheme.label for scheme in drawn if float(scheme.effective_weight(0.0)) == 0]
     caption = (
         "How much a prompt counts, by its success probability. "
         f"The effective weight of {listed(vanishing)} goes to zero on prompts that are hardly "

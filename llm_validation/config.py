@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +24,7 @@ from runs.configuration import (
     read_toml,
 )
 from theory.schedules import Schedule, parse_schedule
-from theory.schemes import keep_schemes, resolve
+from theory.schemes import Scheme, keep_schemes, schemes_by_name
 
 RECIPES = Path(__file__).parent / "recipes"
 """Folder of the recipes that ship with the package, one TOML file each."""
@@ -217,11 +218,11 @@ class TrainConfig(Configuration):
             raise ValueError("stop_at needs model = 'tiny', whose success is measured exactly")
         if self.hidden_size % 32:
             raise ValueError(f"hidden_size must be a multiple of 32; got {self.hidden_size}")
-        for scheme in self.schemes:
-            resolve(scheme).check_group_size(self.group_size)
+        for scheme in self.bound.values():
+            scheme.check_group_size(self.group_size)
         for option, text in self.schedules.items():
             parse_schedule(text)
-            if not any(option in resolve(scheme).options for scheme in self.schemes):
+            if not any(option in scheme.options for scheme in self.bound.values()):
                 raise ValueError(f"no scheme of this run has the scheduled option {option!r}")
         whole = self.responses_per_step
         if whole * self.updates_per_generation > LARGEST_BATCH:
@@ -234,6 +235,16 @@ class TrainConfig(Configuration):
                 f"micro_batch must divide prompts_per_step × group_size = {whole}; "
                 f"got {self.micro_batch}"
             )
+
+    @functools.cached_property
+    def bound(self) -> dict[str, Scheme]:
+        """The schemes by their names."""
+        return schemes_by_name(self.schemes)
+
+    @property
+    def critics(self) -> list[str]:
+        """Names of the schemes that need a critic."""
+        return [name for name, scheme in self.bound.items() if scheme.needs_baseline]
 
     @property
     def responses_per_step(self) -> int:
@@ -258,15 +269,15 @@ class TrainConfig(Configuration):
         """The seeds of the run."""
         return range(self.first_seed, self.first_seed + self.seeds)
 
-    def schedules_of(self, scheme: str) -> dict[str, Schedule]:
+    def schedules_of(self, scheme: Scheme) -> dict[str, Schedule]:
         """Schedules of the options that a scheme has.
 
         >>> config = TrainConfig(schedules={"zero_success": "warm_up:steps=50"})
-        >>> config.schedules_of("sqrt_r"), config.schedules_of("grpo")
+        >>> config.schedules_of(config.bound["sqrt_r"]), config.schedules_of(config.bound["grpo"])
         ({'zero_success': WarmUp(steps=50)}, {})
         """
-        options = resolve(scheme).options
-        return {o: parse_schedule(text) for o, text in self.schedules.items() if o in options}
+        schedules = self.schedules.items()
+        return {o: parse_schedule(text) for o, text in schedules if o in scheme.options}
 
 
 def list_recipes() -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 from llm_validation.config import TrainConfig
 from llm_validation.shapes import Shape, model_shape
 from llm_validation.tasks import check_options
-from theory.schemes import resolve
 
 GIB = 2**30
 _PROMPT_TOKENS = 256
@@ -176,9 +175,10 @@ def find_missing(config: TrainConfig, shape: Shape | None) -> list[str]:
 def find_notes(config: TrainConfig, shape: Shape | None) -> list[str]:
     """One sentence per thing that is worth knowing before such a run is started."""
     notes = []
-    critics = [scheme for scheme in config.schemes if resolve(scheme).needs_baseline]
-    if critics:
-        notes.append(f"{', '.join(critics)} needs a critic: it runs in verl, see --launch verl")
+    if config.critics:
+        notes.append(
+            f"{', '.join(config.critics)} needs a critic: it runs in verl, see --launch verl"
+        )
     if config.engine == "vllm" and config.vllm_mode == "server":
         notes.append(
             f"a vLLM server must listen at {config.vllm_host}:{config.vllm_port}, on GPUs of its "

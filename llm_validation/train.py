@@ -22,7 +22,6 @@ from llm_validation.model_source import check_model
 from runs.files import write_json
 from runs.folder import Run, is_finished, read_config, read_metrics
 from runs.terminal import Progress
-from theory.schemes import resolve
 
 if TYPE_CHECKING:
     from llm_validation.tasks.task import Task
@@ -111,10 +110,9 @@ def train(
 
 def _refuse_impossible(config: TrainConfig) -> None:
     """Refuse what no machine, or this one, can train, before a run folder exists."""
-    critics = [scheme for scheme in config.schemes if resolve(scheme).needs_baseline]
-    if critics:
+    if config.critics:
         raise ValueError(
-            f"{critics[0]} needs a critic, which TRL's trainer does not have; verl has one: "
+            f"{config.critics[0]} needs a critic, which TRL's trainer does not have; verl has one: "
             "--launch verl writes a script that runs it"
         )
     if config.engine == "vllm" and config.vllm_mode == "server":
@@ -205,7 +203,7 @@ def _train_one(
         callbacks.append(Interrupt(interrupted, config.updates_per_generation))
         trainer = WeightedGRPOTrainer(
             scheme=scheme,
-            schedules=config.schedules_of(scheme),
+            schedules=config.schedules_of(config.bound[scheme]),
             model=model,
             processing_class=tokenizer,
             reward_funcs=TaskReward(task),

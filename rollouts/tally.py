@@ -10,7 +10,7 @@ import pandas as pd
 from rollouts.groups import Groups, Integers
 from rollouts.outcomes import KEYS, add_up, outcome_table
 from rollouts.responses import lens_sums, response_sums
-from theory.schemes import Scheme, resolve
+from theory.schemes import SCHEMES, Scheme
 
 MOST_STEPS = 100_000
 """More different steps than these are no training steps, and would not fit into memory."""
@@ -56,7 +56,7 @@ class Tally:
     """
 
     def __init__(self, lens: Scheme | None = None) -> None:
-        self._lens_scheme = resolve("lens") if lens is None else lens
+        self._lens_scheme = SCHEMES["lens"] if lens is None else lens
         self._outcomes: list[pd.DataFrame] = []
         self._responses: list[pd.DataFrame] = []
         self._lens: list[pd.DataFrame] = []

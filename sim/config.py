@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -22,7 +23,7 @@ from runs.configuration import (
 from sim.policies.tree_shape import LONGEST, TreeShape
 from sim.starts import check_start
 from theory.schedules import parse_schedule
-from theory.schemes import Scheme, keep_schemes, resolve
+from theory.schemes import SCHEMES, Scheme, keep_schemes, schemes_by_name
 
 LARGEST_SEED = 1 << 32
 """Seeds are 32 bits of the generator's key."""
@@ -191,6 +192,11 @@ class SimulationConfig(Configuration):
         keep_schemes(self)
         super().__post_init__()
 
+    @functools.cached_property
+    def bound(self) -> dict[str, Scheme]:
+        """The schemes by their names."""
+        return schemes_by_name(self.schemes)
+
     def check_together(self) -> None:
         """Check what concerns several fields."""
         _check(self)
@@ -270,7 +276,7 @@ def _check_learner(config: SimulationConfig) -> None:
         parse_schedule(text)
         if option not in SCHEDULABLE:
             raise ValueError(f"schedules may change {', '.join(SCHEDULABLE)}; got {option!r}")
-        if not any(option in resolve(scheme).options for scheme in config.schemes):
+        if not any(option in scheme.options for scheme in config.bound.values()):
             raise ValueError(f"schedules names {option!r}, which no scheme of the run has")
     if config.schedules and config.learner == "mirror":
         raise ValueError(
@@ -294,8 +300,7 @@ def _check_schemes(config: SimulationConfig) -> None:
             f"learner {config.learner} samples groups and needs a group_size; only mirror has a "
             "population limit"
         )
-    for scheme in config.schemes:
-        bound = resolve(scheme)
+    for bound in config.bound.values():
         if config.group_size is not None:
             bound.check_group_size(config.group_size)
         if config.learner == "mirror" and (bound.needs_confidence or bound.needs_baseline):
@@ -315,7 +320,7 @@ def _check_schemes(config: SimulationConfig) -> None:
 
 def _check_budget(config: SimulationConfig, scheme: Scheme) -> None:
     if config.group_size is not None:
-        resolve("grpo").check_group_size(config.group_size)  # its budget is the measure
+        SCHEMES["grpo"].check_group_size(config.group_size)  # its budget is the measure
     if scheme.needs_confidence or scheme.needs_baseline:
         raise ValueError(
             f"comparison same_budget integrates the weight of a table, which {scheme.name} has "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sim.summary import THEORY_CLOCKS, time_to_target
 from theory.optimal import optimal_weight
-from theory.schemes import resolve
+from theory.schemes import schemes_by_name
 
 
 def predicted_ratios(
@@ -49,7 +49,7 @@ def predicted_ratios(
     if not predicts:
         return {}
     best = optimal_weight(config["start"], config["target"], clock=THEORY_CLOCKS[clock])
-    schemes = [name for name in config["schemes"] if resolve(name).has_table]
+    schemes = [n for n, scheme in schemes_by_name(config["schemes"]).items() if scheme.has_table]
     excess = best.excess_of_all(schemes, group_size=config["group_size"])
     return {name: excess[name] / excess[reference] for name in schemes}
 

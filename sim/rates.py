@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from sim.config import SimulationConfig
 from sim.starts import initial_success
 from theory.finite_group import expected_weight
-from theory.schemes import resolve
+from theory.schemes import SCHEMES, Scheme
 
 _POINTS = 4001  # trapezoid in logit ρ; relative error below 1e-6 for every scheme
 
@@ -32,11 +32,14 @@ def learning_rates(config: SimulationConfig) -> dict[str, float]:
     rates = {s: float(config.learning_rates.get(s, config.learning_rate)) for s in config.schemes}
     if config.comparison == "same_rate":
         return rates
-    reference = weight_budget(config, "grpo")
-    return {s: rate * reference / weight_budget(config, s) for s, rate in rates.items()}
+    reference = weight_budget(config, SCHEMES["grpo"])
+    return {
+        name: rate * reference / weight_budget(config, config.bound[name])
+        for name, rate in rates.items()
+    }
 
 
-def weight_budget(config: SimulationConfig, scheme: str) -> float:
+def weight_budget(config: SimulationConfig, scheme: Scheme) -> float:
     """Mean over prompts of ∫ω dρ from ρ₀ to the target; prompts beyond the target count 0."""
     start = initial_successes(config)
     low = min(float(start.min()), config.target / 2)
@@ -53,14 +56,14 @@ def weight_budget(config: SimulationConfig, scheme: str) -> float:
     return float(np.mean(primitive[-1] - below))
 
 
-def dynamic_attempts(config: SimulationConfig, scheme: str) -> int:
+def dynamic_attempts(config: SimulationConfig, scheme: Scheme) -> int:
     """How often a scheme of the configuration samples a group until it is mixed.
 
-    >>> dynamic_attempts(SimulationConfig(schemes=("grpo", "dapo")), "dapo")
+    >>> dynamic_attempts(SimulationConfig(schemes=("grpo", "dapo")), SCHEMES["dapo"])
     10
     """
     samples = config.learner != "mirror" and config.group_size is not None
-    return config.dynamic_attempts if samples and resolve(scheme).name == "dapo" else 1
+    return config.dynamic_attempts if samples and scheme.name == "dapo" else 1
 
 
 def mixed_share(success: Any, failure: Any, group_size: int) -> Any:
@@ -103,7 +106,7 @@ def initial_successes(config: SimulationConfig) -> np.ndarray:
     return initial_success(config.start, config.prompts, generator)
 
 
-def _weight(scheme: str, group_size: int | None, success: np.ndarray) -> np.ndarray:
+def _weight(scheme: Scheme, group_size: int | None, success: np.ndarray) -> np.ndarray:
     if group_size is None:
-        return np.asarray(resolve(scheme).weight(success), dtype=float)
+        return np.asarray(scheme.weight(success), dtype=float)
     return np.asarray(expected_weight(scheme, group_size, success), dtype=float)

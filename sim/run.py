@@ -23,7 +23,7 @@ from sim.program import Cells, Runner, initial_state
 from sim.rates import dynamic_attempts, learning_rates
 from sim.tables import scheme_table, stack
 from sim.update import Rules, clock_metrics
-from theory.schemes import resolve
+from theory.schemes import Scheme
 
 RATES_FILE = "pass_rates.csv"
 """Pass rates a run began from, where its start is a file: the file may change or not come along."""
@@ -119,8 +119,8 @@ def plan(config: SimulationConfig) -> list[Batch]:
     """Divide the cells among programs: tables together, other schemes each by itself."""
     seeds = range(config.seed, config.seed + config.seeds)
     groups: dict[Rules, list[str]] = {}
-    for scheme in config.schemes:
-        groups.setdefault(rules_of(config, scheme), []).append(scheme)
+    for name, scheme in config.bound.items():
+        groups.setdefault(rules_of(config, scheme), []).append(name)
     answers = tree_shape(config).answers if config.policy == "tree" else config.answers
     size = max(1, _CELL_ELEMENTS // (answers * config.prompts))
     batches: list[Batch] = []
@@ -132,16 +132,15 @@ def plan(config: SimulationConfig) -> list[Batch]:
     return batches
 
 
-def rules_of(config: SimulationConfig, scheme: str) -> Rules:
+def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
     """How a scheme of the configuration learns; schemes with equal rules share a program."""
-    bound = resolve(scheme)
-    schedules = tuple((o, text) for o, text in config.schedules.items() if o in bound.options)
-    alone = bound.needs_confidence or bound.needs_baseline or schedules or config.group_size is None
+    schedules = tuple((o, text) for o, text in config.schedules.items() if o in scheme.options)
+    alone = not scheme.has_table or schedules or config.group_size is None
     ppo = config.learner == "ppo"
     return Rules(
         learner=config.learner,
         group_size=config.group_size,
-        scheme=bound if alone else None,
+        scheme=scheme if alone else None,
         schedules=schedules,
         optimizer=config.optimizer,
         batch=config.batch,
@@ -211,7 +210,8 @@ def _cells(config: SimulationConfig, batch: Batch, rates: dict[str, float]) -> C
     table = None
     if batch.rules.scheme is None and config.group_size is not None:
         size = config.group_size
-        table = stack([scheme_table(s, size, config.precision) for s, _ in batch.cells])
+        tables = {name: scheme_table(s, size, config.precision) for name, s in config.bound.items()}
+        table = stack([tables[name] for name, _ in batch.cells])
     return Cells(
         problem=jax.tree.map(
             lambda *leaves: jnp.asarray(np.stack(leaves)),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim._floats import tiny
-from theory.schemes import resolve
+from theory.schemes import Scheme
 
 Array = jax.Array
 
@@ -32,13 +32,14 @@ class Table:
     negative: Array
 
 
-def scheme_table(scheme: str, group_size: int, dtype: str) -> Table:
+def scheme_table(scheme: Scheme, group_size: int, dtype: str) -> Table:
     """Table of a scheme as arrays of ``dtype``.
 
-    >>> scheme_table("psr", 2, "float32").positive.tolist()
+    >>> from theory.schemes import SCHEMES
+    >>> scheme_table(SCHEMES["psr"], 2, "float32").positive.tolist()
     [0.0, 1.0, 1.0]
     """
-    positive, negative = resolve(scheme).table(group_size)
+    positive, negative = scheme.table(group_size)
     return Table(jnp.asarray(positive, dtype), jnp.asarray(negative, dtype))
 
 
@@ -54,7 +55,9 @@ def look_up(table: Table, correct: Array) -> tuple[Array, Array]:
         table: Table of length M + 1.
         correct: K as floating numbers, shape (prompts,).
 
-    >>> [part.tolist() for part in look_up(scheme_table("nsr", 2, "float32"), jnp.array([1.0]))]
+    >>> from theory.schemes import SCHEMES
+    >>> table = scheme_table(SCHEMES["nsr"], 2, "float32")
+    >>> [part.tolist() for part in look_up(table, jnp.array([1.0]))]
     [[0.0], [1.0]]
     """
     size = table.positive.shape[-1]
@@ -85,7 +88,8 @@ def expected_weight(table: Table, success: Array, failure: Array) -> Array:
 
     Source: finite groups; the traced counterpart of theory.finite_group.expected_weight.
 
-    >>> table = scheme_table("linear_r", 4, "float32")
+    >>> from theory.schemes import SCHEMES
+    >>> table = scheme_table(SCHEMES["linear_r"], 4, "float32")
     >>> round(float(expected_weight(table, jnp.array([0.5]), jnp.array([0.5]))[0]), 6)
     1.875
     """

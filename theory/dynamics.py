@@ -164,9 +164,7 @@ def scheme_kinks(scheme: Weight) -> tuple[float, ...]:
     >>> scheme_kinks("plateau_r:threshold=0.3")
     (0.3,)
     """
-    if callable(scheme) and not isinstance(scheme, Scheme):
-        return ()
-    threshold = resolve(scheme).options.get("threshold")
+    threshold = resolve(scheme).options.get("threshold") if not is_custom(scheme) else None
     return (float(threshold),) if isinstance(threshold, int | float) else ()
 
 

@@ -20,7 +20,7 @@ from theory._binomial import (
     check_group_size,
 )
 from theory._options import Option
-from theory.schemes import SchemeLike, resolve
+from theory.schemes import SchemeLike, resolve, schemes_by_name
 
 
 def expected_weight(
@@ -78,10 +78,10 @@ def expected_weights(
     >>> {name: round(float(weight), 6) for name, weight in both.items()}
     {'psr': 1.0, 'reinforce': 2.0}
     """
-    names = [scheme if isinstance(scheme, str) else resolve(scheme).label for scheme in schemes]
-    table = np.stack([weight_coefficients(scheme, group_size) for scheme in schemes], axis=-1)
+    bound = schemes_by_name(schemes)
+    table = np.stack([weight_coefficients(s, group_size) for s in bound.values()], axis=-1)
     weights = binomial_expectation(table, success)
-    return {name: weights[..., column] for column, name in enumerate(names)}
+    return {name: weights[..., column] for column, name in enumerate(bound)}
 
 
 def weight_coefficients(scheme: SchemeLike, group_size: int, **options: Option) -> Floats:

@@ -28,7 +28,7 @@ from theory.dynamics import (
     scheme_kinks,
     weight_function,
 )
-from theory.schemes import SCHEMES, Scheme, SchemeLike, name_of, resolve
+from theory.schemes import SCHEMES, Scheme, SchemeLike, schemes_by_name
 
 BudgetDensity = str | Callable[[Array], Array]
 BUDGETS = ("unit", "advantage_variance")
@@ -135,19 +135,19 @@ class OptimalWeight:
         >>> round(optimal_weight(0.38, 0.9).excess_of_all()["linear_r"], 3)
         1.066
         """
-        names = [*map(name_of, schemes)] if schemes is not None else weighted_schemes(group_size)
-        bound = [resolve(name) for name in names]
+        bound = schemes_by_name(weighted_schemes(group_size) if schemes is None else schemes)
         values = self._excess(
-            [weight_function(scheme, group_size=group_size) for scheme in bound],
-            [kink for scheme in bound for kink in scheme_kinks(scheme)],
+            [weight_function(scheme, group_size=group_size) for scheme in bound.values()],
+            [kink for scheme in bound.values() for kink in scheme_kinks(scheme)],
         )
-        return dict(zip(names, values, strict=True))
+        return dict(zip(bound, values, strict=True))
 
     def _repr_html_(self) -> str:
         import pandas as pd
 
-        excess = {resolve(name).label: value for name, value in self.excess_of_all().items()}
-        table = pd.DataFrame({"scheme": list(excess), "excess": list(excess.values())})
+        excess = self.excess_of_all()
+        labels = [SCHEMES[name].label for name in excess]
+        table = pd.DataFrame({"scheme": labels, "excess": list(excess.values())})
         return str(table.sort_values("excess").to_html(index=False, float_format="{:.3f}".format))
 
     def _excess(

@@ -45,6 +45,7 @@ __all__ = [
     "references",
     "register",
     "resolve",
+    "schemes_by_name",
 ]
 
 SchemeLike = str | Scheme | Callable[..., Array]
@@ -258,6 +259,18 @@ def name_of(scheme: SchemeLike) -> str:
         _KNOWN[name] = plain
         options = write_options(bound.options, bound.declared)
         return f"{name}:{options}" if options else name
+
+
+def schemes_by_name(schemes: Iterable[SchemeLike]) -> dict[str, Scheme]:
+    """Schemes by the names that a command line, a configuration or a table calls them.
+
+    Raises:
+        ValueError: An unknown scheme or option.
+
+    >>> [scheme.title for scheme in schemes_by_name(["grpo", "Sqrt-R"]).values()]
+    ['GRPO', 'Sqrt-R']
+    """
+    return {name_of(scheme): resolve(scheme) for scheme in schemes}
 
 
 def keep_schemes(config: Any) -> None:

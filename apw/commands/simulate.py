@@ -17,7 +17,7 @@ from runs.files import read_json
 from runs.terminal import table
 from runs.text import interval, listed, number
 from sim.config import SimulationConfig
-from theory.schemes import resolve
+from theory.schemes import resolve, schemes_by_name
 
 Executor = Literal["local", "ray"]
 Row = dict[str, Any]
@@ -195,6 +195,7 @@ _CLOCKS = {
 def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> str:
     """Times as a table; ``columns`` are further ones to show, by their headings."""
     places = list(_CLOCKS)
+    schemes = schemes_by_name([reference, *(row["scheme"] for row in rows)])
     shown = [row for row in rows if row["clock"] in places]
     order = sorted(
         shown, key=lambda row: (row.get("regime", ""), places.index(row["clock"]), row["mean"])
@@ -202,7 +203,7 @@ def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> s
     lines = [
         [
             *(_column(row, name) for name in columns),
-            resolve(row["scheme"]).label,
+            schemes[row["scheme"]].label,
             row["clock"],
             number(row["mean"], infinite="never"),
             interval(row["low"], row["high"], infinite="never"),
@@ -218,7 +219,7 @@ def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> s
         "mean",
         "95% interval",
         "seeds there",
-        f"relative to {resolve(reference).label}",
+        f"relative to {schemes[reference].label}",
     ]
     return table(header, lines, right="l" * (len(columns) + 2) + "rrrr")
 

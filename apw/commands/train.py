@@ -21,7 +21,7 @@ from llm_validation.launch import Machines, launch_files, write_files
 from runs.folder import refuse_finished
 from runs.terminal import table
 from runs.text import interval, number
-from theory.schemes import resolve
+from theory.schemes import schemes_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,9 +152,10 @@ def _describe(out: Path, summary: pd.DataFrame) -> str:
         "response_length": "response length",
     }
     rows: list[dict[str, Any]] = summary.to_dict("records")  # type: ignore[assignment]
+    schemes = schemes_by_name(summary["scheme"].unique())
     lines = [
         [
-            resolve(row["scheme"]).label,
+            schemes[row["scheme"]].label,
             words[row["metric"]],
             number(row["first"], 3),
             number(row["last"], 3),

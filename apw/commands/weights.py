@@ -20,7 +20,7 @@ from theory.clocks import resolve_clock
 from theory.designs import DESIGNS, DesignName
 from theory.designs import excess as design_excess
 from theory.optimal import OptimalWeight, optimal_weight
-from theory.schemes import SCHEMES, resolve
+from theory.schemes import SCHEMES, schemes_by_name
 
 if TYPE_CHECKING:
     from figures.picture import Picture
@@ -136,7 +136,7 @@ def _groups(options: Options) -> _Found:
     if single and options.group_size is not None:
         raise ValueError("first_success draws responses one by one: leave out --group-size")
     size = None if single else options.group_size or GROUP_SIZE
-    names = list(options.schemes) or schemes_with_table(size or 2)
+    schemes = schemes_by_name(options.schemes or schemes_with_table(size or 2))
     setting: dict[str, Any] = {
         "start": options.start,
         "target": options.target,
@@ -146,8 +146,10 @@ def _groups(options: Options) -> _Found:
         "response_cost": options.response_cost,
         "dynamics": options.dynamics,
     }
-    excess = {name: design_excess(name, **setting) for name in names}
-    by_weight = {name: design_excess(name, budget="weight", **setting) for name in names}
+    excess = {name: design_excess(scheme, **setting) for name, scheme in schemes.items()}
+    by_weight = {
+        name: design_excess(scheme, budget="weight", **setting) for name, scheme in schemes.items()
+    }
     best = best_table(**setting)
     if not best.converged:
         raise ValueError(f"the best table was not found: {best.message}")
@@ -168,7 +170,7 @@ def _groups(options: Options) -> _Found:
         data |= {"positive": best.positive, "negative": best.negative}
     rows = [
         [
-            resolve(name).label,
+            schemes[name].label,
             number(excess[name], decimals=3),
             number(by_weight[name], decimals=3),
             _in_words(excess[name]),
@@ -244,7 +246,8 @@ def describe(
 ) -> str:
     """What ``apw weights`` prints."""
     ratio = _ratio(best)
-    optimal = [resolve(name).label for name, value in excess.items() if value <= OPTIMAL]
+    schemes = schemes_by_name(excess)
+    optimal = [schemes[name].label for name, value in excess.items() if value <= OPTIMAL]
     lines = [
         f"From a success probability of {best.start:g} to {best.target:g}.",
         f"  clock     {best.clock.name}, c(ρ) = {best.clock.formula}: {_lower(best.clock.summary)}",
@@ -258,7 +261,7 @@ def describe(
     if optimal:
         lines.append(f"It is the weight of {listed(optimal)}.")
     rows = [
-        [resolve(name).label, resolve(name).formula, number(value, decimals=3), _in_words(value)]
+        [schemes[name].label, schemes[name].formula, number(value, decimals=3), _in_words(value)]
         for name, value in sorted(excess.items(), key=lambda item: item[1])
     ]
     header = ["scheme", "weight ω(ρ)", "excess time", ""]

@@ -8,7 +8,6 @@ from typing import Any
 from llm_validation.config import TrainConfig
 from llm_validation.launch.files import Machines, recipe_text, script_head
 from llm_validation.train import run_key
-from theory.schemes import resolve
 
 KINDS = ("accelerate", "fsdp", "deepspeed")
 
@@ -35,9 +34,8 @@ def accelerate_files(
     config: TrainConfig, kind: str, name: str, machines: Machines
 ) -> dict[str, str]:
     """Script, accelerate's configuration and recipe; see ``launch_files``."""
-    critics = [scheme for scheme in config.schemes if resolve(scheme).needs_baseline]
-    if critics:
-        raise ValueError(f"{critics[0]} needs a critic, which only --launch verl has")
+    if config.critics:
+        raise ValueError(f"{config.critics[0]} needs a critic, which only --launch verl has")
     serves = config.engine == "vllm" and config.vllm_mode == "server"
     if config.cpu and (serves or kind != "accelerate"):
         raise ValueError("on a CPU there is --launch accelerate alone, without a vLLM server")

@@ -13,7 +13,6 @@ from llm_validation.launch.files import Machines, recipe_text, script_head
 from llm_validation.train import run_key
 from llm_validation.verl_names import SCHEMES_VARIABLE, estimator_name
 from theory.schedules import WarmUp
-from theory.schemes import resolve
 
 _AVERAGES = {
     "dapo": "token-mean",
@@ -39,7 +38,7 @@ def verl_files(config: TrainConfig, name: str, machines: Machines) -> dict[str, 
         raise ValueError("verl has no way to leave truncated responses out: mask_truncated = false")
     if machines.server_gpus:
         raise ValueError("verl spreads vLLM over the GPUs it trains on: server_gpus is 0 there")
-    carried = [scheme for scheme in config.schemes if not resolve(scheme).needs_confidence]
+    carried = [name for name, scheme in config.bound.items() if not scheme.needs_confidence]
     left = [scheme for scheme in config.schemes if scheme not in carried]
     if not carried:
         raise ValueError(
@@ -158,7 +157,7 @@ def _phases(config: TrainConfig, scheme: str) -> Iterator[tuple[int, list[str]]]
     verl tells estimators no step, so that a schedule is beyond them; but a run that was stopped
     goes on, and may do so with another estimator.
     """
-    bound = resolve(scheme)
+    bound = config.bound[scheme]
     if bound.needs_baseline:
         yield (
             config.generations,
@@ -172,7 +171,7 @@ def _phases(config: TrainConfig, scheme: str) -> Iterator[tuple[int, list[str]]]
         )
         return
     warm_up = 0
-    for option, schedule in config.schedules_of(scheme).items():
+    for option, schedule in config.schedules_of(bound).items():
         if option != "zero_success" or not isinstance(schedule, WarmUp):
             raise ValueError(
                 f"verl gives its estimators no step: of schedules it carries zero_success = "

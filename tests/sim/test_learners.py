@@ -67,7 +67,7 @@ def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
         precision="float64",
         schedules={"lam": "linear:start=1,end=0.2,steps=8"},
     )
-    rules = rules_of(config, "w_reinforce")
+    rules = rules_of(config, resolve("w_reinforce"))
     value = 1 - 0.8 * min(step / 8, 1)
     fixed = SimulationConfig(**{**vars(config), "schedules": {}})
     problem = build(config, 0)
@@ -80,8 +80,10 @@ def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
         return after
 
     scheduled = moved(rules, None)
-    table = scheme_table(f"w_reinforce:lam={value}", 4, "float64")
-    np.testing.assert_allclose(scheduled, moved(rules_of(fixed, "w_reinforce"), table), rtol=1e-12)
+    table = scheme_table(resolve(f"w_reinforce:lam={value}"), 4, "float64")
+    np.testing.assert_allclose(
+        scheduled, moved(rules_of(fixed, resolve("w_reinforce")), table), rtol=1e-12
+    )
 
 
 def test_seeds_are_paired_same_prompts_and_same_draws_under_every_scheme(tmp_path):

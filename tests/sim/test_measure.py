@@ -85,7 +85,7 @@ def test_effective_weight_is_what_enumerated_groups_realise(scheme, attempts):
     given = (
         {"scheme": bound}
         if bound.needs_baseline
-        else {"table": scheme_table(scheme, GROUP, "float64")}
+        else {"table": scheme_table(resolve(scheme), GROUP, "float64")}
     )
     got = measured(**given, attempts=attempts)["effective_weight"]
     success = PROBABILITIES[:2].sum(axis=0)
@@ -113,7 +113,7 @@ def test_kept_groups_has_its_limits():
 @pytest.mark.parametrize("scheme", ["grpo", "uniform_r", "nsr", "maxrl"])
 def test_traced_weight_is_that_of_the_theory(scheme):
     success = np.array([0.0, 1e-9, 0.01, 0.5, 0.99, 1.0])
-    got = expected_weight(scheme_table(scheme, 16, "float64"), success, 1 - success)
+    got = expected_weight(scheme_table(resolve(scheme), 16, "float64"), success, 1 - success)
     np.testing.assert_allclose(got, finite_group.expected_weight(scheme, 16, success), rtol=1e-8)
 
 

@@ -51,7 +51,9 @@ def test_sampled_gradient_has_the_enumerated_expectation(scheme):
         if resolve(scheme).needs_confidence:
             group = confidence_group(POLICY, masses, uniforms, resolve(scheme))
         else:
-            group = table_group(POLICY, masses, uniforms, scheme_table(scheme, GROUP, "float64"))
+            group = table_group(
+                POLICY, masses, uniforms, scheme_table(resolve(scheme), GROUP, "float64")
+            )
         return group, POLICY.score(jnp.log(masses), masses, group.weights, group.total)
 
     group, gradients = jax.tree.map(np.asarray, sampled(masses))
@@ -91,7 +93,7 @@ def test_mirror_run_converges_to_the_flow_at_first_order(tmp_path, schemes):
 
 def test_first_epoch_of_ppo_is_the_policy_gradient_and_clipping_stops_it():
     masses = jnp.asarray(np.tile(PROBABILITY[:, None], 4))
-    table = scheme_table("grpo", GROUP, "float64")
+    table = scheme_table(resolve("grpo"), GROUP, "float64")
     uniforms = draw("hash", 0, 0, GROUP, 4, dtype=jnp.float64)
     group = jax.jit(table_group)(POLICY, masses, uniforms, table)
     same = clipped_weights(group, masses, masses, 0.2, 0.2)
@@ -132,14 +134,14 @@ def test_dapo_counts_every_response_and_leaves_only_mixed_groups():
         dynamic_attempts=30,
         precision="float64",
     )
-    rules = dataclasses.replace(rules_of(config, "dapo"))
+    rules = dataclasses.replace(rules_of(config, resolve("dapo")))
     assert rules.attempts == 30
     problem = build(config, 0)
     state = (problem.parameters, ())
     (moved, _), costs, _ = jax.jit(update, static_argnums=0)(
         rules,
         problem,
-        scheme_table("dapo", 2, "float64"),
+        scheme_table(resolve("dapo"), 2, "float64"),
         jnp.asarray(1.0),
         jnp.uint32(0),
         state,

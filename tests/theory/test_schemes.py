@@ -14,7 +14,13 @@ from hypothesis.extra.numpy import arrays
 from scipy import integrate
 
 from theory.engines import PRESETS
-from theory.schemes import SCHEMES, Scheme, finite_coefficients, resolve
+from theory.schemes import (
+    SCHEMES,
+    Scheme,
+    finite_coefficients,
+    resolve,
+    schemes_by_name,
+)
 
 GRID = np.array([1e-9, 1e-4, 0.01, 0.3, 0.5, 0.7, 0.99, 1 - 1e-9])
 
@@ -382,3 +388,11 @@ def test_coefficients_that_no_response_uses_become_zero():
     positive, negative = finite_coefficients(np.array([np.inf, 1.0]), np.array([2.0, np.inf]))
     assert positive.tolist() == [0, 1]
     assert negative.tolist() == [2, 0]
+
+
+def test_schemes_by_name_keeps_what_each_was_called_by_and_refuses_as_resolve_does():
+    found = schemes_by_name(["Sqrt-R", "w_reinforce:lam=0.2", SCHEMES["grpo"]])
+    assert list(found) == ["Sqrt-R", "w_reinforce:lam=0.2", "grpo"]
+    assert found["Sqrt-R"] is SCHEMES["sqrt_r"]
+    with pytest.raises(ValueError, match="unknown scheme 'gpro'"):
+        schemes_by_name(["gpro"])

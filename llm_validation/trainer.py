@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from llm_validation.binary_advantages import binary_advantages
 from llm_validation.checkpoints import check_checkpoint, last_checkpoint, write_manifest
 from llm_validation.group_metrics import GROUP_METRICS, group_metrics
 from llm_validation.reward import RESTARTS
+from llm_validation.reward_split import RewardMode, RewardSplit
 from llm_validation.sampling import (
     DivergedError,
     check_sampling,
@@ -25,6 +26,7 @@ from llm_validation.sampling import (
 )
 from runs.files import read_json, write_json
 from theory.advantages import group_advantages
+from theory.rewards import OutcomeRule, ShapingMode, shaping_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
 from theory.schemes import SchemeLike, resolve
 
@@ -55,13 +57,20 @@ class WeightedGRPOTrainer(GRPOTrainer):
     A_i = r_i a⁺(ρ̂) − (1 − r_i) a⁻(ρ̂) over the responses of each prompt. Everything else, from
     generation to the loss, is TRL's. With ``"grpo:ddof=1,eps=1e-4"`` the advantages are TRL's own.
 
-    Responses without a reward (None from every reward function) get advantage 0 and do not enter
-    their group's baseline. Sampling is a function of (seed, step, batch, row, turn), see
+    Of several reward functions the scheme weighs one, the outcome, and the others are added beside
+    it as shaping (see :mod:`llm_validation.reward_split`). Responses without an outcome (None) get
+    advantage 0 and do not enter their group's baseline. Sampling is a function of (seed, step,
+    batch, row, turn), see
     ``llm_validation.sampling``; with vLLM it is the engine's.
 
     Args:
         scheme: Name in ``SCHEMES`` or a :class:`Scheme`.
         schedules: Options of the scheme that change with the optimizer step.
+        outcome: Name of the reward function that the scheme weighs, where there are several;
+            without it GRPO, DAPO, RLOO and Dr. GRPO take the weighted total as TRL does.
+        outcome_rule: How its reward tells whether a response is correct; by default 0 and 1, grades
+            in [0, 1], or two whole numbers such as −1 and 1, recognised as they come.
+        shaping: How the other rewards enter: ``gate``, ``add``, ``apart`` or ``total``.
         seeded: Sample with numbers fixed by (seed, step, batch, row, turn) rather than torch's
             global state.
         **arguments: Arguments of ``trl.GRPOTrainer``.
@@ -74,7 +83,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
 
     Raises:
         ValueError: An unknown scheme, a group size it is not defined for, or one that needs a
-            critic, or an option of generation that seeded sampling cannot honour.
+            critic, several reward functions of which none is named as the outcome of a scheme that
+            needs one, or an option of generation that seeded sampling cannot honour.
     """
 
     model: Any  # TRL types these as what they may be before its __init__ has run
@@ -86,6 +96,9 @@ class WeightedGRPOTrainer(GRPOTrainer):
         *,
         scheme: SchemeLike,
         schedules: Mapping[str, Schedule] | None = None,
+        outcome: str | None = None,
+        outcome_rule: OutcomeRule | None = None,
+        shaping: RewardMode | None = None,
         seeded: bool = True,
         **arguments: Any,
     ) -> None:
@@ -100,6 +113,14 @@ class WeightedGRPOTrainer(GRPOTrainer):
         scheme_at(self.scheme, self.schedules, 0, entropy=0.0)
         super().__init__(**arguments)
         self.scheme.check_group_size(self.num_generations)
+        self._split = RewardSplit(
+            self.scheme,
+            self.reward_func_names,
+            self.reward_weights.tolist(),
+            outcome=outcome,
+            rule=outcome_rule,
+            mode=shaping,
+        )
         self.seeded = seeded and not self.use_vllm
         if self.seeded:
             self._check_generation()
@@ -213,12 +234,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
         group = (-1, self.num_generations)
         # In NumPy: on a few hundred numbers torch's own overhead is larger than the work.
         assert self._rewards is not None
-        each = self._rewards.cpu().numpy()
-        weighted = each * self.reward_weights.cpu().numpy()
-        absent = np.isnan(weighted)
-        valid = ~absent.all(axis=1).reshape(group)
-        weighted[absent] = 0
-        rewards = weighted.sum(axis=1).reshape(group)
+        outcomes, beside, scored = self._split(self._rewards.cpu().numpy())
+        rewards, valid = outcomes.reshape(group), scored.reshape(group)
         # A mask that masks nothing would double the cost of the advantages.
         counted = None if valid.all() else valid
         if scheme.needs_confidence:
@@ -229,6 +246,10 @@ class WeightedGRPOTrainer(GRPOTrainer):
             advantages = binary_advantages(rewards, scheme)
         else:
             advantages = group_advantages(rewards, scheme, valid=counted)
+        if beside is not None:
+            parts = beside.reshape(*group, beside.shape[1])
+            mode = cast(ShapingMode, self._split.mode)
+            advantages = advantages + shaping_advantages(rewards, parts, mode, valid=counted)
         rows = output["advantages"].shape[0]
         first = self.accelerator.process_index * rows
         mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])
@@ -362,7 +383,12 @@ class WeightedGRPOTrainer(GRPOTrainer):
         if self.args.should_save:
             folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
             record = [(step, name, _json_number(value)) for step, name, value in self.record]
-            state = {"responses": self._responses, "tokens": self._tokens, "record": record}
+            state = {
+                "responses": self._responses,
+                "tokens": self._tokens,
+                "record": record,
+                "rewards_seen": sorted(self._split.seen),
+            }
             write_json(folder / STATE_FILE, state)
             write_manifest(folder)
 
@@ -372,6 +398,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             state = read_json(Path(checkpoint) / STATE_FILE)
             self._responses, self._tokens = state["responses"], state["tokens"]
             self.record = [(step, name, float(value)) for step, name, value in state["record"]]
+            self._split.remember(state.get("rewards_seen", []))
 
 
 def _json_number(value: float) -> float | str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rollouts.sample import flat, number
+from theory.rewards import two_levels
 
 _MOST_VALUES = 8
 """Different rewards that are remembered."""
@@ -101,16 +102,10 @@ class Rewards:
 
 
 def two_values(values: list[Any]) -> tuple[float, float] | None:
-    """Wrong and correct where rewards are two whole numbers such as −1 and 1, or 0 and 10.
-
-    The higher must be at least 1 and the lower 0 or negative: 0 and 0.5 may be all that responses
-    got for their format.
+    """Wrong and correct by ``theory.rewards.two_levels``, lists taken apart and blanks left out.
 
     >>> two_values([10, 0, 0.0]), two_values([-1, 1]), two_values([0, 0.5]), two_values([0, 1, 2])
     ((0.0, 10.0), (-1.0, 1.0), None, None)
     """
-    found = sorted({value for item in flat(values) if (value := number(item)) is not None})
-    if len(found) != 2 or not all(value.is_integer() for value in found):
-        return None
-    low, high = found
-    return (low, high) if high >= 1 and low in (0, -1, -high) else None
+    found = [value for item in flat(values) if (value := number(item)) is not None]
+    return two_levels(found)

@@ -62,6 +62,7 @@ def _define(
     "1",
     "rloo",
     (_GREY, "dash", "o"),
+    shift_invariant=True,
     minimum_group=2,
     surrogate_formula=lambda xp, p, **_: p,
 )
@@ -119,6 +120,7 @@ def _grpo_surrogate(xp: Any, success: Array, *, eps: float, **_: Any) -> Array |
     "1/√(ρ(1−ρ))",
     "grpo",
     (_RED, "short", "s"),
+    shift_invariant=True,
     minimum_group=2,
     surrogate_formula=_grpo_surrogate,
 )
@@ -144,6 +146,7 @@ def _grpo(
     "1",
     "dr_grpo",
     (_GREY, "dot", "X"),
+    shift_invariant=True,
     minimum_group=2,
     surrogate_formula=lambda xp, p, **_: p,
 )
@@ -165,6 +168,7 @@ def _dr_grpo(
     "1/√(ρ(1−ρ)), mixed groups only",
     "dapo",
     (_RED, "dot", "p"),
+    shift_invariant=True,
     minimum_group=2,
     surrogate_formula=_grpo_surrogate,
 )

@@ -40,6 +40,8 @@ class Scheme:
         options: Option values in force.
         centred: Advantages of a mixed group sum to zero.
         graded: Defined for rewards anywhere in [0, 1], not only for 0 and 1.
+        shift_invariant: A constant added to all rewards of a group changes nothing, since ω depends
+            on their differences alone; such schemes take rewards of any scale.
         needs_confidence: Advantages depend on the responses' probabilities (LENS).
         needs_baseline: Advantages depend on a critic's value (PPO).
         minimum_group: Smallest group the scheme is defined for.
@@ -63,6 +65,7 @@ class Scheme:
     options: Mapping[str, Option]
     centred: bool = True
     graded: bool = True
+    shift_invariant: bool = False
     needs_confidence: bool = False
     needs_baseline: bool = False
     minimum_group: int = 1

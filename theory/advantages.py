@@ -15,6 +15,7 @@ from theory._arrays import (
     widened,
 )
 from theory._coefficients import sample_deviation
+from theory.rewards import OutcomeRule, ShapingMode, shaping_advantages
 from theory.schemes import Option, Scheme, SchemeLike, finite_coefficients, resolve
 
 
@@ -26,6 +27,9 @@ def group_advantages(
     log_probability: Array | None = None,
     baseline: Array | None = None,
     valid: Array | None = None,
+    outcome: OutcomeRule | None = None,
+    shaping: Array | None = None,
+    shaping_mode: ShapingMode = "gate",
     **options: Option,
 ) -> Array:
     """Advantages of the responses of each group under a scheme.
@@ -36,7 +40,8 @@ def group_advantages(
 
     Args:
         rewards: Rewards, shape (..., group), in [0, 1]; schemes that are not ``graded`` take only
-            0 and 1. Rewards of a group that differ by rounding alone count as equal.
+            0 and 1, and those that are ``shift_invariant`` any scale. Rewards of a group that
+            differ by rounding alone count as equal.
         scheme: Name in ``SCHEMES`` (options may follow a colon) or a :class:`Scheme`.
         log_confidence: Length-normalised log-probability of each response under the policy that
             sampled it, same shape as ``rewards``; needed by LENS alone.
@@ -48,6 +53,12 @@ def group_advantages(
             advantage 0 and does not enter its group's baseline. A single valid response gets 0
             from schemes that compare (those with a ``minimum_group`` above 1), unless
             ``singleton="raw"``, and from the others what they give a group of one.
+        outcome: How a reward tells the outcome that the scheme weighs, where that is not the reward
+            itself, such as ``OutcomeRule(-1, 1)``; what a threshold leaves over is shaping.
+        shaping: Rewards beside the outcome, in its units, shape (..., group) or (..., group,
+            components); added to the advantages as ``shaping_mode`` says.
+        shaping_mode: ``gate``, ``add`` or ``apart``, see :func:`theory.rewards.shaping_advantages`.
+            For advantages of the total, pass the sum as ``rewards``.
         **options: Options of the scheme, such as ``zero_success="drop"`` or ``engine="trl"``.
 
     Returns:
@@ -55,13 +66,16 @@ def group_advantages(
 
     Raises:
         ValueError: Unknown scheme or option, rewards outside [0, 1] or graded where the scheme is
-            binary, a group too small for the scheme, missing or positive ``log_confidence``.
+            binary, a group too small for the scheme, missing or positive ``log_confidence``, or
+            shaping that does not fit.
 
     Source: arXiv 2602.11128 (centred schemes), 2506.01347 (PSR, NSR), 2510.08696 (LENS).
 
     >>> import numpy as np
     >>> group_advantages(np.array([[1, 0, 0, 0], [0, 0, 0, 0]]), "linear_r").tolist()
     [[3.0, -1.0, -1.0, -1.0], [-1.0, -1.0, -1.0, -1.0]]
+    >>> group_advantages(np.array([10, 0, 0, 0]), "linear_r", outcome=OutcomeRule(0, 10)).tolist()
+    [3.0, -1.0, -1.0, -1.0]
     """
     bound = resolve(scheme, **options)
     given = as_floating(rewards)
@@ -74,6 +88,11 @@ def group_advantages(
     if valid is not None:
         counted = _like_rewards("valid", as_array(valid), rewards) != 0
         rewards = xp.where(counted, rewards, xp.zeros_like(rewards))
+    if outcome is not None:
+        shaping = _with_remainder(shaping, outcome, rewards)
+        rewards = outcome.outcomes(rewards)
+        if counted is not None:
+            rewards = xp.where(counted, rewards, xp.zeros_like(rewards))
     _check_rewards(rewards, bound)
     if baseline is not None and not bound.needs_baseline:
         raise ValueError(f"baseline is for ppo alone; {bound.name} makes its own from the group")
@@ -91,7 +110,24 @@ def group_advantages(
             advantages = xp.where(between & (size > 1), xp.zeros_like(advantages), advantages)
     if counted is not None:
         advantages = xp.where(counted, advantages, xp.zeros_like(advantages))
+    if shaping is not None:
+        beside = shaping_advantages(rewards, shaping, shaping_mode, valid=counted)
+        advantages = advantages + beside
     return xp.astype(advantages, given.dtype, copy=False)
+
+
+def _with_remainder(shaping: Array | None, outcome: OutcomeRule, rewards: Array) -> Array | None:
+    """Shaping, with what a threshold leaves of the rewards as a component of its own."""
+    if outcome.threshold is None:
+        return shaping
+    left = outcome.shaping(rewards)
+    if shaping is None:
+        return left
+    xp = namespace(rewards)
+    shaping = xp.astype(as_floating(shaping), rewards.dtype, copy=False)
+    if len(shaping.shape) == len(rewards.shape):
+        shaping = xp.expand_dims(shaping, axis=-1)
+    return xp.concat([shaping, xp.expand_dims(left, axis=-1)], axis=-1)
 
 
 def _like_rewards(name: str, values: Array, rewards: Array) -> Array:
@@ -105,7 +141,8 @@ def _like_rewards(name: str, values: Array, rewards: Array) -> Array:
 
 
 def _check_rewards(rewards: Array, scheme: Scheme) -> None:
-    check_interval("rewards", rewards)
+    low, high = (-math.inf, math.inf) if scheme.shift_invariant else (0.0, 1.0)
+    check_interval("rewards", rewards, low=low, high=high)
     if scheme.graded or is_traced(rewards):
         return
     xp = namespace(rewards)
@@ -142,30 +179,30 @@ def _settled(rewards: Array, counted: Array | None, eps: float) -> tuple[Array, 
     test cases errs by some units of rounding, and on the scale of 1 a reward below one is 0.
 
     Returns:
-        The rewards, and whether those of a group share one value strictly between 0 and 1.
+        The rewards, and whether those of a group share one value other than 0 and 1.
     """
     xp = namespace(rewards)
     highest, lowest = _range(rewards, counted)
     fine = float(xp.finfo(rewards.dtype).eps)
-    nothing = highest <= fine
-    equal = nothing | (highest - lowest <= max(eps, 8 * fine) * highest)
+    largest = xp.maximum(xp.abs(highest), xp.abs(lowest))
+    nothing = largest <= fine
+    equal = nothing | (highest - lowest <= max(eps, 8 * fine) * largest)
     common = xp.where(nothing, xp.zeros_like(highest), highest)
-    common = xp.where(common >= 1 - fine, xp.ones_like(common), common)
-    return xp.where(equal, common, rewards), equal & (common > 0) & (common < 1)
+    common = xp.where(xp.abs(common - 1) <= fine, xp.ones_like(common), common)
+    return xp.where(equal, common, rewards), equal & (common != 0) & (common != 1)
 
 
 def _range(rewards: Array, counted: Array | None) -> tuple[Array, Array]:
-    """Highest and lowest reward of each group that counts."""
+    """Highest and lowest reward of each group that counts; 0 if none does."""
     xp = namespace(rewards)
-    low, high = (
-        (rewards, rewards)
-        if counted is None
-        else (
-            xp.where(counted, rewards, 2 * xp.ones_like(rewards)),
-            xp.where(counted, rewards, -xp.ones_like(rewards)),
-        )
-    )
-    return xp.max(high, axis=-1, keepdims=True), xp.min(low, axis=-1, keepdims=True)
+    if counted is None:
+        return xp.max(rewards, axis=-1, keepdims=True), xp.min(rewards, axis=-1, keepdims=True)
+    infinite = math.inf * xp.ones_like(rewards)
+    highest = xp.max(xp.where(counted, rewards, -infinite), axis=-1, keepdims=True)
+    lowest = xp.min(xp.where(counted, rewards, infinite), axis=-1, keepdims=True)
+    none = highest < lowest
+    zero = xp.zeros_like(highest)
+    return xp.where(none, zero, highest), xp.where(none, zero, lowest)
 
 
 def _moments(rewards: Array, counted: Array | None) -> tuple[Array, Array, Array | float]:

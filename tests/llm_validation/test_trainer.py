@@ -388,3 +388,37 @@ def test_training_resumes_from_what_is_whole(tiny_folder, tmp_path, capsys):
     ]
     assert timeless[0] == timeless[1]
     assert math.isnan(again.record[0][2])
+
+
+def brevity(completions, **_):
+    return [0.1 * len(c) for c in completions]
+
+
+@pytest.mark.parametrize("mode", ["gate", "add", "apart"])
+def test_a_bonus_beside_the_outcome_stops_nothing(tiny_folder, tmp_path, monkeypatch, mode):
+    trainer = make(
+        tiny_folder,
+        tmp_path,
+        reward=[first_digit, brevity],
+        scheme="sqrt_r",
+        outcome="first_digit",
+        shaping=mode,
+    )
+    (batch,) = watched(trainer, monkeypatch)
+    rewards = batch["rewards"].numpy().astype(float)
+    valid = ~np.isnan(rewards[:, 0]).reshape(-1, GROUP)
+    expected = group_advantages(
+        np.nan_to_num(rewards[:, 0]).reshape(-1, GROUP),
+        "sqrt_r",
+        shaping=rewards[:, 1].reshape(-1, GROUP),
+        shaping_mode=mode,
+        valid=valid,
+    )
+    np.testing.assert_allclose(batch["ours"].numpy(), expected.ravel(), atol=1e-6)
+
+
+def test_several_rewards_without_an_outcome_are_refused_before_the_first_step(
+    tiny_folder, tmp_path
+):
+    with pytest.raises(ValueError, match="say which one it is, outcome='first_digit'"):
+        make(tiny_folder, tmp_path, reward=[first_digit, brevity], scheme="sqrt_r")

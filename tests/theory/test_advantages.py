@@ -379,7 +379,7 @@ PAIR = np.array([1.0, 0.0])
     [
         (lambda: group_advantages(1.0, "grpo"), r"must have shape \(..., group\); got \(\)"),
         (lambda: group_advantages(np.zeros((2, 0)), "grpo"), r"got \(2, 0\)"),
-        (lambda: group_advantages([[1.0, 2.0]], "grpo"), r"in \[0, 1\]; got 2 at index 0, 1"),
+        (lambda: group_advantages([[1.0, 2.0]], "linear_r"), r"in \[0, 1\]; got 2 at index 0, 1"),
         (lambda: group_advantages([1.0, np.nan], "grpo"), "got nan at index 1"),
         (lambda: group_advantages([1.0, -np.inf], "grpo"), "got -inf at index 1"),
         (lambda: group_advantages([[1.0], [1.0, 0.0]], "grpo"), "real numbers in an array of one"),

@@ -80,7 +80,7 @@ class PassRateModel:
         >>> PassRateModel(0.1, 0.9).posterior([0], 8).mean().round(4).tolist()  # not 0, not 0.056
         [0.0111]
         """
-        k, n = check_counts(correct, tries, least=0)
+        k, n = _check_counts(correct, tries, least=0)
         chance = np.exp(_log_ratio(self.a, self.b, k, n - k))
         never = np.where(k == 0, self.never / (self.never + (1 - self.never) * chance), 0.0)
         return Posterior(self.a + k, self.b + n - k, never)
@@ -148,7 +148,7 @@ def fit_pass_rates(correct: Array, tries: Array, prompts: Array | None = None) -
     >>> round(float(fit.posterior([0], 8).all_wrong(8)[0]), 2)  # never solved in 8, nor in 8 more
     0.91
     """
-    k, n = check_counts(correct, tries, least=1)
+    k, n = _check_counts(correct, tries, least=1)
     w = np.ones_like(k) if prompts is None else np.asarray(prompts, dtype=np.float64)
     if w.shape != k.shape or not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w > 0):
         raise ValueError("prompts must hold a number of at least 0 for each count, one positive")
@@ -166,7 +166,7 @@ def fit_pass_rates(correct: Array, tries: Array, prompts: Array | None = None) -
     return _result(k, n, w, *best[:3], "")
 
 
-def check_counts(correct: Array, tries: Array, *, least: int) -> tuple[Floats, Floats]:
+def _check_counts(correct: Array, tries: Array, *, least: int) -> tuple[Floats, Floats]:
     """Counts as two arrays of one shape (prompts,).
 
     Raises:

@@ -144,6 +144,15 @@ class TrainConfig(Configuration):
     kl: NotNegative = 0.0
     """Coefficient of the KL divergence to the initial model."""
 
+    length_penalty: NotNegative = 0.0
+    """Taken off a response's reward for its length: length_penalty × tokens / max_response_tokens.
+    It is shaping, beside the outcome that the scheme weighs."""
+
+    shaping: Literal["gate", "add", "apart", "total"] = "gate"
+    """How shaping enters the advantages: ``gate``, centred in its group where a response is
+    correct; ``add``, in every group; ``apart``, standardised by itself (GDPO); ``total``, the
+    scheme takes outcome and shaping together, as TRL and verl do."""
+
     mask_truncated: bool = False
     """Leave responses cut off at max_response_tokens out of the loss."""
 
@@ -220,6 +229,13 @@ class TrainConfig(Configuration):
             raise ValueError(f"hidden_size must be a multiple of 32; got {self.hidden_size}")
         for scheme in self.bound.values():
             scheme.check_group_size(self.group_size)
+        if self.length_penalty and self.shaping == "total":
+            for name, scheme in self.bound.items():
+                if not scheme.shift_invariant:
+                    raise ValueError(
+                        f"shaping = 'total' is for schemes that take rewards of any scale; {name} "
+                        "weighs the outcome"
+                    )
         for option, text in self.schedules.items():
             parse_schedule(text)
             if not any(option in scheme.options for scheme in self.bound.values()):

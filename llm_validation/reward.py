@@ -52,6 +52,19 @@ class TaskReward:
         return [outcome.reward for outcome in outcomes]
 
 
+class LengthPenalty:
+    """Shaping reward for ``trl.GRPOTrainer``: −penalty × tokens / longest."""
+
+    __name__ = "length_penalty"
+
+    def __init__(self, penalty: float, longest: int) -> None:
+        self.penalty, self.longest = penalty, longest
+
+    def __call__(self, *, completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
+        """Penalties of the completions, in order."""
+        return [-self.penalty * len(tokens) / self.longest for tokens in completion_ids]
+
+
 def response_text(completion: Any) -> str:
     """Text of a completion, which TRL gives as a string or as chat messages.
 

@@ -181,7 +181,7 @@ def _train_one(
     from llm_validation.arguments import training_arguments
     from llm_validation.callbacks import Interrupt, Measure, RunCallback, ShowProgress
     from llm_validation.checkpoints import last_checkpoint
-    from llm_validation.reward import TaskReward
+    from llm_validation.reward import LengthPenalty, TaskReward
     from llm_validation.trainer import WeightedGRPOTrainer
 
     if config.threads:
@@ -199,6 +199,13 @@ def _train_one(
     callbacks: list[RunCallback] = [ShowProgress(bar, f"{scheme}, seed {seed}")]
     if initial_model.is_tiny(config):
         callbacks.append(Measure(config.measure_every, task, tokenizer, stop_at=config.stop_at))
+    rewards: list[Any] = [TaskReward(task)]
+    beside: dict[str, Any] = {}
+    if config.length_penalty:
+        rewards.append(LengthPenalty(config.length_penalty, config.max_response_tokens))
+        beside = {"shaping": config.shaping}
+        if config.shaping != "total":
+            beside["outcome"] = rewards[0].__name__
     with _interruptible() as interrupted:
         callbacks.append(Interrupt(interrupted, config.updates_per_generation))
         trainer = WeightedGRPOTrainer(
@@ -206,10 +213,11 @@ def _train_one(
             schedules=config.schedules_of(config.bound[scheme]),
             model=model,
             processing_class=tokenizer,
-            reward_funcs=TaskReward(task),
+            reward_funcs=rewards,
             train_dataset=_dataset(config, task, seed),
             args=arguments,
             callbacks=callbacks,
+            **beside,
         )
         for callback in callbacks:
             callback.attach(trainer)

@@ -7,6 +7,10 @@ import re
 PREFIX = "apw_"
 SCHEMES_VARIABLE = "APW_VERL_SCHEMES"
 """Environment variable: schemes with options to register besides the plain ones, by semicolons."""
+OUTCOME_VARIABLE = "APW_VERL_OUTCOME"
+"""Environment variable: which total rewards are correct, as ``low=-1,high=1,threshold=0``."""
+SHAPING_VARIABLE = "APW_VERL_SHAPING"
+"""Environment variable: how what is left of a reward enters, ``gate``, ``add`` or ``apart``."""
 
 
 def estimator_name(scheme: str) -> str:

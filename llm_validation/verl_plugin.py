@@ -5,26 +5,41 @@ nothing if that fails, so ask ``apw doctor``). Then choose, for instance,
 ``algorithm.adv_estimator=apw_sqrt_r``. A scheme with other options is named in the environment
 variable ``APW_VERL_SCHEMES`` (several apart by semicolons) and called
 ``estimator_name(scheme)``, or registered under a name of your own with :func:`register`.
+
+verl gives an estimator the total reward alone. Where that is not 0 and 1, or −1 and 1 (which are
+recognised), the variable ``APW_VERL_OUTCOME`` says which totals are correct, such as
+``low=-1,high=1,threshold=0`` for DAPO's rewards with a penalty for length; what is left of them is
+shaping, and ``APW_VERL_SHAPING`` says how it enters (``gate`` by default).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 
 from llm_validation import verl_sessions
-from llm_validation.verl_names import SCHEMES_VARIABLE, estimator_name
+from llm_validation.reward_split import RewardMode, RewardSplit
+from llm_validation.verl_names import (
+    OUTCOME_VARIABLE,
+    SCHEMES_VARIABLE,
+    SHAPING_VARIABLE,
+    estimator_name,
+)
 from theory.advantages import group_advantages
-from theory.schemes import SCHEMES, Scheme, SchemeLike, allow_import, resolve
+from theory.rewards import OutcomeRule
+from theory.schemes import SCHEMES, SchemeLike, allow_import, resolve
 
 _REGISTERED: set[str] = set()
 """Names of our estimators in verl's registry."""
 
 
-def estimator(scheme: SchemeLike) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+def estimator(
+    scheme: SchemeLike, rule: OutcomeRule | None = None, shaping: RewardMode | None = None
+) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
     """Advantage estimator with verl's signature.
 
     The advantage of a response, A_i of ``theory.advantages.group_advantages`` over the responses
@@ -32,6 +47,9 @@ def estimator(scheme: SchemeLike) -> Callable[..., tuple[torch.Tensor, torch.Ten
 
     Args:
         scheme: A scheme or its name, options after a colon.
+        rule: How a total reward tells the outcome; by default recognised from the rewards, and of
+            no concern to schemes that take any scale.
+        shaping: How what a threshold leaves of the rewards enters: ``gate``, ``add``, ``apart``.
 
     Returns:
         Function of (token_level_rewards (rows, T), response_mask (rows, T), config, index (rows),
@@ -50,6 +68,7 @@ def estimator(scheme: SchemeLike) -> Callable[..., tuple[torch.Tensor, torch.Ten
     bound = resolve(scheme)
     if bound.needs_baseline:
         raise ValueError(f"{bound.name} needs a critic; use verl's own adv_estimator=gae")
+    split = RewardSplit(bound, ["reward"], [1.0], rule=rule, mode=shaping)
 
     def compute(
         token_level_rewards: torch.Tensor,
@@ -65,15 +84,22 @@ def estimator(scheme: SchemeLike) -> Callable[..., tuple[torch.Tensor, torch.Ten
             confidence = None
             if bound.needs_confidence:
                 confidence = _confidence(kwargs.get("old_log_probs"), response_mask)
-            advantages = _by_group(rewards, confidence, index, bound)
+            outcomes, beside, _ = split(rewards.float().cpu().numpy()[:, None])
+            rewards = torch.from_numpy(outcomes).to(rewards)
+            advantages = _by_group(rewards, confidence, beside, index, split)
             spread = advantages[:, None] * response_mask
         return spread, spread
 
     return compute
 
 
-def register(name: str, scheme: SchemeLike) -> None:
-    """Register a scheme with verl as advantage estimator ``name``.
+def register(
+    name: str,
+    scheme: SchemeLike,
+    rule: OutcomeRule | None = None,
+    shaping: RewardMode | None = None,
+) -> None:
+    """Register a scheme with verl as advantage estimator ``name``; see :func:`estimator`.
 
     Raises:
         ImportError: verl is not installed.
@@ -85,7 +111,7 @@ def register(name: str, scheme: SchemeLike) -> None:
     verl_sessions.install(_REGISTERED)
     # verl refuses a second function under a name; plugins may be loaded more than once.
     if name not in ADV_ESTIMATOR_REGISTRY:
-        register_adv_est(name)(estimator(scheme))
+        register_adv_est(name)(estimator(scheme, rule, shaping))
 
 
 def register_all() -> list[str]:
@@ -93,19 +119,52 @@ def register_all() -> list[str]:
 
     Raises:
         ImportError: verl is not installed.
-        ValueError: ``APW_VERL_SCHEMES`` names a scheme that does not exist.
+        ValueError: ``APW_VERL_SCHEMES`` names a scheme that does not exist, or another of the
+            variables says what it cannot.
     """
     schemes = [name for name, scheme in SCHEMES.items() if not scheme.needs_baseline]
     named = [text for text in os.environ.get(SCHEMES_VARIABLE, "").split(";") if text]
     allow_import(*named)  # the environment is as much the user's as the command line
     schemes += named
+    rule = parse_rule(os.environ.get(OUTCOME_VARIABLE, ""))
+    mode = cast(RewardMode | None, os.environ.get(SHAPING_VARIABLE) or None)
     for scheme in schemes:
-        register(estimator_name(scheme), scheme)
+        register(estimator_name(scheme), scheme, rule, mode)
     return [estimator_name(scheme) for scheme in schemes]
 
 
+def parse_rule(text: str) -> OutcomeRule | None:
+    """Rule written as ``low=-1,high=1,threshold=0``, any of the three; None for no text.
+
+    Raises:
+        ValueError: Something else.
+
+    >>> parse_rule("low=-1,high=1")
+    OutcomeRule(low=-1.0, high=1.0, threshold=None)
+    """
+    if not text.strip():
+        return None
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            values[name.strip()] = float(number)
+        except ValueError:
+            values[""] = 0.0
+    if not set(values) <= {"low", "high", "threshold"}:
+        raise ValueError(
+            f"{OUTCOME_VARIABLE} must be written as low=-1,high=1,threshold=0, any of the three; "
+            f"got {text!r}"
+        )
+    return OutcomeRule(**values)
+
+
 def _by_group(
-    rewards: torch.Tensor, confidence: torch.Tensor | None, index: Sequence[Any], scheme: Scheme
+    rewards: torch.Tensor,
+    confidence: torch.Tensor | None,
+    beside: np.ndarray | None,
+    index: Sequence[Any],
+    split: RewardSplit,
 ) -> torch.Tensor:
     """Advantages of rows that are grouped by ``index``, in any order and of any size."""
     rows_of: dict[Any, list[int]] = {}
@@ -119,7 +178,14 @@ def _by_group(
     for groups in by_size.values():
         places = torch.tensor(groups, device=rewards.device)
         chosen = None if confidence is None else confidence[places]
-        advantages[places] = group_advantages(rewards[places], scheme, log_confidence=chosen)
+        shaping = None if beside is None else torch.from_numpy(beside[places.cpu()]).to(rewards)
+        advantages[places] = group_advantages(
+            rewards[places],
+            split.scheme,
+            log_confidence=chosen,
+            shaping=shaping,
+            shaping_mode="gate" if split.mode == "total" else split.mode,
+        )
     return advantages
 
 

@@ -81,6 +81,10 @@ def test_overrides_win_over_the_file_and_none_leaves_it_alone(tmp_path):
             {"prompts_per_step": 65_536, "group_size": 128},
             "at most 4,194,304; got 8,388,608",
         ),
+        (
+            {"schemes": ("sqrt_r",), "length_penalty": 0.5, "shaping": "total"},
+            "sqrt_r weighs the outcome",
+        ),
         ({"micro_batch": 7}, "micro_batch must divide prompts_per_step × group_size = 256; got 7"),
         ({"schedules": {"zero_success": "warm_up:steps=-1"}}, "steps must be a whole number"),
         ({"schedules": {"lam": "linear"}}, "no scheme of this run has the scheduled option 'lam'"),

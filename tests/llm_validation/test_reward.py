@@ -3,7 +3,7 @@
 import pytest
 
 from llm_validation.outcomes import Outcome
-from llm_validation.reward import RESTARTS, TaskReward
+from llm_validation.reward import RESTARTS, LengthPenalty, TaskReward
 from llm_validation.tasks import Report, Task
 from llm_validation.tasks.tagged import TaggedAnswer
 from llm_validation.verifier import Verifier
@@ -51,3 +51,8 @@ def test_workers_that_had_to_be_replaced_are_logged(wrap):
     assert rewards == [0.0]
     assert metrics[RESTARTS] == 3
     assert metrics["outcome_timeout"] == 1
+
+
+def test_a_penalty_for_length_is_a_share_of_the_longest():
+    penalty = LengthPenalty(0.5, 4)
+    assert penalty(completion_ids=[[1, 2], [1, 2, 3, 4], []], prompts=["p"] * 3) == [-0.25, -0.5, 0]

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from llm_validation.verl_names import PREFIX
-from llm_validation.verl_plugin import estimator, register_all
+from llm_validation.verl_plugin import estimator, parse_rule, register_all
 from theory.advantages import group_advantages
+from theory.rewards import OutcomeRule
 from theory.schemes import SCHEMES
 
 NAMES = [name for name, scheme in SCHEMES.items() if not scheme.needs_baseline]
@@ -65,6 +66,36 @@ def test_groups_may_differ_in_size():
     assert advantages.flatten().tolist() == [0, -1, 0, -1, -1]
     mixed, _ = estimator("linear_r")(rewards, torch.ones(5, 1), index=["a", "a", "a", "b", "b"])
     np.testing.assert_allclose(mixed.flatten(), [0.5, -1, 0.5, -1, -1], atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "sqrt_r", "w_reinforce"])
+def test_rewards_of_minus_one_and_one_are_recognised(batch, scheme):
+    batch["token_level_rewards"] = batch["token_level_rewards"].clone()
+    last = batch["response_mask"].sum(1).long() - 1
+    rows = torch.arange(len(last))
+    batch["token_level_rewards"][rows, last] = 2 * batch["token_level_rewards"][rows, last] - 1
+    arguments = {k: batch[k] for k in ("token_level_rewards", "response_mask", "index")}
+    advantages, _ = estimator(scheme)(**arguments)
+    np.testing.assert_allclose(advantages.numpy(), expected(batch, scheme), atol=1e-5)
+
+
+def test_a_penalty_for_length_is_shaping_beside_the_outcome():
+    # DAPO's rewards: −1 or 1, less up to 1 for what is too long.
+    rewards = torch.tensor([[1.0], [0.5], [-1.0], [-1.5], [-1.0], [-2.0], [-1.0], [-1.0]])
+    rule = parse_rule("low=-1,high=1,threshold=0")
+    assert rule == OutcomeRule(-1, 1, threshold=0)
+    index = ["a"] * 4 + ["b"] * 4
+    advantages, _ = estimator("sqrt_r", rule)(rewards, torch.ones(8, 1), index=index)
+    outcomes = np.array([[1.0, 1, 0, 0], [0, 0, 0, 0]])
+    penalty = np.array([[0, -0.25, 0, -0.25], [0, -0.5, 0, 0]])
+    by_hand = group_advantages(outcomes, "sqrt_r", shaping=penalty)
+    np.testing.assert_allclose(advantages.flatten(), by_hand.ravel(), atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["high", "top=3", "low=x", "threshold=nan", "low=1,high=0"])
+def test_a_rule_that_says_nothing_is_refused(text):
+    with pytest.raises(ValueError, match=r"must be"):
+        parse_rule(text)
 
 
 def test_what_cannot_be_carried_is_refused_in_a_sentence(batch):

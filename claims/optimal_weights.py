@@ -176,7 +176,9 @@ def excess_times(
 
 def predictions(start: float, group_size: int | None, clock: str) -> dict[str, float]:
     """Excess times by quadrature."""
-    return optimal_weight(start, TARGET, clock=clock).excess_of_all(WEIGHTED, group_size)
+    return optimal_weight(start, TARGET, clock=clock).excess_of_all(
+        WEIGHTED, group_size, hypothetical=True
+    )
 
 
 def simulation_a1(lab: Lab) -> Finding:

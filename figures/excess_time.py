@@ -47,7 +47,7 @@ def excess_time_table(
     for start in np.geomspace(0.001, 0.5, points):
         for clock, size in (("responses", None), ("responses", group_size), ("updates", None)):
             excess = optimal_weight(start, target, clock=clock).excess_of_all(
-                schemes, group_size=size
+                schemes, group_size=size, hypothetical=True
             )
             rows += [(clock, size, start, target, name, excess[name]) for name in schemes]
     columns = ["clock", "group_size", "start", "target", "scheme", "excess"]
@@ -99,12 +99,13 @@ def excess_time_picture(
         return figure
 
     best = optimal_weight(0.01, target)
+    finite = best.excess("grpo", group_size, hypothetical=True)
     rich = optimal_weight(0.4, target)
     caption = (
         f"Time to reach a success probability of {target:g} as a multiple of the optimum with the "
         "same update budget. Where responses are what costs, the symmetric schemes fall behind as "
         f"successes get rare: from 1%, {title('grpo')} takes {best.excess('grpo'):.2f} times the "
-        f"optimal time in the limit of large groups and {best.excess('grpo', group_size):.2f} "
+        f"optimal time in the limit of large groups and {finite:.2f} "
         f"times in groups of {group_size}. From 40% it takes {rich.excess('grpo'):.2f} times: "
         f"little is left to win. Where updates are what costs, {title('grpo')} is the optimum."
     )

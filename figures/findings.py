@@ -52,7 +52,7 @@ def theory_table(
     for start in starts:
         for clock, size in (("responses", None), ("responses", group_size), ("updates", None)):
             best = optimal_weight(start, target, clock=clock)
-            excess = best.excess_of_all(schemes, group_size=size)
+            excess = best.excess_of_all(schemes, group_size=size, hypothetical=True)
             groups = "M → ∞" if size is None else f"M = {size}"
             rows.append({"start": start, "clock": clock, "groups": groups, **excess})
     return pd.DataFrame(rows)
@@ -74,8 +74,9 @@ def theory_findings(*, target: float, group_size: int) -> list[str]:
     Source: theory.md, sections 3 and 4.
     """
     scratch, tuned = optimal_weight(0.01, target), optimal_weight(0.4, target)
-    limit, finite = scratch.excess("grpo"), scratch.excess("grpo", group_size)
-    sqrt, late = scratch.excess("sqrt_r", group_size), tuned.excess("grpo", group_size)
+    limit, finite = scratch.excess("grpo"), scratch.excess("grpo", group_size, hypothetical=True)
+    sqrt = scratch.excess("sqrt_r", group_size, hypothetical=True)
+    late = tuned.excess("grpo", group_size, hypothetical=True)
     later = (
         "so there is next to nothing to win by another weight"
         if late < 1.05

@@ -66,7 +66,7 @@ def sources_table(
     for setting, (claim, start, runs) in SETTINGS.items():
         for series, clock in THEORIES.items():
             best = optimal_weight(start, TARGET, clock=clock)
-            excess = best.excess_of_all([*SCHEMES, REFERENCE], GROUP_SIZE)
+            excess = best.excess_of_all([*SCHEMES, REFERENCE], GROUP_SIZE, hypothetical=True)
             for scheme in SCHEMES:
                 ratio = excess[scheme] / excess[REFERENCE]
                 rows.append((setting, series, scheme, ratio, ratio, ratio, 0))

@@ -50,7 +50,7 @@ def predicted_ratios(
         return {}
     best = optimal_weight(config["start"], config["target"], clock=THEORY_CLOCKS[clock])
     schemes = [n for n, scheme in schemes_by_name(config["schemes"]).items() if scheme.has_table]
-    excess = best.excess_of_all(schemes, group_size=config["group_size"])
+    excess = best.excess_of_all(schemes, group_size=config["group_size"], hypothetical=True)
     return {name: excess[name] / excess[reference] for name in schemes}
 
 

@@ -49,6 +49,13 @@ class Clock:
         options = "".join(f", {option}={value}" for option, value in self.options.items())
         return f"<{self.name}: {self.formula}{options}>"
 
+    @property
+    def waits(self) -> bool:
+        """Tell whether an update waits for a success, so that it costs more where they are rare."""
+        if self.name == "affine":
+            return self.options["response"] != 0
+        return self.name in ("responses", "any_success", "mixed_group")
+
     def cost(self, success: Array) -> Array:
         """Cost c(ρ) of one update; ∞ where an update never comes.
 

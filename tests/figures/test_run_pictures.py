@@ -69,7 +69,9 @@ def test_a_clock_that_begins_late_stood_at_zero(runs: Runs) -> None:
 
 def test_predictions_are_ratios_of_excess_times() -> None:
     best = optimal_weight(0.1, 0.6)
-    expected = best.excess("sqrt_r", 8) / best.excess("grpo", 8)
+    expected = best.excess("sqrt_r", 8, hypothetical=True) / best.excess(
+        "grpo", 8, hypothetical=True
+    )
     assert predicted_ratios(CONFIG, "first_success")["sqrt_r"] == pytest.approx(expected, rel=1e-9)
 
 

@@ -1,5 +1,6 @@
 """What is sampled and how it is weighed: trees with confidences per token, schedules, pairing."""
 
+import dataclasses
 import itertools
 import math
 
@@ -69,7 +70,7 @@ def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
     )
     rules = rules_of(config, resolve("w_reinforce"))
     value = 1 - 0.8 * min(step / 8, 1)
-    fixed = SimulationConfig(**{**vars(config), "schedules": {}})
+    fixed = dataclasses.replace(config, schedules={})
     problem = build(config, 0)
 
     def moved(rules, table):

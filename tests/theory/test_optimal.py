@@ -142,8 +142,10 @@ def test_the_scale_of_a_weight_does_not_matter():
 def test_finite_groups_cost_grpo_more_from_scratch_than_the_limit_says():
     """Claim O2, by exact sums: 2.29 at M = 16 where the limit says 1.555."""
     best = optimal_weight(0.01, 0.9, clock="responses")
-    assert best.excess("grpo", group_size=16) == pytest.approx(2.29, abs=0.005)
-    assert best.excess("grpo", group_size=1024) == pytest.approx(best.excess("grpo"), rel=0.03)
+    assert best.excess("grpo", group_size=16, hypothetical=True) == pytest.approx(2.29, abs=0.005)
+    assert best.excess("grpo", group_size=1024, hypothetical=True) == pytest.approx(
+        best.excess("grpo"), rel=0.03
+    )
 
 
 def test_ends_that_are_integrable_and_ends_that_are_not():
@@ -174,10 +176,12 @@ def test_every_scheme_with_a_weight_is_compared():
 @pytest.mark.parametrize("group_size", [1, 2, 16])
 def test_every_scheme_with_a_table_is_compared_at_a_group_size(group_size):
     best = optimal_weight(0.1, 0.9)
-    excess = best.excess_of_all(group_size=group_size)
+    excess = best.excess_of_all(group_size=group_size, hypothetical=True)
     assert list(excess) == weighted_schemes(group_size)
     for scheme, value in excess.items():
-        assert value == pytest.approx(best.excess(scheme, group_size=group_size), rel=1e-9)
+        assert value == pytest.approx(
+            best.excess(scheme, group_size=group_size, hypothetical=True), rel=1e-9
+        )
         assert value >= 1 - 1e-9
 
 
@@ -239,3 +243,17 @@ def test_budget_densities_of_one_number_are_taken_and_must_be_positive():
     assert one.excess("grpo") == pytest.approx(plain.excess("grpo"), rel=1e-9)
     with pytest.raises(ValueError, match="budget density must be positive"):
         optimal_weight(0.01, 0.9, budget_density=lambda rho: rho - 0.5)
+
+
+@pytest.mark.parametrize("clock", ["responses", "affine:update=1,response=0.1", "any_success"])
+def test_groups_that_did_not_wait_are_not_charged_for_waiting(clock):
+    best = optimal_weight(0.01, 0.9, clock=clock)
+    for refused in (best.excess, lambda *given: best.excess_of_all([given[0]], given[1])):
+        with pytest.raises(ValueError, match=r"waits for a success.* use theory\.designs\.excess"):
+            refused("grpo", 16)
+    assert best.excess("grpo", 16, hypothetical=True) >= 1
+
+
+@pytest.mark.parametrize("clock", ["updates", "affine:update=1,response=0", lambda p: 2 + p])
+def test_a_clock_that_does_not_wait_takes_groups_as_they_come(clock):
+    assert optimal_weight(0.01, 0.9, clock=clock).excess("grpo", 16) >= 1

@@ -1,8 +1,9 @@
 r"""MATH: competition problems with answers in LaTeX, by level and subject (arXiv 2103.03874).
 
-Rows need ``problem``, ``level`` (a number or "Level 5"), ``subject`` or ``type``, and ``answer`` or
-a ``solution`` that ends in a box. Data sets on the hub with these columns:
-``hub:DigitalLearningGmbH/MATH-lighteval`` (train, test) and ``hub:HuggingFaceH4/MATH-500@test``.
+Rows need ``problem`` and ``answer``, or a ``solution`` that ends in a box. The options ``levels``
+and ``subjects`` need ``level`` (a number or "Level 5"), and ``subject`` or ``type``. Data sets on
+the hub with these columns: ``hub:DigitalLearningGmbH/MATH-lighteval`` (train, test) and
+``hub:HuggingFaceH4/MATH-500@test``.
 
 Left out of training, and counted in the task's report:
 
@@ -104,7 +105,7 @@ def load(
             prompt=make_prompt(problem, instruction, style),
             gold=answer,
             id=str(row.values.get("unique_id") or f"row/{row.place}"),
-            metadata={"level": _level(row), "subject": row.text("subject", "type")},
+            metadata={"level": _level(row, levels), "subject": _subject(row, subjects)},
         )
         return example, digest(problem)
 
@@ -169,8 +170,16 @@ def digest(problem: str) -> str:
     return hashlib.sha256("".join(problem.split()).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def _level(row: Row) -> int | None:
+def _subject(row: Row, wanted: Sequence[str] | None) -> str | None:
+    """The subject; None if the row has none and nobody asks for it."""
+    known = any(row.values.get(name) is not None for name in ("subject", "type"))
+    return row.text("subject", "type") if known or wanted is not None else None
+
+
+def _level(row: Row, wanted: Sequence[int] | None) -> int | None:
     """The level, from 5, "5" or "Level 5"; None if the row does not know it."""
+    if wanted is not None and "level" not in row.values:
+        raise BadRowError(f"{row.where}: the option levels needs the column 'level'")
     level = row.values.get("level")
     if level is None:
         return None

@@ -85,6 +85,18 @@ def test_answer_comes_from_the_last_box(tmp_path):
         assert task.train[0].prompt[0]["content"].startswith("What is $1+1$?\n\nPlease reason")
 
 
+def test_level_and_subject_are_needed_only_by_the_options_that_use_them(tmp_path):
+    bare = {"problem": "What is $1+1$?", "solution": r"It is $\boxed{2}$."}
+    file = write(tmp_path / "a.jsonl", bare)
+    with load_task("math", train_path=file) as task:
+        assert [example.gold for example in task.train] == ["2"]
+        assert task.train[0].metadata == {"level": None, "subject": None}
+    with pytest.raises(ValueError, match="line 1: the option levels needs the column 'level'"):
+        load_task("math", train_path=file, levels=[3])
+    with pytest.raises(ValueError, match="line 1: the row lacks 'subject' or 'type'"):
+        load_task("math", train_path=file, subjects=["Algebra"])
+
+
 def test_rows_equal_to_a_test_row_up_to_white_space_leak(tmp_path):
     train = write(tmp_path / "a.jsonl", row(problem="What  is\n$1+1$?"), row(problem="And $2+2$?"))
     test = write(tmp_path / "b.jsonl", row())

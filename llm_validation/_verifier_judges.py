@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Protocol
 
-from llm_validation import sandbox
+from llm_validation import _verifier_parser, sandbox
 from llm_validation.answer_form import as_interval, decide, listed, sides, tolerance
 from llm_validation.answer_grammar import admitted, evaluates_text
 from llm_validation.boxed import all_boxed
@@ -44,7 +44,9 @@ class MathJudge:
         ]
         # Grammar, regular expressions and SymPy's tables are built by first use: do that now, so
         # that no answer is charged for it.
-        self.judge(self.read_gold("\\frac{1}{2}"), "\\boxed{0.5}")
+        _verifier_parser.parse_without_context_first()
+        for gold, answer in _verifier_parser.WARM_UP:
+            self._compare(self.read_gold(gold), f"\\boxed{{{answer}}}")
 
     def _parse(self, text: str) -> list[Any]:
         parsed: list[Any] = self._math.parse(text, self._configs, parsing_timeout=None)
@@ -77,8 +79,12 @@ class MathJudge:
         decided, why = decide(gold[0], box)
         if decided is not None:
             return ("correct" if decided else "wrong"), why
-        value = as_interval(box) if gold[0].lstrip("\\left ")[:1] in ("(", "[") else None
-        outcomes = [self._compare(gold, f"\\boxed{{{side}}}") for side in sides(value or box)]
+        intervals = as_interval(gold[0]), as_interval(box)
+        if intervals[0] and intervals[1]:
+            # math-verify takes an interval for an inequality, but not an inequality for one.
+            gold = gold[0], self._parse(f"\\boxed{{{intervals[0]}}}")
+            return self._compare(gold, f"\\boxed{{{intervals[1]}}}")
+        outcomes = [self._compare(gold, f"\\boxed{{{side}}}") for side in sides(box)]
         # An equation of numbers says as many values as it has sides.
         return next((found for found in outcomes if found[0] != "correct"), outcomes[0])
 

@@ -15,15 +15,26 @@ _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit)\s*\{([^{}]*)\}")
 _TEXT_SPLIT = re.compile(r"\\text\s*\{[, ]*(?:and|or)[, ]*\}|\band\b|\bor\b")
 _DOTS = re.compile(r"\\[lc]?dots[bcmio]?(?![a-z])|…|\.\.\.")
 _DIGITS_ONLY_BEFORE_DOTS = re.compile(r"-?[0-9]*\.[0-9]+(?:\\[lc]?dots|…|\.\.\.)")
+_ALTERNATIVE = re.compile(r"\\text\s*\{[, ]*or[, ]*\}|\\(?:lor|vee)(?![a-z])|\bor\b")
+_MEMBER = re.compile(r"\\?[A-Za-z]+\\in(?![a-z])")
+_SPAN = re.compile(r"[(\[][^,;()\[\]]+,[^,;()\[\]]+[)\]]")
+_DECORATION = re.compile(
+    r"\\(?:text|mbox|mathrm)\s*\{[A-Za-z .]*\}(?:\^\{?[23]\}?)?[.\s$]*$|\^\{?\s*\\circ\s*\}?|\\\$"
+)
+_AMOUNT = re.compile(r"hundred|thousand|illion|dozen|half|percent|per |and|or", re.I)
+"""Words that change a number."""
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
+_SCALE = re.compile(rf"\\text\s*\{{\s*({'|'.join(_SCALES)})\b", re.I)
 _DENIAL = re.compile(
     r"\b(?:not|no|never|wrong|incorrect|false|isn'?t|aren'?t|n't|cannot|unlike|except)\b", re.I
 )
 _UNEQUAL = re.compile(r"\\neq?(?![a-z])|\\not\s*=|≠|!=")
 _ORDER = re.compile(r"\\(?:leq?|geq?|lt|gt|leqslant|geqslant|ll|gg)(?![a-z])|[<>≤≥]")
 _BASE = re.compile(r"([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)_\{?([0-9]{1,2})\}?")
+_NAMED = re.compile(r"^\$*[^=]*[A-Za-z][^=]*=")
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})([ap]m)?")
 _LITERAL = re.compile(
-    r"([-+]?)(?:\\[dt]?frac\{(-?[0-9]{1,15})\}\{([0-9]{1,15})\}|\\[dt]?frac([0-9])([0-9])"
+    r"([-+]?)(?:\\[dt]?frac(?:\{(-?[0-9]{1,15})\}|([0-9]))(?:\{([0-9]{1,15})\}|([0-9]))"
     r"|([0-9]{1,15})/([0-9]{1,15})|([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}|[0-9]*\.[0-9]{1,15}"
     r"|[0-9]{1,15}\.[0-9]{0,15}))",
     re.ASCII,
@@ -77,6 +88,25 @@ def literal(text: str) -> Fraction | None:
     return -value if sign == "-" else value
 
 
+def plain(text: str) -> Fraction | None:
+    r"""The number an answer consists of, besides its variable, its unit or a sign of money.
+
+    >>> plain(r"x = \frac{1}2"), plain(r"\$1{,}200"), plain(r"30^\circ"), plain("x+1")
+    (Fraction(1, 2), Fraction(1200, 1), Fraction(30, 1), None)
+    """
+    if len(text) > 200:
+        return None
+    scale = 1
+    if (word := _SCALE.search(text)) is not None:
+        scale = _SCALES[word[1].lower()]
+        text = text[: word.start()] + "\\text{" + text[word.end() :]
+    if _AMOUNT.search(text):
+        return None
+    text = bare(_DECORATION.sub("", text)).replace("{,}", ",")
+    value = literal(re.sub(r"^[A-Za-z](?:_[A-Za-z0-9])?=", "", text))
+    return None if value is None else value * scale
+
+
 def tolerance(gold: str) -> Fraction:
     """How far an answer may lie from a reference answer: nothing, unless that is a long decimal.
 
@@ -103,6 +133,8 @@ def listed(gold: str) -> list[str]:
         return [text]
     if text.startswith("\\{") and text.endswith("\\}"):
         text = text[2:-2]
+    elif text.startswith("{") and text.endswith("}"):
+        text = text[1:-1]
     items, depth, start = [], 0, 0
     text = _TEXT_SPLIT.sub(",", text)
     for place, character in enumerate(text):
@@ -157,14 +189,30 @@ def sides(text: str) -> list[str]:
 
 
 def as_interval(text: str) -> str | None:
-    r"""The interval that an inequality in one variable describes; None for anything else.
+    r"""The intervals that a membership or inequalities in one variable describe, joined by a union.
+
+    Intervals stand for themselves; None for anything else.
 
     >>> as_interval("x<5"), as_interval(r"0 < x \le 2.5"), as_interval("5")
     ('(-\\infty,5)', '(0,2.5]', None)
+    >>> as_interval(r"x \in [1,2]"), as_interval(r"x<1 \text{ or } x>3")
+    ('[1,2]', '(-\\infty,1)\\cup(3,\\infty)')
     """
-    text = re.sub(r"\\(?:leqslant|leq|le)(?![a-z])|≤|<=", "≤", text)
-    text = re.sub(r"\\(?:geqslant|geq|ge)(?![a-z])|≥|>=", "≥", text)
-    text = bare(re.sub(r"\\gt(?![a-z])", ">", re.sub(r"\\lt(?![a-z])", "<", text)))
+    text = bare(_ALTERNATIVE.sub(r"\\cup ", _spelt(text)))
+    member = _MEMBER.match(text)
+    pieces = text[member.end() if member else 0 :].split("\\cup")
+    found = [(_SPAN.fullmatch(piece) and piece) or _from_inequality(piece) for piece in pieces]
+    return "\\cup".join(piece for piece in found if piece) if all(found) else None
+
+
+def _spelt(text: str) -> str:
+    """Signs of order in one spelling each."""
+    text = re.sub(r"\\+(?:leqslant|leq|le)(?![a-z])|<=", "≤", text)
+    text = re.sub(r"\\+(?:geqslant|geq|ge)(?![a-z])|>=", "≥", text)
+    return re.sub(r"\\+gt(?![a-z])", ">", re.sub(r"\\+lt(?![a-z])", "<", text))
+
+
+def _from_inequality(text: str) -> str | None:
     parts = re.split("([<>≤≥])", text)
     if len(parts) == 5 and parts[1] in ">≥" and parts[3] in ">≥":
         parts = parts[::-1]
@@ -212,8 +260,8 @@ def _bases(gold: str, answer: str) -> tuple[bool | None, str]:
 def _clocks(gold: str, answer: str) -> tuple[bool | None, str]:
     """A time of day is read as one: half past twelve is no quotient."""
     plain = [
-        re.sub(r"[.\s]", "", _TEXT.sub(r"\1", text)).lower().replace("\\", "")
-        for text in (gold, answer)
+        re.sub(r"[.$\s]", "", _TEXT.sub(r"\1", text)).lower().replace("\\", "")
+        for text in (_NAMED.sub("", gold), _NAMED.sub("", answer))
     ]
     mine, theirs = (_CLOCK.fullmatch(text) for text in plain)
     if mine is None and theirs is None:

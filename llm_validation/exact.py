@@ -38,15 +38,17 @@ def _numbers(parsed: Sequence[Any]) -> list[Any]:
     """The numbers a reading consists of, one or a list of them; empty if it is anything else."""
     import sympy
 
-    found = next((item for item in parsed if not isinstance(item, str)), None)
+    found: Any = next((item for item in parsed if not isinstance(item, str)), None)
     items = list(found.args) if isinstance(found, sympy.FiniteSet | sympy.Tuple) else [found]
-    numbers = [item.doit() for item in items if isinstance(item, sympy.Expr)]
-    if len(numbers) != len(items) or not all(number.is_number for number in numbers):
+    if not all(isinstance(item, sympy.Expr) for item in items):
         return []
-    return [
-        number.xreplace({part: sympy.Rational(str(part)) for part in number.atoms(sympy.Float)})
-        for number in numbers
+    # Decimals become fractions before anything is worked out: 2/3. and √10.5 are exact numbers.
+    exact = [
+        item.xreplace({part: sympy.Rational(str(part)) for part in item.atoms(sympy.Float)})
+        for item in items
     ]
+    numbers = [item.doit() for item in exact]
+    return numbers if all(number.is_number for number in numbers) else []
 
 
 def _same(one: Any, other: Any, tolerance: Fraction, scale: int | Fraction) -> bool:

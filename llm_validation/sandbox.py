@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import platform
 import resource
@@ -19,6 +20,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from typing import Any
 
 _X86_64 = """
 0 1 3 4 5 6 7 8 9 10 11 12 13 14 15 17 19 21 24 25 28 35 39 60 63 79 89 96 98 102 104 107
@@ -78,17 +80,23 @@ def confine(keep: int) -> bool:
     os.closerange(keep + 1, 256)
     if not available():
         return False
-    library = ctypes.CDLL(None, use_errno=True)
-    library.prctl(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
+    call, header = _prepared()
+    call(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
+    return bool(
+        call(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and call(_SET_SECCOMP, _FILTER, header, 0, 0) == 0
+    )
+
+
+@functools.cache
+def _prepared() -> tuple[Any, Any]:
+    """The system call and the filter; made before forking, they cost a child nothing."""
     program = _program()
     buffer = ctypes.create_string_buffer(program)
     header = ctypes.create_string_buffer(
         struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     )
-    return bool(
-        library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0
-        and library.prctl(_SET_SECCOMP, _FILTER, ctypes.byref(header), 0, 0) == 0
-    )
+    header.program = buffer  # type: ignore[attr-defined]  # kept as long as what points to it
+    return ctypes.CDLL(None).prctl, ctypes.byref(header)
 
 
 def _program() -> bytes:
@@ -122,6 +130,8 @@ def in_force() -> str:
     Returns:
         ``SECCOMP`` or ``LIMITS``.
     """
+    if available():
+        _prepared()
     child = os.fork()
     if child == 0:
         held = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import threading
 import weakref
@@ -13,8 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from llm_validation._verifier_process import Item, Process, end_all, wait
-from llm_validation.answer_form import literal, tolerance
-from llm_validation.boxed import all_boxed, last_boxed
+from llm_validation.answer_form import decide, plain, sides, tolerance
+from llm_validation.boxed import all_boxed
 from llm_validation.outcomes import Outcome
 from llm_validation.restated import restates
 from runs.environment import available_cores
@@ -31,6 +32,8 @@ _REMEMBERED = 64 << 20
 """Bytes of scored (gold, answer) pairs kept: the responses of a group often agree."""
 _OVERHEAD = 250
 """Bytes a remembered pair takes besides its two texts."""
+_ONE_FORMULA = re.compile(r"\$\$?([^$\n]{1,500})\$\$?\.?")
+"""A response that is a formula and no more has no need of a box."""
 _OUTCOMES = {
     **{str(outcome): outcome for outcome in Outcome},
     "memory": Outcome.TIMEOUT,
@@ -155,7 +158,7 @@ class Verifier:
         Threads may call this at once; their calls are served one after the other.
 
         Args:
-            golds: Reference answers in LaTeX, one per response; if one holds a box, its content.
+            golds: Reference answers in LaTeX, one per response; if one holds boxes, their contents.
             responses: What the model wrote, hostile or not.
             problems: What was asked, one per response; used by ``refuse_restated``.
 
@@ -200,8 +203,8 @@ class Verifier:
     def _gold(self, gold: str) -> str:
         if not self._math:
             return gold
-        content = last_boxed(gold) if "box" in gold else None
-        return (gold if content is None else content).strip()
+        boxes = all_boxed(gold) if "box" in gold else []
+        return (",".join(boxes) or gold).strip().strip("$").strip()
 
     def _answer(self, response: str) -> str | None:
         """What of a response is judged; None if there is nothing."""
@@ -212,6 +215,8 @@ class Verifier:
             return "".join(f"\\boxed{{{content}}}" for content in boxes)
         if self.require_box or "\\boxed" in response[-self.max_answer :]:
             return None  # an open or empty box: the answer was cut off or is too long
+        if (formula := _ONE_FORMULA.fullmatch(response.strip())) is not None:
+            return f"\\boxed{{{formula[1]}}}"
         return response[-self.max_answer :].strip() or None
 
     def _unless_restated(self, outcome: Outcome, problem: str, gold: str, response: str) -> Outcome:
@@ -233,13 +238,7 @@ class Verifier:
         if known is not None:
             return known
         if self._math and answer.startswith("\\boxed{") and answer.count("\\boxed{") == 1:
-            content = answer[7:-1]
-            if content == gold:
-                return Outcome.CORRECT
-            numbers = literal(gold), literal(content)
-            if numbers[0] is not None and numbers[1] is not None:
-                near = abs(numbers[0] - numbers[1]) <= tolerance(gold)
-                return Outcome.CORRECT if near else Outcome.WRONG
+            return _decided(gold, answer[7:-1])
         return None
 
     def _report_bad_gold(self, gold: str, why: str) -> None:
@@ -321,6 +320,19 @@ class Verifier:
                 f"verifier workers do not start: {process.complaint}; "
                 "is the extra installed (pip install '.[llm]')?"
             )
+
+
+def _decided(gold: str, answer: str) -> Outcome | None:
+    """What form alone tells: the same text, plain numbers, another kind of answer."""
+    if answer == gold:
+        return Outcome.CORRECT
+    value = sides(gold)[-1]
+    decided, _ = decide(value, answer)
+    if decided is None:
+        mine, theirs = plain(value), plain(answer)
+        if mine is not None and theirs is not None:
+            decided = abs(mine - theirs) <= tolerance(value)
+    return None if decided is None else Outcome.CORRECT if decided else Outcome.WRONG
 
 
 def _size(*texts: str) -> int:

@@ -10,13 +10,13 @@
   const NUMBERS = {
     start: { low: 1e-4, high: 0.95, to: logit, from: expit, words: "success at the start" },
     target: { low: 0.001, high: 0.999, to: logit, from: expit, words: "success to reach" },
-    group_size: { low: 2, high: 256, to: Math.log2, from: (x) => Math.round(2 ** x), words: "responses in a group" },
+    group_size: { low: 2, high: 128, to: Math.log2, from: (x) => Math.round(2 ** x), words: "responses in a group" },
     threshold: { low: 0, high: 1, to: identity, from: (x) => Number(x.toFixed(2)), words: "threshold" },
-    update: { low: 0, high: 1e6, words: "price of an update" },
-    response: { low: 0, high: 1e6, words: "price of a response" },
+    update: { low: 0, high: 1e6, words: "cost of an update" },
+    response: { low: 0, high: 1e6, words: "cost of a response" },
   };
   const TICKS = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
-  const POINTS = 161;
+  const POINTS = 121;
   const shown = new Set(settings.schemes.filter((scheme) => scheme.drawn).map((scheme) => scheme.name));
   const titles = Object.fromEntries(settings.schemes.map((scheme) => [scheme.name, scheme.title]));
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -36,14 +36,13 @@
       Object.assign(slider, { min: range.to(range.low), max: range.to(range.high), step: "any", value: range.to(settings.problem[name]) });
       slider.addEventListener("input", () => {
         box.value = digits(range.from(Number(slider.value)), name === "target" ? 4 : 3);
-        update();
+        later();
       });
       box.addEventListener("input", () => { slider.value = range.to(Number(box.value)); });
     }
-    for (const name of ["clock", "dynamics"]) form.elements[name].value = settings.problem[name];
+    for (const name of ["design", "dynamics"]) form.elements[name].value = settings.problem[name];
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("input", (event) => { if (event.target.type !== "range") update(); });
-    root.addEventListener("change", (event) => { if (event.target.name === "explorer-kind") update(); });
+    form.addEventListener("input", (event) => { if (event.target.type !== "range" && event.target.type !== "checkbox") update(); });
     dark.addEventListener("change", () => { chips(); update(); });
     chips();
     update();
@@ -72,7 +71,7 @@
 
   // The problem that the controls ask for, or a sentence on what is wrong with it.
   function read() {
-    const problem = { clock: form.elements.clock.value, dynamics: form.elements.dynamics.value };
+    const problem = { design: form.elements.design.value, dynamics: form.elements.dynamics.value };
     for (const [name, { low, high, words }] of Object.entries(NUMBERS)) {
       const text = form.elements[name].value;
       const value = Number(text);
@@ -83,8 +82,23 @@
     }
     if (!Number.isInteger(problem.group_size)) return "The responses in a group must be a whole number.";
     if (!(problem.target > problem.start)) return "The success to reach must lie above the success at the start.";
-    if (problem.clock === "affine" && problem.update + problem.response === 0) return "One of the two prices must be above 0.";
+    if (problem.update + problem.response === 0) return "One of the two costs must be above 0.";
     return problem;
+  }
+
+  // While a slider moves, at most one computation waits for the next frame.
+  let waiting = false;
+  function later() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; update(); });
+  }
+
+  let known = ["", null]; // the last problem and its solution
+  function solved(problem) {
+    const key = JSON.stringify(problem);
+    if (known[0] !== key) known = [key, apwTheory.solve(problem)];
+    return known[1];
   }
 
   function update() {
@@ -92,42 +106,47 @@
     const complaint = root.querySelector(".complaint");
     complaint.hidden = typeof problem !== "string";
     complaint.textContent = typeof problem === "string" ? problem : "";
-    form.querySelector("[data-only]").hidden = form.elements.clock.value !== "affine";
+    const design = form.elements.design.value;
+    form.querySelector("[data-groups]").hidden = !["fixed", "until_any", "until_mixed"].includes(design);
+    root.querySelector("[data-tables]").hidden = design === "population";
     if (typeof problem === "string") return;
-    const solution = apwTheory.solve(problem);
+    const solution = solved(problem);
     answer(problem, solution);
     table(problem, solution);
     weights(problem, solution);
-    excess(problem, solution);
-    finite(problem);
+    excess(solution);
+    if (design !== "population") advantages(problem, solution);
   }
 
-  const best = (solution, field) =>
-    Object.keys(solution.schemes).filter((name) => name in titles)
-      .reduce((a, b) => (solution.schemes[b][field] < solution.schemes[a][field] ? b : a));
+  const sorted = (solution) => settings.schemes
+    .map((scheme) => ({ scheme, ...solution.schemes[scheme.name] })).sort((a, b) => a.energy - b.energy);
+
+  // Outcome whose share of correct responses is nearest to a half, and the advantage there.
+  const unit = ({ shares }, positive) =>
+    positive[shares.reduce((a, m, k) => (Math.abs(m - 0.5) < Math.abs(shares[a] - 0.5) ? k : a), 0)];
 
   function answer(problem, solution) {
-    const [limit, finiteBest] = [best(solution, "limit"), best(solution, "finite")];
-    const { grpo } = solution.schemes;
-    const ratio = solution.optimal(problem.start, 1 - problem.start) / solution.optimal(problem.target, 1 - problem.target);
-    const found = solution.schemes[limit].limit;
-    const named = found < 1 + 1e-9 ? `It is the weight of ${titles[limit]}.` : `${titles[limit]} comes closest, at ${times(found)} times the optimal time.`;
-    const weigh = ratio >= 1 ? `${digits(ratio)} times as much as` : `1/${digits(1 / ratio)} of`;
+    const [first] = sorted(solution);
+    const grpo = solution.schemes.grpo.energy;
+    const population = problem.design === "population";
+    const reference = population ? "the optimal weight’s time" : "the best table’s time and noise together";
+    const design = settings.designs[problem.design];
+    const least = first.energy < 1 + 1e-6 ? `${first.scheme.title} is optimal.` : first.scheme.name === "grpo" ? "No other scheme takes less." : `The least of the schemes is ${first.scheme.title}’s, ${times(first.energy)}.`;
+    let penalty = "";
+    if (problem.design === "fixed") {
+      const all = -solution.best.negative[0] / unit(solution.outcomes, solution.best.positive);
+      penalty = ` The best table gives the responses of an all-wrong group an advantage of ${digits(all, 2).replace("-", "−")}, where a correct response in a group half right has 1.`;
+    }
     root.querySelector(".answer").textContent =
-      `From ${problem.start} to ${problem.target}, the optimal weight counts a prompt at ${problem.start} ${weigh} one at ${problem.target}. ${named} ` +
-      `GRPO takes ${times(grpo.limit)} times the optimal time in the limit and ${times(grpo.finite)} times in groups of ${problem.group_size}; ` +
-      `the least of all schemes in such groups is ${titles[finiteBest]}’s, ${times(solution.schemes[finiteBest].finite)}.`;
+      `From ${problem.start} to ${problem.target}, sampling ${design}: GRPO takes ${times(grpo)} times ${reference}. ${least}${penalty}`;
   }
 
   function table(problem, solution) {
-    root.querySelector("th.finite").textContent = `M = ${problem.group_size}`;
-    const rows = settings.schemes.map((scheme) => ({ scheme, values: solution.schemes[scheme.name] }));
-    rows.sort((a, b) => a.values.finite - b.values.finite);
-    root.querySelector("tbody").replaceChildren(...rows.map(({ scheme, values }) => {
+    root.querySelector("th.energy").textContent = problem.design === "population" ? "time" : "time × energy";
+    root.querySelector("tbody").replaceChildren(...sorted(solution).map(({ scheme, energy, weight }) => {
       const row = document.createElement("tr");
       row.dataset.scheme = scheme.name;
-      const cells = [scheme.title, scheme.formula, times(values.limit), times(values.finite), digits(values.finite * solution.time, 4)];
-      cells.forEach((text, i) => {
+      [scheme.title, scheme.formula, times(energy), times(weight)].forEach((text, i) => {
         const cell = document.createElement("td");
         if (i > 1) cell.className = "number";
         cell.textContent = text;
@@ -156,44 +175,33 @@
 
   function weights(problem, solution) {
     const points = grid(problem.start, problem.target);
-    const optimal = points.map(({ p, q }) => solution.optimal(p, q));
+    const scaled = ({ at, budget }) => points.map(({ p, q }) => at(p, q) / budget);
     const traces = drawn().map((scheme) => curve(
-      scheme.title, points,
-      points.map(({ p, q }) => apwTheory.weight(scheme.name, p, q, problem) / solution.schemes[scheme.name].budget),
-      scheme.color[theme()], { dash: scheme.dash },
+      scheme.title, points, scaled(solution.schemes[scheme.name]), scheme.color[theme()], { dash: scheme.dash },
     ));
-    const wide = curve("Optimal", points, optimal, settings.colors[theme()].faint, { width: 9 });
+    const wide = curve("Optimal", points, scaled(solution.optimum), settings.colors[theme()].faint, { width: 9 });
     draw("explorer-weights", [wide, ...traces], {
-      xaxis: successAxis(problem.start, problem.target), yaxis: { ...plainLog(traces.concat(wide).flatMap((trace) => trace.y)), title: { text: "weight ω(ρ), unit budget" } },
+      xaxis: successAxis(problem.start, problem.target),
+      yaxis: { ...plainLog(traces.concat(wide).flatMap((trace) => trace.y)), title: { text: "expected weight, ∫ω dρ = 1" } },
     });
   }
 
-  function excess(problem, solution) {
-    const rows = settings.schemes.filter((scheme) => scheme.curve);
-    rows.sort((a, b) => solution.schemes[b.name].finite - solution.schemes[a.name].finite);
-    const names = rows.map((scheme) => scheme.title);
-    const values = (field) => rows.map((scheme) => solution.schemes[scheme.name][field]);
-    const marks = (name, field, marker) => ({
-      x: values(field), y: names, name, mode: "markers", cliponaxis: false,
-      marker: { size: 11, color: rows.map((scheme) => scheme.color[theme()]), ...marker },
-      hovertemplate: `%{y}, ${name}: %{x:.3f}<extra></extra>`,
-    });
-    const lines = {
-      x: rows.flatMap((scheme) => [solution.schemes[scheme.name].limit, solution.schemes[scheme.name].finite, null]),
-      y: rows.flatMap((scheme) => [scheme.title, scheme.title, null]),
-      mode: "lines", line: { color: settings.colors[theme()].grid, width: 3 }, hoverinfo: "skip", showlegend: false,
-    };
-    const top = Math.max(...values("limit"), ...values("finite"));
-    draw("explorer-excess", [
-      lines, marks("M → ∞", "limit", { symbol: "circle-open", line: { width: 2.5 } }),
-      marks(`M = ${problem.group_size}`, "finite", { symbol: "circle" }),
-    ], {
+  function excess(solution) {
+    const rows = sorted(solution).filter(({ energy }) => Number.isFinite(energy)).reverse();
+    const names = rows.map(({ scheme }) => scheme.title);
+    const values = rows.map(({ energy }) => energy);
+    const top = Math.max(...values, 1.05);
+    draw("explorer-excess", [{
+      type: "bar", orientation: "h", base: 1, x: values.map((value) => value - 1), y: names, customdata: values.map(times),
+      marker: { color: rows.map(({ scheme }) => scheme.color[theme()]) }, text: values.map(times), textposition: "outside",
+      cliponaxis: false, hovertemplate: "%{y}: %{customdata}<extra></extra>",
+    }], {
       xaxis: {
-        type: "log", range: [-0.02, Math.max(Math.log10(top) * 1.06, 0.05)], title: { text: "time to the target, 1 = optimal" },
+        type: "log", range: [0, Math.log10(top) * 1.18], title: { text: "excess, 1 = optimal" },
         tickvals: excessTicks(top), ticktext: excessTicks(top).map(String),
       },
-      yaxis: { categoryorder: "array", categoryarray: names, automargin: true, type: "category" },
-      showlegend: true, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+      yaxis: { categoryorder: "array", categoryarray: names, automargin: true, type: "category", showgrid: false },
+      bargap: 0.35,
     });
   }
 
@@ -203,23 +211,32 @@
     return (top < 1.25 ? fine : top < 4 ? middle : coarse).filter((tick) => tick <= top * 1.1);
   }
 
-  function finite(problem) {
-    const effective = root.querySelector("[name=explorer-kind]:checked").value === "effective";
-    const points = grid(Math.min(problem.start, 0.001), Math.max(problem.target, 0.999));
-    const scale = ({ p, q }) => (effective ? p * q : 1);
-    const traces = drawn().flatMap((scheme) => {
-      const color = scheme.color[theme()];
-      const at = points.map((point) => apwTheory.expectedWeight(scheme.name, problem.group_size, point.p, point.q, problem) * scale(point));
-      const limit = points.map((point) => apwTheory.weight(scheme.name, point.p, point.q, problem) * scale(point));
-      return [
-        curve(`${scheme.title}, M → ∞`, points, limit, color, { width: 1.2, dash: "1px,3px" }),
-        curve(`${scheme.title}, M = ${problem.group_size}`, points, at, color, { dash: scheme.dash }),
-      ];
+  // Advantages over the share of correct responses in a group, or over the responses until the first success.
+  function advantages(problem, solution) {
+    const { outcomes, best } = solution;
+    const single = problem.design === "first_success";
+    const x = single ? outcomes.sizes : outcomes.shares;
+    const usable = x.map((_, k) => k).filter((k) => (single ? outcomes.sizes[k] <= 60 / problem.start
+      : (problem.design === "fixed" || k > 0) && (problem.design !== "until_mixed" || k < problem.group_size)));
+    const side = (name, values, sign, given, keep, line) => ({
+      x: usable.filter(keep).map((k) => x[k]), y: usable.filter(keep).map((k) => (sign * values[k]) / given), name, mode: "lines",
+      line: { width: 2, ...line }, hovertemplate: `${name}: %{y:.3g}<extra></extra>`,
     });
-    const axis = effective
-      ? { title: { text: "effective weight" }, rangemode: "tozero" }
-      : { ...plainLog([0.9, 3 * problem.group_size]), title: { text: "expected weight" } };
-    draw("explorer-finite", traces, { xaxis: successAxis(points[0].p, points.at(-1).p), yaxis: axis });
+    const both = (name, { positive, negative }, line) => {
+      const given = unit(outcomes, positive) || unit(outcomes, negative);
+      return [
+        side(`${name}, correct`, positive, 1, given, (k) => outcomes.shares[k] > 0, line),
+        side(`${name}, wrong`, negative, -1, given, (k) => outcomes.shares[k] < 1, line),
+      ];
+    };
+    const traces = [
+      ...both("Best table", best, { color: settings.colors[theme()].faint, width: 9 }),
+      ...drawn().flatMap((scheme) => both(scheme.title, solution.schemes[scheme.name].table, { color: scheme.color[theme()], dash: scheme.dash })),
+    ];
+    const axis = single
+      ? { ...plainLog([1, Math.min(60 / problem.start, 1e4)]), title: { text: "responses to the first success" } }
+      : { range: [0, 1], title: { text: "share of correct responses" } };
+    draw("explorer-advantages", traces, { xaxis: axis, yaxis: { range: [-5, 5], title: { text: "advantage" }, zeroline: true } });
   }
 
   function successAxis(low, high) {

@@ -1,4 +1,4 @@
-"""An interactive page: pick a problem, see optimal weights, excess times and finite groups.
+"""An interactive page: pick a problem and a sampling design, see what each scheme takes.
 
 The page computes in the browser, from ``explorer_theory.js``; names, formulas and looks of the
 schemes come from here, so that they agree with every other figure.
@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from figures.page import TEMPLATES, asset, write_page
 from figures.style import THEMES, Dash, look
+from theory.designs import DESIGNS, DesignName
 from theory.schemes import SCHEMES as THEORY
 
 SCHEMES = (
@@ -39,14 +40,23 @@ _DRAWN = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
 PROBLEM: dict[str, Any] = {
     "start": 0.01,
     "target": 0.9,
+    "design": "fixed",
     "group_size": 16,
-    "clock": "responses",
     "dynamics": "mirror",
-    "update": 1,
-    "response": 0.1,
+    "update": 0,
+    "response": 1,
     "threshold": 0.5,
 }
 """What the page shows first."""
+
+_CHOICES: dict[DesignName, str] = {
+    "fixed": "all groups (TRL, verl)",
+    "until_any": "until one response is correct",
+    "until_mixed": "until groups are mixed (DAPO)",
+    "first_success": "one by one, to the first success",
+    "population": "the limit of large groups",
+}
+"""Sampling designs as the page's menu has them."""
 
 _COLORS = {
     "light": {"ink": "#1f2328", "grid": "#d8dee4", "faint": "rgba(0,0,0,0.16)"},
@@ -57,13 +67,14 @@ _MARK = 'id="explorer-settings"'
 """What every page of the explorer holds."""
 
 ABOUT = (
-    "A scheme weighs a prompt of success probability ρ by ω(ρ). Time runs as dρ/dt = ω(ρ)v(ρ); the "
-    "clock charges c(ρ) for every unit of it; the update budget ∫ω dρ is fixed. The weight that "
-    "arrives soonest is then proportional to √(c/v), and the excess time of a scheme is the factor "
-    "by which it is slower.",
-    "This is the expected motion of one prompt, or of prompts that are all alike: no sampling "
-    "noise, small steps, nothing learned from other prompts. Where noise dominates, the "
-    "asymmetric schemes can be the slower ones.",
+    "A scheme gives the responses of a group advantages, by how many of them are correct. Which "
+    "groups an update is made of and how many responses that costs is the sampling design: TRL and "
+    "verl use all groups, DAPO draws again until a group is mixed. Design and advantages give the "
+    "expected push on a prompt of success probability ρ, its noise, and the time to the target. "
+    "Excess is time times noise over the best table of advantages for the design.",
+    "This is one prompt, or prompts that are all alike: small steps, nothing learned from other "
+    "prompts. The population is the limit of large groups on the clock α + β/ρ, in which the "
+    "optimal weight is proportional to the root of the cost.",
 )
 """What the explorer computes and what it leaves out."""
 
@@ -81,8 +92,6 @@ def explorer_body(**problem: Any) -> str:
 
     Raises:
         ValueError: A setting that the explorer does not have.
-
-    Source: theory.md, sections 3 and 4.
     """
     from plotly.offline import get_plotlyjs
 
@@ -92,13 +101,14 @@ def explorer_body(**problem: Any) -> str:
     settings = {
         "problem": {**PROBLEM, **problem},
         "schemes": [_scheme(name) for name in SCHEMES],
+        "designs": {name: design.title for name, design in DESIGNS.items()},
         "colors": _COLORS,
     }
     # Inside a script element only "</" could end it early.
     data = json.dumps(settings, ensure_ascii=False).replace("</", "<\\/")
     scripts = [Markup(get_plotlyjs()), asset("explorer_theory.js"), asset("explorer.js")]
     template = TEMPLATES.get_template("explorer.html")
-    return template.render(settings=Markup(data), scripts=scripts)
+    return template.render(settings=Markup(data), scripts=scripts, designs=_CHOICES)
 
 
 def write_explorer(path: Path, **problem: Any) -> None:
@@ -111,8 +121,6 @@ def write_explorer(path: Path, **problem: Any) -> None:
     Raises:
         FileExistsError: A file is there that is no such page.
         ValueError: A setting that the explorer does not have.
-
-    Source: theory.md, sections 3 and 4.
     """
     if path.exists() and not (path.is_file() and _MARK.encode() in path.read_bytes()):
         raise FileExistsError(

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -45,7 +45,7 @@ from theory._designs import (
 from theory._quadrature import integrate_success
 from theory.best_tables import best_table
 from theory.dynamics import Dynamics, resolve_dynamics
-from theory.schemes import SchemeLike, resolve
+from theory.schemes import SchemeLike, resolve, schemes_by_name
 
 __all__ = [
     "BUDGETS",
@@ -59,6 +59,7 @@ __all__ = [
     "Reference",
     "drift",
     "excess",
+    "excess_of_all",
     "least_product",
     "outcomes_of",
     "path",
@@ -305,6 +306,58 @@ def excess(
     >>> round(excess("grpo", design="population", start=0.01, target=0.9), 3)  # the clock 1/ρ
     1.555
     """
+    ratios = excess_of_all(
+        [scheme],
+        design=design,
+        group_size=group_size,
+        start=start,
+        target=target,
+        update_cost=update_cost,
+        response_cost=response_cost,
+        budget=budget,
+        reference=reference,
+        dynamics=dynamics,
+    )
+    return next(iter(ratios.values()))
+
+
+def excess_of_all(
+    schemes: Iterable[SchemeLike],
+    *,
+    design: str | Design = "fixed",
+    start: float,
+    target: float,
+    update_cost: float = 0.0,
+    response_cost: float = 1.0,
+    budget: Budget = "energy",
+    reference: Reference = "best_table",
+    dynamics: str | Dynamics | Callable[[Array], Array] = "mirror",
+    group_size: int | None = None,
+) -> dict[str, float]:
+    """Excess of several schemes over one reference, which is computed once.
+
+    Args:
+        schemes: Schemes with tables; for the population any with weights.
+        design: As in :func:`excess`, and so are the rest.
+        start: ρ₀ in (0, 1).
+        target: Above ``start``, below 1.
+        update_cost: α.
+        response_cost: β.
+        budget: ``"energy"`` or ``"weight"``.
+        reference: ``"best_table"`` or ``"best_weight"``.
+        dynamics: The velocity v.
+        group_size: M.
+
+    Returns:
+        Name of each scheme → ratio, at least 1.
+
+    Raises:
+        ValueError: As :func:`excess`.
+
+    >>> found = excess_of_all(["grpo", "rloo"], group_size=16, start=0.01, target=0.9)
+    >>> {name: round(ratio, 3) for name, ratio in found.items()}
+    {'grpo': 1.023, 'rloo': 1.105}
+    """
     found = resolve_design(design)
     if budget not in BUDGETS:
         raise ValueError(f"budget must be {' or '.join(BUDGETS)}; got {budget!r}")
@@ -321,28 +374,22 @@ def excess(
         "dynamics": dynamics,
     }
     if found.name == "population":
-        return _population_excess(scheme, start, target, update_cost, response_cost, dynamics)
-    way = path(scheme, **problem)
-    if not math.isfinite(way.time):
-        return math.inf
+        from theory.clocks import resolve_clock
+        from theory.optimal import optimal_weight
+
+        clock = resolve_clock("affine", update=update_cost, response=response_cost)
+        return optimal_weight(start, target, clock=clock, dynamics=dynamics).excess_of_all(schemes)
+    ways = {name: path(scheme, **problem) for name, scheme in schemes_by_name(schemes).items()}
+    if not any(math.isfinite(way.time) for way in ways.values()):
+        return dict.fromkeys(ways, math.inf)
     if reference == "best_weight" or budget == "weight":
-        return way.product(budget) / least_product(budget=budget, **problem)
-    return way.product("energy") / best_table(**problem).product
-
-
-def _population_excess(
-    scheme: SchemeLike,
-    start: float,
-    target: float,
-    update_cost: float,
-    response_cost: float,
-    dynamics: str | Dynamics | Callable[[Array], Array],
-) -> float:
-    from theory.clocks import resolve_clock
-    from theory.optimal import optimal_weight
-
-    clock = resolve_clock("affine", update=update_cost, response=response_cost)
-    return optimal_weight(start, target, clock=clock, dynamics=dynamics).excess(scheme)
+        least = least_product(budget=budget, **problem)
+    else:
+        least = best_table(**problem).product
+    return {
+        name: way.product(budget) / least if math.isfinite(way.time) else math.inf
+        for name, way in ways.items()
+    }
 
 
 def _tables_and_outcomes(

@@ -1,4 +1,4 @@
-"""``apw explore``: a page to pick a problem on and see weights, excess times, finite groups."""
+"""``apw explore``: a page to pick a problem and a design on, and see what schemes take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apw.command_line import Answer, parse
-from theory.clocks import resolve_clock
+from theory.designs import DesignName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +24,12 @@ class Options:
     """Success probability to reach, from 0.001 to 0.999; the page can change it."""
 
     group_size: int = 16
-    """Responses in a group, M, from 2 to 256; the page can change it."""
+    """Responses in a group, M, from 2 to 128; the page can change it."""
 
-    clock: str = "responses"
-    """What is counted: responses, updates, affine (both), any_success or mixed_group; the page can
-    change it."""
+    sampling: DesignName = "fixed"
+    """Which groups updates are made of: fixed (all, as TRL and verl do), until_any (drawn again
+    until one response is correct), until_mixed (DAPO), first_success (one by one), or population
+    (the limit of large groups); the page can change it."""
 
     json: bool = False
     """Print one JSON object."""
@@ -41,9 +42,8 @@ class Options:
             raise ValueError(
                 f"--target must lie above --start and be at most 0.999; got {self.target}"
             )
-        if not 2 <= self.group_size <= 256:
-            raise ValueError(f"--group-size must lie between 2 and 256; got {self.group_size}")
-        resolve_clock(self.clock)
+        if not 2 <= self.group_size <= 128:
+            raise ValueError(f"--group-size must lie between 2 and 128; got {self.group_size}")
 
 
 def main(arguments: Sequence[str]) -> Answer:
@@ -56,6 +56,6 @@ def main(arguments: Sequence[str]) -> Answer:
         start=options.start,
         target=options.target,
         group_size=options.group_size,
-        clock=resolve_clock(options.clock).name,
+        design=options.sampling,
     )
     return Answer({"page": str(options.out)}, f"Open {options.out} in a browser.")

@@ -17,8 +17,7 @@ from runs.terminal import table
 from runs.text import listed, number
 from theory.best_tables import BestTable, best_table
 from theory.clocks import resolve_clock
-from theory.designs import DESIGNS, DesignName
-from theory.designs import excess as design_excess
+from theory.designs import DESIGNS, DesignName, excess_of_all
 from theory.optimal import OptimalWeight, optimal_weight
 from theory.schemes import SCHEMES, schemes_by_name
 
@@ -146,10 +145,8 @@ def _groups(options: Options) -> _Found:
         "response_cost": options.response_cost,
         "dynamics": options.dynamics,
     }
-    excess = {name: design_excess(scheme, **setting) for name, scheme in schemes.items()}
-    by_weight = {
-        name: design_excess(scheme, budget="weight", **setting) for name, scheme in schemes.items()
-    }
+    excess = excess_of_all(schemes, **setting)
+    by_weight = excess_of_all(schemes, budget="weight", **setting)
     best = best_table(**setting)
     if not best.converged:
         raise ValueError(f"the best table was not found: {best.message}")

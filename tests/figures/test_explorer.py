@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from figures.explorer import PROBLEM, SCHEMES, explorer_body, write_explorer
-from theory.finite_group import expected_weight
+from theory.best_tables import best_table
+from theory.designs import excess, excess_of_all
 from theory.optimal import optimal_weight
 from theory.schemes import resolve
 
-# The theory's quadrature promises a relative 1e-10; the page's has about as many points.
-TOLERANCE = 1e-9
+# The theory's quadrature promises a relative 1e-9; the page's has a third of its points.
+TOLERANCE = 1e-8
 
 
 @pytest.fixture(scope="module")
@@ -62,76 +63,77 @@ PROBLEMS = [
     {
         "start": start,
         "target": target,
-        "clock": clock,
-        "dynamics": dynamics,
+        "design": design,
         "group_size": size,
-        "update": 1.5,
-        "response": 0.02,
+        "update": update,
+        "response": response,
+        "dynamics": dynamics,
         "threshold": threshold,
     }
-    for (start, target), dynamics, (clock, size, threshold) in itertools.product(
-        ((1e-4, 0.999), (0.01, 0.9), (0.3, 0.35), (0.6, 0.99)),
-        ("mirror", "softmax_gradient"),
+    for (start, target), (design, size, update, response, dynamics, threshold) in itertools.product(
+        ((1e-3, 0.999), (0.01, 0.9), (0.3, 0.35), (0.6, 0.99)),
         (
-            ("updates", 2, 0.0),
-            ("responses", 16, 0.5),
-            ("affine", 5, 1.0),
-            ("any_success", 64, 0.95),
-            ("mixed_group", 256, 0.2),
+            ("fixed", 2, 0, 1, "mirror", 0.5),
+            ("fixed", 64, 1.5, 0, "softmax_gradient", 0.2),
+            ("until_any", 5, 1, 0.1, "mirror", 0.0),
+            ("until_mixed", 16, 0, 1, "mirror", 1.0),
+            ("first_success", 16, 0, 1, "mirror", 0.95),
+            ("population", 16, 1.5, 0.02, "softmax_gradient", 0.3),
         ),
     )
 ]
 
 
-def clock_of(problem: dict[str, Any]) -> str:
-    options = {
-        "affine": f":update={problem['update']},response={problem['response']}",
-        "any_success": f":group_size={problem['group_size']}",
-        "mixed_group": f":group_size={problem['group_size']}",
+def setting_of(problem: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of theory.designs for a problem of the page."""
+    grouped = problem["design"] not in ("first_success", "population")
+    return {
+        "design": problem["design"],
+        "group_size": problem["group_size"] if grouped else None,
+        "start": problem["start"],
+        "target": problem["target"],
+        "update_cost": problem["update"],
+        "response_cost": problem["response"],
+        "dynamics": problem["dynamics"],
     }
-    return problem["clock"] + options.get(problem["clock"], "")
 
 
-def test_optima_and_excess_times_are_the_theorys(open_page: Any) -> None:
-    points = [0.02, 0.5, 0.9]
+def number_of(value: float | None) -> float:
+    """A number that JSON carried: it has no infinities."""
+    return np.inf if value is None else value
+
+
+def test_excess_is_the_theorys_under_every_design(open_page: Any) -> None:
     script = f"""{json.dumps(PROBLEMS)}.map((problem) => {{
         const found = apwTheory.solve(problem);
-        return {{...found, optimal: {points}.map((p) => found.optimal(p, 1 - p))}};
+        return Object.fromEntries(Object.entries(found.schemes).map(
+            ([name, {{energy, weight}}]) => [name, [energy, weight]]));
     }})"""
     for problem, found in zip(PROBLEMS, open_page.run(script), strict=True):
-        best = optimal_weight(
-            problem["start"],
-            problem["target"],
-            clock=clock_of(problem),
-            dynamics=problem["dynamics"],
-        )
-        assert found["time"] == pytest.approx(best.time, rel=TOLERANCE), problem
-        np.testing.assert_allclose(found["optimal"], best.weight(np.array(points)), rtol=TOLERANCE)
-        schemes = {scheme: named(scheme, problem["threshold"]) for scheme in SCHEMES}
-        for field, size in (("limit", None), ("finite", problem["group_size"])):
-            expected = best.excess_of_all(schemes.values(), group_size=size, hypothetical=True)
-            for scheme, name in schemes.items():
-                assert found["schemes"][scheme][field] == pytest.approx(
-                    expected[name], rel=TOLERANCE
-                ), (problem, scheme, field)
+        names = [named(scheme, problem["threshold"]) for scheme in SCHEMES]
+        for field, budget in enumerate(("energy", "weight")):
+            expected = excess_of_all(names, budget=budget, **setting_of(problem))
+            np.testing.assert_allclose(
+                [number_of(found[scheme][field]) for scheme in SCHEMES],
+                [expected[name] for name in names],
+                rtol=TOLERANCE,
+                err_msg=str(problem),
+            )
 
 
-def test_weights_are_the_theorys_in_the_limit_and_in_groups(open_page: Any) -> None:
-    points = [1e-6, 1e-3, 0.05, 0.3, 0.5, 0.8, 0.999]
-    sizes, thresholds = [2, 3, 16, 64, 256], [0.0, 0.3, 1.0]
-    script = f"""{json.dumps(thresholds)}.flatMap((threshold) => {json.dumps(SCHEMES)}.map((s) => [
-        {points}.map((p) => apwTheory.weight(s, p, 1 - p, {{threshold}})),
-        ...{sizes}.map((m) => {points}.map(
-            (p) => apwTheory.expectedWeight(s, m, p, 1 - p, {{threshold}})))]))"""
+def test_tables_are_the_theorys(open_page: Any) -> None:
+    sizes, thresholds = [2, 3, 16], [0.0, 0.3, 1.0]
+    script = f"""{json.dumps(thresholds)}.flatMap((threshold) => {sizes}.flatMap((m) => {{
+        const problem = {{design: "fixed", group_size: m, threshold}};
+        return {json.dumps(SCHEMES)}.map(
+            (s) => apwTheory.tableOf(s, apwTheory.outcomesOf(problem), problem));
+    }}))"""
     found = iter(open_page.run(script))
-    success = np.array(points)
-    for threshold, scheme in itertools.product(thresholds, SCHEMES):
-        limit, *finite = next(found)
-        name = named(scheme, threshold)
-        np.testing.assert_allclose(limit, resolve(name).weight(success), rtol=1e-12)
-        for size, values in zip(sizes, finite, strict=True):
-            # Logarithms of binomials up to 255! ≈ e^1167 leave 1167 ulp ≈ 3e-13 at worst.
-            np.testing.assert_allclose(values, expected_weight(name, size, success), rtol=1e-11)
+    for threshold, size, scheme in itertools.product(thresholds, sizes, SCHEMES):
+        table = next(found)
+        positive, negative = resolve(named(scheme, threshold)).table(size)
+        np.testing.assert_allclose(table["positive"], positive, rtol=1e-12)
+        np.testing.assert_allclose(table["negative"], negative, rtol=1e-12)
 
 
 def test_it_opens_from_a_file_without_complaint_and_loads_nothing(browser: Any, page: Path) -> None:
@@ -145,39 +147,41 @@ def test_it_opens_from_a_file_without_complaint_and_loads_nothing(browser: Any, 
         == 0
     )
     assert browser.run("document.querySelectorAll('.plot .main-svg').length") >= 3
-    # The published numbers of arXiv 2602.11128 and of theory.md, section 4.
-    assert table_row(browser, "grpo")[2:4] == ["1.555", "2.288"]
-    assert "It is the weight of Sqrt-R." in browser.run(
-        "document.querySelector('.answer').textContent"
-    )
+    # As theory.md has them for fixed groups of 16.
+    assert table_row(browser, "grpo")[2:4] == ["1.023", "1.035"]
+    assert "advantage of −0.2," in browser.run("document.querySelector('.answer').textContent")
 
 
 def test_moving_a_control_changes_curves_table_and_sentence(browser: Any, page: Path) -> None:
     browser.open(page.as_uri())
     before = curve(browser, "explorer-weights", "Optimal")
     sentence = browser.run("document.querySelector('.answer').textContent")
-    browser.run("""(() => { const slider = document.querySelector('[data-for=start]');
-        slider.value = apwTheory.logit(0.2); slider.dispatchEvent(new Event('input')); })()""")
-    assert browser.run("document.querySelector('[name=start]').value") == "0.2"
+    set_control(browser, "start", 0.2)
     after = curve(browser, "explorer-weights", "Optimal")
-    expected = optimal_weight(0.2, 0.9).weight(np.array([0.2, 0.9]))
-    np.testing.assert_allclose([after[0], after[-1]], expected, rtol=TOLERANCE)
     assert after != before
     assert browser.run("document.querySelector('.answer').textContent") != sentence
-    limit = optimal_weight(0.2, 0.9).excess("grpo")
-    assert table_row(browser, "grpo")[2] == f"{limit:.3f}"
-    set_control(browser, "clock", "updates")
-    assert table_row(browser, "grpo")[2] == "1.000"
+    expected = excess("grpo", group_size=16, start=0.2, target=0.9)
+    assert table_row(browser, "grpo")[2] == f"{expected:.3f}"
     set_control(browser, "group_size", 4)
+    best = best_table(start=0.2, target=0.9, group_size=4)
+    size = np.array([0.2, 0.9])
+    ours = curve(browser, "explorer-weights", "Optimal")
+    drifts = best.drift(size)
+    assert ours[0] / ours[-1] == pytest.approx(drifts[0] / drifts[1], rel=TOLERANCE)
+    assert not browser.run("document.querySelector('[data-groups]').hidden")
+    set_control(browser, "design", "population")
+    assert browser.run("document.querySelector('[data-groups]').hidden")
+    assert browser.run("document.querySelector('[data-tables]').hidden")
+    limit = optimal_weight(0.2, 0.9)
+    assert table_row(browser, "grpo")[2] == f"{limit.excess('grpo'):.3f}"
     np.testing.assert_allclose(
-        curve(browser, "explorer-finite", "GRPO, M = 4")[0],
-        expected_weight("grpo", 4, 0.001),
+        np.array(curve(browser, "explorer-weights", "Optimal"))[[0, -1]],
+        limit.weight(np.array([0.2, 0.9])),
         rtol=TOLERANCE,
     )
-    set_control(browser, "clock", "affine")
-    assert not browser.run("document.querySelector('[data-only=affine]').hidden")
-    set_control(browser, "response", 100000)
-    assert float(table_row(browser, "sqrt_r")[2]) == pytest.approx(1, abs=1e-3)
+    set_control(browser, "response", 0)
+    set_control(browser, "update", 1)
+    assert table_row(browser, "grpo")[2] == "1.000"
     browser.run("document.querySelector('[name=draw-grpo]').click()")
     names = browser.run("document.getElementById('explorer-weights').data.map((t) => t.name)")
     assert "GRPO" not in names

@@ -153,6 +153,13 @@ class TrainConfig(Configuration):
     correct; ``add``, in every group; ``apart``, standardised by itself (GDPO); ``total``, the
     scheme takes outcome and shaping together, as TRL and verl do."""
 
+    dead_groups: Literal["keep", "drop", "resample", "refill"] = "keep"
+    """Groups whose responses are all right or all wrong: ``keep`` them, ``drop`` them from the
+    loss, ``resample`` their prompts, or ``refill`` the batch with other prompts."""
+
+    resample_tries: Annotated[int, Interval(ge=1, le=1000)] = 4
+    """How often dead groups are sampled again in a step, before they are left out of the loss."""
+
     mask_truncated: bool = False
     """Leave responses cut off at max_response_tokens out of the loss."""
 

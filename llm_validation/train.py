@@ -200,10 +200,10 @@ def _train_one(
     if initial_model.is_tiny(config):
         callbacks.append(Measure(config.measure_every, task, tokenizer, stop_at=config.stop_at))
     rewards: list[Any] = [TaskReward(task)]
-    beside: dict[str, Any] = {}
+    beside: dict[str, Any] = {"dead_groups": config.dead_groups, "tries": config.resample_tries}
     if config.length_penalty:
         rewards.append(LengthPenalty(config.length_penalty, config.max_response_tokens))
-        beside = {"shaping": config.shaping}
+        beside["shaping"] = config.shaping
         if config.shaping != "total":
             beside["outcome"] = rewards[0].__name__
     with _interruptible() as interrupted:

@@ -15,6 +15,7 @@ from trl import GRPOTrainer
 
 from llm_validation.binary_advantages import binary_advantages
 from llm_validation.checkpoints import check_checkpoint, last_checkpoint, write_manifest
+from llm_validation.dead_groups import CHOICES, DeadGroups, are_dead, replace_rows, rows_of
 from llm_validation.group_metrics import GROUP_METRICS, group_metrics
 from llm_validation.reward import RESTARTS
 from llm_validation.reward_split import RewardMode, RewardSplit
@@ -25,6 +26,7 @@ from llm_validation.sampling import (
     uniform_rows,
 )
 from runs.files import read_json, write_json
+from runs.text import listed
 from theory.advantages import group_advantages
 from theory.rewards import OutcomeRule, ShapingMode, shaping_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
@@ -46,6 +48,7 @@ _RECORDED = {
     "clip_ratio/region_mean": "clipped",
     "sampling/sampling_logp_difference/mean": "sampler_gap_mean",
     "sampling/sampling_logp_difference/max": "sampler_gap_max",
+    "groups_left_out": "groups_left_out",
     RESTARTS: RESTARTS,
 }
 """What is logged and a run records, with the name it is recorded by."""
@@ -71,6 +74,10 @@ class WeightedGRPOTrainer(GRPOTrainer):
         outcome_rule: How its reward tells whether a response is correct; by default 0 and 1, grades
             in [0, 1], or two whole numbers such as −1 and 1, recognised as they come.
         shaping: How the other rewards enter: ``gate``, ``add``, ``apart`` or ``total``.
+        dead_groups: What becomes of groups whose outcomes are all alike (see
+            :mod:`llm_validation.dead_groups`): ``keep``, ``drop`` from the loss, ``resample`` their
+            prompts or ``refill`` with others, up to ``tries`` times, and then drop.
+        tries: How often dead groups are sampled again in a step.
         seeded: Sample with numbers fixed by (seed, step, batch, row, turn) rather than torch's
             global state.
         **arguments: Arguments of ``trl.GRPOTrainer``.
@@ -99,6 +106,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
         outcome: str | None = None,
         outcome_rule: OutcomeRule | None = None,
         shaping: RewardMode | None = None,
+        dead_groups: DeadGroups = "keep",
+        tries: int = 4,
         seeded: bool = True,
         **arguments: Any,
     ) -> None:
@@ -121,6 +130,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
             rule=outcome_rule,
             mode=shaping,
         )
+        self.dead_groups, self.tries = dead_groups, tries
+        self._check_dead_groups()
         self.seeded = seeded and not self.use_vllm
         if self.seeded:
             self._check_generation()
@@ -132,8 +143,27 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self._responses = 0
         self._tokens = 0
         self._rewards: torch.Tensor | None = None
+        self._dead = np.zeros(0, dtype=bool)
         self._lengths: list[int] = []
         self._unwrapped: tuple[Any, Any] = (None, None)
+
+    def _check_dead_groups(self) -> None:
+        """Refuse what cannot be dropped or sampled again, before the first step."""
+        if self.dead_groups not in CHOICES:
+            raise ValueError(
+                f"dead_groups must be {listed(CHOICES, 'or')}; got {self.dead_groups!r}"
+            )
+        if self.tries < 1:
+            raise ValueError(f"tries must be at least 1; got {self.tries}")
+        arguments: Any = self.args  # a GRPOConfig
+        rows = arguments.per_device_train_batch_size * arguments.steps_per_generation
+        if self.dead_groups != "keep" and rows % self.num_generations:
+            raise ValueError(
+                "dead groups are dropped or sampled again where no group is spread over processes: "
+                f"a process's {rows} responses must be whole groups of {self.num_generations}"
+            )
+        if self.dead_groups == "refill" and not hasattr(self.train_dataset, "__len__"):
+            raise ValueError("dead_groups='refill' needs a train_dataset with a length")
 
     def _check_generation(self) -> None:
         """Refuse what seeded sampling cannot honour, and sample nothing where nothing is random."""
@@ -222,6 +252,57 @@ class WeightedGRPOTrainer(GRPOTrainer):
         return self._unwrapped[1]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        output = self._weighted(inputs)
+        if not self.model.training or self.dead_groups == "keep":
+            return output
+        dead = self._dead
+        if self.dead_groups != "drop":
+            output, dead = self._sampled_again(inputs, output, dead)
+        left = torch.from_numpy(np.repeat(dead, self.num_generations)).to(self.accelerator.device)
+        output["advantages"] = torch.where(left, 0.0, output["advantages"])
+        output["completion_mask"] = torch.where(left[:, None], 0, output["completion_mask"])
+        loss_mask = output["completion_mask"] * output.get("tool_mask", 1)
+        output["num_items_in_batch"] = self.accelerator.gather(loss_mask.sum()).sum()
+        share = torch.tensor(dead.mean(), dtype=torch.float32, device=self.accelerator.device)
+        self._metrics["train"]["groups_left_out"].append(
+            float(self.accelerator.gather(share).mean())
+        )
+        return output
+
+    def _sampled_again(
+        self, inputs: Any, output: dict[str, Any], dead: np.ndarray
+    ) -> tuple[dict[str, Any], np.ndarray]:
+        """The batch with dead groups replaced by ones that teach, and what is dead still."""
+        size, processing = self.num_generations, cast(Any, self.processing_class)
+        pad = getattr(processing, "tokenizer", processing).pad_token_id
+        for _ in range(self.tries):
+            mine = np.flatnonzero(dead).tolist()
+            # Processes generate together: those with fewer dead groups sample others beside them.
+            count = self._most_over_processes(len(mine))
+            if count == 0:
+                break
+            spare = [group for group in range(len(dead)) if group not in mine]
+            groups = (mine + spare)[:count]
+            fresh = self._weighted(self._rows_again(inputs, groups))
+            better = [place for place in range(len(mine)) if not self._dead[place]]
+            replaced = rows_of([groups[place] for place in better], size)
+            output = replace_rows(output, replaced, fresh, rows_of(better, size), pad)
+            dead = dead.copy()
+            dead[[groups[place] for place in better]] = False
+        return output, dead
+
+    def _rows_again(self, inputs: Any, groups: list[int]) -> list[Any]:
+        """Rows to generate for: the groups' own, or those of other prompts under ``refill``."""
+        size = self.num_generations
+        if self.dead_groups == "resample":
+            return [inputs[row] for row in rows_of(groups, size)]
+        key = (self.args.seed, *self._batch, self.accelerator.process_index)
+        data: Any = self.train_dataset
+        rows = np.random.default_rng(key).choice(len(data), len(groups))
+        return [data[int(row)] for row in rows for _ in range(size)]
+
+    def _weighted(self, inputs: Any) -> dict[str, Any]:
+        """TRL's batch with the scheme's advantages; says in ``_dead`` which groups are."""
         if self.model.training:
             step, batch = self._batch
             now = self.state.global_step
@@ -254,6 +335,9 @@ class WeightedGRPOTrainer(GRPOTrainer):
         first = self.accelerator.process_index * rows
         mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])
         output["advantages"] = mine.to(output["advantages"])
+        groups = rows // self.num_generations
+        first_group = self.accelerator.process_index * groups
+        self._dead = are_dead(rewards, valid)[first_group : first_group + groups]
         self._correct_logs(rewards, advantages, valid)
         return output
 
@@ -318,6 +402,13 @@ class WeightedGRPOTrainer(GRPOTrainer):
         metrics = self._metrics["train"]
         for name, value in group_metrics(rewards, advantages, valid).items():
             metrics[name].append(value)
+
+    def _most_over_processes(self, number: int) -> int:
+        """Largest of a number over all processes."""
+        if self.accelerator.num_processes == 1:
+            return number
+        numbers = torch.tensor([number], device=self.accelerator.device)
+        return int(self.accelerator.gather(numbers).max())
 
     def _over_processes(self, number: int) -> int:
         """Sum of a number over all processes."""

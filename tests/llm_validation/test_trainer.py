@@ -422,3 +422,89 @@ def test_several_rewards_without_an_outcome_are_refused_before_the_first_step(
 ):
     with pytest.raises(ValueError, match="say which one it is, outcome='first_digit'"):
         make(tiny_folder, tmp_path, reward=[first_digit, brevity], scheme="sqrt_r")
+
+
+def half_right(completions, gold, **_):
+    """Prompts whose answer begins with an odd digit are never answered right."""
+    return [float(c == g and int(g[0]) % 2 == 0) for c, g in zip(completions, gold, strict=True)]
+
+
+@pytest.mark.parametrize("choice", ["drop", "resample", "refill"])
+def test_dead_groups_leave_the_loss_or_are_sampled_again(
+    tiny_folder, tmp_path, monkeypatch, choice
+):
+    trainer = make(
+        tiny_folder, tmp_path, reward=half_right, scheme="grpo", dead_groups=choice, tries=3
+    )
+    inner, outputs = WeightedGRPOTrainer._generate_and_score_completions, []
+
+    def kept(self, inputs):
+        outputs.append(inner(self, inputs))
+        return outputs[-1]
+
+    monkeypatch.setattr(WeightedGRPOTrainer, "_generate_and_score_completions", kept)
+    trainer.train()
+    record = {name: value for _, name, value in trainer.record}
+    batch = GROUP * PROMPTS
+    (output,) = outputs
+    alive = output["advantages"].view(PROMPTS, GROUP).ne(0).any(dim=1)
+    used = output["completion_mask"].sum(dim=1).view(PROMPTS, GROUP).gt(0).any(dim=1)
+    assert torch.equal(alive, used)
+    assert int(output["num_items_in_batch"]) == int(output["completion_mask"].sum())
+    assert record["groups_left_out"] == pytest.approx(1 - alive.float().mean().item())
+    # Of the prompts that are never answered right, every try is paid for and in vain.
+    last = PROMPTS - int(alive.sum())
+    tried = record["responses"] / GROUP - PROMPTS
+    if choice == "drop":
+        assert tried == 0
+        assert last > 0
+    elif choice == "resample":
+        assert last > 0
+        assert tried == 3 * last
+    else:
+        assert last < PROMPTS - 1
+        assert 0 < tried <= 3 * PROMPTS
+    assert batch == len(output["advantages"])
+
+
+def test_groups_sampled_again_are_whole_and_their_rows_belong_together(
+    tiny_folder, tmp_path, monkeypatch
+):
+    trainer = make(
+        tiny_folder, tmp_path, reward=first_digit, scheme="grpo", dead_groups="refill", tries=2
+    )
+    inner, outputs = WeightedGRPOTrainer._generate_and_score_completions, []
+
+    def kept(self, inputs):
+        outputs.append(inner(self, inputs))
+        return outputs[-1]
+
+    monkeypatch.setattr(WeightedGRPOTrainer, "_generate_and_score_completions", kept)
+    trainer.train()
+    (output,) = outputs
+    tokenizer = trainer.processing_class
+    prompts = tokenizer.batch_decode(output["prompt_ids"], skip_special_tokens=True)
+    answers = tokenizer.batch_decode(output["completion_ids"], skip_special_tokens=True)
+    for group in range(PROMPTS):
+        rows = slice(group * GROUP, (group + 1) * GROUP)
+        assert len(set(prompts[rows])) == 1
+        advantages = output["advantages"][rows]
+        if not advantages.any():
+            continue
+        gold = prompts[rows][0][1]  # of ab+cd= the answer begins with b
+        rewards = np.array([float(answer[:1] == gold) for answer in answers[rows]])
+        valid = np.array([answer[1:2] != "9" for answer in answers[rows]])
+        expected = group_advantages(rewards, "grpo", valid=valid)
+        np.testing.assert_allclose(advantages.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dead_groups": "skip"}, "dead_groups must be keep, drop, resample or refill"),
+        ({"dead_groups": "drop", "tries": 0}, "tries must be at least 1"),
+    ],
+)
+def test_dead_groups_are_checked_before_the_first_step(tiny_folder, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        make(tiny_folder, tmp_path, scheme="grpo", **options)

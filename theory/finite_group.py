@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theory._arrays import Array, Floats, check_interval
+from theory._arrays import Array, Floats, as_floating, check_interval
 from theory._binomial import (
     binomial_expectation,
     binomial_expectation_of,
     check_group_size,
 )
 from theory._options import Option
-from theory.schemes import SchemeLike, resolve, schemes_by_name
+from theory.schemes import SchemeLike, resolve
 
 
 def expected_weight(
@@ -78,10 +78,10 @@ def expected_weights(
     >>> {name: round(float(weight), 6) for name, weight in both.items()}
     {'psr': 1.0, 'reinforce': 2.0}
     """
-    bound = schemes_by_name(schemes)
-    table = np.stack([weight_coefficients(s, group_size) for s in bound.values()], axis=-1)
+    names = [scheme if isinstance(scheme, str) else resolve(scheme).label for scheme in schemes]
+    table = np.stack([weight_coefficients(scheme, group_size) for scheme in schemes], axis=-1)
     weights = binomial_expectation(table, success)
-    return {name: weights[..., column] for column, name in enumerate(bound)}
+    return {name: weights[..., column] for column, name in enumerate(names)}
 
 
 def weight_coefficients(scheme: SchemeLike, group_size: int, **options: Option) -> Floats:
@@ -106,6 +106,42 @@ def weight_coefficients(scheme: SchemeLike, group_size: int, **options: Option) 
     positive, negative = resolve(scheme, **options).table(check_group_size(group_size))
     coefficients: Floats = positive[1:] + negative[:-1]
     return coefficients
+
+
+def expected_advantages(
+    scheme: SchemeLike, group_size: int | None, success: Array, **options: Option
+) -> tuple[Array, Array]:
+    """Expected advantages E[A|r=1] and E[A|r=0] of a right and of a wrong response.
+
+    Σ_J Bin(J; M−1, ρ) a⁺_{J+1} and −Σ_J Bin(J; M−1, ρ) a⁻_J, whose difference is ω_M.
+
+    Args:
+        scheme: Scheme, or its name; options may follow a colon.
+        group_size: M; ``None`` for the population limit.
+        success: ρ, any shape, in [0, 1].
+        **options: Options of the scheme.
+
+    Returns:
+        Two arrays of the shape of ``success``.
+
+    Raises:
+        ValueError: As :func:`expected_weight`.
+
+    Source: theory.md, section 4.
+
+    >>> right, wrong = expected_advantages("rloo", 4, 0.25)
+    >>> float(right), float(wrong)
+    (0.75, -0.25)
+    """
+    bound = resolve(scheme, **options)
+    if group_size is None:
+        rho = as_floating(success)
+        check_interval("success", rho)
+        positive, negative = bound.coefficients(rho, rho * (1 - rho), math.inf)
+        return positive, -negative
+    positive, negative = bound.table(check_group_size(group_size))
+    both = binomial_expectation(np.stack([positive[1:], -negative[:-1]], axis=-1), success)
+    return both[..., 0], both[..., 1]
 
 
 def surrogate(scheme: SchemeLike, group_size: int, success: Array, **options: Option) -> Array:

@@ -85,7 +85,7 @@ class WeightCoefficients:
 
         try:
             return xp.asarray(self.function(success, **options), dtype=success.dtype) + 0 * success
-        except jax.errors.TracerArrayConversionError:
+        except (TypeError, ValueError):  # a function of NumPy arrays, or of one number
             return jax.pure_callback(
                 lambda values: self._in_numpy(values, options).astype(success.dtype),
                 jax.ShapeDtypeStruct(success.shape, success.dtype),  # type: ignore[no-untyped-call]
@@ -98,7 +98,11 @@ class WeightCoefficients:
             success = success.detach().cpu()
         points = np.asarray(success, dtype=np.float64)
         with np.errstate(all="ignore"):
-            values = np.asarray(self.function(points, **options), dtype=np.float64)
+            try:
+                values = np.asarray(self.function(points, **options), dtype=np.float64)
+            except (TypeError, ValueError):  # of one number alone, as one with an ``if`` is
+                each = [self._at(point, options) for point in points.ravel().tolist()]
+                values = np.array(each, dtype=np.float64).reshape(points.shape)
         if values.shape not in ((), points.shape):
             raise ValueError(
                 f"the weight of {self.name} must have the shape of the success probabilities, "
@@ -113,6 +117,14 @@ class WeightCoefficients:
                 f"probability inside (0, 1); got {values[bad][0]:g} at {points[bad][0]:g}"
             )
         return values
+
+    def _at(self, point: float, options: dict[str, Any]) -> float:
+        try:
+            return float(self.function(point, **options))
+        except (ArithmeticError, ValueError):
+            if 0 < point < 1:
+                raise
+            return math.inf  # as NumPy says, and replaced by a limit
 
 
 def _limit(xp: Any, near: Array, nearer: Array) -> Array:

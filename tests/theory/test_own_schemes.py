@@ -144,3 +144,29 @@ def test_a_run_keeps_a_function_by_where_it_is_defined_and_no_lambda():
 def test_weights_that_are_none_are_refused(weight, message):
     with pytest.raises(ValueError, match=message):
         Scheme.from_weight(weight)
+
+
+def steep(success):
+    """A weight for one number alone."""
+    return 1 / math.sqrt(success) if success < 0.5 else math.sqrt(2.0)
+
+
+def test_a_weight_of_one_number_serves_arrays_and_jit():
+    own = Scheme.from_weight(steep, "steep")
+    vector = Scheme.from_weight(
+        lambda p: np.maximum(p, 0.0) ** -0.5 * (p < 0.5) + 2**0.5 * (p >= 0.5)
+    )
+    grid = np.array([0.0, 0.1, 0.5, 1.0])
+    np.testing.assert_allclose(own.effective_weight(grid), vector.effective_weight(grid))
+    np.testing.assert_allclose(own.table(6), vector.table(6))
+    rewards = jnp.asarray(REWARDS)
+    traced = jax.jit(lambda r: group_advantages(r, own))(rewards)
+    np.testing.assert_allclose(traced, group_advantages(REWARDS, vector), rtol=1e-6, atol=1e-7)
+
+
+def test_a_weight_that_fails_says_so_in_its_own_words():
+    def broken(success):
+        raise ValueError("no such rate")
+
+    with pytest.raises(ValueError, match="no such rate"):
+        Scheme.from_weight(broken)

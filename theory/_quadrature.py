@@ -27,6 +27,7 @@ _ORDER = 20
 _NEAR = 1e-9  # in logit ρ, from a singular point: float64 still knows the distance to 1e-7
 _PIECES = 200  # panels that do not converge: more of them than singular points have are a stretch
 _LOOKS, _ROUGH, _STRETCHES = 2**15, 1e-6, 100
+_FEW, _CLOSER = 16, 15  # kinks that are named by hand; 4^−15 is about _NEAR
 _END = 1e-8  # the square root of machine precision: 1 − ρ is still known to 1e-8 there
 
 INFINITE = "the integrand is infinite inside the interval"
@@ -259,6 +260,19 @@ def _diverges(success: float, power: float) -> str:
     )
 
 
+def graded(kinks: Sequence[float]) -> tuple[float, ...]:
+    """Kinks with points on both sides that come closer by fours, for what is narrow there.
+
+    Many of them, as the steps of a distribution over prompts, are left as they are.
+    """
+    if len(kinks) > _FEW:
+        return tuple(kinks)
+    inside = logit(np.array([kink for kink in kinks if 0 < kink < 1]))[:, None]
+    steps = 4.0 ** -np.arange(_CLOSER + 1)
+    around = expit(np.concatenate([inside - steps, inside + steps], axis=1))
+    return tuple(sorted({*map(float, kinks), *map(float, around.ravel())}))
+
+
 def features(
     function: Callable[[Floats], Floats], start: float, target: float
 ) -> tuple[float, ...]:
@@ -266,7 +280,7 @@ def features(
 
     The function is looked at on a grid of log-odds; where its second difference is large, the ends
     and the peak of that stretch are returned. A spike narrower than 1/10,000 of the range of
-    log-odds can be missed, and has to be named as a kink.
+    log-odds can be missed, and has to be named as a kink, about which panels are :func:`graded`.
     """
     low, high = max(start, _END), min(target, 1 - _END)
     grid = np.linspace(float(logit(low)), float(logit(high)), _LOOKS)

@@ -17,7 +17,7 @@ from scipy import integrate, optimize
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats, as_floating, check_interval, elementwise
-from theory._quadrature import INFINITE, features, integrate_success
+from theory._quadrature import INFINITE, features, graded, integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.schemes import Scheme, resolve
 
@@ -187,7 +187,8 @@ def time_to_target(
         clock: What is counted; see ``theory.clocks``.
         dynamics: The update rule.
         group_size: M for the finite-group weight ω_M; ``None`` for the population limit.
-        kinks: Points where a function you gave is not smooth, for a quadrature exact there too.
+        kinks: Points where a function you gave is not smooth, or has a narrow peak, for a
+            quadrature exact there too.
 
     Returns:
         The time with its error; a divergent integral is reported, not raised.
@@ -211,7 +212,7 @@ def time_to_target(
             return np.where(speed > 0, clock.cost(success) / speed, math.inf)[None, :]
 
     found = features(integrand, start, target) if is_custom(scheme, clock, dynamics) else ()
-    points = (*kinks, *scheme_kinks(scheme), *found)
+    points = (*graded(kinks), *scheme_kinks(scheme), *found)
     result = integrate_success(integrand, start, target, points)
     message = result.message
     if message == INFINITE:

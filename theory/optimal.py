@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from theory._arrays import Array, Floats, as_floating, check_interval, elementwise
-from theory._quadrature import Integrals, features, integrate_success
+from theory._quadrature import Integrals, features, graded, integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import (
     Dynamics,
@@ -222,7 +222,8 @@ def optimal_weight(
         dynamics: The update rule: a name, a :class:`Dynamics` or a function v(ρ) > 0.
         budget_density: b: ``"unit"``, ``"advantage_variance"`` or a function b(ρ) > 0.
         budget: B > 0.
-        kinks: Points where a function you gave is not smooth, for a quadrature exact there too.
+        kinks: Points where a function you gave is not smooth, or has a narrow peak, for a
+            quadrature exact there too.
 
     Returns:
         The optimum; if the time diverges, ``converged`` is false and ``message`` says where.
@@ -241,6 +242,7 @@ def optimal_weight(
     check_range(start, target)
     if isinstance(budget, bool) or not 0 < budget < math.inf:
         raise ValueError(f"budget must be a positive number; got {budget}")
+    kinks = graded(kinks)
     clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
     density = _resolve_density(budget_density, dynamics)
     closed = _closed_form(clock, dynamics) if budget_density == "unit" else None

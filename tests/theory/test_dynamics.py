@@ -208,3 +208,20 @@ def test_functions_of_one_number_are_taken_everywhere(one_by_one, vectorised):
         expected = time_to_target(**{**keywords, place: vectorised})
         assert ours.converged
         assert ours.value == pytest.approx(expected.value, rel=1e-9)
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-7])
+def test_a_peak_that_is_named_is_integrated_however_narrow(width):
+    """Height 1/width, so that its area, √π over 0.3·0.7, is the same for every width."""
+    height = 1 / width
+    result = time_to_target(
+        lambda success: 1.0,
+        0.1,
+        0.9,
+        clock=lambda success: 1 + height * np.exp(-(((success - 0.3) / width) ** 2)),
+        kinks=(0.3,),
+    )
+    assert result.converged
+    # 1/v changes over the peak: its second derivative times a quarter of the width squared.
+    expected = 2 * np.log(9) + np.sqrt(np.pi) / 0.21
+    assert result.value == pytest.approx(expected, rel=40 * width**2 + 1e-8)

@@ -105,7 +105,8 @@ def entropy(logits: Array) -> Array:
     """
     log_probability = _checked_log_softmax(logits)
     xp = namespace(log_probability)
-    return _in_dtype_of(logits, -xp.sum(xp.exp(log_probability) * log_probability, axis=-1))
+    # 0 − 0 is 0 where −0 is −0, the entropy of a policy that is certain.
+    return _in_dtype_of(logits, 0 - xp.sum(xp.exp(log_probability) * log_probability, axis=-1))
 
 
 def entropy_change(logits: Array, update: Array) -> Array:

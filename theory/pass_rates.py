@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg
 
 from theory._arrays import Array, Floats, check_interval
+from theory._binomial import whole_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +60,7 @@ class PassRates:
         """
         if not (a > 0 and b > 0 and np.isfinite(a) and np.isfinite(b)):
             raise ValueError(f"a and b of a Beta distribution must be positive; got {a} and {b}")
-        if nodes < 1:
-            raise ValueError(f"nodes must be at least 1; got {nodes}")
-        return cls(*_beta_nodes(a, b, nodes))
+        return cls(*_beta_nodes(a, b, whole_number("nodes", nodes, least=1)))
 
     @classmethod
     def uniform(cls, low: float = 0.0, high: float = 1.0, nodes: int = 256) -> PassRates:
@@ -80,7 +79,7 @@ class PassRates:
         """
         if not 0 <= low < high <= 1:
             raise ValueError(f"low and high must satisfy 0 <= low < high <= 1; got {low}, {high}")
-        points, weights = np.polynomial.legendre.leggauss(nodes)
+        points, weights = np.polynomial.legendre.leggauss(whole_number("nodes", nodes, least=1))
         return cls(low + (high - low) * (1 + points) / 2, weights)
 
     def mean(self, function: Callable[[Floats], Floats] | None = None) -> float:

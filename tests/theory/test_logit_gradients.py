@@ -180,3 +180,9 @@ def test_logits_pass_through_torchs_vmap():
     logits, token = torch.tensor(LOGITS[0]), torch.tensor(TOKEN[0])
     mapped = torch.func.vmap(lg.psr_logit_update)(logits, token)
     torch.testing.assert_close(mapped, lg.psr_logit_update(logits, token))
+
+
+def test_a_policy_that_is_certain_has_the_entropy_zero_and_no_minus(backend):
+    found = backend.numpy(lg.entropy(backend.array(np.array([[2000.0, 0.0, -5.0]]))))
+    assert found.tolist() == [0]
+    assert not np.signbit(found).any()

@@ -51,3 +51,13 @@ def test_beta_nodes_hold_where_the_beta_function_overflows(a, b):
     assert rates.mean() == pytest.approx(a / (a + b), rel=1e-12)
     variance = a * b / ((a + b) ** 2 * (a + b + 1))
     assert rates.mean(lambda rho: (rho - a / (a + b)) ** 2) == pytest.approx(variance, rel=1e-6)
+
+
+def test_numbers_of_nodes_are_whole_numbers_of_any_kind():
+    for nodes in (np.int16(8), 8.0):
+        assert PassRates.beta(1, 2, nodes).success.size == 8
+        assert PassRates.uniform(nodes=nodes).success.size == 8
+    for nodes in (True, 0, 8.5):
+        for make in (lambda n: PassRates.beta(1, 2, n), lambda n: PassRates.uniform(nodes=n)):
+            with pytest.raises(ValueError, match="nodes must be a whole number"):
+                make(nodes)

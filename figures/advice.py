@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from figures.picture import Picture
-from figures.style import WIDE, Theme, look, new_figure, optimum, success_axis, title
+from figures.style import (
+    WIDE,
+    Theme,
+    draw_excess,
+    draw_optimum,
+    look,
+    new_figure,
+    success_axis,
+    title,
+)
 from theory.dynamics import weight_function
 from theory.optimal import OptimalWeight
 
@@ -64,7 +73,7 @@ def advice_picture(
         )
         _draw_prompts(panels["prompts"], prompts, best, theme)
         _draw_weights(panels["weights"], weights, best, theme)
-        _draw_costs(panels["costs"], costs, theme)
+        draw_excess(panels["costs"], excess, theme, longest=_LONGEST)
         return figure
 
     return Picture(
@@ -131,15 +140,7 @@ def _draw_weights(axes: Axes, weights: pd.DataFrame, best: OptimalWeight, theme:
     for name in dict.fromkeys(weights["scheme"]):
         part = weights[weights["scheme"] == name]
         if name == "optimum":
-            axes.plot(
-                part["success"],
-                part["weight"],
-                color=optimum(theme).color,
-                linewidth=3.5,
-                alpha=0.25,
-                label="optimal",
-                zorder=1,
-            )
+            draw_optimum(axes, part["success"], part["weight"], theme, "optimal")
         else:
             axes.plot(
                 part["success"], part["weight"], **look(name, theme).line(), label=title(name)
@@ -153,21 +154,3 @@ def _draw_weights(axes: Axes, weights: pd.DataFrame, best: OptimalWeight, theme:
     axes.set_title("weight, 1 at the target")
     axes.set_xlabel("success probability ρ")
     axes.legend(loc="best")
-
-
-def _draw_costs(axes: Axes, costs: pd.DataFrame, theme: Theme) -> None:
-    places = np.arange(len(costs))[::-1]
-    axes.barh(
-        places,
-        costs["excess"].clip(upper=_LONGEST),
-        height=0.62,
-        color=[look(name, theme).color for name in costs["scheme"]],
-    )
-    for place, value in zip(places, costs["excess"], strict=True):
-        beyond = " →" if value > _LONGEST else ""
-        axes.text(min(value, _LONGEST), place, f"  {value:.2f}{beyond}", va="center", fontsize=6.5)
-    axes.axvline(1, color=optimum(theme).color, linewidth=0.8)
-    axes.set_yticks(places, [title(name) for name in costs["scheme"]])
-    axes.set_title("cost, 1 = optimal")
-    axes.set_xlim(0, 1.2 * min(max(costs["excess"], default=1.0), _LONGEST))
-    axes.grid(visible=False, axis="y")

@@ -9,22 +9,23 @@ from typing import Any
 
 import pandas as pd
 
+from claims.across_sources import read_outcomes
 from claims.records import PUBLISHED, VERDICT_FILE, Record, read_records
 from figures.claim_tables import claim_pictures
-from figures.excess_time import excess_time_picture
+from figures.excess import excess_picture
 from figures.finite_weights import finite_weights_picture
 from figures.lens import lens_picture
 from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
 from figures.picture import Picture
-from figures.sources import read_outcomes, sources_picture
+from figures.sources import sources_picture
 from figures.weights import weights_picture
 from runs.folder import is_run, read_config, read_metrics
 
 THEORY: dict[str, Callable[[], Picture]] = {
     "weights": weights_picture,
     "optimal_weights": optimal_weights_picture,
-    "excess_time": excess_time_picture,
+    "excess": excess_picture,
     "finite_weights": finite_weights_picture,
     "lens": lens_picture,
     "logit_updates": logit_updates_picture,

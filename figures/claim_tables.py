@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from claims.records import VERDICT_FILE, Record
 from figures.claim_checks import claim_checks_picture
-from figures.curves import draw_curves
+from figures.over_training import draw_curves
 from figures.picture import Picture
 from figures.style import (
     WIDE,

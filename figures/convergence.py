@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from figures.curves import band_in_words, curves_table, draw_curves
+from claims.curves import band_in_words, curves_table
+from figures.over_training import draw_curves
 from figures.picture import Picture
 from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis, title
 from theory.clocks import CLOCKS

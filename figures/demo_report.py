@@ -8,46 +8,37 @@ from pathlib import Path
 import pandas as pd
 
 from claims.entries import Entry
+from claims.excess import design_words, excess_findings, excess_table
 from claims.render.html import ledger_html
+from claims.run_findings import simulation_findings, training_findings
 from claims.spec import SOURCE_NAMES, Source
 from figures.catalogue import THEORY, run_pictures
-from figures.findings import (
-    simulation_findings,
-    theory_findings,
-    theory_table,
-    training_findings,
-)
 from figures.report import Section
 from figures.style import title
 from runs.folder import read_config, read_metrics
+from runs.text import plural
 
 STARTS = (0.001, 0.01, 0.1, 0.4)
 
 
 def theory_metrics(schemes: Sequence[str], *, target: float, group_size: int) -> pd.DataFrame:
-    """Excess times as metrics of a run folder.
+    """Excess by design as metrics of a run folder.
 
     Args:
         schemes: Names of schemes.
         target: Success probability to reach.
-        group_size: M of the finite-group times.
+        group_size: M.
 
     Returns:
         Columns scheme, seed, step, metric, value.
 
-    Raises:
-        ValueError: An unknown scheme, or one without a weight.
-
-    Source: theory.md, sections 3 and 4.
-
     >>> theory_metrics(["grpo"], target=0.9, group_size=16)["metric"][0]
-    'excess/responses/M → ∞/0.001'
+    'excess/fixed/0.001'
     """
-    table = theory_table(schemes, starts=STARTS, target=target, group_size=group_size)
-    tall = table.melt(id_vars=["start", "clock", "groups"], var_name="scheme")
-    starts = tall["start"].map("{:g}".format)
-    metric = "excess/" + tall["clock"] + "/" + tall["groups"] + "/" + starts
-    return tall.assign(seed=0, step=0, metric=metric)[["scheme", "seed", "step", "metric", "value"]]
+    table = excess_table(schemes, starts=STARTS, target=target, group_size=group_size)
+    metric = "excess/" + table["design"] + "/" + table["start"].map("{:g}".format)
+    tall = table.assign(seed=0, step=0, metric=metric, value=table["excess"])
+    return tall[["scheme", "seed", "step", "metric", "value"]]
 
 
 def ledger_section(entries: Sequence[Entry]) -> Section:
@@ -76,41 +67,40 @@ def theory_section(folder: Path) -> Section:
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
-
-    Source: arXiv 2602.11128; theory.md, sections 3 and 4.
     """
     config = read_config(folder)
     read_metrics(folder)
     schemes, target, size = config["schemes"], config["target"], config["group_size"]
-    table = theory_table(schemes, starts=STARTS, target=target, group_size=size)
-    shown = table.rename(
-        columns={
-            "start": "from ρ₀",
-            "clock": "counted",
-            "groups": "groups",
-            **{name: title(name) for name in schemes},
-        }
-    )
-    shown["from ρ₀"] = shown["from ρ₀"].map("{:g}".format)
+    table = excess_table(schemes, starts=STARTS, target=target, group_size=size)
+    wide = table.pivot(index=["design", "start"], columns="scheme", values="excess")
+    order = list(dict.fromkeys(zip(table["design"], table["start"], strict=True)))
+    shown = wide.loc[order, list(dict.fromkeys(table["scheme"]))].reset_index()
+    shown["design"] = [design_words(design, size) for design in shown["design"]]
+    shown["start"] = shown["start"].map("{:g}".format)
+    shown = shown.rename(columns={"design": "sampling", "start": "from ρ₀"} | _titles(schemes))
     return Section(
         title="Theory: which prompts should count how much",
         what=[
-            "A scheme gives every prompt a weight that depends on its success probability ρ. For a "
-            "fixed update budget, the weight that reaches a target soonest can be computed; what "
-            "it is depends on what costs: updates, or responses of which few are correct. The "
-            "excess time of a scheme is the factor by which it is slower than that optimum."
+            "A scheme gives the responses of a group advantages, by how many of them are correct. "
+            "What reaches a target soonest, and with the least noise on the way, depends on what "
+            "responses cost and on how groups are sampled. Excess is time times noise (path "
+            "energy) over the least possible, that of the best table of advantages."
         ],
-        findings=theory_findings(target=target, group_size=size),
-        pictures=[THEORY[name]() for name in ("weights", "optimal_weights", "excess_time")],
+        findings=excess_findings(target=target, group_size=size),
+        pictures=[THEORY[name]() for name in ("weights", "excess")],
         table=shown,
-        table_caption=f"Excess time to reach {target:g}; 1 is optimal. Exact integrals and, for "
-        "finite groups, exact binomial sums; no sampling.",
+        table_caption=f"Excess on the way to {target:g}; 1 is optimal. Exact binomial sums and "
+        "quadrature; in the population, time alone over the optimal weight's.",
         commands=[
             f"apw weights --start 0.01 --target {target:g} --group-size {size}",
             "apw figures",
         ],
         folder=f"{folder.name}/",
     )
+
+
+def _titles(schemes: Sequence[str]) -> dict[str, str]:
+    return {name: title(name) for name in schemes}
 
 
 def simulation_section(folder: Path) -> Section:
@@ -121,8 +111,6 @@ def simulation_section(folder: Path) -> Section:
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
-
-    Source: the run.
     """
     metrics, config = read_metrics(folder), read_config(folder)
     names = ", ".join(title(name) for name in config["schemes"])
@@ -151,12 +139,10 @@ def training_section(folder: Path) -> Section:
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
-
-    Source: the run.
     """
     metrics, config = read_metrics(folder), read_config(folder)
     names = " and ".join(title(name) for name in config["schemes"])
-    seeds = "one seed" if config["seeds"] == 1 else f"{config['seeds']} seeds"
+    seeds = plural(config["seeds"], "seed")
     return Section(
         title="Language model: a small transformer through TRL",
         what=[

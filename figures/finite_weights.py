@@ -9,7 +9,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.picture import Picture
-from figures.style import WIDE, Theme, accent, in_order, new_figure, optimum, success_axis, title
+from figures.style import (
+    WIDE,
+    Theme,
+    accent,
+    draw_optimum,
+    in_order,
+    new_figure,
+    success_axis,
+    title,
+)
 from theory.finite_group import expected_weight
 from theory.schemes import schemes_by_name
 
@@ -75,14 +84,7 @@ def finite_weights_picture(
         for axes, name in zip(panels, names, strict=True):
             part = table[table["scheme"] == name]
             limit = part[part["group_size"].isna()]
-            axes.plot(
-                limit["success"],
-                limit["weight"],
-                color=optimum(theme).color,
-                linewidth=3.5,
-                alpha=0.25,
-                label="M → ∞",
-            )
+            draw_optimum(axes, limit["success"], limit["weight"], theme, "M → ∞")
             for number, size in enumerate(group_sizes):
                 curve = part[part["group_size"] == size]
                 axes.plot(

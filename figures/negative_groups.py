@@ -5,14 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from figures.curves import band_in_words
-from figures.over_training import (
-    draw_panels,
-    measured_panels,
-    smoothing_in_words,
-    training_table,
-    with_difference,
-)
+from claims.curves import band_in_words, smoothing_in_words, training_table, with_difference
+from figures.over_training import draw_panels, measured_panels
 from figures.picture import Picture
 from figures.style import Theme, in_order, title
 

@@ -8,12 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.curves import curves_table, draw_curves
-from figures.style import COLUMN, WIDE, Theme, legend_below, new_figure
+from figures.style import COLUMN, WIDE, Theme, legend_below, looks, new_figure
 from theory.clocks import CLOCKS
-
-SMOOTHING = 10
-"""Steps over which metrics of single batches are averaged."""
 
 _CLOCKS = {
     "step": "updates",
@@ -37,59 +33,6 @@ def measured_panels(metrics: pd.DataFrame, panels: Mapping[str, str]) -> dict[st
     if not shown:
         raise ValueError(f"the run has none of the metrics {', '.join(panels)}")
     return shown
-
-
-def training_table(
-    metrics: pd.DataFrame, panels: Mapping[str, str], *, clock: str = "step"
-) -> pd.DataFrame:
-    """Curves of several metrics; those of language models' batches are trailing means.
-
-    Args:
-        metrics: Metrics of a run.
-        panels: Metrics, as keys.
-        clock: ``step`` or a metric that counts.
-
-    Returns:
-        The columns of ``curves_table``.
-
-    Raises:
-        ValueError: A metric or clock that was not measured.
-    """
-    sampled = set(metrics["source"]) == {"llm"}
-    tables = [
-        curves_table(smooth(metrics, metric) if sampled else metrics, metric, clock=clock)
-        for metric in panels
-    ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def with_difference(
-    metrics: pd.DataFrame, metric: str, *, reference: str = "grpo"
-) -> tuple[pd.DataFrame, str | None]:
-    """Add a metric's difference from a reference scheme's, seed by seed and step by step.
-
-    Returns:
-        The metrics, and the name of what was added: none if the reference was not run, or alone.
-    """
-    chosen = metrics[metrics["metric"] == metric]
-    base = chosen.loc[chosen["scheme"] == reference, ["seed", "step", "value"]]
-    paired = chosen.merge(base, on=["seed", "step"], suffixes=("", "_reference"))
-    if not set(paired["scheme"]) - {reference}:
-        return metrics, None
-    name = f"{metric} − {reference}"
-    paired["value"] = paired["value"] - paired.pop("value_reference")
-    paired["metric"] = name
-    return pd.concat([metrics, paired], ignore_index=True), name
-
-
-def smooth(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Replace a metric by its trailing mean over ``SMOOTHING`` measurements, run by run."""
-    chosen = metrics["metric"] == metric
-    means = metrics[chosen].sort_values("step").copy()
-    means["value"] = means.groupby(["scheme", "seed"])["value"].transform(
-        lambda values: values.rolling(SMOOTHING, min_periods=1).mean()
-    )
-    return pd.concat([metrics[~chosen], means], ignore_index=True)
 
 
 def draw_panels(
@@ -120,8 +63,12 @@ def draw_panels(
     return figure, axes_of
 
 
-def smoothing_in_words(metrics: pd.DataFrame) -> str:
-    """What was averaged, if anything, to end a caption with."""
-    if set(metrics["source"]) != {"llm"}:
-        return ""
-    return f"; averages over the last {SMOOTHING} batches"
+def draw_curves(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
+    """Draw every scheme's mean and band."""
+    styles = looks(table["scheme"].unique(), theme)
+    for name, part in table.groupby("scheme", sort=False):
+        style = styles[str(name)]
+        axes.plot(part["reading"], part["mean"], **style.line())
+        axes.fill_between(
+            part["reading"], part["low"], part["high"], color=style.color, alpha=0.18, linewidth=0
+        )

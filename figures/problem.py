@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -10,7 +9,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.picture import Picture
-from figures.style import WIDE, Theme, look, new_figure, optimum, success_axis, title
+from figures.style import (
+    WIDE,
+    Theme,
+    draw_excess,
+    draw_optimum,
+    look,
+    new_figure,
+    success_axis,
+    title,
+)
 from theory.best_tables import BestTable
 from theory.designs import drift
 from theory.dynamics import weight_function
@@ -75,10 +83,9 @@ def _drawn(schemes: Iterable[str]) -> list[str]:
 def _picture(
     table: pd.DataFrame, excess: Mapping[str, float], inner: bool, caption: str
 ) -> Picture:
-    bars = sorted((s for s in excess if math.isfinite(excess[s])), key=excess.__getitem__)
 
     def draw(theme: Theme) -> Figure:
-        figure = new_figure(WIDE, max(2.6, 0.7 + 0.17 * len(bars)))
+        figure = new_figure(WIDE, max(2.6, 0.7 + 0.17 * len(excess)))
         left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
         for name in (n for n in table["scheme"].unique() if n != "optimum"):
             part = table[table["scheme"] == name]
@@ -86,32 +93,14 @@ def _picture(
                 part["success"], part["weight"], **look(name, theme).line(), label=title(name)
             )
         part = table[table["scheme"] == "optimum"]
-        left.plot(
-            part["success"],
-            part["weight"],
-            color=optimum(theme).color,
-            linewidth=3.5,
-            alpha=0.25,
-            label="optimal",
-            zorder=1,
-        )
+        draw_optimum(left, part["success"], part["weight"], theme, "optimal")
         if inner:
             success_axis(left, "logit")
         left.set_yscale("log")
         left.set_title("weight, unit budget")
         left.set_xlabel("success probability ρ")
         left.legend(loc="best")
-        places = np.arange(len(bars))[::-1]
-        colors = [look(s, theme).color for s in bars]
-        right.barh(places, [excess[s] - 1 for s in bars], height=0.62, left=1, color=colors)
-        for place, name in zip(places, bars, strict=True):
-            right.text(excess[name], place, f"  {excess[name]:.2f}", va="center", fontsize=6.5)
-        right.axvline(1, color=optimum(theme).color, linewidth=0.8)
-        right.set_yticks(places, [title(s) for s in bars])
-        right.set_title("excess, 1 = optimal")
-        longest = max((excess[s] for s in bars), default=1.0)
-        right.set_xlim(1 - 0.04 * (longest - 1), 1 + 1.28 * max(longest - 1, 0.05))
-        right.grid(visible=False, axis="y")
+        draw_excess(right, excess, theme)
         return figure
 
     return Picture(

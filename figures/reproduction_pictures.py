@@ -6,17 +6,18 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from claims.across_sources import read_outcomes
 from claims.entries import Entry
 from claims.spec import SOURCE_NAMES, Source
 from figures.catalogue import THEORY, run_pictures
 from figures.claim_checks import claim_checks_picture
 from figures.picture import Picture
-from figures.sources import read_outcomes, sources_picture
+from figures.sources import sources_picture
 from runs.folder import is_finished
 
 _THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
     "optimal_weights": ("A1", "A2"),
-    "excess_time": ("A3", "A4", "A5", "O2"),
+    "excess": ("A3", "A4", "A5", "O2"),
     "finite_weights": ("A6", "O1", "O2"),
     "lens": ("L1", "L2"),
     "logit_updates": ("N1", "N5"),

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
-from theory.schemes import SCHEMES, SchemeLike, name_of, printed
+from theory.schemes import SchemeLike, printed
+from theory.schemes import in_order as in_order
+from theory.schemes import title as title
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -150,28 +154,6 @@ def _lit(found: Look, theme: Theme) -> Look:
     return found
 
 
-def title(scheme: str) -> str:
-    """Name of a scheme as it is printed, with options that differ from the defaults.
-
-    >>> title("sqrt_r")
-    'Sqrt-R'
-    """
-    return printed(scheme).label
-
-
-def in_order(schemes: Iterable[SchemeLike]) -> list[str]:
-    """Schemes in the registry's order, so that legends agree from figure to figure.
-
-    >>> in_order(["sqrt_r", "grpo"])
-    ['grpo', 'sqrt_r']
-    """
-    places = {name: place for place, name in enumerate(SCHEMES)}
-    return sorted(
-        dict.fromkeys(map(name_of, schemes)),
-        key=lambda s: (places.get(printed(s).name, len(places)), s),
-    )
-
-
 def settings(theme: Theme = "light") -> Any:
     """Matplotlib settings of the house style."""
     ink, paper, faint = (
@@ -295,3 +277,36 @@ def success_axis(axes: Axes, scale: str = "log") -> None:
     shown = [tick for tick in ticks if low <= tick <= high]
     axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
     axes.set_xticks([], minor=True)
+
+
+def draw_optimum(axes: Axes, x: ArrayLike, y: ArrayLike, theme: Theme, label: str) -> None:
+    """Draw an optimum or a limit: a broad pale line behind the curves of the schemes."""
+    color = optimum(theme).color
+    axes.plot(x, y, color=color, linewidth=3.5, alpha=0.25, label=label, zorder=1)
+
+
+def draw_excess(
+    axes: Axes, excess: Mapping[str, float], theme: Theme, *, longest: float = math.inf
+) -> None:
+    """Draw bars of excess from 1, the least at the top; schemes that never arrive are left out.
+
+    Args:
+        axes: The panel.
+        excess: Scheme → ratio to the optimum, at least 1.
+        theme: Light or dark.
+        longest: Bars end here, with an arrow beside the numbers of those that are longer.
+    """
+    bars = sorted((name for name in excess if math.isfinite(excess[name])), key=excess.__getitem__)
+    ends = [min(excess[name], longest) for name in bars]
+    places = range(len(bars), 0, -1)
+    colors = [look(name, theme).color for name in bars]
+    axes.barh(places, [end - 1 for end in ends], height=0.62, left=1, color=colors)
+    for place, name, end in zip(places, bars, ends, strict=True):
+        beyond = " →" if excess[name] > longest else ""
+        axes.text(end, place, f"  {excess[name]:.2f}{beyond}", va="center", fontsize=6.5)
+    axes.axvline(1, color=optimum(theme).color, linewidth=0.8)
+    axes.set_yticks(places, [title(name) for name in bars])
+    reach = max([0.05, *(end - 1 for end in ends)])
+    axes.set_xlim(1 - 0.03 * reach, 1 + 1.28 * reach)
+    axes.set_title("excess, 1 = optimal")
+    axes.grid(visible=False, axis="y")

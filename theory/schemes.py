@@ -38,6 +38,7 @@ __all__ = [
     "SchemeLike",
     "allow_import",
     "finite_coefficients",
+    "in_order",
     "keep_schemes",
     "name_of",
     "printed",
@@ -46,6 +47,7 @@ __all__ = [
     "register",
     "resolve",
     "schemes_by_name",
+    "title",
 ]
 
 SchemeLike = str | Scheme | Callable[..., Array]
@@ -271,6 +273,28 @@ def schemes_by_name(schemes: Iterable[SchemeLike]) -> dict[str, Scheme]:
     ['GRPO', 'Sqrt-R']
     """
     return {name_of(scheme): resolve(scheme) for scheme in schemes}
+
+
+def title(scheme: str) -> str:
+    """Name of a scheme as it is printed, with options that differ from the defaults.
+
+    >>> title("sqrt_r")
+    'Sqrt-R'
+    """
+    return printed(scheme).label
+
+
+def in_order(schemes: Iterable[SchemeLike]) -> list[str]:
+    """Schemes in the registry's order, so that legends agree from figure to figure.
+
+    >>> in_order(["sqrt_r", "grpo"])
+    ['grpo', 'sqrt_r']
+    """
+    places = {name: place for place, name in enumerate(SCHEMES)}
+    return sorted(
+        dict.fromkeys(map(name_of, schemes)),
+        key=lambda s: (places.get(printed(s).name, len(places)), s),
+    )
 
 
 def keep_schemes(config: Any) -> None:

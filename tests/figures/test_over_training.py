@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from claims.curves import training_table, with_difference
 from figures.entropy import entropy_picture
 from figures.negative_groups import negative_groups_picture
-from figures.over_training import training_table, with_difference
 
 Runs = Callable[..., pd.DataFrame]
 
@@ -52,7 +52,7 @@ def test_batches_of_language_models_are_smoothed(runs: Runs) -> None:
     metrics = runs({"grpo": (0.1,)}, source="llm", steps=9)
     picture = negative_groups_picture(metrics)
     assert "averages over the last 10 batches" in picture.caption
-    table = training_table(metrics, {"reward": ""})
+    table = training_table(metrics, ["reward"])
     assert table["mean"].iloc[-1] == pytest.approx(0.5)  # the mean of 0.1, ..., 0.9
 
 

@@ -6,11 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures.pass_at_k import (
-    pass_at_k_picture,
-    trained_pass_at_k_picture,
-    trained_pass_at_k_table,
-)
+from claims.pass_at_k import trained_pass_at_k_table
+from figures.pass_at_k import pass_at_k_picture, trained_pass_at_k_picture
 
 
 def simulated(ends: dict[str, float], *, ks: tuple[int, ...] = (1, 4)) -> pd.DataFrame:

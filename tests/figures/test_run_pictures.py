@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from claims.curves import curves_table, readings
 from figures.catalogue import evaluations_picture, run_pictures
 from figures.convergence import convergence_picture
-from figures.curves import curves_table, readings
 from figures.pass_at_k import pass_at_k_picture
 from figures.style import house_style
 from figures.time_to_target import time_to_target_picture

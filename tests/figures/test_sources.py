@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from claims.across_sources import LANGUAGE_MODEL, read_outcomes, sources_table
+from claims.metrics import CEILING
 from claims.verdicts import Finding, below, compared, finding, near
-from figures.sources import CEILING, LANGUAGE_MODEL, read_outcomes, sources_picture, sources_table
+from figures.sources import sources_picture
 from theory.optimal import optimal_weight
 
 
@@ -71,7 +73,7 @@ def test_language_models_are_paired_by_seed_and_failures_count_up_to_a_ceiling()
     table = sources_table(outcomes={"rule-from-scratch": outcomes})
     row = table[table["series"] == LANGUAGE_MODEL].iloc[0]
     assert row["seeds"] == 3  # where neither arrives, nothing is said
-    assert row["ratio"] == pytest.approx(math.exp((2 * math.log(0.5) - math.log(CEILING)) / 3))
+    assert row["ratio"] == pytest.approx(math.exp((2 * math.log(0.5) - CEILING) / 3))
     assert row["low"] <= row["ratio"] <= row["high"]
 
 

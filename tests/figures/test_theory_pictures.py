@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from figures.excess_time import excess_time_picture, excess_time_table
+from figures.excess import excess_picture
 from figures.optimal_weights import optimal_weights_picture, optimal_weights_table
 from figures.problem import design_picture, problem_picture
 from figures.weights import weights_picture, weights_table
 from theory.best_tables import best_table
+from theory.designs import excess
 from theory.optimal import optimal_weight
 from theory.schemes import SCHEMES
 
@@ -46,18 +47,14 @@ def test_optimal_weights_have_the_named_shapes_and_unit_budgets() -> None:
         assert np.trapezoid(part["weight"], part["success"]) == pytest.approx(1, rel=1e-4)
 
 
-def test_excess_times_are_those_of_the_published_table() -> None:
-    table = excess_time_table(points=2)
-    chosen = table[table["start"].between(0.0009, 0.0011) & table["group_size"].isna()]
-    effective = chosen[chosen["clock"] == "responses"].set_index("scheme")["excess"]
-    published = {"rloo": 15.53, "grpo": 2.610, "linear_r": 1.061, "sqrt_r": 1, "uniform_r": 1.061}
-    assert effective.to_dict() == pytest.approx(published, rel=5e-4)
-    assert (table["excess"] >= 1 - 1e-9).all()
-
-
-def test_the_caption_of_excess_times_holds_the_known_numbers() -> None:
-    caption = excess_time_picture(["grpo"]).caption
-    assert "GRPO takes 1.55 times the optimal time in the limit of large groups and 2.29" in caption
+def test_the_picture_of_excess_is_the_theorys_under_a_design() -> None:
+    picture = excess_picture(["grpo", "rloo"], points=2)
+    chosen = picture.data.set_index(["design", "scheme", "start"])["excess"]
+    expected = excess("grpo", group_size=16, start=0.5, target=0.9)
+    assert chosen["fixed", "grpo", 0.5] == pytest.approx(expected, rel=1e-9)
+    assert (picture.data["excess"] >= 1 - 1e-9).all()
+    worst = excess("grpo", design="population", start=0.001, target=0.9)
+    assert f"a factor of {worst:.2g} in that limit" in picture.caption
 
 
 @pytest.mark.parametrize(
@@ -65,7 +62,7 @@ def test_the_caption_of_excess_times_holds_the_known_numbers() -> None:
     [
         weights_picture(["grpo", "sqrt_r"]),
         optimal_weights_picture(starts=(0.01, 0.1)),
-        excess_time_picture(["grpo", "sqrt_r"]),
+        excess_picture(["grpo", "sqrt_r"], points=3),
         problem_picture(optimal_weight(0.01, 0.9), ["grpo", "ppo", "sqrt_r"]),
         design_picture(
             best_table(start=0.01, target=0.9, group_size=4),

@@ -1,4 +1,4 @@
-"""Sentences say what the numbers say: sooner, later, not to be told apart, collapsed."""
+"""Sentences on runs say what the numbers say: sooner, later, undecided, collapsed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from figures.findings import (
-    simulation_findings,
-    theory_findings,
-    theory_table,
-    training_findings,
-)
+from claims.run_findings import simulation_findings, training_findings
 
 Runs = Callable[..., pd.DataFrame]
 CONFIG = {
@@ -23,16 +18,6 @@ CONFIG = {
     "learner": "natural",
     "comparison": "same_budget",
 }
-
-
-def test_the_theory_speaks_of_the_published_numbers() -> None:
-    text = " ".join(theory_findings(target=0.9, group_size=16))
-    assert "GRPO takes 1.55 times the optimal time" in text
-    assert "2.29 times with 16 responses" in text
-    assert "next to nothing to win" in text
-    assert "GRPO's own weight is the optimum" in text
-    table = theory_table(["grpo", "rloo"], starts=[0.01], target=0.9, group_size=4)
-    assert table[table["clock"] == "updates"]["rloo"].tolist() == pytest.approx([1.145], abs=5e-4)
 
 
 def test_clear_differences_are_named_and_unclear_ones_are_not(runs: Runs) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
-from figures.style import Theme, in_order, looks
 from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
+from theory.schemes import in_order
+
+SMOOTHING = 10
+"""Steps over which metrics of single batches are averaged."""
 
 
 def curves_table(
@@ -97,15 +101,70 @@ def band_in_words(seeds: int) -> str:
     return f"bands are 95% bootstrap intervals over {seeds} seeds"
 
 
-def draw_curves(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    """Draw every scheme's mean and band."""
-    styles = looks(table["scheme"].unique(), theme)
-    for name, part in table.groupby("scheme", sort=False):
-        style = styles[str(name)]
-        axes.plot(part["reading"], part["mean"], **style.line())
-        axes.fill_between(
-            part["reading"], part["low"], part["high"], color=style.color, alpha=0.18, linewidth=0
+def training_table(
+    metrics: pd.DataFrame, panels: Iterable[str], *, clock: str = "step"
+) -> pd.DataFrame:
+    """Curves of several metrics; those of language models' batches are trailing means.
+
+    Success of a language model is measured on held-out prompts and is not averaged.
+
+    Args:
+        metrics: Metrics of a run.
+        panels: Metrics.
+        clock: ``step`` or a metric that counts.
+
+    Returns:
+        The columns of ``curves_table``.
+
+    Raises:
+        ValueError: A metric or clock that was not measured.
+    """
+    sampled = set(metrics["source"]) == {"llm"}
+    tables = [
+        curves_table(
+            smooth(metrics, metric) if sampled and metric != "success" else metrics,
+            metric,
+            clock=clock,
         )
+        for metric in panels
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def with_difference(
+    metrics: pd.DataFrame, metric: str, *, reference: str = "grpo"
+) -> tuple[pd.DataFrame, str | None]:
+    """Add a metric's difference from a reference scheme's, seed by seed and step by step.
+
+    Returns:
+        The metrics, and the name of what was added: none if the reference was not run, or alone.
+    """
+    chosen = metrics[metrics["metric"] == metric]
+    base = chosen.loc[chosen["scheme"] == reference, ["seed", "step", "value"]]
+    paired = chosen.merge(base, on=["seed", "step"], suffixes=("", "_reference"))
+    if not set(paired["scheme"]) - {reference}:
+        return metrics, None
+    name = f"{metric} − {reference}"
+    paired["value"] = paired["value"] - paired.pop("value_reference")
+    paired["metric"] = name
+    return pd.concat([metrics, paired], ignore_index=True), name
+
+
+def smooth(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Replace a metric by its trailing mean over ``SMOOTHING`` measurements, run by run."""
+    chosen = metrics["metric"] == metric
+    means = metrics[chosen].sort_values("step").copy()
+    means["value"] = means.groupby(["scheme", "seed"])["value"].transform(
+        lambda values: values.rolling(SMOOTHING, min_periods=1).mean()
+    )
+    return pd.concat([metrics[~chosen], means], ignore_index=True)
+
+
+def smoothing_in_words(metrics: pd.DataFrame) -> str:
+    """What was averaged, if anything, to end a caption with."""
+    if set(metrics["source"]) != {"llm"}:
+        return ""
+    return f"; averages over the last {SMOOTHING} batches"
 
 
 def _common_grid(clocks: list[np.ndarray], points: int) -> np.ndarray:

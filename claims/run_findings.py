@@ -1,4 +1,4 @@
-"""Sentences computed from results: what was seen, how sure it is, and what cannot be told."""
+"""Sentences on a run: who was sooner, how sure that is, and what cannot be decided."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from figures.curves import readings
-from figures.style import in_order, title
+from claims.curves import readings
+from runs.text import plural
 from sim.prediction import time_to_target_table
 from sim.summary import THEORY_CLOCKS, crossing
 from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
-from theory.optimal import optimal_weight
+from theory.schemes import in_order, title
 
 _CLOCKS = {name: THEORY_CLOCKS[name].name for name in ("first_success", "updates")}
 """Clock of a simulation → what it counts."""
@@ -24,78 +24,6 @@ HALFWAY = 0.5
 
 COLLAPSED = 0.5
 """A run has collapsed if it ends below this share of the success it started from."""
-
-
-def theory_table(
-    schemes: Sequence[str], *, starts: Sequence[float], target: float, group_size: int
-) -> pd.DataFrame:
-    """Excess times: one row per start and clock, one column per scheme.
-
-    Args:
-        schemes: Names of schemes.
-        starts: Success probabilities at the start.
-        target: Success probability to reach.
-        group_size: M of the finite-group rows.
-
-    Returns:
-        Columns start, clock, groups and one per scheme.
-
-    Raises:
-        ValueError: An unknown scheme, or one without a weight.
-
-    Source: theory.md, sections 3 and 4.
-
-    >>> theory_table(["grpo"], starts=[0.01], target=0.9, group_size=16)["grpo"].round(3).tolist()
-    [1.555, 2.288, 1.0]
-    """
-    rows = []
-    for start in starts:
-        for clock, size in (("responses", None), ("responses", group_size), ("updates", None)):
-            best = optimal_weight(start, target, clock=clock)
-            excess = best.excess_of_all(schemes, group_size=size, hypothetical=True)
-            groups = "M → ∞" if size is None else f"M = {size}"
-            rows.append({"start": start, "clock": clock, "groups": groups, **excess})
-    return pd.DataFrame(rows)
-
-
-def theory_findings(*, target: float, group_size: int) -> list[str]:
-    """What the excess times say about GRPO, from scratch and after supervised training.
-
-    Args:
-        target: Success probability to reach.
-        group_size: M.
-
-    Returns:
-        Sentences.
-
-    Raises:
-        ValueError: A target not above 0.4.
-
-    Source: theory.md, sections 3 and 4.
-    """
-    scratch, tuned = optimal_weight(0.01, target), optimal_weight(0.4, target)
-    limit, finite = scratch.excess("grpo"), scratch.excess("grpo", group_size, hypothetical=True)
-    sqrt = scratch.excess("sqrt_r", group_size, hypothetical=True)
-    late = tuned.excess("grpo", group_size, hypothetical=True)
-    later = (
-        "so there is next to nothing to win by another weight"
-        if late < 1.05
-        else "so another weight could still save time"
-    )
-    sentences = [
-        f"When responses are what costs, the optimal weight is that of {title('sqrt_r')}. From a "
-        f"success probability of 1%, {title('grpo')} takes {limit:.2f} times the optimal time in "
-        f"the limit of large groups, and {finite:.2f} times with {group_size} responses per "
-        f"prompt, where {title('sqrt_r')} takes {sqrt:.2f} times: {title('grpo')} needs "
-        f"{finite / sqrt:.2f} times as long as {title('sqrt_r')}.",
-        f"From a success probability of 40%, {title('grpo')} in groups of {group_size} takes "
-        f"{late:.2f} times the optimal time, {later}.",
-    ]
-    if math.isclose(optimal_weight(0.01, target, clock="updates").excess("grpo"), 1, rel_tol=1e-6):
-        sentences.append(
-            f"When updates are what costs, {title('grpo')}'s own weight is the optimum."
-        )
-    return sentences
 
 
 def simulation_findings(
@@ -113,15 +41,13 @@ def simulation_findings(
 
     Raises:
         ValueError: Success was not measured.
-
-    Source: the run itself; predictions from theory.md, sections 3 and 4.
     """
     table = time_to_target_table(metrics, config, reference=reference)
     sentences = []
     for clock, counted in _CLOCKS.items():
         part = table[(table["clock"] == clock) & (table["scheme"] != reference)]
         verdicts = [
-            f"{title(str(row['scheme']))} {_verdict(row)}"
+            f"{title(str(row['scheme']))} {_compared(row)}"
             for row in part.sort_values("ratio").to_dict("records")
         ]
         sentences.append(
@@ -160,8 +86,6 @@ def training_findings(metrics: pd.DataFrame, *, reference: str = "grpo") -> list
 
     Raises:
         ValueError: Neither success nor reward was measured.
-
-    Source: the run itself.
     """
     measured = set(metrics["metric"])
     metric = "success" if "success" in measured else "reward"
@@ -177,7 +101,7 @@ def training_findings(metrics: pd.DataFrame, *, reference: str = "grpo") -> list
         collapsed = int(np.sum(last < COLLAPSED * first))
         sentence = (
             f"{title(scheme)}: {word} from {first.mean():.1%} to {last.mean():.1%} on average over "
-            f"{_seeds(len(last))}"
+            f"{plural(len(last), 'seed')}"
         )
         if len(last) > 1:
             sentence += f", from {last.min():.1%} in the worst to {last.max():.1%} in the best"
@@ -191,7 +115,7 @@ def training_findings(metrics: pd.DataFrame, *, reference: str = "grpo") -> list
         sentences += _halfway(metrics, list(ends), reference)
     if reference in ends:
         sentences += [
-            _difference(scheme, reference, ends[scheme][1], ends[reference][1])
+            _at_the_end(scheme, reference, ends[scheme][1], ends[reference][1])
             for scheme in ends
             if scheme != reference
         ]
@@ -229,17 +153,17 @@ def _halfway(metrics: pd.DataFrame, schemes: Sequence[str], reference: str) -> l
         sentences.append(
             f"Steps until that probability is {HALFWAY:.0%}: {title(reference)} "
             f"{steps[reference].mean():.0f}, {title(scheme)} {steps[scheme].mean():.0f}; with "
-            f"{title(reference)}'s as 1, {title(scheme)} {_verdict(row)}, "
+            f"{title(reference)}'s as 1, {title(scheme)} {_compared(row)}, "
             + (
                 "95% bootstrap interval."
                 if len(ratios) >= FEWEST_FOR_BOOTSTRAP
-                else f"the range of {_seeds(len(ratios))}: a hint at most."
+                else f"the range of {plural(len(ratios), 'seed')}: a hint at most."
             )
         )
     return sentences
 
 
-def _verdict(row: Mapping[Any, Any]) -> str:
+def _compared(row: Mapping[Any, Any]) -> str:
     ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
     if not math.isfinite(ratio):
         return "did not reach the target in every seed"
@@ -259,7 +183,7 @@ def _first_and_last(metrics: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.
     return np.array(first), np.array(last)
 
 
-def _difference(scheme: str, reference: str, values: np.ndarray, base: np.ndarray) -> str:
+def _at_the_end(scheme: str, reference: str, values: np.ndarray, base: np.ndarray) -> str:
     names = f"{title(scheme)} and {title(reference)}"
     if len(values) != len(base) or len(values) == 1:
         return f"{names} were run with too few seeds to be compared."
@@ -302,7 +226,3 @@ def _all_wrong(metrics: pd.DataFrame) -> str:
         f"At the start {first:.0%} of the groups had no correct response at all, and hence taught "
         f"nothing to schemes that ignore them; at the end {' and '.join(parts)}."
     )
-
-
-def _seeds(number: int) -> str:
-    return "one seed" if number == 1 else f"{number} seeds"

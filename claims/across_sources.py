@@ -1,0 +1,117 @@
+"""Time to the target by theory, simulation and language model, on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from claims.metrics import CEILING, SettingTables
+from claims.verdicts import Finding
+from theory.intervals import interval_over_seeds
+from theory.optimal import optimal_weight
+
+SETTINGS = {
+    "from scratch": ("A4", 0.01, "rule-from-scratch"),
+    "after fine-tuning": ("A5", 0.4, "rule-post-sft"),
+}
+"""Setting → the claim it belongs to, its ρ₀, and its runs of the language model."""
+
+THEORIES = {
+    "theory, responses counted": "responses",
+    "theory, updates counted": "updates",
+}
+SIMULATIONS = {
+    "same budget": "simulation, same budget",
+    "rule, own rates": "simulation, own best rates",
+}
+"""Regime of the simulation → the series it belongs to."""
+
+LANGUAGE_MODEL = "language model, own best rates"
+SERIES = (*THEORIES, *SIMULATIONS.values(), LANGUAGE_MODEL)
+SCHEMES = ("rloo", "linear_r", "sqrt_r", "uniform_r")
+REFERENCE = "grpo"
+TARGET, GROUP_SIZE = 0.9, 16
+
+
+def sources_table(
+    findings: Mapping[str, Finding] | None = None,
+    outcomes: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
+    """Times to the target relative to GRPO's, of every source that has them.
+
+    Args:
+        findings: Claim → finding of the simulator, with the samples of its checks.
+        outcomes: Setting of the language model → its outcomes: scheme, seed and reached.
+
+    Returns:
+        Columns setting, series, scheme, ratio (geometric mean over seeds; exact for the theory),
+        low, high (95% bootstrap over paired seeds), seeds (0 for the theory).
+
+    Source: arXiv 2602.11128; theory.md, sections 3 and 4.
+
+    >>> table = sources_table()
+    >>> chosen = (table["scheme"] == "sqrt_r") & (table["setting"] == "from scratch")
+    >>> table[chosen]["ratio"].round(3).tolist()  # of M = 16, by responses and by updates
+    [0.593, 1.075]
+    """
+    rows: list[tuple[object, ...]] = []
+    for setting, (claim, start, runs) in SETTINGS.items():
+        for series, clock in THEORIES.items():
+            best = optimal_weight(start, TARGET, clock=clock)
+            excess = best.excess_of_all([*SCHEMES, REFERENCE], GROUP_SIZE, hypothetical=True)
+            for scheme in SCHEMES:
+                ratio = excess[scheme] / excess[REFERENCE]
+                rows.append((setting, series, scheme, ratio, ratio, ratio, 0))
+        logs: list[tuple[str, str, Sequence[float]]] = []
+        if findings and claim in findings:
+            logs += _of_finding(findings[claim])
+        if outcomes and runs in outcomes:
+            logs += _of_outcomes(SettingTables(runs, outcomes[runs], pd.DataFrame()))
+        for series, scheme, values in logs:
+            if len(values):
+                clipped = np.clip(values, -CEILING, CEILING)
+                low, high = interval_over_seeds(clipped)
+                mean = float(np.mean(clipped))
+                numbers = (float(np.exp(x)) for x in (mean, low, high))
+                rows.append((setting, series, scheme, *numbers, len(clipped)))
+    columns = ["setting", "series", "scheme", "ratio", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def read_outcomes(folder: Path) -> dict[str, pd.DataFrame]:
+    """Outcomes of the language model's settings, as ``claims.language_model`` publishes them.
+
+    Args:
+        folder: Folder with ``<setting>/outcomes.csv``; settings that are not there are left out.
+
+    Raises:
+        ValueError: A table without the columns scheme, seed and reached.
+    """
+    found = {}
+    for _, _, runs in SETTINGS.values():
+        file = folder / runs / "outcomes.csv"
+        if file.exists():
+            found[runs] = pd.read_csv(file)
+            missing = {"scheme", "seed", "reached"} - set(found[runs])
+            if missing:
+                raise ValueError(f"{file} lacks the column {min(missing)!r}")
+    return found
+
+
+def _of_finding(found: Finding) -> Iterator[tuple[str, str, list[float]]]:
+    """Series, scheme and log-ratios of the checks that compare a scheme with GRPO."""
+    for check in found.checks:
+        if check.reference == REFERENCE and check.scheme in SCHEMES:
+            samples = np.asarray(check.samples, dtype=float)
+            logs = samples if check.unit == "log ratio" else np.log(samples)
+            yield SIMULATIONS[check.regime], check.scheme, list(logs)
+
+
+def _of_outcomes(tables: SettingTables) -> Iterator[tuple[str, str, list[float]]]:
+    there = set(tables.schemes())
+    for scheme in SCHEMES:
+        if {scheme, REFERENCE} <= there:
+            yield LANGUAGE_MODEL, scheme, tables.log_ratio(scheme, REFERENCE)

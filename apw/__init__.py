@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from apw import trl as trl
+    from apw.saved_schemes import load_scheme as load_scheme
+    from apw.saved_schemes import save_scheme as save_scheme
     from rollouts.diagnosis import diagnose as diagnose
     from sim.config import SimulationConfig as SimulationConfig
     from sim.simulation import simulate as simulate
     from theory.advantages import group_advantages as group_advantages
     from theory.advice import advise as advise
+    from theory.best_tables import best_table as best_table
     from theory.citations import cite as cite
+    from theory.designs import excess as excess
     from theory.dynamics import time_to_target as time_to_target
     from theory.finite_group import expected_weight as expected_weight
     from theory.finite_group import moments as moments
@@ -43,17 +47,21 @@ _MODULES = {
     "SimulationConfig": "sim.config",
     "advise": "theory.advice",
     "allow_import": "theory.schemes",
+    "best_table": "theory.best_tables",
     "cite": "theory.citations",
     "diagnose": "rollouts.diagnosis",
+    "excess": "theory.designs",
     "expected_weight": "theory.finite_group",
     "group_advantages": "theory.advantages",
     "learning_time": "theory.learning_time",
+    "load_scheme": "apw.saved_schemes",
     "moments": "theory.finite_group",
     "optimal_population": "theory.population",
     "optimal_weight": "theory.optimal",
     "pass_at_k": "theory.pass_at_k",
     "register": "theory.schemes",
     "resolve": "theory.schemes",
+    "save_scheme": "apw.saved_schemes",
     "simulate": "sim.simulation",
     "time_to_target": "theory.dynamics",
 }

@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in rest
     try:
         check_packages()
+        rest = _with_schemes_read(rest)
         _allow_named_code(rest)
         with _json_only(as_json) as output:
             answer: Answer = importlib.import_module(f"apw.commands.{name}").main(rest)
@@ -98,6 +99,14 @@ def _allow_named_code(words: Sequence[str]) -> None:
         from theory.schemes import allow_import
 
         allow_import(*named)
+
+
+def _with_schemes_read(words: Sequence[str]) -> list[str]:
+    if not any(word.endswith(".json") for word in words):
+        return list(words)
+    from apw.saved_schemes import with_files_read
+
+    return with_files_read(words)
 
 
 def usage() -> str:

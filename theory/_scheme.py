@@ -50,6 +50,7 @@ class Scheme:
         marker: Matplotlib marker.
         declared: What each option may be, with its default.
         surrogate_formula: F(ρ) in closed form, given the array namespace, ρ and the options.
+        check: Raises a ``ValueError`` unless the options it is given agree with each other.
 
     Source: one notation for arXiv 2602.11128, 2506.01347, 2510.08696 and their relatives.
 
@@ -75,6 +76,7 @@ class Scheme:
     _coefficients: Coefficients = dataclasses.field(kw_only=True)
     surrogate_formula: Surrogate | None = None
     declared: Mapping[str, Declared] = dataclasses.field(default_factory=dict)
+    check: Callable[..., None] | None = None
 
     @classmethod
     def from_coefficients(cls, function: Coefficients, name: str, **fields: Any) -> Scheme:
@@ -164,6 +166,8 @@ class Scheme:
         0.3
         """
         bound = bind_options(self.name, self.declared, self.options, options)
+        if self.check is not None:
+            self.check(**bound)
         return dataclasses.replace(self, options=bound)
 
     @property
@@ -247,6 +251,9 @@ class Scheme:
                 f"{self.name} compares the responses of a group and needs group_size of at least "
                 f"{self.minimum_group}; got {group_size}"
             )
+        only = self.options.get("group_size")
+        if only not in (None, group_size):
+            raise ValueError(f"{self.label} is for groups of {only}; got groups of {group_size}")
         for option in ("order", "k"):
             largest = self.options.get(option)
             if isinstance(largest, int) and group_size < largest:

@@ -10,6 +10,7 @@ the gradient vanishes is the optimum.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -22,13 +23,13 @@ from theory._designs import (
     Design,
     Outcomes,
     breaks,
-    check_problem,
     finite_design,
     outcomes_of,
     tables_of,
 )
-from theory.dynamics import Dynamics, resolve_dynamics
-from theory.schemes import Scheme, resolve
+from theory._problem import Problem
+from theory.dynamics import Dynamics
+from theory.schemes import SCHEMES, Scheme
 from theory.tables import table_scheme
 
 _ORDER = 16
@@ -129,15 +130,24 @@ def best_table(
     >>> best.converged, round(float(best.negative[0] / best.positive[8]), 2)
     (True, 0.2)
     """
-    found, flow = finite_design(design), resolve_dynamics(dynamics)
-    check_problem(start, target, update_cost, response_cost)
-    success, width = _nodes(start, target)
-    outcomes = outcomes_of(found, group_size, success)
-    share = width * success * (1 - success) / np.asarray(flow.velocity(success))
-    cost = update_cost + response_cost * found.responses(group_size, success)
-    problem = _Problem.of(outcomes, share, cost)
-    starts = [problem.packed(*tables_of(resolve(name), outcomes)) for name in _STARTS]
-    solved = [problem.solve(entries) for entries in starts]
+    found = finite_design(design)
+    costs = update_cost, response_cost
+    return _best_table(Problem.of(start, target, found, group_size, *costs, dynamics))
+
+
+@functools.lru_cache(maxsize=64)
+def _best_table(problem: Problem) -> BestTable:
+    success, width = _nodes(problem.start, problem.target)
+    outcomes = problem.outcomes(success)
+    share = width * success * (1 - success) / problem.velocity(success)
+    objective = _Objective.of(outcomes, share, problem.cost(success))
+    schemes = [SCHEMES[name] for name in _STARTS]
+    starts = [
+        objective.packed(*tables_of(scheme, outcomes))
+        for scheme in schemes
+        if scheme.minimum_group <= outcomes.size.max()
+    ]
+    solved = [objective.solve(entries) for entries in starts]
     values = [value for _, value, _ in solved]
     entries, value, gradient = min(solved, key=lambda item: item[1])
     spread = max(values) / value - 1
@@ -146,21 +156,21 @@ def best_table(
         message = f"Newton's method ended at a gradient of {gradient:.1e}"
     elif spread > 1e-9:
         message = f"several starts disagree by {spread:.1e}"
-    positive, negative = problem.unpacked(entries)
+    positive, negative = objective.unpacked(entries)
     omega = outcomes.drift(positive, negative)
     mean = float(share @ (outcomes.second_moment(positive, negative) / omega)) / float(
         share @ (1 / omega)
     )
     scale = 1 / math.sqrt(mean)
+    tables = (outcomes.correct, outcomes.size, scale * positive, scale * negative)
+    for table in tables:
+        table.setflags(write=False)  # one result serves whoever asks the same
     return BestTable(
-        found,
-        None if found.name == "first_success" else int(group_size or 0),
-        start,
-        target,
-        outcomes.correct,
-        outcomes.size,
-        scale * positive,
-        scale * negative,
+        problem.design,
+        problem.group_size,
+        problem.start,
+        problem.target,
+        *tables,
         (value / 2) ** 2,
         gradient,
         spread,
@@ -179,7 +189,7 @@ def _nodes(start: float, target: float) -> tuple[Floats, Floats]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Problem:
+class _Objective:
     """T + E = Σ_q u_q (c_q + Σ_j s_qj a_j²)/(Σ_j f_qj a_j) over the entries j that occur."""
 
     features: Floats
@@ -189,7 +199,7 @@ class _Problem:
     used: np.ndarray
 
     @classmethod
-    def of(cls, outcomes: Outcomes, share: Floats, cost: Floats) -> _Problem:
+    def of(cls, outcomes: Outcomes, share: Floats, cost: Floats) -> _Objective:
         rho = outcomes.success[:, None]
         features = np.hstack([outcomes.right, outcomes.wrong])
         squares = np.hstack([rho * outcomes.right, (1 - rho) * outcomes.wrong])

@@ -59,7 +59,8 @@ SCHEMES: dict[str, Scheme] = dict(DEFINITIONS)
 IMPORTS = "APW_IMPORT"
 """Environment variable with the ``module:function`` references that may be imported."""
 
-_BUILT_IN = frozenset(DEFINITIONS)
+_FOR_A_PROBLEM = frozenset({"optimal", "best_table"})
+_BUILT_IN = frozenset(DEFINITIONS) | _FOR_A_PROBLEM
 _KNOWN: dict[str, Scheme] = {}  # by module:function, or by name without one
 _CODE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*(?::.*=.*)?")
 
@@ -91,6 +92,7 @@ def register(
         raise ValueError(f"a scheme's name has letters, digits and _; got {made.name!r}")
     taken = [known for known in SCHEMES.values() if known.name != made.name]
     clash = {_key(text) for known in taken for text in (known.name, known.title)}
+    clash |= {_key(name) for name in _FOR_A_PROBLEM}
     if made.name in _BUILT_IN or {_key(made.name), _key(made.title)} & clash:
         raise ValueError(
             f"there is a scheme called {made.name!r} or {made.title!r} already; choose another "
@@ -107,7 +109,8 @@ def resolve(scheme: SchemeLike, **options: Option) -> Scheme:
     """Return the scheme a caller means, with options bound.
 
     Args:
-        scheme: A :class:`Scheme`; a name in ``SCHEMES`` or as it is printed; a name with options
+        scheme: A :class:`Scheme`; a name in ``SCHEMES`` or as it is printed, or a scheme made for
+            a problem, see :mod:`theory.problem_schemes`; a name with options
             as written on a command line, ``"plateau_r:threshold=0.3,zero_success=drop"``; the
             weight ω as a function; or where such a function is found, ``"module:function"``, if
             importing it has been allowed (:func:`allow_import`).
@@ -150,6 +153,10 @@ def _find(name: str) -> Scheme | None:
     if name in SCHEMES or name in _KNOWN:
         return SCHEMES.get(name) or _KNOWN[name]
     key = _key(name)
+    if key in map(_key, _FOR_A_PROBLEM):
+        from theory.problem_schemes import PROBLEM_SCHEMES  # made of schemes themselves
+
+        return next(s for s in PROBLEM_SCHEMES.values() if key == _key(s.name))
     return next((s for s in SCHEMES.values() if key in (_key(s.name), _key(s.title))), None)
 
 
@@ -211,7 +218,7 @@ def reference(scheme: SchemeLike) -> str:
     'plateau_r:threshold=0.3'
     """
     bound = resolve(scheme)
-    if bound.name in _BUILT_IN and bound.bind(**SCHEMES[bound.name].options) == SCHEMES[bound.name]:
+    if bound.name in _BUILT_IN and bound.bind(**bound.defaults) == _find(bound.name):
         name = bound.name
     else:
         code = _import_name(bound.function)

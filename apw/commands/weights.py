@@ -13,13 +13,14 @@ import numpy as np
 from annotated_types import Interval
 
 from apw.command_line import Answer, parse
+from apw.saved_schemes import save_scheme
 from runs.terminal import table
 from runs.text import listed, number
 from theory.best_tables import BestTable, best_table
 from theory.clocks import resolve_clock
 from theory.designs import DESIGNS, DesignName, excess_of_all
 from theory.optimal import OptimalWeight, optimal_weight
-from theory.schemes import SCHEMES, schemes_by_name
+from theory.schemes import SCHEMES, Scheme, reference, resolve, schemes_by_name
 
 if TYPE_CHECKING:
     from figures.picture import Picture
@@ -74,6 +75,10 @@ class Options:
     points: Annotated[int, Interval(ge=2, le=100_000)] = 99
     """Number of success probabilities at which the weight is given, at least 2."""
 
+    save: Path | None = None
+    """Keep the best table in this .json file, or the optimal weight where there are no groups of
+    one size; commands take the file where they take a scheme, as in --schemes FILE."""
+
     figure: Path | None = None
     """Draw weights and excess into this file, .png or .svg."""
 
@@ -86,11 +91,33 @@ def main(arguments: Sequence[str]) -> Answer:
     options = parse(Options, arguments, command="weights")
     data, text, draw = (_population if options.sampling == "population" else _groups)(options)
     data = {"start": options.start, "target": options.target, "design": options.sampling, **data}
+    if options.save is not None:
+        scheme = _kept(options)
+        save_scheme(scheme, options.save, **data)
+        data |= {"saved": str(options.save), "scheme": reference(scheme)}
+        text += f"\n\nSaved: {options.save} ({reference(scheme)})"
     if options.figure is not None:
         draw().save_as(options.figure)
         data["figure"] = str(options.figure)
         text += f"\n\nFigure: {options.figure}"
     return Answer(data, text)
+
+
+def _kept(options: Options) -> Scheme:
+    """The optimum that was found, as a scheme to train with."""
+    if options.clock is not None:
+        raise ValueError("--save keeps the optimum of a sampling design: leave out --clock")
+    problem: dict[str, Any] = {
+        "start": options.start,
+        "target": options.target,
+        "design": options.sampling,
+        "update_cost": options.update_cost,
+        "response_cost": options.response_cost,
+        **({} if options.dynamics == "mirror" else {"dynamics": options.dynamics}),
+    }
+    if options.sampling in ("first_success", "population"):
+        return resolve("optimal", **problem)
+    return resolve("best_table", group_size=options.group_size or GROUP_SIZE, **problem)
 
 
 def _population(options: Options) -> _Found:

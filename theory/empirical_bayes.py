@@ -146,6 +146,9 @@ def empirical_bayes(
 ) -> Scheme:
     """The scheme with one prior for all prompts.
 
+    Kept in a module of yours, ``baseline = empirical_bayes(0.1, 5.0)``, it is named
+    ``module:baseline`` on the command line and in recipes, as any scheme of your own.
+
     Args:
         a: a > 0, correct responses that the prior counts for.
         b: b > 0, wrong responses that it counts for.

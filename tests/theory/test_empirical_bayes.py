@@ -19,6 +19,7 @@ from theory.empirical_bayes import (
 )
 from theory.finite_group import expected_weight, moments
 from theory.pass_rates import PassRates
+from theory.schemes import IMPORTS
 
 RHO = np.array([0.0, 1e-6, 0.01, 0.3, 0.9, 1.0])
 
@@ -155,3 +156,14 @@ def test_what_makes_no_sense_is_refused_with_a_sentence():
         empirical_bayes(0.5, 2.0, never=1.0)
     with pytest.raises(ValueError, match="a and b"):
         noise(0.0, 1.0, 4, 0.5)
+
+
+def test_kept_in_a_module_the_scheme_has_a_name_that_configurations_can_hold(tmp_path, monkeypatch):
+    (tmp_path / "own_prior.py").write_text(
+        "from theory.empirical_bayes import empirical_bayes\nbaseline = empirical_bayes(0.1, 5.0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(IMPORTS, "own_prior:baseline")
+    rewards = np.array([[0.0, 0.0, 0.0, 1.0]])
+    found = group_advantages(rewards, "own_prior:baseline")
+    np.testing.assert_allclose(found, with_prior(rewards, 0.1, 5.0), rtol=1e-12)

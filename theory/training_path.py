@@ -20,18 +20,11 @@ import numpy as np
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
-from theory._designs import (
-    Design,
-    breaks,
-    check_problem,
-    checked_group_size,
-    finite_design,
-    outcomes_of,
-    tables_of,
-)
+from theory._designs import Design, breaks, finite_design, tables_of
+from theory._problem import Problem
 from theory._quadrature import integrate_success
 from theory.designs import Path
-from theory.dynamics import Dynamics, resolve_dynamics
+from theory.dynamics import Dynamics
 from theory.kl_anchor import pull
 from theory.schemes import SchemeLike, resolve
 from theory.token_cost import mean_length
@@ -92,9 +85,7 @@ def training_path(
     (1.178, 1.237)
     """
     bound, found = resolve(scheme), finite_design(design)
-    check_problem(start, target, update_cost, response_cost)
-    size = None if found.name == "first_success" else checked_group_size(found, group_size)
-    flow = resolve_dynamics(dynamics)
+    problem = Problem.of(start, target, found, group_size, update_cost, response_cost, dynamics)
     anchor = start if reference is None else reference
     gain = errors.informedness
 
@@ -102,13 +93,13 @@ def training_path(
         told = np.asarray(errors.observed(success))
         inside = (told > 0) & (told < 1)  # all pass, or none do, if f₀ or f₁ is 1
         told = np.where(inside, told, 0.5)
-        outcomes = outcomes_of(found, size, told)
+        outcomes = problem.outcomes(told)
         tables = tables_of(bound, outcomes)
         omega = gain * outcomes.drift(*tables)
         net = omega - pull(success, coefficient, anchor)
         moving = inside & (net > 0)
-        slowness = 1 / (np.where(moving, net, 1.0) * np.asarray(flow.velocity(success)))
-        responses = found.responses(size, told)
+        slowness = 1 / (np.where(moving, net, 1.0) * problem.velocity(success))
+        responses = found.responses(problem.group_size, told)
         tokens = responses * np.asarray(mean_length(success, length_ratio))
         cost = update_cost + response_cost * tokens
         second = outcomes.second_moment(*tables)

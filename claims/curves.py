@@ -19,7 +19,8 @@ def curves_table(
 ) -> pd.DataFrame:
     """Mean of a metric over seeds along a clock, with 95% bootstrap intervals over seeds.
 
-    Seeds are interpolated onto common clock readings, as far as every seed got.
+    Seeds are interpolated onto common clock readings, as far as every seed got; one that diverged
+    got as far as its values are finite.
 
     Args:
         metrics: Metrics of a run folder.
@@ -43,6 +44,7 @@ def curves_table(
     for scheme in in_order(wide["scheme"].unique()):
         runs = [run for _, run in wide[wide["scheme"] == scheme].groupby("seed")]
         runs = [run[np.isfinite(run["reading"])].sort_values("reading") for run in runs]
+        runs = [run[np.isfinite(run["value"])] for run in runs]
         grid = _common_grid([run["reading"].to_numpy() for run in runs], points)
         values = np.stack([np.interp(grid, run["reading"], run["value"]) for run in runs])
         low, high = band_over_seeds(values)

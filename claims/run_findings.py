@@ -13,6 +13,7 @@ from claims.curves import readings
 from runs.text import plural
 from sim.prediction import time_to_target_table
 from sim.summary import THEORY_CLOCKS, crossing
+from sim.times_text import outcome_in_words
 from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
 from theory.schemes import in_order, title
 
@@ -69,7 +70,7 @@ def simulation_findings(
     for row in failed.to_dict("records"):
         sentences.append(
             f"{title(str(row['scheme']))} reached the target in {row['reached']} of "
-            f"{row['seeds']} seeds only."
+            f"{row['seeds']} seeds only: {outcome_in_words(row)}."
         )
     return sentences
 
@@ -165,6 +166,8 @@ def _halfway(metrics: pd.DataFrame, schemes: Sequence[str], reference: str) -> l
 
 def _compared(row: Mapping[Any, Any]) -> str:
     ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
+    if row.get("diverged") and not math.isfinite(ratio):
+        return "is not compared, as a run diverged"
     if not math.isfinite(ratio):
         return "did not reach the target in every seed"
     numbers = f"{ratio:.2f} ({low:.2f} to {high:.2f})"

@@ -10,6 +10,7 @@ from claims.curves import band_in_words, curves_table
 from figures.over_training import draw_curves
 from figures.picture import Picture
 from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis, title
+from sim.divergence import divergences
 from theory.clocks import CLOCKS
 
 _CLOCKS = (CLOCKS["updates"], CLOCKS["responses"])
@@ -53,7 +54,7 @@ def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Pictur
         "Simulated convergence",
         "Mean success probability of the simulated prompts, over updates (left) and over responses "
         "when every update waits for one correct response (right); the dotted line is the target, "
-        f"{band_in_words(seeds)}. {_in_words(table, target)}",
+        f"{band_in_words(seeds)}. {_in_words(table, target, divergences(metrics))}",
         "Two panels of rising success curves, one per scheme.",
         table,
         draw,
@@ -66,13 +67,21 @@ def _arrivals(part: pd.DataFrame, target: float) -> pd.Series:
     return reached.reindex(part["scheme"].unique()).sort_values(kind="stable")
 
 
-def _in_words(table: pd.DataFrame, target: float) -> str:
-    """Who reaches the target after how many updates, the first first."""
-    arrivals = _arrivals(table[table["clock"] == "updates"], target)
-    words = [
-        f"{title(str(name))} {f'after {time:,.0f}' if np.isfinite(time) else 'never'}"
-        for name, time in arrivals.items()
-    ]
+def _in_words(table: pd.DataFrame, target: float, diverged: pd.DataFrame) -> str:
+    """Who reaches the target after how many updates, the first first, and who does not."""
+    part = table[table["clock"] == "updates"]
+    lost = diverged.groupby("scheme")["step"].min()
+    ends = part.groupby("scheme")[["reading", "mean"]].last()
+    words = []
+    for name, time in _arrivals(part, target).items():
+        outcome = f"after {time:,.0f}"
+        if name in lost:
+            outcome = f"{outcome}, then diverged" if np.isfinite(time) else "diverged"
+            outcome = f"{outcome} by step {lost[name]:,}"
+        elif not np.isfinite(time):
+            end = ends.loc[name]
+            outcome = f"not within {end['reading']:,.0f} (success {end['mean']:.2g} at the end)"
+        words.append(f"{title(str(name))} {outcome}")
     return f"In updates the mean reaches {target:g}: {', '.join(words)}."
 
 

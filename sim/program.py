@@ -23,6 +23,7 @@ from jax import lax
 
 from runs.environment import available_cores
 from sim.cores import Compiled, Options, compiler_options, on_cores
+from sim.divergence import DIVERGED
 from sim.measure import measure
 from sim.optimizers import Moments, initial_moments
 from sim.policies.bandit import Bandit
@@ -193,7 +194,7 @@ class Runner:
         return {name: self._per_cell(name, values) for name, values in costs.items()}
 
     def measure(self) -> Metrics:
-        """Measurements of :func:`sim.measure.measure`, per cell."""
+        """Measurements of :func:`sim.measure.measure` and whether it diverged, per cell."""
         parameters = [part[0] for part in self._parts]
         program = _measure_program(self._rules, self._pass_k, self._layout)
         metrics = program(*self._policies, self._table, parameters)
@@ -304,6 +305,7 @@ def _measure_program(
         if held_out is not None:
             unseen = measure(held_out, parameters, rules.group_size, pass_k, None)
             metrics.update({f"held_out/{name}": value for name, value in unseen.items()})
+        metrics[DIVERGED] = ~(jnp.isfinite(parameters).all() & jnp.isfinite(metrics["success"]))
         return metrics
 
     def program(

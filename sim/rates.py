@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import array_api_compat
@@ -32,11 +33,21 @@ def learning_rates(config: SimulationConfig) -> dict[str, float]:
     rates = {s: float(config.learning_rates.get(s, config.learning_rate)) for s in config.schemes}
     if config.comparison == "same_rate":
         return rates
-    reference = weight_budget(config, SCHEMES["grpo"])
+    reference = _budget(config, "grpo", SCHEMES["grpo"])
     return {
-        name: rate * reference / weight_budget(config, config.bound[name])
+        name: rate * reference / _budget(config, name, config.bound[name])
         for name, rate in rates.items()
     }
+
+
+def _budget(config: SimulationConfig, name: str, scheme: Scheme) -> float:
+    budget = weight_budget(config, scheme)
+    if not 0 < budget < math.inf:
+        raise ValueError(
+            f"comparison same_budget divides by ∫ω dρ from start {config.start} to target "
+            f"{config.target:g}, which must be positive and finite; {name}'s is {budget:g}"
+        )
+    return budget
 
 
 def weight_budget(config: SimulationConfig, scheme: Scheme) -> float:

@@ -16,8 +16,9 @@ from runs.files import write_text
 from runs.folder import Run, RunExistsError, is_finished, read_config, read_metrics
 from runs.pass_rates import read_pass_rates
 from runs.terminal import Progress
-from runs.text import percent
+from runs.text import percent, plural
 from sim.config import SimulationConfig, tree_shape
+from sim.divergence import DIVERGED
 from sim.problems import build
 from sim.program import Cells, Runner, initial_state
 from sim.rates import dynamic_attempts, learning_rates
@@ -55,8 +56,8 @@ def simulate(
     The folder's ``metrics.parquet`` has one row per scheme, seed, step and metric: those of
     :func:`sim.measure.measure`, ``updates``, ``responses`` (all prompts together),
     ``clock/first_success`` (responses per prompt if every update waits for one correct response),
-    ``clock/any_success`` and ``clock/mixed_group`` (groups per prompt until one is so), and
-    ``learning_rate`` at step 0.
+    ``clock/any_success`` and ``clock/mixed_group`` (groups per prompt until one is so),
+    ``learning_rate`` at step 0, and ``diverged`` where parameters or success are not finite.
 
     Args:
         config: What to run.
@@ -185,6 +186,8 @@ def _run_batch(
         watched = {"success": percent(float(np.mean(measured["success"])))}
         if "mixed" in measured:
             watched["mixed_groups"] = percent(float(np.mean(measured["mixed"])))
+        if measured[DIVERGED].any():
+            watched["diverged"] = plural(int(measured[DIVERGED].sum()), "run")
         bar.advance(config.measure_every * len(batch.cells), **watched)
         if (number + 1) % config.checkpoint_every == 0 or number + 1 == measurements:
             run.log_table(pd.concat(tables, ignore_index=True))
@@ -233,7 +236,7 @@ def _rows(
     if config.learner == "mirror":
         del everything["responses"]  # none were drawn
     names = sorted(everything)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "scheme": np.repeat([s for s, _ in batch.cells], len(names)),
             "seed": np.repeat([seed for _, seed in batch.cells], len(names)),
@@ -242,6 +245,7 @@ def _rows(
             "value": np.stack([everything[name] for name in names], axis=1).ravel(),
         }
     )
+    return table[(table["metric"] != DIVERGED) | (table["value"] > 0)]
 
 
 @contextlib.contextmanager

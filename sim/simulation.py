@@ -11,7 +11,8 @@ import pandas as pd
 
 from sim.config import SimulationConfig
 from sim.run import simulate as run
-from sim.summary import time_to_target
+from sim.summary import reference_of, time_to_target
+from sim.times_text import times_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Simulation:
     @property
     def reference(self) -> str:
         """Scheme that times are compared with: GRPO, or the first one if that was not run."""
-        return "grpo" if "grpo" in self.config.schemes else self.config.schemes[0]
+        return reference_of(self.config.schemes)
 
     def times(self, metric: str = "success") -> pd.DataFrame:
         """Time to the target on every clock with intervals, see ``sim.summary.time_to_target``."""
@@ -40,7 +41,7 @@ class Simulation:
         )
 
     def __str__(self) -> str:
-        return str(self.times().to_string(index=False, float_format="{:.4g}".format))
+        return times_text(self.times(), self.reference)
 
     def _repr_html_(self) -> str:
         return str(self.times().to_html(index=False, float_format="{:.4g}".format))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from runs.text import listed
 from sim.config import SimulationConfig
+from sim.divergence import divergences
 from theory.clocks import CLOCKS
 from theory.intervals import interval_over_seeds
+from theory.schemes import resolve
 
 THEORY_CLOCKS = {c.metric.removeprefix("clock/"): c for c in CLOCKS.values() if c.metric}
 """Clock of a simulation → the theory's clock that it adds up."""
@@ -36,6 +41,40 @@ def reachable(config: SimulationConfig) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_metric(config: SimulationConfig, metric: str) -> None:
+    """Raise if a simulation does not measure a metric that a target could be set for.
+
+    Raises:
+        ValueError: It does not; the message lists those that it does.
+    """
+    if metric not in reachable(config):
+        raise ValueError(
+            f"target_metric {metric} is not measured; measured are: {', '.join(reachable(config))}"
+        )
+
+
+def reference_of(schemes: Sequence[str], wanted: str | None = None) -> str:
+    """Scheme that times are compared with: GRPO, or the first one if that is not run.
+
+    Args:
+        schemes: Schemes of the simulation.
+        wanted: The scheme that was asked for instead, if any.
+
+    Raises:
+        ValueError: A scheme that is not run.
+
+    >>> reference_of(["rloo", "grpo"]), reference_of(["rloo", "psr"])
+    ('grpo', 'rloo')
+    """
+    if wanted is None:
+        return "grpo" if "grpo" in schemes else schemes[0]
+    resolve(wanted)
+    if wanted not in schemes:
+        known = listed(list(dict.fromkeys(schemes)))
+        raise ValueError(f"reference {wanted} is not among the schemes: {known}")
+    return wanted
+
+
 def time_to_target(
     metrics: pd.DataFrame,
     target: float,
@@ -48,8 +87,9 @@ def time_to_target(
 
     A seed's time is where ``metric`` first reaches the target, interpolated linearly in the clock
     between measurements. A seed that never reaches it has the time ∞, and so has the mean: a
-    collapse is an outcome, not a missing value. Ratios are scheme over reference, seed by seed
-    (below 1 is sooner), and their mean is geometric.
+    collapse is an outcome, not a missing value. A seed that diverged before it arrived has none,
+    and neither have the mean and the ratios. Ratios are scheme over reference, seed by seed (below
+    1 is sooner), and their mean is geometric.
 
     Args:
         metrics: Table of :func:`sim.run.simulate`.
@@ -60,7 +100,10 @@ def time_to_target(
 
     Returns:
         One row per scheme and clock: scheme, clock, mean, low, high, reached, seeds, ratio,
-        ratio_low, ratio_high. Ratios are NaN where the reference was not run.
+        ratio_low, ratio_high, steps (updates that were run), late (seeds that did not arrive in
+        them), end (the mean of the metric over those at the end), diverged (seeds that did, before
+        or after they arrived) and diverged_step (by when the first of them had). Ratios are NaN
+        where the reference was not run.
 
     Raises:
         ValueError: Target or level outside (0, 1), or a metric that was not measured.
@@ -73,6 +116,8 @@ def time_to_target(
     """
     times = seed_times(metrics, target, metric=metric)
     _check_fraction("level", level)
+    lost = divergences(metrics).groupby("scheme")["step"]
+    count, first = lost.size(), lost.min()
     rows = []
     for (scheme, clock), group in times.groupby(["scheme", "clock"], sort=False):
         values = group["time"].to_numpy()
@@ -94,13 +139,22 @@ def time_to_target(
                 "ratio": ratio[0],
                 "ratio_low": ratio[1],
                 "ratio_high": ratio[2],
+                "steps": int(group["steps"].max()),
+                "late": int(np.isinf(values).sum()),
+                "end": float(group.loc[np.isinf(values), "end"].mean()),
+                "diverged": int(count.get(scheme, 0)),
+                "diverged_step": float(first.get(scheme, np.nan)),
             }
         )
     return pd.DataFrame(rows)
 
 
 def seed_times(metrics: pd.DataFrame, target: float, *, metric: str = "success") -> pd.DataFrame:
-    """Time to the target of every scheme and seed on every clock: scheme, clock, seed, time.
+    """Time to the target of every scheme and seed on every clock.
+
+    Returns:
+        Columns scheme, clock, seed, time (∞ if it was not reached, NaN if the run diverged before
+        it was), steps and end, the last step and the metric there.
 
     Raises:
         ValueError: Target outside (0, 1), or a metric that was not measured.
@@ -113,18 +167,21 @@ def seed_times(metrics: pd.DataFrame, target: float, *, metric: str = "success")
         )
     wanted = [metric, *(m for m in CLOCK_METRICS.values() if m in measured)]
     chosen = metrics[metrics["metric"].isin(wanted)]
-    wide = chosen.pivot_table(
-        index=["scheme", "seed", "step"], columns="metric", values="value", sort=False
-    )
+    wide = chosen.pivot(index=["scheme", "seed", "step"], columns="metric", values="value")
+    wide = wide.reindex(chosen["scheme"].unique(), level="scheme")
+    lost = set(divergences(metrics)[["scheme", "seed"]].itertuples(index=False, name=None))
     rows = []
     for (scheme, seed), run in wide.groupby(level=["scheme", "seed"], sort=False):
         run = run.sort_index(level="step")
         level = run[metric].to_numpy()
+        steps = int(run.index.get_level_values("step")[-1])
         for clock, column in CLOCK_METRICS.items():
             if column in run:
                 time = crossing(run[column].to_numpy(), level, target)
-                rows.append({"scheme": scheme, "clock": clock, "seed": seed, "time": time})
-    return pd.DataFrame(rows, columns=["scheme", "clock", "seed", "time"])
+                if np.isinf(time) and (scheme, seed) in lost:
+                    time = float("nan")
+                rows.append((scheme, clock, seed, time, steps, float(level[-1])))
+    return pd.DataFrame(rows, columns=["scheme", "clock", "seed", "time", "steps", "end"])
 
 
 def crossing(clock: np.ndarray, level: np.ndarray, target: float) -> float:
@@ -148,8 +205,8 @@ def paired_ratio(
 ) -> tuple[float, float, float]:
     """Geometric mean of the seeds' ratios times / reference, with a bootstrap interval.
 
-    Pairs in which neither reached the target are left out; NaN where no pair is left. Two that
-    were there at the start have the ratio 1.
+    Pairs in which neither reached the target are left out; NaN where no pair is left, or one has
+    diverged. Two that were there at the start have the ratio 1.
 
     >>> paired_ratio(np.array([0.0, 3.0]), np.array([0.0, 3.0]))
     (1.0, 1.0, 1.0)
@@ -163,8 +220,11 @@ def paired_ratio(
 
 
 def log_ratios(times: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Logarithms of seed-by-seed ratios; pairs in which neither arrived are left out."""
-    kept = np.isfinite(times) | np.isfinite(reference)
+    """Logarithms of seed-by-seed ratios; pairs in which neither arrived are left out.
+
+    A run that diverged is no slow one: its pair has the ratio NaN.
+    """
+    kept = ~(np.isinf(times) & np.isinf(reference))
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(times[kept] / reference[kept])
     together: np.ndarray = np.where(times[kept] == reference[kept], 0.0, logs)

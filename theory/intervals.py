@@ -194,7 +194,7 @@ def interval_over_seeds(
         level: Coverage.
 
     Returns:
-        Lower and upper end; both the value itself for a single seed.
+        Lower and upper end; both the value itself for a single seed, NaN if a value is NaN.
 
     Source: Efron and Tibshirani (1993), percentile interval.
 
@@ -202,6 +202,8 @@ def interval_over_seeds(
     (1.0, 1.0)
     """
     values = np.asarray(values, dtype=float)
+    if np.isnan(values).any():
+        return float("nan"), float("nan")
     generator = np.random.default_rng(20260211)
     picks = generator.integers(values.size, size=(_RESAMPLES, values.size))
     samples = np.sort(values[picks].mean(axis=-1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +13,10 @@ from apw.command_line import Answer, figures_hint, parse
 from apw.options import read_ahead
 from runs.configuration import read_toml
 from runs.files import read_json
-from runs.terminal import table
-from runs.text import interval, listed, number
 from sim.config import SimulationConfig
-from theory.schemes import resolve, schemes_by_name
 
 Executor = Literal["local", "ray"]
-Row = dict[str, Any]
+FOLDER, SWEEP_FOLDER = Path("results/simulate"), Path("results/sweep")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,158 +89,60 @@ def _check(options: Options) -> None:
 
 
 def _simulate(options: Options) -> Answer:
-    config, out = options.config, options.out or Path("results/simulate")
-    reference = _reference(options, config.schemes)
-    _check_metric(options.target_metric, [config])
+    from sim.summary import check_metric, reference_of
+    from sim.times_text import times_text
+
+    config, out, metric = options.config, options.out or FOLDER, options.target_metric
+    reference = reference_of(config.schemes, options.reference)
+    check_metric(config, metric)
 
     from sim.run import simulate
     from sim.summary import time_to_target
 
     metrics = simulate(config, out, overwrite=options.overwrite)
-    times = time_to_target(
-        metrics, config.target, metric=options.target_metric, reference=reference
-    )
-    rows: list[Row] = times.to_dict("records")  # type: ignore[assignment]
+    times = time_to_target(metrics, config.target, metric=metric, reference=reference)
     data = {
         "run": str(out),
         "config": config.to_dict(),
         "target": config.target,
-        "target_metric": options.target_metric,
+        "target_metric": metric,
         "reference": reference,
-        "times": rows,
+        "times": times.to_dict("records"),
     }
-    what = f"mean {options.target_metric} of {config.prompts} prompts"
-    if options.target_metric.startswith("held_out/"):
-        what = f"mean {options.target_metric} of {config.held_out_prompts} prompts"
-    text = [
-        f"Time until the {what} is {config.target:g}.",
-        "",
-        _times(rows, reference, {}),
-        "",
-        *_notes(rows, reference),
-        figures_hint(out),
-    ]
-    return Answer(data, "\n".join(text))
+    prompts = config.held_out_prompts if metric.startswith("held_out/") else config.prompts
+    text = (
+        f"Time until the mean {metric} of {prompts} prompts is {config.target:g}.\n\n"
+        f"{times_text(times, reference)}\n{figures_hint(out)}"
+    )
+    return Answer(data, text)
 
 
 def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     import pandas as pd
 
+    from sim.summary import check_metric, reference_of
     from sim.sweep import read_sweep, sweep, sweep_times
+    from sim.times_text import times_text
 
-    config, out = read_sweep(file), options.out or Path("results/sweep")
+    config, out, metric = read_sweep(file), options.out or SWEEP_FOLDER, options.target_metric
     regimes = [config.regime(name) for name in config.regimes]
-    reference = _reference(options, [name for regime in regimes for name in regime.schemes])
-    _check_metric(options.target_metric, regimes)
+    schemes = [name for regime in regimes for name in regime.schemes]
+    reference = reference_of(schemes, options.reference)
+    for regime in regimes:
+        check_metric(regime, metric)
     metrics = sweep(config, out, overwrite=options.overwrite, executor=executor)
     tuning = pd.read_parquet(out / "tuning.parquet")
-    times = sweep_times(config, metrics, tuning, metric=options.target_metric, reference=reference)
-    rows: list[Row] = times.to_dict("records")  # type: ignore[assignment]
+    times = sweep_times(config, metrics, tuning, metric=metric, reference=reference)
     data = {
         "run": str(out),
-        "target_metric": options.target_metric,
+        "target_metric": metric,
         "reference": reference,
-        "times": rows,
+        "times": times.to_dict("records"),
     }
-    shown = {"regime": "regime", "learning_rate": "rate"}
     rates = "its own best learning rate" if config.tuning_seeds else "the learning rate given"
-    text = [
-        f"Time until the mean {options.target_metric} is at the target, every scheme at {rates}.",
-        "",
-        _times(rows, reference, shown),
-        "",
-        *_notes(rows, reference),
-    ]
-    if times["at_edge"].any():
-        text.append("* an end of the grid of learning rates: the best rate may lie beyond it.")
-    text.append(f"Folder: {out}   (times.parquet, metrics.parquet, tuning.parquet)")
-    return Answer(data, "\n".join(text))
-
-
-def _reference(options: Options, schemes: Sequence[str]) -> str:
-    wanted = options.reference
-    if wanted is None:
-        return "grpo" if "grpo" in schemes else schemes[0]
-    resolve(wanted)
-    if wanted not in schemes:
-        raise ValueError(
-            f"--reference {wanted} is not among the schemes: {listed(list(dict.fromkeys(schemes)))}"
-        )
-    return wanted
-
-
-def _check_metric(metric: str, configs: Sequence[SimulationConfig]) -> None:
-    from sim.summary import reachable
-
-    for config in configs:
-        if metric not in reachable(config):
-            raise ValueError(
-                f"--target-metric {metric} is not measured; measured are: "
-                f"{', '.join(reachable(config))}"
-            )
-
-
-_CLOCKS = {
-    "updates": "gradient steps",
-    "first_success": "responses per prompt if every update waits for one correct",
-    "responses": "all that were drawn, for all prompts together",
-}
-"""Clocks that are shown to people; --json has all."""
-
-
-def _times(rows: Sequence[Row], reference: str, columns: Mapping[str, str]) -> str:
-    """Times as a table; ``columns`` are further ones to show, by their headings."""
-    places = list(_CLOCKS)
-    schemes = schemes_by_name([reference, *(row["scheme"] for row in rows)])
-    shown = [row for row in rows if row["clock"] in places]
-    order = sorted(
-        shown, key=lambda row: (row.get("regime", ""), places.index(row["clock"]), row["mean"])
+    text = (
+        f"Time until the mean {metric} is at the target, every scheme at {rates}.\n\n"
+        f"{times_text(times, reference)}\n"
+        f"Folder: {out}   (times.parquet, metrics.parquet, tuning.parquet)"
     )
-    lines = [
-        [
-            *(_column(row, name) for name in columns),
-            schemes[row["scheme"]].label,
-            row["clock"],
-            number(row["mean"], infinite="never"),
-            interval(row["low"], row["high"], infinite="never"),
-            f"{row['reached']} of {row['seeds']}",
-            _ratio(row),
-        ]
-        for row in order
-    ]
-    header = [
-        *columns.values(),
-        "scheme",
-        "clock",
-        "mean",
-        "95% interval",
-        "seeds there",
-        f"relative to {schemes[reference].label}",
-    ]
-    return table(header, lines, right="l" * (len(columns) + 2) + "rrrr")
-
-
-def _notes(rows: Sequence[Row], reference: str) -> list[str]:
-    """What the table's words mean, as far as they occur."""
-    there = {row["clock"] for row in rows}
-    clocks = "; ".join(f"{name}, {words}" for name, words in _CLOCKS.items() if name in there)
-    notes = [f"Clocks: {clocks}."]
-    if any(row["ratio"] in (0, math.inf) for row in rows):
-        label = resolve(reference).label
-        notes.append(
-            f"A ratio is 0 where {label} did not arrive with every seed that the scheme did;"
-            " ∞ where the scheme did not."
-        )
-    return notes
-
-
-def _column(row: Row, name: str) -> str:
-    if name == "learning_rate":
-        return f"{row[name]:g}{'*' if row['at_edge'] else ''}"
-    return str(row[name])
-
-
-def _ratio(row: Row) -> str:
-    if math.isnan(row["ratio"]):
-        return "–"
-    return f"{number(row['ratio'], 3)} ({interval(row['ratio_low'], row['ratio_high'], 3)})"
+    return Answer(data, text)

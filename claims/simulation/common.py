@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from sim.config import SimulationConfig
+from sim.divergence import divergences
 from sim.summary import log_ratios, seed_times
 from sim.sweep import SweepConfig, sweep
 
@@ -37,6 +38,7 @@ class Lab:
         replaced: Folders whose runs have been replaced, if they are to be; none to continue
             what they hold. Claims that share runs share this set.
         used: Folders the claim looked at, by name; filled on the way.
+        diverged: Runs that diverged, which decide nothing; filled on the way.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Lab:
     progress: bool = False
     replaced: set[Path] | None = None
     used: dict[str, Path] = dataclasses.field(default_factory=dict)
+    diverged: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     @property
     def first_seed(self) -> int:
@@ -57,18 +60,26 @@ class Lab:
         from sim.run import simulate
 
         path = self.used[name] = self.folder / self.claim / name
-        return simulate(config, path, overwrite=self._replaced(path), progress=self.progress)
+        return self._looked_at(
+            name, simulate(config, path, overwrite=self._replaced(path), progress=self.progress)
+        )
 
     def sweep(self, config: SweepConfig, name: str, *, shared: str | None = None) -> pd.DataFrame:
         """Metrics of a sweep; ``shared`` names a folder that several claims look at."""
         path = self.used[name] = self.folder / (shared or self.claim) / name
-        return sweep(
+        metrics = sweep(
             config,
             path,
             overwrite=self._replaced(path),
             progress=self.progress,
             executor=self.executor,
         )
+        return self._looked_at(name, metrics)
+
+    def _looked_at(self, name: str, metrics: pd.DataFrame) -> pd.DataFrame:
+        lost = divergences(metrics).assign(run=name)
+        self.diverged.extend(lost.to_dict("records"))
+        return metrics
 
     def _replaced(self, path: Path) -> bool:
         if self.replaced is None or path in self.replaced:
@@ -90,7 +101,7 @@ def times(metrics: pd.DataFrame, target: float, clock: str) -> dict[str, np.ndar
 def series(metrics: pd.DataFrame, scheme: str, metric: str) -> pd.DataFrame:
     """Values of a metric of a scheme: one row per seed, one column per step."""
     chosen = metrics[(metrics["scheme"] == scheme) & (metrics["metric"] == metric)]
-    return chosen.pivot_table(index="seed", columns="step", values="value")
+    return chosen.pivot(index="seed", columns="step", values="value")
 
 
 def final(metrics: pd.DataFrame, scheme: str, metric: str) -> np.ndarray:

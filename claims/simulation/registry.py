@@ -97,8 +97,8 @@ def check_claim(
     found = CLAIMS[lab.claim](lab)
     table = claim_table(lab.claim, lab.used).to_csv(index=False, float_format="%.6g")
     write_text(place / "table.csv", table)
-    write_json(
-        place / "verdict.json",
-        {**found.to_dict(), "source": "sim", "environment": describe_environment()},
-    )
+    record = {**found.to_dict(), "source": "sim", "environment": describe_environment()}
+    if lab.diverged:
+        record["diverged"] = lab.diverged
+    write_json(place / "verdict.json", record)
     return found

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from sim.config import SimulationConfig
+from sim.rates import learning_rates
 
 
 def test_round_trip_through_json():
@@ -106,3 +107,10 @@ def test_configuration_is_read_without_jax_or_torch():
 def test_a_file_of_pass_rates_must_be_there():
     with pytest.raises(FileNotFoundError, match=r"nowhere\.csv is not a file; pass rates are read"):
         SimulationConfig.from_dict({"start": "file:nowhere.csv"})
+
+
+def test_an_equal_budget_of_nothing_is_refused():
+    # Every prompt is beyond the target at the start: 0/0.
+    config = SimulationConfig(start=0.95, comparison="same_budget")
+    with pytest.raises(ValueError, match=r"same_budget divides by .* grpo's is 0"):
+        learning_rates(config)

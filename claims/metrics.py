@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from runs.files import read_table
+
 ASYMMETRIC = ("linear_r", "sqrt_r", "uniform_r")
 DROPPING = "linear_r:zero_success=drop"
 KS = (4, 16, 64, 256)
@@ -42,9 +44,7 @@ class SettingTables:
             FileNotFoundError: The setting has not been published there.
         """
         place = folder / name
-        return cls(
-            name, pd.read_csv(place / "outcomes.csv"), pd.read_parquet(place / "curves.parquet")
-        )
+        return cls(name, read_table(place / "outcomes.csv"), read_table(place / "curves.parquet"))
 
     def schemes(self) -> list[str]:
         """Schemes that were judged, in order."""

@@ -20,6 +20,7 @@ from figures.optimal_weights import optimal_weights_picture
 from figures.picture import Picture
 from figures.sources import sources_picture
 from figures.weights import weights_picture
+from runs.files import read_table
 from runs.folder import is_run, read_config, read_metrics
 
 THEORY: dict[str, Callable[[], Picture]] = {
@@ -68,7 +69,7 @@ def run_pictures(path: Path | str) -> list[Picture]:
     if found:
         return [picture for record in found for picture in claim_pictures(record)]
     if (path / "curves.parquet").exists():
-        return _evidence_pictures(pd.read_parquet(path / "curves.parquet"))
+        return _evidence_pictures(read_table(path / "curves.parquet"))
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
         return [evaluations_picture([path])]
@@ -113,7 +114,7 @@ def evaluations_picture(paths: Sequence[Path | str]) -> Picture:
         name = path.resolve().name if len(paths) > 1 else read_config(path)["scheme"]
         if name in summaries:
             raise ValueError(f"two evaluations are named {name}; folders need names of their own")
-        summaries[name] = pd.read_parquet(file)
+        summaries[name] = read_table(file)
     return pass_at_k_picture(summaries)
 
 

@@ -29,6 +29,7 @@ from figures.style import (
     probability_axis,
     title,
 )
+from runs.files import read_table
 from sim.summary import THEORY_CLOCKS
 
 _TIMES = "time/grpo"
@@ -76,10 +77,7 @@ def read_claim_table(path: Path) -> pd.DataFrame:
         ValueError: It is not one.
     """
     wanted = {"run", "scheme", "metric", "step", "clock", "mean", "low", "high", "seeds"}
-    try:
-        table = pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is not a readable table: {error}") from error
+    table = read_table(path)
     if not wanted <= set(table.columns):
         raise ValueError(f"{path} lacks the column {sorted(wanted - set(table.columns))[0]!r}")
     return table.replace({"clock": _EARLIER})

@@ -24,7 +24,7 @@ from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.model_source import check_model
 from llm_validation.sample_metrics import SAMPLE_COLUMNS, read_samples, summarise
 from llm_validation.tasks import Example, Task, load_task
-from runs.files import write_json, write_table
+from runs.files import read_table, write_json, write_table
 from runs.folder import Run
 from runs.terminal import Progress
 from runs.text import percent
@@ -129,7 +129,7 @@ def evaluate(
             if progress:
                 print(loaded.describe(), file=sys.stderr)
             generated = _sample(run, config, loaded, examples, progress)
-            samples = pd.concat([pd.read_parquet(part) for part in _parts(run)], ignore_index=True)
+            samples = pd.concat([read_table(part) for part in _parts(run)], ignore_index=True)
             return _finish(run, config, samples, _summary(config, samples), generated)
         finally:
             run.close()

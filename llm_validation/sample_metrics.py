@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from llm_validation.outcomes import Outcome
+from runs.files import read_table
 from theory.intervals import interval_over_problems
 from theory.pass_at_k import pass_at_k_table
 
@@ -46,10 +47,7 @@ def read_samples(path: Path | str) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give the samples.parquet of an evaluation")
-    try:
-        samples = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is not a Parquet file: {error}") from error
+    samples = read_table(path)
     missing = [column for column in _NEEDED if column not in samples]
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]!r}")

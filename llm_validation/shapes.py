@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
+
+from runs.files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +71,10 @@ def model_shape(model: str, *, hidden_size: int, layers: int) -> Shape | None:
     file = Path(model) / "config.json"
     if not file.is_file():
         return KNOWN.get(model)
-    values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    values: Any = read_json(file)
     try:
         heads = values["num_attention_heads"]
-        return Shape(
+        shape = Shape(
             layers=values["num_hidden_layers"],
             hidden=values["hidden_size"],
             intermediate=values["intermediate_size"],
@@ -85,3 +86,10 @@ def model_shape(model: str, *, hidden_size: int, layers: int) -> Shape | None:
         )
     except KeyError as error:
         raise ValueError(f"{file} lacks {error}, which a Llama-like decoder has") from error
+    except (TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"{file} is not the configuration of a model: {error}") from error
+    if not all(isinstance(size, int) and size >= 1 for size in dataclasses.astuple(shape)[:-1]):
+        raise ValueError(
+            f"{file} must hold sizes that are whole numbers of at least 1; got {shape}"
+        )
+    return shape

@@ -135,10 +135,22 @@ def check(name: str, annotation: Any, value: Any, *, strict: bool = True) -> Any
     if isinstance(value, list):
         value = tuple(value)
     try:
-        return _adapter(annotation, strict).validate_python(value)
+        read = _adapter(annotation, strict).validate_python(value)
     except pydantic.ValidationError as error:
         found = error.errors(include_url=False, include_context=False)[0]["input"]
         raise ValueError(f"{name} must be {allowed(annotation)}; got {shown(found)}") from None
+    _refuse_infinite(name, read)
+    return read
+
+
+def _refuse_infinite(name: str, value: Any) -> None:
+    """Raise for NaN and ±∞ in tables and lists whose values may be anything."""
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    for key, item in value.items() if isinstance(value, dict) else ():
+        _refuse_infinite(f"{name}.{key}", item)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number; got {value}")
 
 
 def allowed(annotation: Any) -> str:

@@ -1,6 +1,6 @@
 """Files that are whole or not there: written under another name first, then renamed.
 
-And JSON read back, of which nothing is believed.
+And tables and JSON read back, of which nothing is believed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,28 @@ def parse_json(text: str) -> Any:
         raise json.JSONDecodeError(f"JSON has no {name}", text, text.index(name))
 
     return json.loads(text, parse_constant=refuse)
+
+
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a Parquet or, by its name, a CSV file.
+
+    Args:
+        path: The file.
+        **options: Those of ``pandas.read_parquet`` or ``pandas.read_csv``.
+
+    Raises:
+        ValueError: It is not such a table, or no file.
+    """
+    import pandas as pd
+
+    refuse_device(path)
+    kind, read = ("CSV", pd.read_csv) if path.suffix == ".csv" else ("Parquet", pd.read_parquet)
+    try:
+        table: pd.DataFrame = read(path, **options)
+    except (ValueError, OSError) as error:
+        reason = textwrap.shorten(str(error), 80, placeholder="…")
+        raise ValueError(f"{path} is not a readable {kind} table: {reason}") from error
+    return table
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from runs.environment import describe_environment
-from runs.files import Replacing, read_json, write_json, write_table
+from runs.files import Replacing, read_json, read_table, refuse_device, write_json, write_table
 
 try:
     import fcntl
@@ -132,6 +132,7 @@ class Run:
         target = self.path / "checkpoints" / f"{_file_name(key)}.npz"
         if not target.exists():
             return None
+        refuse_device(target)
         try:
             with open(target, "rb") as handle, np.load(handle, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
@@ -210,10 +211,7 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
 
 
 def _read_table(file: Path) -> pd.DataFrame:
-    try:
-        metrics = pd.read_parquet(file)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{file} is not a readable Parquet table: {error}") from error
+    metrics = read_table(file)
     missing = [column for column in METRIC_COLUMNS if column not in metrics]
     if "arm" in metrics and "source" in missing:
         raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from runs.files import parse_json
+from runs.files import parse_json, read_table
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Row = dict[Any, Any] | Any
@@ -134,12 +134,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
-    import pandas as pd
-
-    try:
-        table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet table") from error
+    table = read_table(path)
     _check_columns(path, columns, table.columns)
     records = table[list(columns)].to_dict("records")
     yield from ((f"row {n}", record) for n, record in enumerate(records, 1))

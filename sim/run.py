@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from runs.files import write_text
+from runs.files import refuse_device, write_text
 from runs.folder import Run, RunExistsError, is_finished, read_config, read_metrics
 from runs.pass_rates import read_pass_rates
 from runs.terminal import Progress
@@ -109,6 +109,7 @@ def _rates_read(config: SimulationConfig) -> str:
 def _check_rates(path: Path, rates_read: str) -> None:
     """Raise if the folder's run began from other pass rates than the file holds now."""
     kept = path / RATES_FILE
+    refuse_device(kept)
     if rates_read and kept.exists() and kept.read_text(encoding="utf-8") != rates_read:
         raise RunExistsError(
             f"{path} holds a run that began from other pass rates than the file has now; choose "

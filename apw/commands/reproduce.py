@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from apw.command_line import Answer, parse, say
 from apw.demo import NOT_ASKED, run_demo
 from claims.spec import SOURCES, Source
+from runs.files import read_json
 from runs.folder import is_run, read_config
 from runs.terminal import Progress
 
@@ -216,7 +216,7 @@ def _picked(setting: Setting) -> dict[str, float]:
     import claims
 
     place = Path(claims.__file__).parent / "evidence" / "llm" / setting.name / "environment.json"
-    picked = json.loads(place.read_text(encoding="utf-8"))["picked"]
+    picked = read_json(place)["picked"]
     return {scheme: float(picked[scheme]) for scheme in setting.schemes}
 
 

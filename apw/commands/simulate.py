@@ -12,7 +12,7 @@ import tyro
 from apw.command_line import Answer, figures_hint, parse
 from apw.options import read_ahead
 from runs.configuration import read_toml
-from runs.files import read_json
+from runs.files import read_json, read_table
 from sim.config import SimulationConfig
 
 Executor = Literal["local", "ray"]
@@ -118,8 +118,6 @@ def _simulate(options: Options) -> Answer:
 
 
 def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
-    import pandas as pd
-
     from sim.summary import check_metric, reference_of
     from sim.sweep import read_sweep, sweep, sweep_times
     from sim.times_text import times_text
@@ -131,7 +129,7 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     for regime in regimes:
         check_metric(regime, metric)
     metrics = sweep(config, out, overwrite=options.overwrite, executor=executor)
-    tuning = pd.read_parquet(out / "tuning.parquet")
+    tuning = read_table(out / "tuning.parquet")
     times = sweep_times(config, metrics, tuning, metric=metric, reference=reference)
     data = {
         "run": str(out),

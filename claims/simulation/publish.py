@@ -6,11 +6,10 @@ Every ``<ID>/verdict.json`` and ``<ID>/table.csv`` of the folder becomes ``<ID>.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from claims.verdicts import Finding, rejudged
-from runs.files import write_text
+from runs.files import read_json, refuse_device, write_text
 
 EVIDENCE = Path(__file__).parents[1] / "evidence" / "sim"
 
@@ -34,14 +33,14 @@ def publish(folder: Path, to: Path = EVIDENCE) -> list[str]:
         raise ValueError(f"{folder} holds no <ID>/verdict.json; name a folder such as .../full")
     texts = {}
     for file in files:
-        name, text = file.parent.name, file.read_text(encoding="utf-8")
-        found = Finding.from_dict(json.loads(text))
+        name, found = file.parent.name, Finding.from_dict(read_json(file))
         if found.quick:
             raise ValueError(f"{file} is a quick version; evidence is of full ones")
         if rejudged(found) != found:
             raise ValueError(f"{file}: the verdict does not follow from the samples")
-        texts[f"{name}.json"] = text
-        texts[f"{name}.csv"] = (file.parent / "table.csv").read_text(encoding="utf-8")
+        for kind, beside in (("json", file), ("csv", file.with_name("table.csv"))):
+            refuse_device(beside)
+            texts[f"{name}.{kind}"] = beside.read_text(encoding="utf-8")
     for name, text in texts.items():
         write_text(to / name, text)
     return [file.parent.name for file in files]

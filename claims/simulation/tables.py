@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from runs.files import read_table
 from runs.folder import read_config
 from sim.summary import CLOCK_METRICS, time_to_target
 from theory.intervals import interval_over_seeds
@@ -66,7 +67,7 @@ def claim_table(claim: str, runs: Mapping[str, Path]) -> pd.DataFrame:
 
 def _run_table(claim: str, name: str, path: Path) -> pd.DataFrame:
     wanted = list(CURVES.get(claim, ("success", *CLOCK_METRICS.values())))
-    metrics = pd.read_parquet(
+    metrics = read_table(
         path / "metrics.parquet", filters=[("metric", "in", [*wanted, "learning_rate"])]
     )
     rates = metrics[metrics["metric"] == "learning_rate"].groupby("scheme")["value"].first()
@@ -75,7 +76,7 @@ def _run_table(claim: str, name: str, path: Path) -> pd.DataFrame:
     tuning = path / "tuning.parquet"
     ends: list[str] = []
     if tuning.exists():
-        ends = list(pd.read_parquet(tuning).query("at_edge")["scheme"])
+        ends = list(read_table(tuning).query("at_edge")["scheme"])
     table = table.assign(
         run=name, learning_rate=table["scheme"].map(rates), at_edge=table["scheme"].isin(ends)
     )

@@ -13,7 +13,7 @@ from annotated_types import Interval
 
 from llm_validation.config import TrainConfig
 from runs.configuration import Configuration
-from runs.files import write_text
+from runs.files import refuse_device, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,7 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
     """
     for name, text in files.items():
         path = folder / name
+        refuse_device(path)
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise FileExistsError(f"{path} exists and differs; name another folder with --out")
     paths = []

@@ -24,6 +24,7 @@ from llm_validation.tasks._select import select
 from llm_validation.tasks.rows import BadRowError, Reader, Row
 from llm_validation.tasks.tagged import last_tagged
 from llm_validation.tasks.task import Example, Prompt, Report, Task
+from runs.files import parse_json
 
 INSTRUCTION = (
     "Work it out inside <think> </think> tags, then give only the expression inside "
@@ -136,7 +137,7 @@ class ExpressionMatch:
 
     def _one(self, gold: str, response: str) -> Outcome:
         try:
-            problem = json.loads(gold)
+            problem = parse_json(gold)
             numbers, target = sorted(problem["numbers"]), problem["target"]
         except (ValueError, KeyError, TypeError):
             return Outcome.ERROR

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from runs.files import parse_json
+
 _LOG = logging.getLogger(__name__)
 _HUB = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<config>[\w.-]+))?(?:@(?P<split>[\w.-]+))?")
 _SHOWN = 5
@@ -137,7 +139,7 @@ def _read_jsonl(path: Path) -> Iterator[Row | str]:
                 continue
             where = f"{path}, line {number}"
             try:
-                values = json.loads(
+                values = parse_json(
                     line.rstrip(b"\r\n").decode("utf-8-sig" if number == 1 else "utf-8")
                 )
             except UnicodeDecodeError as error:

@@ -98,7 +98,7 @@ def test_broken_samples_files(samples, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"is not a file; give the samples\.parquet"):
         read_samples(file)
     file.write_text("no Parquet")
-    with pytest.raises(ValueError, match="is not a Parquet file"):
+    with pytest.raises(ValueError, match="is not a readable Parquet table"):
         read_samples(file)
     samples.drop(columns="tokens").to_parquet(file)
     with pytest.raises(ValueError, match="lacks the column 'tokens'"):

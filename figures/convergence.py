@@ -70,8 +70,8 @@ def _arrivals(part: pd.DataFrame, target: float) -> pd.Series:
 def _in_words(table: pd.DataFrame, target: float, diverged: pd.DataFrame) -> str:
     """Who reaches the target after how many updates, the first first, and who does not."""
     part = table[table["clock"] == "updates"]
-    lost = diverged.groupby("scheme")["step"].min()
-    ends = part.groupby("scheme")[["reading", "mean"]].last()
+    lost = diverged.groupby("scheme")["step"].min().to_dict()
+    ends = part.groupby("scheme")[["reading", "mean"]].last().to_dict("index")
     words = []
     for name, time in _arrivals(part, target).items():
         outcome = f"after {time:,.0f}"
@@ -79,7 +79,7 @@ def _in_words(table: pd.DataFrame, target: float, diverged: pd.DataFrame) -> str
             outcome = f"{outcome}, then diverged" if np.isfinite(time) else "diverged"
             outcome = f"{outcome} by step {lost[name]:,}"
         elif not np.isfinite(time):
-            end = ends.loc[name]
+            end = ends[name]
             outcome = f"not within {end['reading']:,.0f} (success {end['mean']:.2g} at the end)"
         words.append(f"{title(str(name))} {outcome}")
     return f"In updates the mean reaches {target:g}: {', '.join(words)}."

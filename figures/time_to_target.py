@@ -97,7 +97,7 @@ def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme
                 0.02,
                 place,
                 f"reached by {row.reached} of {row.seeds} seeds"
-                f"{f', diverged with {row.diverged}' if row.diverged else ''}",
+                f"{', some diverged' if row.diverged else ''}",
                 transform=axes.get_yaxis_transform(),
                 va="center",
                 fontsize=6.5,

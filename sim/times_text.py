@@ -22,7 +22,7 @@ CLOCKS = {
 _EXTRA_COLUMNS = {"regime": "regime", "learning_rate": "rate"}
 """Columns of a sweep's times that are shown, by their headings."""
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 
 
 def times_text(times: pd.DataFrame, reference: str) -> str:

@@ -77,8 +77,10 @@ class Lab:
         return self._looked_at(name, metrics)
 
     def _looked_at(self, name: str, metrics: pd.DataFrame) -> pd.DataFrame:
-        lost = divergences(metrics).assign(run=name)
-        self.diverged.extend(lost.to_dict("records"))
+        self.diverged.extend(
+            {"run": name, "scheme": scheme, "seed": seed, "step": step}
+            for scheme, seed, step in divergences(metrics).values.tolist()
+        )
         return metrics
 
     def _replaced(self, path: Path) -> bool:

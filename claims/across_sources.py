@@ -10,6 +10,7 @@ import pandas as pd
 
 from claims.metrics import CEILING, SettingTables
 from claims.verdicts import Finding
+from runs.files import read_table
 from theory.intervals import interval_over_seeds
 from theory.optimal import optimal_weight
 
@@ -94,7 +95,7 @@ def read_outcomes(folder: Path) -> dict[str, pd.DataFrame]:
     for _, _, runs in SETTINGS.values():
         file = folder / runs / "outcomes.csv"
         if file.exists():
-            found[runs] = pd.read_csv(file)
+            found[runs] = read_table(file)
             missing = {"scheme", "seed", "reached"} - set(found[runs])
             if missing:
                 raise ValueError(f"{file} lacks the column {min(missing)!r}")

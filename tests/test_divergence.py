@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from apw.main import main
+from claims.run_findings import simulation_findings
 from claims.simulation.common import Lab, final, times
 from claims.verdicts import above, below, near
 from figures.convergence import convergence_picture
-from figures.findings import simulation_findings
 from sim.config import SimulationConfig
 from sim.divergence import divergences
 from sim.run import simulate

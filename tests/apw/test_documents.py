@@ -26,6 +26,7 @@ from apw.command_line import parse
 from apw.commands.reproduce import Options as ReproduceOptions
 from apw.commands.simulate import Options as SimulateOptions
 from apw.main import COMMANDS, main
+from apw.saved_schemes import save_scheme
 from claims.spec import claims
 from runs.folder import Run
 from sim.config import SimulationConfig
@@ -173,6 +174,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, source in runs.items():
         _finished_run(tmp_path / "results" / name, source)
     _training_logs(tmp_path)
+    save_scheme("best_table:start=0.02,group_size=8", tmp_path / "best.json")
 
 
 def _finished_run(path: Path, source: str) -> None:

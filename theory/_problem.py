@@ -17,7 +17,7 @@ from theory._designs import (
     outcomes_of,
     resolve_design,
 )
-from theory._quadrature import integrate_success
+from theory._quadrature import Integrals, integrate_success
 from theory.dynamics import Dynamics, resolve_dynamics
 
 
@@ -85,10 +85,10 @@ class Problem:
         """Outcomes of an accepted update at every success probability."""
         return outcomes_of(self.design, self.group_size, success)
 
-    def integrate(self, integrand: Callable[[Floats], Floats]) -> Floats:
+    def integrate(self, integrand: Callable[[Floats], Floats]) -> Integrals:
         """Integrals over ρ from start to target, one per row of the integrand."""
         points = breaks(self.start, self.target)
-        return integrate_success(integrand, self.start, self.target, points).values
+        return integrate_success(integrand, self.start, self.target, points)
 
     def best_weight(self, success: Array) -> Floats:
         """Optimal weight on the design's clock for a unit of ∫ω dρ, √(c/v)/∫√(c/v) dρ.
@@ -103,5 +103,5 @@ class Problem:
             with np.errstate(divide="ignore"):
                 return np.asarray(np.sqrt(self.cost(points) / self.velocity(points)))
 
-        norm = float(self.integrate(lambda points: shape(points)[None, :])[0])
+        norm = float(self.integrate(lambda points: shape(points)[None, :]).values[0])
         return shape(np.asarray(success, dtype=np.float64)) / norm

@@ -132,11 +132,12 @@ def best_table(
     """
     found = finite_design(design)
     costs = update_cost, response_cost
-    return _best_table(Problem.of(start, target, found, group_size, *costs, dynamics))
+    return solved_table(Problem.of(start, target, found, group_size, *costs, dynamics))
 
 
 @functools.lru_cache(maxsize=64)
-def _best_table(problem: Problem) -> BestTable:
+def solved_table(problem: Problem) -> BestTable:
+    """The best table of a problem, solved once for all who ask."""
     success, width = _nodes(problem.start, problem.target)
     outcomes = problem.outcomes(success)
     share = width * success * (1 - success) / problem.velocity(success)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -33,19 +33,16 @@ from theory._designs import (
     Design,
     DesignName,
     Outcomes,
-    breaks,
-    check_problem,
-    checked_group_size,
     checked_success,
     finite_design,
     outcomes_of,
     resolve_design,
     tables_of,
 )
-from theory._quadrature import integrate_success
-from theory.best_tables import best_table
-from theory.dynamics import Dynamics, resolve_dynamics
-from theory.schemes import SchemeLike, resolve, schemes_by_name
+from theory._problem import Problem
+from theory.best_tables import solved_table
+from theory.dynamics import Dynamics
+from theory.schemes import Scheme, SchemeLike, resolve, schemes_by_name
 
 __all__ = [
     "BUDGETS",
@@ -189,26 +186,27 @@ def path(
     >>> way.converged, round(way.responses / way.updates, 1)
     (True, 19.0)
     """
-    bound, found = resolve(scheme), finite_design(design)
-    check_problem(start, target, update_cost, response_cost)
-    size = None if found.name == "first_success" else checked_group_size(found, group_size)
-    flow = resolve_dynamics(dynamics)
+    costs = update_cost, response_cost
+    problem = Problem.of(start, target, finite_design(design), group_size, *costs, dynamics)
+    return _path(resolve(scheme), problem)
 
+
+def _path(scheme: Scheme, problem: Problem) -> Path:
     def integrand(success: Floats) -> Floats:
-        outcomes = outcomes_of(found, size, success)
-        tables = tables_of(bound, outcomes)
+        outcomes = problem.outcomes(success)
+        tables = tables_of(scheme, outcomes)
         omega, second = outcomes.drift(*tables), outcomes.second_moment(*tables)
-        responses = found.responses(size, success)
+        cost = problem.cost(success)
+        responses = problem.design.responses(problem.group_size, success)
         moving = omega > 0
-        slowness = 1 / (np.where(moving, omega, 1.0) * np.asarray(flow.velocity(success)))
-        cost = update_cost + response_cost * responses
+        slowness = 1 / (np.where(moving, omega, 1.0) * problem.velocity(success))
         rates = np.stack([cost, omega / slowness, second, np.ones_like(cost), responses])
         return np.where(moving, rates * slowness, np.inf)
 
-    result = integrate_success(integrand, start, target, breaks(start, target))
+    result = problem.integrate(integrand)
     message = result.message
     if not np.all(np.isfinite(result.values)):
-        message = f"the drift of {bound.label} is not positive all the way to the target"
+        message = f"the drift of {scheme.label} is not positive all the way to the target"
     time, weight, energy, updates, responses = map(float, result.values)
     return Path(time, weight, energy, updates, responses, result.converged, message)
 
@@ -247,16 +245,17 @@ def least_product(
     >>> round(least_product(start=0.01, target=0.9, design="population"), 4)  # Sqrt-R's
     28.4254
     """
-    found, flow = resolve_design(design), resolve_dynamics(dynamics)
-    check_problem(start, target, update_cost, response_cost)
+    costs = update_cost, response_cost
+    return _least_product(Problem.of(start, target, design, group_size, *costs, dynamics), budget)
 
+
+def _least_product(problem: Problem, budget: Budget) -> float:
     def integrand(success: Floats) -> Floats:
-        velocity = np.asarray(flow.velocity(success))
-        cost = update_cost + response_cost * found.responses(group_size, success)
+        velocity = problem.velocity(success)
         density = success * (1 - success) / velocity if budget == "energy" else 1.0
-        return np.asarray(np.sqrt(cost * density / velocity))[None, :]
+        return np.asarray(np.sqrt(problem.cost(success) * density / velocity))[None, :]
 
-    return float(integrate_success(integrand, start, target, breaks(start, target)).values[0]) ** 2
+    return float(problem.integrate(integrand).values[0]) ** 2
 
 
 def excess(
@@ -358,34 +357,25 @@ def excess_of_all(
     >>> {name: round(ratio, 3) for name, ratio in found.items()}
     {'grpo': 1.023, 'rloo': 1.105}
     """
-    found = resolve_design(design)
     if budget not in BUDGETS:
         raise ValueError(f"budget must be {' or '.join(BUDGETS)}; got {budget!r}")
     if reference not in REFERENCES:
         raise ValueError(f"reference must be {' or '.join(REFERENCES)}; got {reference!r}")
-    check_problem(start, target, update_cost, response_cost)
-    problem: dict[str, Any] = {
-        "start": start,
-        "target": target,
-        "design": found,
-        "group_size": group_size,
-        "update_cost": update_cost,
-        "response_cost": response_cost,
-        "dynamics": dynamics,
-    }
-    if found.name == "population":
+    costs = update_cost, response_cost
+    problem = Problem.of(start, target, design, group_size, *costs, dynamics)
+    if problem.design.name == "population":
         from theory.clocks import resolve_clock
         from theory.optimal import optimal_weight
 
         clock = resolve_clock("affine", update=update_cost, response=response_cost)
         return optimal_weight(start, target, clock=clock, dynamics=dynamics).excess_of_all(schemes)
-    ways = {name: path(scheme, **problem) for name, scheme in schemes_by_name(schemes).items()}
+    ways = {name: _path(scheme, problem) for name, scheme in schemes_by_name(schemes).items()}
     if not any(math.isfinite(way.time) for way in ways.values()):
         return dict.fromkeys(ways, math.inf)
     if reference == "best_weight" or budget == "weight":
-        least = least_product(budget=budget, **problem)
+        least = _least_product(problem, budget)
     else:
-        least = best_table(**problem).product
+        least = solved_table(problem).product
     return {
         name: way.product(budget) / least if math.isfinite(way.time) else math.inf
         for name, way in ways.items()

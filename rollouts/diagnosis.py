@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import shlex
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from rollouts.sentences import sentences
 from rollouts.tables import MOST_ROWS, lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import Rollouts, Tally
 from runs.files import write_text
+from runs.text import plural
+from theory._notebook import html_fields
 from theory.schemes import Scheme, resolve
 
 AGAINST = ("rloo", "linear_r", "sqrt_r", "maxrl", "w_reinforce", "lens")
@@ -47,6 +50,18 @@ class Diagnosis:
     rollouts: Rollouts
     reading: Reading
     schemes: Mapping[str, Scheme]
+
+    def __repr__(self) -> str:
+        sizes = self.sizes
+        return (
+            f"<Diagnosis: {plural(sizes['groups'], 'group')}, "
+            f"{plural(sizes['responses'], 'response')}, {self.schemes[self.trained].label}>"
+        )
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.sentences)
+        shares = {name.replace("_", " "): value for name, value in self.overall.items()}
+        return f"<ul>{said}</ul>{html_fields(shares, 'Over the whole run')}"
 
     @functools.cached_property
     def grouped(self) -> bool:

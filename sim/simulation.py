@@ -13,6 +13,7 @@ from sim.config import SimulationConfig
 from sim.run import simulate as run
 from sim.summary import reference_of, time_to_target
 from sim.times_text import times_text
+from theory._notebook import html_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Simulation:
         return times_text(self.times(), self.reference)
 
     def _repr_html_(self) -> str:
-        return str(self.times().to_html(index=False, float_format="{:.4g}".format))
+        table = self.times()
+        return html_table({str(name): table[name].tolist() for name in table})
 
 
 def simulate(

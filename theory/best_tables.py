@@ -27,6 +27,7 @@ from theory._designs import (
     outcomes_of,
     tables_of,
 )
+from theory._notebook import html_table
 from theory._problem import Problem
 from theory.dynamics import Dynamics
 from theory.schemes import SCHEMES, Scheme
@@ -66,15 +67,19 @@ class BestTable:
     group_size: int | None
     start: float
     target: float
-    correct: Floats
-    size: Floats
-    positive: Floats
-    negative: Floats
+    correct: Floats = dataclasses.field(repr=False)
+    size: Floats = dataclasses.field(repr=False)
+    positive: Floats = dataclasses.field(repr=False)
+    negative: Floats = dataclasses.field(repr=False)
     product: float
     gradient: float
     spread: float
     converged: bool
     message: str
+
+    def _repr_html_(self) -> str:
+        columns = {"correct": self.correct, "of": self.size, "a⁺": self.positive}
+        return html_table({**columns, "a⁻": self.negative}, repr(self))
 
     def drift(self, success: Array) -> Floats:
         """ω_S of the table, shape of ``success``, which must lie in (0, 1)."""

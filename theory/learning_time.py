@@ -34,6 +34,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
+from theory._notebook import html_fields
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.finite_group import moments
@@ -103,6 +104,19 @@ class LearningTime:
     noise_share: float
     converged: bool
     message: str
+
+    def _repr_html_(self) -> str:
+        return html_fields(
+            {
+                "time": self.time,
+                "updates": self.updates,
+                "learning rate": self.learning_rate,
+                "share of noise": self.noise_share,
+                "converged": self.converged,
+                "message": self.message,
+            },
+            "Least time over constant learning rates",
+        )
 
 
 def learning_time(

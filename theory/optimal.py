@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from theory._arrays import Array, Floats, as_floating, check_interval, elementwise
+from theory._notebook import html_table
 from theory._quadrature import Integrals, features, graded, integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import (
@@ -155,12 +156,9 @@ class OptimalWeight:
         return dict(zip(bound, values, strict=True))
 
     def _repr_html_(self) -> str:
-        import pandas as pd
-
-        excess = self.excess_of_all()
-        labels = [SCHEMES[name].label for name in excess]
-        table = pd.DataFrame({"scheme": labels, "excess": list(excess.values())})
-        return str(table.sort_values("excess").to_html(index=False, float_format="{:.3f}".format))
+        ranked = sorted(self.excess_of_all().items(), key=lambda item: item[1])
+        columns = {"scheme": [SCHEMES[name].label for name, _ in ranked]}
+        return html_table({**columns, "excess": [ratio for _, ratio in ranked]}, repr(self))
 
     def _excess(
         self, weights: list[Callable[[Array], Array]], kinks: Sequence[float]

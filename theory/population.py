@@ -28,6 +28,7 @@ from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
 from theory._ends import TOP, Levels, Path
+from theory._notebook import html_fields
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import Dynamics, Weight, weight_function
 from theory.optimal import BudgetDensity, OptimalWeight, optimal_weight
@@ -62,11 +63,11 @@ class PopulationOptimum:
         message: What went wrong, empty if nothing did.
     """
 
-    start: Floats
-    end: Floats
-    share: Floats
-    prompt_budget: Floats
-    prompt_time: Floats
+    start: Floats = dataclasses.field(repr=False)
+    end: Floats = dataclasses.field(repr=False)
+    share: Floats = dataclasses.field(repr=False)
+    prompt_budget: Floats = dataclasses.field(repr=False)
+    prompt_time: Floats = dataclasses.field(repr=False)
     target: float
     budget: float
     time: float
@@ -75,6 +76,22 @@ class PopulationOptimum:
     converged: bool
     message: str
     _path: Path = dataclasses.field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return html_fields(
+            {
+                "prompts": int(self.start.size),
+                "prompts trained": int((self.end > self.start).sum()),
+                "target": self.target,
+                "budget": self.budget,
+                "time": self.time,
+                "common end": self.level,
+                "gap": self.gap,
+                "converged": self.converged,
+                "message": self.message,
+            },
+            "Optimal allocation over prompts",
+        )
 
     def weight(self, success: Array) -> Array:
         """The optimal weight ω(ρ) of every trained prompt.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import apw
+from theory.best_tables import best_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,5 +87,25 @@ def test_results_show_themselves():
     best = apw.optimal_weight(0.01, 0.9)
     assert len(repr(best)) < 300
     assert "Sqrt-R" in best._repr_html_()
+    allocation = apw.optimal_population(np.linspace(0.01, 0.5, 200), 0.6)
+    assert len(repr(allocation)) < 300
+    assert "prompts trained" in allocation._repr_html_()
+    slow = apw.learning_time("grpo", 0.3, 0.35)
+    assert "learning rate" in slow._repr_html_()
+    table = best_table(start=0.01, target=0.9, group_size=4)
+    assert len(repr(table)) < 500
+    assert table._repr_html_().count("<tr>") == 6
     assert repr(apw.resolve("grpo:ddof=1")) == "<GRPO (ddof=1): 1/√(ρ(1−ρ))>"
     np.testing.assert_allclose(apw.pass_at_k(10, 3, 1), 0.3)
+
+
+def test_a_diagnosis_shows_itself(tmp_path):
+    rows = [
+        f"{step},p{step}{n},{int(n + r > 2)}" for step in (0, 1) for n in (0, 1) for r in range(4)
+    ]
+    log = tmp_path / "rollouts.csv"
+    log.write_text("\n".join(["step,prompt,reward", *rows]) + "\n")
+    found = apw.diagnose(log)
+    assert repr(found) == "<Diagnosis: 4 groups, 16 responses, GRPO>"
+    assert "<li>" in found._repr_html_()
+    assert "zero advantage" in found._repr_html_()

@@ -65,6 +65,40 @@ def curves_table(
     return pd.concat(tables, ignore_index=True)
 
 
+def runs_beyond(metrics: pd.DataFrame, metric: str, *, clock: str = "step") -> pd.DataFrame:
+    """Single runs from where the first of their scheme ends, and with it the mean over seeds.
+
+    Args:
+        metrics: Metrics of a run folder.
+        metric: What is drawn.
+        clock: As in :func:`curves_table`.
+
+    Returns:
+        Columns scheme, seed, clock, reading, value and diverged: true at the last finite value of a
+        run that had others after it.
+
+    Raises:
+        ValueError: A metric or clock that was not measured.
+
+    >>> rows = [("grpo", seed, step, "success", 0.1 * step) for seed in (0, 1)
+    ...         for step in range(2 + 2 * seed)]
+    >>> table = pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
+    >>> runs_beyond(table, "success")[["seed", "reading"]].values.tolist()
+    [[0.0, 1.0], [1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]
+    """
+    wide = readings(metrics, metric, clock=clock)
+    wide = wide[np.isfinite(wide["reading"])].sort_values(["seed", "reading"], kind="stable")
+    lost = wide.loc[~np.isfinite(wide["value"]), ["scheme", "seed"]].drop_duplicates()
+    found = wide[np.isfinite(wide["value"])]
+    last = found.groupby(["scheme", "seed"])["reading"].transform("max")
+    first = found.assign(last=last).groupby("scheme")["last"].transform("min")
+    ended = found.merge(lost.assign(lost=True), on=["scheme", "seed"], how="left")["lost"].notna()
+    found = found.assign(clock=clock, diverged=ended.to_numpy() & (found["reading"] == last))
+    columns = ["scheme", "seed", "clock", "reading", "value", "diverged"]
+    beyond: pd.DataFrame = found.loc[found["reading"] >= first, columns]
+    return beyond.reset_index(drop=True)
+
+
 def readings(metrics: pd.DataFrame, metric: str, *, clock: str = "step") -> pd.DataFrame:
     """A metric beside the reading of a clock at which it was measured.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from claims.curves import band_in_words, curves_table
+from claims.curves import band_in_words, curves_table, runs_beyond
 from figures.over_training import draw_curves
 from figures.picture import Picture
-from figures.style import WIDE, Theme, legend_below, new_figure, probability_axis, title
+from figures.style import WIDE, Theme, legend_below, looks, new_figure, probability_axis, title
 from sim.divergence import divergences
 from theory.clocks import CLOCKS
 
@@ -32,6 +33,10 @@ def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Pictur
         [curves_table(metrics, "success", clock=clock.metric) for clock in _CLOCKS],
         ignore_index=True,
     )
+    beyond = pd.concat(
+        [runs_beyond(metrics, "success", clock=clock.metric) for clock in _CLOCKS],
+        ignore_index=True,
+    )
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 2.7)
@@ -40,7 +45,9 @@ def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Pictur
             part = table[table["clock"] == clock.metric]
             draw_curves(axes, part, theme)
             axes.axhline(target, linewidth=0.7, linestyle=(0, (1, 2)), color="0.5")
-            axes.set_xlim(0, _end(part, target))
+            alone = beyond[beyond["clock"] == clock.metric]
+            _draw_alone(axes, alone, theme)
+            axes.set_xlim(0, _end(part, target, float(alone["reading"].max())))
             axes.set_xlabel(clock.title)
             probability_axis(axes)
         panels[0].set_ylabel("mean success probability")
@@ -54,11 +61,23 @@ def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Pictur
         "Simulated convergence",
         "Mean success probability of the simulated prompts, over updates (left) and over responses "
         "when every update waits for one correct response (right); the dotted line is the target, "
+        "thin lines are runs that went on when the first of their scheme had ended, a cross is "
+        "where one diverged, "
         f"{band_in_words(seeds)}. {_in_words(table, target, divergences(metrics))}",
         "Two panels of rising success curves, one per scheme.",
-        table,
+        pd.concat([table, beyond.rename(columns={"value": "mean"})], ignore_index=True),
         draw,
     )
+
+
+def _draw_alone(axes: Axes, runs: pd.DataFrame, theme: Theme) -> None:
+    """Thin lines of single runs beyond their scheme's mean, with a cross where one diverged."""
+    styles = looks(runs["scheme"].unique(), theme)
+    for (scheme, _), run in runs.groupby(["scheme", "seed"], sort=False):
+        color = styles[str(scheme)].color
+        axes.plot(run["reading"], run["value"], color=color, linewidth=0.5, alpha=0.6)
+        lost = run[run["diverged"]]
+        axes.plot(lost["reading"], lost["value"], "x", color=color, markersize=4)
 
 
 def _arrivals(part: pd.DataFrame, target: float) -> pd.Series:
@@ -85,8 +104,7 @@ def _in_words(table: pd.DataFrame, target: float, diverged: pd.DataFrame) -> str
     return f"In updates the mean reaches {target:g}: {', '.join(words)}."
 
 
-def _end(part: pd.DataFrame, target: float) -> float:
-    """Where the slowest scheme that arrives has arrived, and a fifth more."""
-    latest = np.nanmax([*_arrivals(part, target), 0.0])
-    end = float(part["reading"].max())
-    return min(end, 1.2 * float(latest)) if latest > 0 else end
+def _end(part: pd.DataFrame, target: float, longest: float) -> float:
+    """Where the slowest scheme that arrives has arrived, and a fifth more; else the longest run."""
+    latest = float(np.nanmax([*_arrivals(part, target), 0.0]))
+    return min(longest, 1.2 * latest) if latest > 0 else longest

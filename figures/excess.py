@@ -11,7 +11,7 @@ from claims.excess import DRAWN, SCHEMES, design_words, excess_table
 from figures.picture import Picture
 from figures.style import WIDE, Theme, legend_below, look, new_figure, success_axis, title
 
-_TICKS = (1, 1.5, 2, 3, 5, 10, 20)
+_TICKS = (1, 1.2, 1.5, 2, 3, 5, 10, 20)
 
 
 def excess_picture(
@@ -33,7 +33,7 @@ def excess_picture(
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 2.7)
-        panels = figure.subplots(1, len(DRAWN), sharey=True)
+        panels = figure.subplots(1, len(DRAWN))
         for axes, design in zip(panels, DRAWN, strict=True):
             part = table[table["design"] == design]
             for name, curve in part.groupby("scheme", sort=False):
@@ -41,10 +41,12 @@ def excess_picture(
             axes.set_title(design_words(design, group_size))
             success_axis(axes)
             axes.set_xlabel("success probability at the start ρ₀")
-        panels[0].set_yscale("log")
-        panels[0].set_yticks(_TICKS, map(str, _TICKS))
-        panels[0].set_ylim(1, max(2, 1.1 * float(table["excess"].max())))
-        for axes in panels:
+            axes.set_yscale("log")
+            # Where groups are sampled, one scale shows how little schemes differ.
+            kind = (table["design"] == "population") == (design == "population")
+            axes.set_ylim(1, max(2, 1.1 * float(table.loc[kind, "excess"].max())))
+            shown = [tick for tick in _TICKS if tick <= axes.get_ylim()[1]]
+            axes.set_yticks(shown, map(str, shown))
             axes.minorticks_off()
         panels[0].set_ylabel("excess, 1 = optimal")
         names = [str(name) for name in table["scheme"].unique()]

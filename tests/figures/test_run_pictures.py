@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claims.curves import curves_table, readings
+from claims.curves import curves_table, readings, runs_beyond
 from figures.catalogue import evaluations_picture, run_pictures
 from figures.convergence import convergence_picture
 from figures.pass_at_k import pass_at_k_picture
@@ -197,3 +197,16 @@ def test_run_folders_are_drawn_by_what_they_are(runs: Runs, tmp_path: Path) -> N
     run.finish()
     with pytest.raises(ValueError, match="is a run of theory: no figures"):
         run_pictures(tmp_path / "theory")
+
+
+def test_convergence_shows_runs_to_their_end_and_where_one_diverged(runs: Runs) -> None:
+    metrics = runs({"grpo": (0.05, 0.08)}, steps=9)
+    late = (metrics["seed"] == 1) & (metrics["step"] > 5)
+    lost = (metrics["seed"] == 0) & (metrics["step"] > 4) & (metrics["metric"] == "success")
+    metrics = metrics[~late].assign(value=metrics["value"].mask(lost, np.nan))
+    table = runs_beyond(metrics, "success")
+    assert table[table["seed"] == 1]["reading"].tolist() == [4.0, 5.0]
+    assert table[table["diverged"]][["seed", "reading"]].values.tolist() == [[0, 4.0]]
+    picture = convergence_picture(metrics)
+    assert picture.data["diverged"].sum() == 2  # on either clock
+    assert picture.render("svg")

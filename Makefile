@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: test-ray help install demo reproduce test test-vllm test-verl lint types smollm2 bench lock clean
+.PHONY: test-ray help install demo reproduce test test-vllm test-verl test-versions lint types smollm2 bench lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -43,6 +43,9 @@ test-verl: .venv-verl/.installed  ## the plug-in against the real verl, in an en
 
 .venv-verl/.installed: .ci/verl-environment
 	.ci/verl-environment $(PYTHON)
+
+test-versions:   ## the parts without torch on Python 3.11 to 3.13, oldest and newest packages
+	.ci/versions
 
 lint: $(STAMP)   ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The three array libraries that one definition serves, as a fixture."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +25,13 @@ class Backend:
 BACKENDS = {
     "numpy": Backend("numpy", np.ndarray, np.asarray),
     "jax": Backend("jax", jax.Array, lambda values: jnp.asarray(np.asarray(values))),
-    "torch": Backend("torch", torch.Tensor, lambda values: torch.asarray(np.array(values))),
 }
+if importlib.util.find_spec("torch") is not None:
+    import torch
+
+    BACKENDS["torch"] = Backend(
+        "torch", torch.Tensor, lambda values: torch.asarray(np.array(values))
+    )
 
 
 @pytest.fixture(params=list(BACKENDS))

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +72,7 @@ def test_advantages_written_out_by_hand():
 
 @pytest.mark.parametrize("name", ALL)
 def test_torch_gives_the_numbers_of_numpy(name):
+    torch = pytest.importorskip("torch")
     rewards, logs = random_groups()
     valid = np.random.default_rng(1).random(rewards.shape) < 0.7
     for mask in (None, valid):
@@ -120,6 +120,7 @@ def test_jax_outside_jit_checks_values_and_gives_the_same_numbers(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_dtype_is_kept_and_sixteen_bits_are_computed_in_thirty_two(name):
+    torch = pytest.importorskip("torch")
     rewards, log_confidence = random_groups(shape=(30, 7))
     exact = group_advantages(rewards, name, log_confidence=log_confidence)
     for dtype, digits in (
@@ -144,6 +145,7 @@ def test_jax_keeps_sixteen_bits_too():
 
 
 def test_integers_booleans_and_lists_are_rewards_too():
+    torch = pytest.importorskip("torch")
     expected = [3.0, -1.0, -1.0, -1.0]
     for rewards in ([1, 0, 0, 0], [True, False, False, False], (1.0, 0.0, 0.0, 0.0)):
         assert group_advantages(rewards, "linear_r").tolist() == expected
@@ -395,10 +397,13 @@ PAIR = np.array([1.0, 0.0])
         (lambda: group_advantages(PAIR, "ppo", baseline=[np.inf]), "baseline must lie in"),
         (lambda: group_advantages(PAIR, "grpo", baseline=[0.0]), "baseline is for ppo alone"),
         (
-            lambda: group_advantages(PAIR, "ppo", baseline=torch.zeros(1)),
+            lambda: group_advantages(PAIR, "ppo", baseline=pytest.importorskip("torch").zeros(1)),
             "arrays must all be NumPy",
         ),
-        (lambda: group_advantages(PAIR, "grpo", valid=torch.ones(2)), "a mixture of numpy, torch"),
+        (
+            lambda: group_advantages(PAIR, "grpo", valid=pytest.importorskip("torch").ones(2)),
+            "a mixture of numpy, torch",
+        ),
         (lambda: group_advantages(PAIR, "pass_at_k"), "at most the group size, 2; got 4"),
     ],
 )
@@ -437,6 +442,7 @@ def test_small_differences_that_are_no_rounding_count():
 
 @pytest.mark.parametrize("scheme", ["grpo", "linear_r", "rloo"])
 def test_groups_pass_through_torchs_vmap(scheme):
+    torch = pytest.importorskip("torch")
     rewards = torch.tensor([[1.0, 0, 0], [0, 0, 0], [1, 1, 0]], dtype=torch.float64)
     mapped = torch.func.vmap(lambda group: group_advantages(group, scheme))(rewards)
     torch.testing.assert_close(mapped, group_advantages(rewards, scheme))

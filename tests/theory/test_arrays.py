@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
 from theory import _arrays
 
 
 def test_numbers_and_lists_become_float64_and_arrays_stay_what_they_are():
+    torch = pytest.importorskip("torch")
     assert _arrays.as_array([1, 2]).dtype == np.float64
     assert _arrays.as_array(3).shape == ()
     for values in (np.arange(2), torch.arange(2), jnp.arange(2)):
@@ -17,6 +17,7 @@ def test_numbers_and_lists_become_float64_and_arrays_stay_what_they_are():
 
 
 def test_integers_and_booleans_become_the_default_float_of_their_library():
+    torch = pytest.importorskip("torch")
     assert _arrays.as_floating(np.array([True])).dtype == np.float64
     assert _arrays.as_floating(torch.tensor([1])).dtype == torch.float32
     assert _arrays.as_floating(jnp.array([1])).dtype == jnp.float64
@@ -25,6 +26,7 @@ def test_integers_and_booleans_become_the_default_float_of_their_library():
 
 
 def test_sixteen_bit_floats_are_widened_and_others_are_not():
+    torch = pytest.importorskip("torch")
     for values in (
         torch.zeros(1, dtype=torch.bfloat16),
         torch.zeros(1, dtype=torch.float16),
@@ -83,6 +85,7 @@ def test_values_under_jit_are_not_looked_at():
 
 
 def test_mixtures_and_things_that_are_no_numbers_are_refused():
+    torch = pytest.importorskip("torch")
     with pytest.raises(ValueError, match="a mixture of numpy, torch"):
         _arrays.namespace(np.ones(1), torch.ones(1))
     for thing in ("text", [[1], [1, 2]], object(), np.array(["a"]), np.array([1j])):

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 import scipy.integrate
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
@@ -320,6 +319,7 @@ def test_groups_of_a_hundred_thousand_are_quick_and_right():
 
 
 def test_expected_weights_pass_through_torchs_vmap():
+    torch = pytest.importorskip("torch")
     rho = torch.tensor([0.1, 0.4], dtype=torch.float64)
     mapped = torch.func.vmap(lambda r: expected_weight("grpo", 8, r))(rho)
     torch.testing.assert_close(mapped, expected_weight("grpo", 8, rho))

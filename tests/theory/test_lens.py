@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -350,13 +349,19 @@ PAIR, LOGS = np.array([1.0, 0.0]), np.array([-1.0, -2.0])
             "preference must be positive",
         ),
         (lambda: lens.calibrated_rewards(PAIR, LOGS, [True]), "valid must have the shape of rewar"),
-        (lambda: lens.calibrated_rewards(PAIR, LOGS, torch.ones(2)), "a mixture of numpy, torch"),
+        (
+            lambda: lens.calibrated_rewards(PAIR, LOGS, pytest.importorskip("torch").ones(2)),
+            "a mixture of numpy, torch",
+        ),
         (lambda: lens.calibrated_rewards([2.0, 0], LOGS), "rewards must lie in"),
         (lambda: lens.calibrated_rewards(PAIR, [-1.0, 0.1]), "log_confidence must lie in"),
         (lambda: lens.calibrated_rewards(PAIR, [-1.0, -np.inf]), "got -inf at index 1"),
         (lambda: lens.calibrated_rewards(PAIR, [np.nan, -1.0]), "got nan at index 0"),
         (lambda: lens.calibrated_rewards(PAIR, [-1.0]), "log_confidence must have the shape"),
-        (lambda: lens.calibrated_rewards(PAIR, torch.tensor(LOGS)), "arrays must all be"),
+        (
+            lambda: lens.calibrated_rewards(PAIR, pytest.importorskip("torch").tensor(LOGS)),
+            "arrays must all be",
+        ),
         (lambda: lens.calibrated_rewards(PAIR, LOGS, scale="max"), "scale must be one of"),
         (lambda: lens.calibrated_rewards(PAIR, LOGS, importance="both"), "importance must be"),
         (

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -118,9 +117,11 @@ def test_three_array_libraries_agree_and_jax_traces(backend):
             )
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sixteen_bits_find_the_right_token_of_a_large_vocabulary(dtype):
     """As 16-bit floats 301 and its neighbours are one number, and 5,000 terms do not add up."""
+    torch = pytest.importorskip("torch")
+    dtype = getattr(torch, dtype)
     logits = torch.asarray(np.random.default_rng(0).normal(size=5000)).to(dtype)
     exact = logits.double()
     token = torch.tensor(4301)
@@ -141,6 +142,7 @@ def test_sixteen_bits_find_the_right_token_of_a_large_vocabulary(dtype):
 
 
 def test_single_precision_stays_single():
+    torch = pytest.importorskip("torch")
     update = lg.psr_logit_update(torch.tensor([0.0, 1.0]), torch.tensor(1))
     assert update.dtype == torch.float32
 
@@ -177,6 +179,7 @@ def test_entropy_of_a_confident_policy_keeps_its_digits(gap, dtype):
 
 
 def test_logits_pass_through_torchs_vmap():
+    torch = pytest.importorskip("torch")
     logits, token = torch.tensor(LOGITS[0]), torch.tensor(TOKEN[0])
     mapped = torch.func.vmap(lg.psr_logit_update)(logits, token)
     torch.testing.assert_close(mapped, lg.psr_logit_update(logits, token))

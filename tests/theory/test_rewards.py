@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,6 +83,7 @@ def test_standardised_totals_give_all_wrong_groups_advantages_of_full_size():
 
 
 def test_components_are_standardised_apart_as_by_torch():
+    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     outcomes, parts = rng.integers(0, 2, (6, 8)).astype(float), rng.normal(size=(6, 8, 3))
     expected = torch.zeros(6, 8, dtype=torch.float64)
@@ -109,6 +109,7 @@ def test_a_threshold_leaves_the_rest_as_shaping():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_three_kinds_of_array_agree(mode):
+    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
     outcomes, parts = rng.integers(0, 2, (5, 6)).astype(float), rng.normal(size=(5, 6, 2))
     valid = rng.random((5, 6)) < 0.8

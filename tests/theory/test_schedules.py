@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +46,7 @@ def test_by_entropy_interpolates_and_stays_between_its_ends(entropy):
 
 @pytest.mark.parametrize("schedule", EVERY, ids=lambda s: type(s).__name__)
 def test_schedules_trace_and_accept_every_kind_of_number(schedule):
+    torch = pytest.importorskip("torch")
     traced = jax.jit(lambda step, entropy: schedule(step, entropy=entropy))
     for step in (0, 3, 4, 10, 30):
         plain = schedule(step, entropy=0.3)

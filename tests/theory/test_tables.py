@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-import torch
 
 from theory.advantages import group_advantages
 from theory.finite_group import expected_weight
@@ -49,6 +48,7 @@ def test_a_table_holds_for_its_group_size_alone():
 
 
 def test_lists_and_torch_tensors_are_tables_and_stay_as_they_were():
+    torch = pytest.importorskip("torch")
     positive, negative = torch.tensor([7.0, 1.0]), torch.tensor([1.0, 7.0])
     table = table_scheme(positive, negative).table(1)
     assert [side.tolist() for side in table] == [[0, 1], [1, 0]]

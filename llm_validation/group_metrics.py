@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from llm_validation.reward import RESTARTS
+
 GROUP_METRICS = (
     "advantage_mean",
     "advantage_std",
@@ -17,6 +19,24 @@ GROUP_METRICS = (
     "zero_advantage",
 )
 """Names of what :func:`group_metrics` returns."""
+
+RECORDED = {
+    "loss": "loss",
+    "reward": "reward",
+    "entropy": "entropy",
+    "kl": "kl",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "step_time": "step_time",
+    "completions/mean_length": "response_length",
+    "completions/clipped_ratio": "truncated",
+    "clip_ratio/region_mean": "clipped",
+    "sampling/sampling_logp_difference/mean": "sampler_gap_mean",
+    "sampling/sampling_logp_difference/max": "sampler_gap_max",
+    "groups_left_out": "groups_left_out",
+    RESTARTS: RESTARTS,
+}
+"""What is logged and a run records, with the name it is recorded by."""
 
 
 def group_metrics(

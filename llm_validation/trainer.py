@@ -16,8 +16,7 @@ from trl import GRPOTrainer
 from llm_validation.binary_advantages import binary_advantages
 from llm_validation.checkpoints import check_checkpoint, last_checkpoint, write_manifest
 from llm_validation.dead_groups import CHOICES, DeadGroups, are_dead, replace_rows, rows_of
-from llm_validation.group_metrics import GROUP_METRICS, group_metrics
-from llm_validation.reward import RESTARTS
+from llm_validation.group_metrics import GROUP_METRICS, RECORDED, group_metrics
 from llm_validation.reward_split import RewardMode, RewardSplit
 from llm_validation.sampling import (
     DivergedError,
@@ -34,24 +33,6 @@ from theory.schemes import SchemeLike, resolve
 
 STATE_FILE = "apw_state.json"
 """What a checkpoint holds of ours: the record and the clocks."""
-
-_RECORDED = {
-    "loss": "loss",
-    "reward": "reward",
-    "entropy": "entropy",
-    "kl": "kl",
-    "grad_norm": "grad_norm",
-    "learning_rate": "learning_rate",
-    "step_time": "step_time",
-    "completions/mean_length": "response_length",
-    "completions/clipped_ratio": "truncated",
-    "clip_ratio/region_mean": "clipped",
-    "sampling/sampling_logp_difference/mean": "sampler_gap_mean",
-    "sampling/sampling_logp_difference/max": "sampler_gap_max",
-    "groups_left_out": "groups_left_out",
-    RESTARTS: RESTARTS,
-}
-"""What is logged and a run records, with the name it is recorded by."""
 
 
 class WeightedGRPOTrainer(GRPOTrainer):
@@ -310,6 +291,29 @@ class WeightedGRPOTrainer(GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         if not self.model.training:
             return output
+        rewards, advantages, valid = self._weigh(output)
+        rows = output["advantages"].shape[0]
+        first = self.accelerator.process_index * rows
+        mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])
+        output["advantages"] = mine.to(output["advantages"])
+        groups = rows // self.num_generations
+        first_group = self.accelerator.process_index * groups
+        self._dead = are_dead(rewards, valid)[first_group : first_group + groups]
+        self._correct_logs(rewards, advantages, valid)
+        return output
+
+    def _transform_advantages(self, advantages: torch.Tensor) -> torch.Tensor:
+        """Give versions of TRL that ask for them (its pull request 7298) the scheme's advantages.
+
+        They log what they are given here. Weights that depend on the policy's own probabilities
+        have to wait until TRL has put the batch together.
+        """
+        if not self.model.training or self._follows_entropy or self.scheme.needs_confidence:
+            return advantages
+        return torch.from_numpy(self._weigh({})[1].reshape(-1)).to(advantages)
+
+    def _weigh(self, output: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Outcomes, advantages and which responses are scored, of all processes, by group."""
         entropy = self._mean_entropy(output) if self._follows_entropy else None
         scheme = scheme_at(self.scheme, self.schedules, self.state.global_step, entropy=entropy)
         group = (-1, self.num_generations)
@@ -331,15 +335,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             parts = beside.reshape(*group, beside.shape[1])
             mode = cast(ShapingMode, self._split.mode)
             advantages = advantages + shaping_advantages(rewards, parts, mode, valid=counted)
-        rows = output["advantages"].shape[0]
-        first = self.accelerator.process_index * rows
-        mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])
-        output["advantages"] = mine.to(output["advantages"])
-        groups = rows // self.num_generations
-        first_group = self.accelerator.process_index * groups
-        self._dead = are_dead(rewards, valid)[first_group : first_group + groups]
-        self._correct_logs(rewards, advantages, valid)
-        return output
+        return rewards, advantages, valid
 
     @torch.no_grad()
     def _log_confidence(self, output: dict[str, Any]) -> torch.Tensor:
@@ -424,10 +420,10 @@ class WeightedGRPOTrainer(GRPOTrainer):
             return
         step = self.state.global_step
         values = {
-            _RECORDED.get(name, name): value
+            RECORDED.get(name, name): value
             for name, value in logs.items()
             if value is not None
-            and (name in _RECORDED or name in GROUP_METRICS or name.startswith("outcome_"))
+            and (name in RECORDED or name in GROUP_METRICS or name.startswith("outcome_"))
         }
         values |= {"updates": step, "responses": self._responses, "tokens": self._tokens}
         self.record.extend((step, name, float(value)) for name, value in values.items())

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from runs.environment import available_cores
 
@@ -22,6 +23,17 @@ WEIGHTS = Path("weights/smollm2-135m-instruct")
 
 _TIME_LIMIT = 300.0
 """Seconds that importing an engine may take; on a cold disk it takes one minute or two."""
+
+_KNOWN_BAD = {
+    "trl": (
+        SpecifierSet("==1.15.*"),
+        "its log-probabilities need Triton, which a CPU build of torch lacks",
+    )
+}
+"""Versions within a range that do not work, and why."""
+
+_RANGES = ("jax", "transformers", "trl")
+"""Packages whose every new version is tried before it is allowed: their ranges are told."""
 
 _VLLM = """
 import vllm
@@ -92,7 +104,7 @@ def _packages(extra: str, weights: Path) -> Check:
     absent = [name for name, version in versions.items() if version is None]
     listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     outside = [
-        f"{r.name} {version} is outside {r.specifier}"
+        f"{r.name} {version} is outside {r.specifier}{_reason(r.name, version)}"
         for r in wanted
         if (version := versions[r.name]) and not r.specifier.contains(version, prereleases=True)
     ]
@@ -101,7 +113,14 @@ def _packages(extra: str, weights: Path) -> Check:
         return Check(extra or "core", None, sentence, install)
     if outside:
         return Check(extra or "core", False, "; ".join(outside), install)
-    return Check(extra or "core", True, listed)
+    ranges = "; ".join(f"tested: {r.name} {r.specifier}" for r in wanted if r.name in _RANGES)
+    return Check(extra or "core", True, f"{listed}; {ranges}" if ranges else listed)
+
+
+def _reason(name: str, version: str) -> str:
+    """Why a version is known not to work, to follow what is allowed; empty if it is not known."""
+    bad, why = _KNOWN_BAD.get(name, (None, ""))
+    return f": {why}" if bad is not None and bad.contains(version) else ""
 
 
 def _device(weights: Path) -> Check:

@@ -33,6 +33,8 @@ def test_the_tested_environment_is_whole():
         found = check(name)
         assert (found.ok, found.remedy) == (True, ""), found
     assert "transformers 5." in check("llm").message
+    assert "tested: transformers <5.25,>=5.16" in check("llm").message
+    assert "tested: jax" in check("core").message
     assert "CPU cores" in check("device").message
     layer = sandbox.SECCOMP if sandbox.available() else sandbox.LIMITS
     assert check("verifier").message.endswith(f"answers are confined by {layer}")
@@ -40,7 +42,7 @@ def test_the_tested_environment_is_whole():
 
 def test_ranges_are_those_the_package_is_installed_with():
     ranges = {requirement.name: str(requirement.specifier) for requirement in supported("llm")}
-    assert ranges["trl"] == "<1.17,>=1.16"
+    assert ranges["trl"] == "!=1.15.*,<1.17,>=1.8"
     assert "trl" not in {requirement.name for requirement in supported()}
     assert {requirement.name for requirement in supported()} >= {"numpy", "jax", "tyro"}
 
@@ -51,12 +53,22 @@ def test_a_version_outside_its_range_is_broken_and_a_missing_one_absent(monkeypa
     monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, real(name)))
     found = check("llm")
     assert found.ok is False
-    assert found.message == "transformers 4.50.0 is outside <5.20,>=5.16"
+    assert found.message == "transformers 4.50.0 is outside <5.25,>=5.16"
     assert found.remedy == "pip install '.[llm]'"
     versions["trl"] = None
     found = check("llm")
     assert found.ok is None
     assert found.message.startswith("trl not installed; transformers 4.50.0 is outside")
+
+
+def test_a_version_that_is_known_not_to_work_is_named_with_its_reason(monkeypatch):
+    real = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: "1.15.0" if name == "trl" else real(name))
+    found = check("llm")
+    assert found.ok is False
+    assert "trl 1.15.0 is outside !=1.15.*,<1.17,>=1.8: its log-probabilities need" in found.message
+    assert not doctor._reason("trl", "1.14.2")
+    assert not doctor._reason("jax", "1.15.0")
 
 
 def test_engines_that_are_not_installed_are_absent_with_what_installs_them(monkeypatch):

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 import textwrap
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from claims.verdicts import Check, Finding, regime_verdicts
 from figures.picture import Picture
 from figures.style import WIDE, Look, Theme, accent, new_figure
+from runs.text import plural
 
 _ROW = 0.16
 """Height of a line of text in inches."""
@@ -72,15 +73,11 @@ def claim_checks_picture(found: Finding) -> Picture:
         f"claim_{found.id.lower()}",
         f"Claim {found.id}",
         f"{found.claim.strip().rstrip('.')}: {found.verdict}{' (quick run)' * found.quick}. "
-        f"{_number(table, 'check')}: {parts}. {_sampling(found.checks)}{regimes}",
-        f"Forest plot of {_number(table, 'check')} of claim {found.id}: {parts}.",
+        f"{plural(table, 'check')}: {parts}. {_sampling(found.checks)}{regimes}",
+        f"Forest plot of {plural(table, 'check')} of claim {found.id}: {parts}.",
         table,
         draw,
     )
-
-
-def _number(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _sampling(checks: Sequence[Check]) -> str:

@@ -32,7 +32,7 @@ WIDE = 7.0
 """Width in inches of such a page."""
 
 _BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-_YELLOW, _BLUE, _RED, _PURPLE, _GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
+_BLUE, _RED, _PURPLE, _GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 
 _ON_DARK = {
     _BLACK: "#FFFFFF",

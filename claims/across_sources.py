@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from claims.metrics import CEILING, SettingTables
+from claims.metrics import CEILING, Metrics
 from claims.verdicts import Finding
 from runs.files import read_table
-from theory.intervals import interval_over_seeds
+from theory.intervals import mean_interval
 from theory.optimal import optimal_weight
 
 SETTINGS = {
@@ -49,7 +49,7 @@ def sources_table(
 
     Returns:
         Columns setting, series, scheme, ratio (geometric mean over seeds; exact for the theory),
-        low, high (95% bootstrap over paired seeds), seeds (0 for the theory).
+        low, high (95% Student's t over paired seeds), seeds (0 for the theory).
 
     Source: arXiv 2602.11128; theory.md, sections 3 and 4.
 
@@ -70,13 +70,11 @@ def sources_table(
         if findings and claim in findings:
             logs += _of_finding(findings[claim])
         if outcomes and runs in outcomes:
-            logs += _of_outcomes(SettingTables(runs, outcomes[runs], pd.DataFrame()))
+            logs += _of_outcomes(outcomes[runs])
         for series, scheme, values in logs:
             if len(values):
                 clipped = np.clip(values, -CEILING, CEILING)
-                low, high = interval_over_seeds(clipped)
-                mean = float(np.mean(clipped))
-                numbers = (float(np.exp(x)) for x in (mean, low, high))
+                numbers = (float(np.exp(x)) for x in mean_interval(clipped))
                 rows.append((setting, series, scheme, *numbers, len(clipped)))
     columns = ["setting", "series", "scheme", "ratio", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
@@ -111,8 +109,9 @@ def _of_finding(found: Finding) -> Iterator[tuple[str, str, list[float]]]:
             yield SIMULATIONS[check.regime], check.scheme, list(logs)
 
 
-def _of_outcomes(tables: SettingTables) -> Iterator[tuple[str, str, list[float]]]:
-    there = set(tables.schemes())
+def _of_outcomes(outcomes: pd.DataFrame) -> Iterator[tuple[str, str, list[float]]]:
+    metrics = Metrics("", outcomes, outcomes.rename(columns={"reached": "time"}))
+    there = set(metrics.schemes())
     for scheme in SCHEMES:
         if {scheme, REFERENCE} <= there:
-            yield LANGUAGE_MODEL, scheme, tables.log_ratio(scheme, REFERENCE)
+            yield LANGUAGE_MODEL, scheme, list(metrics.log_ratio(scheme, REFERENCE))

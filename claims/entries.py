@@ -12,13 +12,16 @@ from claims.records import PUBLISHED, Record, read_records, theory_record
 from claims.spec import SOURCE_NAMES, SOURCES, Claim, Source, claims
 from claims.verdicts import Finding
 
-State = Literal["confirmed", "refuted", "inconclusive", "quick", "not run", "–"]
-"""What a source says: quick is any verdict of a quick version, – that it does not apply."""
+State = Literal["confirmed", "refuted", "no effect", "open", "identity", "quick", "not run", "–"]
+"""What a source says: an identity cannot fail, and its confirmation counts as none; quick is any
+verdict of a quick version; – says that the source does not apply."""
 
 MARKS: Mapping[State, str] = {
     "confirmed": "✓",
     "refuted": "✗",
-    "inconclusive": "?",
+    "no effect": "0",
+    "open": "?",
+    "identity": "=",
     "quick": "~",
     "not run": "○",
     "–": "–",
@@ -52,7 +55,10 @@ class Entry:
         record = self.records.get(source)
         if record is None:
             return "not run"
-        return "quick" if record.finding.quick else record.finding.verdict
+        verdict = record.finding.verdict
+        if self.claim.tests[source].identity and verdict == "confirmed":
+            return "identity"
+        return "quick" if record.finding.quick else verdict
 
     def label(self, source: Source) -> str:
         """Symbol and word of a source's state.
@@ -72,8 +78,8 @@ def ledger(
 ) -> list[Entry]:
     """Judge every claim by its evidence.
 
-    The theory's numbers are computed, some seconds in all. Every other verdict is derived again
-    from the samples that its file holds.
+    The theory's numbers are computed, some seconds in all. Every other verdict is derived
+    again from the samples that its file holds.
 
     Args:
         evidence: Source → folder of published evidence or of runs; the published ones by default.
@@ -82,8 +88,8 @@ def ledger(
     Raises:
         ValueError: A broken evidence file, or a claim that the ledger lacks.
 
-    >>> ledger(ids=["A6"])[0].verdicts["theory"].verdict
-    'confirmed'
+    >>> ledger(ids=["A6"])[0].state("theory"), ledger(ids=["O1"])[0].state("theory")
+    ('no effect', 'identity')
     """
     wanted = list(claims()) if ids is None else [_known(id) for id in ids]
     folders = PUBLISHED if evidence is None else evidence
@@ -122,13 +128,13 @@ def counting_sentence(entries: Iterable[Entry]) -> str:
         entries: The ledger.
 
     >>> counting_sentence(ledger({}, ids=["A1", "L3"]))
-    '2 claims ask for 4 verdicts: 1 confirmed, 0 refuted, 0 inconclusive, 3 not run \
+    '2 claims ask for 4 verdicts: 1 confirmed, 0 refuted, 0 no effect, 0 open, 3 not run \
 (theory: 1 confirmed; simulation: 2 not run; language model: 1 not run).'
     """
     entries = list(entries)
     by_source = counts(entries)
     total: Counter[State] = sum(by_source.values(), Counter())
-    always = ("confirmed", "refuted", "inconclusive", "not run")
+    always = ("confirmed", "refuted", "no effect", "open", "not run")
     overall = ", ".join(
         f"{total[state]} {_noun(state)}"
         for state in get_args(State)

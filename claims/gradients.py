@@ -7,24 +7,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from claims.exact import Comparison, gradient, log_softmax
-from claims.metrics import (
-    SettingTables,
-)
-from claims.simulation.common import Lab, series
-from claims.spec import main
-from claims.verdicts import (
-    BASE,
-    Check,
-    Finding,
-    above,
-    below,
-    compared,
-    finding,
-    near,
-)
+from claims.exact import gradient, log_softmax
+from claims.metrics import DROPPING, Metrics
+from claims.simulation.lab import Lab
+from claims.spec import bound
+from claims.verdicts import BASE, Check, Finding, compared, finding
 from sim.config import SimulationConfig
 from theory.finite_group import expected_weight
 from theory.logit_gradients import ESTIMATORS, nsr_logit_update, psr_logit_update
@@ -32,7 +20,7 @@ from theory.logit_gradients import ESTIMATORS, nsr_logit_update, psr_logit_updat
 PSEUDO = ("psr", "nsr", "w_reinforce")
 
 
-def theory_n1() -> Comparison:
+def theory_n1() -> float:
     """Largest |difference| of PSR's and NSR's logit updates from derivatives of π and ln π."""
     worst = 0.0
     for problem, token in product(range(1, 4), range(5)):
@@ -50,10 +38,10 @@ def theory_n1() -> Comparison:
             worst = max(
                 worst, float(np.abs(raised - exact).max()), float(np.abs(lowered + exact).max())
             )
-    return 0.0, worst, main("N1", "theory").number
+    return worst
 
 
-def theory_o1() -> Comparison:
+def theory_o1() -> float:
     """Largest relative difference of ω_M of Linear-R from the truncated likelihood's."""
     worst = 0.0
     for size, rho in product((1, 2, 5, 16, 64), (1e-9, 0.01, 0.3, 0.9)):
@@ -61,10 +49,10 @@ def theory_o1() -> Comparison:
             exact = sum(((1 - Fraction(rho)) ** k for k in range(order)), Fraction(0))
             found = float(expected_weight("linear_r", size, rho, zero_success=word))
             worst = max(worst, abs(found - float(exact)) / max(float(exact), 1.0))
-    return 0.0, worst, main("O1", "theory").number
+    return worst
 
 
-def theory_o3() -> Comparison:
+def theory_o3() -> float:
     """Largest |difference| of ρ under PSR, NSR and W-REINFORCE after equal ω·t."""
     """Exact proximal steps π′ ∝ π exp(ηA) on a policy over six answers, two of them correct."""
     correct = np.array([1.0, 1, 0, 0, 0, 0])
@@ -78,7 +66,7 @@ def theory_o3() -> Comparison:
             policy = policy / policy.sum()
             path.append(policy @ correct)
         paths.append(path)
-    return 0.0, float(np.ptp(np.array(paths), axis=0).max()), main("O3", "theory").number
+    return float(np.ptp(np.array(paths), axis=0).max())
 
 
 def simulation_o1(lab: Lab) -> Finding:
@@ -87,13 +75,13 @@ def simulation_o1(lab: Lab) -> Finding:
 
     size, success = 8, 0.1
     checks: list[Check] = []
-    for scheme, order in (("linear_r", size), ("linear_r:zero_success=drop", size - 1)):
+    for scheme, order in (("linear_r", size), (DROPPING, size - 1)):
         weights = sampled_weights(
             scheme, success, size, groups=20_000 if lab.quick else 400_000, seed=lab.first_seed
         )
         truncated = sum((1 - success) ** (k - 1) for k in range(1, order + 1))
         name = f"ω at M = {size} against MaxRL of order {order}"
-        checks.append(near(name, truncated, weights, main("O1", "sim").tolerance, scheme=scheme))
+        checks.append(bound("O1", "sim").check(name, weights, number=truncated, scheme=scheme))
     claim = "Linear-R at group size M ascends MaxRL's truncated objective of order M; dropping, M−1"
     return finding("O1", claim, checks, [f"ρ = {success}, sampled groups"], quick=lab.quick)
 
@@ -112,7 +100,7 @@ def simulation_o3(lab: Lab) -> Finding:
         "pass_k": (1, 16),
         "seed": lab.first_seed,
     }
-    exact = lab.run(
+    exact_table = lab.run(
         SimulationConfig(
             **common,
             learner="mirror",
@@ -123,41 +111,26 @@ def simulation_o3(lab: Lab) -> Finding:
         ),
         "mirror",
     )
-    checks: list[Check] = []
-    bound = main("O3", "sim").number
+    exact, checks = Metrics("mirror steps", exact_table), []
     for scheme in PSEUDO[1:]:
         for metric in ("success", "entropy"):
-            gap = series(exact, scheme, metric) - series(exact, "psr", metric)
-            largest = float(gap.abs().to_numpy().max())
-            about = compared(scheme, "psr", regime="mirror steps", exact=True)
-            checks.append(below(f"largest |difference| of {metric}", bound, [largest], **about))
-    sampled = lab.run(
-        SimulationConfig(**common, seeds=5 if lab.quick else 20, steps=400, learning_rate=1.0),
+            gap = exact.course(scheme, metric) - exact.course("psr", metric)
+            about = compared(scheme, "psr", regime=exact.name, exact=True)
+            words = f"largest |difference| of {metric}"
+            checks.append(bound("O3", "sim").check(words, [gap.abs().to_numpy().max()], **about))
+    seeds = 5 if lab.quick else lab.seeds or 20
+    table = lab.run(
+        SimulationConfig(**common, seeds=seeds, steps=400, learning_rate=1.0),
         "sampled",
     )
-    reached = {s: at_level(sampled, s, "entropy_correct", 0.8) for s in PSEUDO}
+    sampled = Metrics("sampled softmax", table)
+    reached = {s: sampled.at_level(s, "entropy_correct", common["target"]) for s in PSEUDO}
     for scheme in PSEUDO[1:]:
-        gaps = list(reached[scheme] - reached["psr"])
-        about = compared(scheme, "psr", regime="sampled softmax")
-        checks.append(above("entropy of correct answers at success 0.8", 0.0, gaps, **about))
+        about = compared(scheme, "psr", regime=sampled.name)
+        words, gaps = "entropy of correct answers at success 0.8", reached[scheme] - reached["psr"]
+        checks.append(bound("O3", "sim", "apart").check(words, gaps, **about))
     claim = "PSR, NSR, W-REINFORCE share ρ(t) under the mirror flow and differ under sampling"
     return finding("O3", claim, checks, ["bandit, 16 answers, 4 correct, M = 8"], quick=lab.quick)
-
-
-def at_level(metrics: pd.DataFrame, scheme: str, metric: str, level: float) -> np.ndarray:
-    """Value of a metric when the success first reaches a level, interpolated; NaN if never."""
-    success, values = series(metrics, scheme, "success"), series(metrics, scheme, metric)
-    found = []
-    for seed in success.index:
-        curve, other = success.loc[seed].to_numpy(), values.loc[seed].to_numpy()
-        above_level = np.flatnonzero(curve >= level)
-        if above_level.size == 0 or above_level[0] == 0:
-            found.append(np.nan)
-            continue
-        i = int(above_level[0])
-        share = (level - curve[i - 1]) / (curve[i] - curve[i - 1])
-        found.append(other[i - 1] + share * (other[i] - other[i - 1]))
-    return np.asarray(found)
 
 
 def simulation_n5(lab: Lab) -> Finding:
@@ -168,21 +141,25 @@ def simulation_n5(lab: Lab) -> Finding:
     failures = np.array([0.3, 0.1, 0.03, 0.01])
     lengths = np.array([update_length("nsr", 1 - f, groups, lab.first_seed) for f in failures])
     slopes = np.log(lengths[:-1] / lengths[1:]) / np.log(failures[:-1] / failures[1:])[:, None]
-    least = main("N5", "sim").number
-    checks = [
-        above("slope of ln |update| in ln(1 − ρ)", least, list(slopes.mean(axis=0)), scheme="nsr")
-    ]
     # A wrong answer of probability p that was drawn moves by 1 − p per unit of its weight.
     confident, unsure = (own_movement(p) for p in (0.99, 0.5))
-    name, ratio = "movement of a token of probability 0.99 over one of 0.5", confident / unsure
-    checks.append(near(name, 0.01 / 0.5, [ratio], 0.01, exact=True, scheme="nsr"))
+    checks = [
+        bound("N5", "sim").check(
+            "slope of ln |update| in ln(1 − ρ)", slopes.mean(axis=0), scheme="nsr"
+        ),
+        bound("N5", "sim", "confident").check(
+            "movement of a token of probability 0.99 over one of 0.5",
+            [confident / unsure],
+            scheme="nsr",
+            exact=True,
+        ),
+    ]
     claim = "NSR's update vanishes as errors stop; confident tokens barely move"
     return finding("N5", claim, checks, ["bandit, 8 answers, sampled groups of 8"], quick=lab.quick)
 
 
-def model_n5(fine_tuned: SettingTables) -> list[Check]:
+def model_n5(fine_tuned: Metrics) -> list[Check]:
     """NSR's update vanishes as errors stop."""
-    ends, starts = (pick("nsr", "grad_norm") for pick in (fine_tuned.last, fine_tuned.first))
-    ratios = list(ends / starts)
-    most = main("N5", "llm").number
-    return [below("gradient norm", most, ratios, **compared("nsr", BASE, "ratio"))]
+    ratios = fine_tuned.last("nsr", "grad_norm") / fine_tuned.first("nsr", "grad_norm")
+    about = compared("nsr", BASE, "ratio")
+    return [bound("N5", "llm").check("gradient norm", ratios, **about)]

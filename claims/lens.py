@@ -6,65 +6,29 @@ Each scheme runs at its own best learning rate.
 
 Rule: the primary regime is *shared*, since the paper trains one model on batches of prompts that
 share its parameters. A claim is confirmed if the primary regime confirms every check, refuted if it
-refutes one, else inconclusive; the others say how far the claim reaches.
+refutes one, else open; the others say how far the claim reaches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from claims.exact import Comparison, gradient, log_softmax
+from claims.exact import gradient, log_softmax
 from claims.language_model.settings import LENS_PARTS
-from claims.metrics import (
-    SLACK,
-    SettingTables,
-    model_metrics,
-)
-from claims.simulation.common import Lab, final, series
-from claims.spec import main
-from claims.verdicts import (
-    BASE,
-    Check,
-    Finding,
-    above,
-    below,
-    compared,
-    primary_regime,
-)
-from sim.config import SimulationConfig
-from sim.sweep import SweepConfig
+from claims.metrics import Metrics, model_metrics
+from claims.simulation.lab import Lab
+from claims.simulation.regimes import family, judged_by_regime, trained
+from claims.spec import Source, bound
+from claims.verdicts import BASE, Check, Finding, compared
 from theory import lens
 from theory._arrays import Floats
 from theory.advantages import group_advantages
 
-MIXED, NEGATIVE = "lens:parts=mixed", "lens:parts=negative"
-KS = (1, 2, 4, 8, 16)
-
-REGIMES: Mapping[str, Mapping[str, Any]] = {
-    "shared": {
-        "policy": "log_linear",
-        "features": 16,
-        "rule": 1.0,
-        "batch": 32,
-        "target": 0.6,
-    },
-    "tree": {"policy": "tree", "symbols": 4, "length": 3, "prompts": 64, "target": 0.8},
-    "bandit": {"target": 0.8},
-}
-"""The primary regime first; named before the full versions ran."""
-
-RATES = {
-    "shared": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0),
-    "tree": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
-    "bandit": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
-}
-"""Grids of learning rates, wide enough that the fastest is inside or times no longer depend on it;
-an average over prompts that share little takes large ones."""
+FAMILY = "confidence"
 
 
 def _lens_loss(logits: Any, policy: Floats, correctness: Floats, scale: float) -> Any:
@@ -81,7 +45,7 @@ def _lens_objective(logits: Any, correctness: Floats, scale: float) -> Any:
     return (policy * (correctness - penalty * (1 - correctness))).sum()
 
 
-def theory_l1() -> Comparison:
+def theory_l1() -> float:
     """Largest |difference| of the gradients of Theorems 1 and 2, and |∇J| at π = D p*."""
     worst = 0.0
     for problem in range(1, 6):
@@ -97,10 +61,10 @@ def theory_l1() -> Comparison:
         at_rest = gradient(_lens_objective, np.log(own * right), right, own)
         for gap in (by_loss - predicted, by_objective - predicted, at_rest):
             worst = max(worst, float(np.abs(gap).max()))
-    return 0.0, worst, main("L1", "theory").number
+    return worst
 
 
-def theory_l2() -> Comparison:
+def theory_l2() -> float:
     """Largest violation of the bounds, the zero sum and the equation of w(z)."""
     worst = 0.0
     for shift, rewards in product((0.0, -3.0, -400.0), product((0.0, 1.0), repeat=4)):
@@ -116,26 +80,27 @@ def theory_l2() -> Comparison:
         )
         left = float(lens.penalty_weight(z)) + z * slope
         worst = max(worst, abs(left * (1 - z) / z - 1))
-    return 0.0, worst, main("L2", "theory").number
+    return worst
 
 
 def simulation_l3(lab: Lab) -> Finding:
     """LENS is at or above GRPO at every pass@k along training, most on hard prompts."""
 
-    def checks(metrics: pd.DataFrame) -> list[Check]:
+    def checks(metrics: Metrics) -> list[Check]:
         found = [
-            above(
+            bound("L3", "sim").check(
                 f"mean pass@{k} over training",
-                0.0,
-                _lead(metrics, "lens", f"pass@{k}"),
+                metrics.mean_lead("lens", "grpo", f"pass@{k}"),
                 **compared("lens", "grpo"),
             )
-            for k in KS
+            for k in family(FAMILY).base["pass_k"]
         ]
-        hard, easy = (np.array(_lead(metrics, "lens", f"pass@1/q{q}")) for q in (1, 5))
+        hard, easy = (metrics.mean_lead("lens", "grpo", f"pass@1/q{q}") for q in (1, 5))
         name = "mean pass@1 on the hardest fifth less that on the easiest"
-        found.append(above(name, 0.0, list(hard - easy), **compared("lens", "grpo")))
-        return found
+        return [
+            *found,
+            bound("L3", "sim", "hard").check(name, hard - easy, **compared("lens", "grpo")),
+        ]
 
     return _judge("L3", simulation_l3.__doc__ or "", checks, lab)
 
@@ -143,16 +108,8 @@ def simulation_l3(lab: Lab) -> Finding:
 def simulation_l4(lab: Lab) -> Finding:
     """Both halves help: mixed groups alone and negative groups alone each beat GRPO."""
 
-    def checks(metrics: pd.DataFrame) -> list[Check]:
-        return [
-            above(
-                "mean success over training",
-                0.0,
-                _lead(metrics, scheme, "success"),
-                **compared(scheme, "grpo"),
-            )
-            for scheme in (MIXED, NEGATIVE)
-        ]
+    def checks(metrics: Metrics) -> list[Check]:
+        return _halves("sim", metrics)
 
     return _judge("L4", simulation_l4.__doc__ or "", checks, lab)
 
@@ -160,16 +117,16 @@ def simulation_l4(lab: Lab) -> Finding:
 def simulation_l5(lab: Lab) -> Finding:
     """The share of all-wrong groups falls during training, and falls faster with LENS."""
 
-    def checks(metrics: pd.DataFrame) -> list[Check]:
-        start = series(metrics, "grpo", "all_wrong").iloc[:, 0].to_numpy()
-        fall = list(start - final(metrics, "grpo", "all_wrong"))
-        faster = [-value for value in _lead(metrics, "lens", "all_wrong")]
+    def checks(metrics: Metrics) -> list[Check]:
         return [
-            above("fall of the share of all-wrong groups", 0.0, fall, scheme="grpo"),
-            above(
+            bound("L5", "sim").check(
+                "fall of the share of all-wrong groups",
+                -metrics.gain("grpo", "all_wrong"),
+                scheme="grpo",
+            ),
+            bound("L5", "sim", "faster").check(
                 "mean share of all-wrong groups over training",
-                0.0,
-                faster,
+                metrics.mean_lead("grpo", "lens", "all_wrong"),
                 **compared("grpo", "lens"),
             ),
         ]
@@ -177,77 +134,52 @@ def simulation_l5(lab: Lab) -> Finding:
     return _judge("L5", simulation_l5.__doc__ or "", checks, lab)
 
 
-def _judge(id: str, claim: str, checks: Callable[[pd.DataFrame], list[Check]], lab: Lab) -> Finding:
-    names = list(REGIMES)[: 1 if lab.quick else None]
-    outcomes = {r: checks(_trained(r, lab)) for r in names}
-    return primary_regime(id, claim, outcomes, quick=lab.quick)
+def _judge(id: str, claim: str, checks: Callable[[Metrics], list[Check]], lab: Lab) -> Finding:
+    def runs(regime: str) -> Metrics:
+        return trained(lab, FAMILY, regime, regime, shared=FAMILY)
+
+    return judged_by_regime(id, claim, lab, FAMILY, checks, runs)
 
 
-def _trained(regime: str, lab: Lab) -> pd.DataFrame:
-    fields: dict[str, Any] = {
-        "schemes": ("grpo", "lens", MIXED, NEGATIVE),
-        "seeds": 5 if lab.quick else 30,
-        "prompts": 128,
-        "answers": 32,
-        "correct_answers": 2,
-        "decoys": 2,
-        "decoy_mass": 0.6,
-        "start": "loguniform:0.002,0.5",
-        "group_size": 16,
-        "steps": 100 if lab.quick else 200,
-        "measure_every": 10 if lab.quick else 1,
-        "checkpoint_every": 50,
-        "pass_k": KS,
-        "seed": lab.first_seed,
-        **REGIMES[regime],
-    }
-    rates = (100.0, 300.0) if lab.quick else RATES[regime]
-    config = SweepConfig(SimulationConfig(**fields), {regime: {}}, rates, 5 if lab.quick else 3)
-    return lab.sweep(config, regime, shared="confidence")
-
-
-def _lead(metrics: pd.DataFrame, scheme: str, metric: str) -> list[float]:
-    """Mean over training of a metric, minus GRPO's, seed by seed."""
-    return list((series(metrics, scheme, metric) - series(metrics, "grpo", metric)).mean(axis=1))
-
-
-def model_l3(fine_tuned: SettingTables) -> list[Check]:
-    """LENS is at or above GRPO at every pass@k."""
+def _halves(source: Source, metrics: Metrics) -> list[Check]:
     return [
-        above(
-            metric,
-            -SLACK,
-            list(fine_tuned.last("lens", metric) - fine_tuned.last("grpo", metric)),
-            **compared("lens", "grpo"),
-        )
-        for metric in model_metrics()
-    ]
-
-
-def model_l4(one_in_ten: SettingTables) -> list[Check]:
-    """Both halves of LENS help: mixed groups alone and all-wrong groups alone each beat GRPO."""
-    grpo = one_in_ten.course("grpo", "success").mean(axis=1)
-    return [
-        above(
+        bound("L4", source).check(
             "mean success over training",
-            0.0,
-            list(one_in_ten.course(scheme, "success").mean(axis=1) - grpo),
+            metrics.mean_lead(scheme, "grpo", "success"),
             **compared(scheme, "grpo"),
         )
         for scheme in LENS_PARTS
     ]
 
 
-def model_l5(scratch: SettingTables) -> list[Check]:
-    """The share of all-wrong groups falls during training, and falls faster with LENS."""
-    name = "groups_all_wrong"
-    ours, grpo = scratch.course("lens", name), scratch.course("grpo", name)
-    # Runs stop when they arrive; thereafter their share counts as it was last.
-    steps = ours.columns.union(grpo.columns)
-    areas = [c.reindex(columns=steps).ffill(axis=1).mean(axis=1) for c in (ours, grpo)]
-    share = "share of all-wrong groups"
+def model_l3(fine_tuned: Metrics) -> list[Check]:
+    """LENS is at or above GRPO at every pass@k."""
     return [
-        below(f"final {share}", 0.0, scratch.gain("lens", name), **compared("lens", BASE)),
-        below(f"final {share}", 0.0, scratch.gain("grpo", name), **compared("grpo", BASE)),
-        below(f"mean {share}", 0.0, list(areas[0] - areas[1]), **compared("lens", "grpo")),
+        bound("L3", "llm").check(
+            metric,
+            fine_tuned.lead("lens", "grpo", metric),
+            **compared("lens", "grpo", void=fine_tuned.settled("grpo", metric)),
+        )
+        for metric in model_metrics()
+    ]
+
+
+def model_l4(one_in_ten: Metrics) -> list[Check]:
+    """Both halves of LENS help: mixed groups alone and all-wrong groups alone each beat GRPO."""
+    return _halves("llm", one_in_ten)
+
+
+def model_l5(scratch: Metrics) -> list[Check]:
+    """The share of all-wrong groups falls during training, and falls faster with LENS."""
+    name, share = "groups_all_wrong", "share of all-wrong groups"
+    falls = [
+        bound("L5", "llm").check(
+            f"final {share}", scratch.gain(scheme, name), **compared(scheme, BASE)
+        )
+        for scheme in ("lens", "grpo")
+    ]
+    lead = scratch.mean_lead("lens", "grpo", name)
+    return [
+        *falls,
+        bound("L5", "llm", "faster").check(f"mean {share}", lead, **compared("lens", "grpo")),
     ]

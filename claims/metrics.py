@@ -1,4 +1,4 @@
-"""Reading values off metrics, and the bounds that several claims share."""
+"""One accessor to a tidy table of metrics, whichever arm wrote it."""
 
 from __future__ import annotations
 
@@ -9,72 +9,143 @@ import numpy as np
 import pandas as pd
 
 from runs.files import read_table
+from sim.summary import log_ratios, seed_times
+from theory._arrays import Floats
 
 ASYMMETRIC = ("linear_r", "sqrt_r", "uniform_r")
 DROPPING = "linear_r:zero_success=drop"
 KS = (4, 16, 64, 256)
-SLACK = 0.01
-"""Differences of pass@k below this count as none."""
+"""Tries at which the language model's pass@k is measured; success is pass@1."""
+
 CEILING = float(np.log(20))
 """Logarithms of ratios are counted up to this: a scheme that never arrives is not infinitely
-worse."""
-MARGIN = 0.1
-"""A speed-up that is predicted to be less than this in logarithm must not be larger."""
+worse, and a pair in which neither arrives says nothing."""
+
+LEAST_UPDATES = 5.0
+"""Arrivals in fewer updates are a matter of one step's size, and say nothing about weights."""
+
+NEARLY_ONE = 0.99
+"""Where a share is above this before training nothing is left to be won or lost."""
 
 
 @dataclasses.dataclass(frozen=True)
-class SettingTables:
-    """The published tables of one setting.
+class Metrics:
+    """Metrics of one setting or regime.
 
     Attributes:
-        name: Name of the setting.
-        outcomes: One row per scheme and seed.
-        curves: Tidy metrics at the steps of measurement.
+        name: Name of the setting or regime.
+        table: Tidy metrics: scheme, seed, step, metric, value.
+        arrivals: Time to the target of every run: scheme, seed, time (∞ if never) and, where it is
+            known, updates.
+        prefix: What stands before names of metrics, such as ``"held_out/"``.
     """
 
     name: str
-    outcomes: pd.DataFrame
-    curves: pd.DataFrame
+    table: pd.DataFrame
+    arrivals: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    prefix: str = ""
 
     @classmethod
-    def read(cls, folder: Path, name: str) -> SettingTables:
-        """Read ``folder/<name>``.
+    def published(cls, folder: Path, name: str) -> Metrics:
+        """Read a setting of the language model, ``folder/<name>``.
 
         Raises:
             FileNotFoundError: The setting has not been published there.
         """
-        place = folder / name
-        return cls(name, read_table(place / "outcomes.csv"), read_table(place / "curves.parquet"))
+        outcomes = read_table(folder / name / "outcomes.csv").rename(columns={"reached": "time"})
+        return cls(name, read_table(folder / name / "curves.parquet"), outcomes)
+
+    @classmethod
+    def simulated(
+        cls, name: str, table: pd.DataFrame, target: float, clock: str = "responses"
+    ) -> Metrics:
+        """Metrics of a simulation, with arrivals at a target on a clock."""
+        times = seed_times(table, target)
+        on = times[times["clock"] == clock].drop(columns="clock")
+        updates = times[times["clock"] == "updates"].rename(columns={"time": "updates"})
+        return cls(name, table, on.merge(updates.drop(columns="clock"), on=["scheme", "seed"]))
 
     def schemes(self) -> list[str]:
-        """Schemes that were judged, in order."""
-        return list(dict.fromkeys(self.outcomes["scheme"]))
-
-    def log_ratio(self, scheme: str, reference: str) -> list[float]:
-        """Logarithms of the ratios of responses to the target, seed by seed."""
-        reached = self.outcomes.pivot(index="seed", columns="scheme", values="reached")
-        ours, theirs = reached[scheme].to_numpy(), reached[reference].to_numpy()
-        kept = np.isfinite(ours) | np.isfinite(theirs)
-        with np.errstate(divide="ignore"):
-            logs = np.log(ours[kept] / theirs[kept])
-        return [float(x) for x in np.clip(logs, -CEILING, CEILING)]
+        """Schemes that were measured, in order."""
+        return list(dict.fromkeys(self.table["scheme"]))
 
     def course(self, scheme: str, metric: str) -> pd.DataFrame:
         """One row per seed, one column per step."""
-        chosen = self.curves[(self.curves["scheme"] == scheme) & (self.curves["metric"] == metric)]
+        chosen = self.table[
+            (self.table["scheme"] == scheme) & (self.table["metric"] == f"{self.prefix}{metric}")
+        ]
         return chosen.pivot(index="seed", columns="step", values="value").sort_index()
 
-    def first(self, scheme: str, metric: str) -> np.ndarray:
-        """First value of every seed; base, for metrics of the policy."""
-        return self.course(scheme, metric).bfill(axis=1).iloc[:, 0].to_numpy(float)
+    def first(self, scheme: str, metric: str) -> Floats:
+        """Value before training, one per seed."""
+        return _array(self.course(scheme, metric).bfill(axis=1).iloc[:, 0])
 
-    def last(self, scheme: str, metric: str) -> np.ndarray:
-        """Last value of every seed."""
-        return self.course(scheme, metric).ffill(axis=1).iloc[:, -1].to_numpy(float)
+    def last(self, scheme: str, metric: str) -> Floats:
+        """Value at the end, one per seed."""
+        return _array(self.course(scheme, metric).ffill(axis=1).iloc[:, -1])
 
-    def gain(self, scheme: str, metric: str) -> list[float]:
-        """Last minus first value, by seed."""
-        return list(self.last(scheme, metric) - self.first(scheme, metric))
+    def gain(self, scheme: str, metric: str) -> Floats:
+        """Last minus first value, one per seed."""
+        return self.last(scheme, metric) - self.first(scheme, metric)
+
+    def lead(self, scheme: str, reference: str, metric: str) -> Floats:
+        """Last value minus the reference's, paired by seed."""
+        return self.last(scheme, metric) - self.last(reference, metric)
+
+    def mean_lead(self, scheme: str, reference: str, metric: str) -> Floats:
+        """Mean over training minus the reference's, paired by seed.
+
+        Runs that stop when they arrive count as they were last.
+        """
+        ours, theirs = self.course(scheme, metric), self.course(reference, metric)
+        steps = ours.columns.union(theirs.columns)
+        means = [c.reindex(columns=steps).ffill(axis=1).mean(axis=1) for c in (ours, theirs)]
+        return _array(means[0] - means[1])
+
+    def fall(self, scheme: str, metric: str) -> Floats:
+        """Peak minus last value, one per seed."""
+        course = self.course(scheme, metric)
+        return _array(course.max(axis=1) - course.iloc[:, -1])
+
+    def at_level(self, scheme: str, metric: str, level: float) -> Floats:
+        """Value of a metric when success first reaches a level, interpolated; NaN if never."""
+        success, values = self.course(scheme, "success"), self.course(scheme, metric)
+        found = []
+        for seed in success.index:
+            curve, other = success.loc[seed].to_numpy(), values.loc[seed].to_numpy()
+            above = np.flatnonzero(curve >= level)
+            if above.size == 0 or above[0] == 0:
+                found.append(np.nan)
+                continue
+            i = int(above[0])
+            share = (level - curve[i - 1]) / (curve[i] - curve[i - 1])
+            found.append(other[i - 1] + share * (other[i] - other[i - 1]))
+        return np.asarray(found)
+
+    def log_ratio(self, scheme: str, reference: str) -> Floats:
+        """Logarithms of the ratios of times to the target, paired by seed."""
+        time = self.arrivals.pivot(index="seed", columns="scheme", values="time")
+        logs = log_ratios(time[scheme].to_numpy(float), time[reference].to_numpy(float))
+        return np.asarray(np.clip(logs, -CEILING, CEILING))
+
+    def too_soon(self, *schemes: str) -> str:
+        """Why times of schemes say nothing, if one arrives at once; else empty."""
+        if "updates" not in self.arrivals:
+            return ""
+        medians = self.arrivals.groupby("scheme")["updates"].median()
+        least = float(medians[list(schemes)].min())
+        words = f"the target is reached in {least:.2g} updates, fewer than {LEAST_UPDATES:g}"
+        return words if least < LEAST_UPDATES else ""
+
+    def settled(self, scheme: str, metric: str) -> str:
+        """Why a share says nothing, if it was nearly 1 before training; else empty."""
+        start = float(self.first(scheme, metric).mean())
+        return f"{metric} was {start:.4f} before training" if start > NEARLY_ONE else ""
+
+
+def _array(column: pd.Series) -> Floats:
+    values: Floats = column.to_numpy(float)
+    return values
 
 
 def model_metrics() -> list[str]:

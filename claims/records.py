@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from claims import theory as theory_claims
 from claims.spec import SOURCES, Source, claims
-from claims.verdicts import Check, Finding, below, finding, near, rejudged
+from claims.theory import theory_checks
+from claims.verdicts import Check, Finding, Rule, rejudged
 from runs.files import read_json
 
 PUBLISHED: Mapping[Source, Path] = {
@@ -106,9 +106,9 @@ def read_records(folder: Path) -> dict[tuple[Source, str], Record]:
 
 @functools.cache
 def theory_record(id: str) -> Record:
-    """Compute what the mathematics says about a claim, as a finding with one check.
+    """Compute what the mathematics says about a claim, as a finding.
 
-    A prediction of 0 becomes a bound, the tolerance; any other is met within the tolerance.
+    Where checks name regimes, such as sampling designs, the first one's decides.
 
     Args:
         id: A claim that the theory can decide.
@@ -118,18 +118,12 @@ def theory_record(id: str) -> Record:
 
     >>> record = theory_record("O2")
     >>> record.finding.verdict, round(record.finding.checks[0].measurement, 3)
-    ('confirmed', 2.288)
+    ('confirmed', 1.035)
     """
-    outcome = theory_claims.check(id)
-    samples = [outcome.measured]
-    if outcome.prediction:
-        tolerance = outcome.tolerance / abs(outcome.prediction)
-        check = near(outcome.quantity, outcome.prediction, samples, tolerance, exact=True)
-    else:
-        check = below(outcome.quantity, outcome.tolerance, samples, exact=True)
-    found = finding(
-        id, claims()[id].sentence, [check], [claims()[id].tests["theory"].how], quick=False
-    )
+    checks = tuple(theory_checks(id))
+    rule: Rule = "primary" if checks[0].regime else "all"
+    sentence, how = claims()[id].sentence, claims()[id].tests["theory"].how
+    found = rejudged(Finding(id, sentence, "open", checks, (how,), False, rule))
     return Record("theory", found, found, {})
 
 
@@ -156,8 +150,8 @@ def contradictions(record: Record) -> list[str]:
         check = derived.checks[0]
         said.append(
             f"{record.path}: the ledger predicts {main.relation} {main.number:g}, tolerance "
-            f"{main.tolerance:g}; the evidence was judged by {check.relation} "
-            f"{check.prediction:g}, tolerance {check.tolerance:g}"
+            f"{main.tolerance:g}, δ {main.delta:g}; the evidence was judged by {check.relation} "
+            f"{check.prediction:g}, tolerance {check.tolerance:g}, δ {check.delta:g}"
         )
     return said
 

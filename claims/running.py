@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from claims.looks import LOOKS
 from claims.records import PUBLISHED, read_records
 from claims.spec import Source, claims
 
@@ -41,6 +42,7 @@ def run_missing(
     folder: Path = FOLDER,
     *,
     quick: bool = False,
+    looks: bool = False,
     say: Callable[[str], None] = lambda words: None,
 ) -> list[str]:
     """Run every claim of a source whose verdict is not in the folder yet.
@@ -54,6 +56,7 @@ def run_missing(
             their runs even if they have a verdict.
         folder: Folder of the runs.
         quick: The short versions, of the simulations only.
+        looks: Add seeds until a claim is decided, of the simulations only.
         say: Told what begins.
 
     Returns:
@@ -68,6 +71,8 @@ def run_missing(
             raise ValueError(f"{id} has no {source} run; claims that do: {', '.join(able)}")
     if quick and source != "sim":
         raise ValueError(f"--quick is for --run sim; {source} has one version only")
+    if looks and (quick or source != "sim"):
+        raise ValueError("--looks is for full versions of --run sim")
     if source == "theory":
         return list(ids or able)
     there = read_records(folder) if folder.is_dir() else {}
@@ -80,7 +85,7 @@ def run_missing(
 
         for number, id in enumerate(wanted, start=1):
             say(f"[{number}/{len(wanted)}] {id}: {claims()[id].title}")
-            check_claim(id, folder / "sim", quick=quick)
+            check_claim(id, folder / "sim", quick=quick, looks=LOOKS["sim"] if looks else ())
     elif wanted:
         _train(wanted, folder / "llm", say)
     return wanted

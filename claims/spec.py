@@ -6,11 +6,13 @@ import dataclasses
 import functools
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
-from claims.verdicts import Check, Relation
+import numpy as np
+
+from claims.verdicts import Check, Compared, Relation, judge
 
 Source = Literal["theory", "sim", "llm"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -43,17 +45,44 @@ class Paper:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What the first check of a finding must be judged against.
+    """What a check must be judged against, as it was written down before the run.
 
     Attributes:
         relation: ``"near"``, ``"above"`` or ``"below"``.
         number: The number predicted, or the bound.
         tolerance: Relative tolerance of ``near``.
+        delta: δ, the smallest effect that a user would act on; 0 where none is stated.
     """
 
     relation: Relation
     number: float
     tolerance: float = 0.0
+    delta: float = 0.0
+
+    def check(
+        self,
+        quantity: str,
+        samples: Sequence[float] | np.ndarray,
+        *,
+        number: float | None = None,
+        **about: Unpack[Compared],
+    ) -> Check:
+        """Judge samples by it.
+
+        Args:
+            quantity: What was measured.
+            samples: One value per seed.
+            number: The number predicted, where every case has its own.
+            **about: Scheme, reference, unit, regime and exact of the check.
+
+        >>> expected = Expected("above", 0.0, delta=0.01)
+        >>> expected.check("pass@1", [0.001, 0.002, 0.003], scheme="nsr").verdict
+        'no effect'
+        """
+        told = self.number if number is None else number
+        about["delta"] = self.delta
+        values = [float(sample) for sample in samples]
+        return judge(quantity, told, self.relation, self.tolerance, values, **about)
 
     def agrees(self, check: Check) -> bool:
         """Tell whether a check is judged against this prediction, rounding aside.
@@ -67,6 +96,7 @@ class Expected:
             check.relation == self.relation
             and math.isclose(check.prediction, self.number, rel_tol=_SLACK, abs_tol=1e-15)
             and math.isclose(check.tolerance, self.tolerance, rel_tol=_SLACK, abs_tol=1e-15)
+            and math.isclose(check.delta, self.delta, rel_tol=_SLACK, abs_tol=1e-15)
         )
 
 
@@ -77,16 +107,23 @@ class Test:
     Attributes:
         prediction: What must come out, with number and tolerance, in words.
         how: What is measured, in words.
-        main: The main prediction as a number, where it was fixed beforehand.
+        bounds: What checks are judged against, by name; ``main`` is the first check's.
+        identity: It follows from the definitions: confirming it is no evidence.
         built: ``apw claims --run`` can run it.
         command: Another command that runs it.
     """
 
     prediction: str
     how: str
-    main: Expected | None = None
+    bounds: Mapping[str, Expected] = dataclasses.field(default_factory=dict)
+    identity: bool = False
     built: bool = True
     command: str = ""
+
+    @property
+    def main(self) -> Expected | None:
+        """What the first check is judged against; none in a test without a number."""
+        return self.bounds.get("main")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,23 +166,24 @@ def claims() -> Mapping[str, Claim]:
     return {id: _claim(id, fields, papers) for id, fields in data["claims"].items()}
 
 
-def main(id: str, source: Source) -> Expected:
-    """The number that the first check of a source is judged against, as the ledger holds it.
+def bound(id: str, source: Source, name: str = "main") -> Expected:
+    """What a check of a source is judged against, as the ledger holds it.
 
     Args:
         id: Claim of the ledger.
         source: Source of evidence.
+        name: Which of the source's bounds; ``"main"`` is the first check's.
 
     Raises:
-        ValueError: The ledger has no such number.
+        ValueError: The ledger has no such bound.
 
-    >>> main("O2", "sim").tolerance
-    0.05
+    >>> bound("N2", "sim", "kept").number
+    -0.01
     """
     test = claims()[id].tests.get(source) if id in claims() else None
-    if test is None or test.main is None:
-        raise ValueError(f"the ledger has no main number of {id} for {source}")
-    return test.main
+    if test is None or name not in test.bounds:
+        raise ValueError(f"the ledger has no bound {name!r} of {id} for {source}")
+    return test.bounds[name]
 
 
 def _claim(id: str, fields: Mapping[str, Any], papers: Mapping[str, Paper]) -> Claim:
@@ -153,7 +191,8 @@ def _claim(id: str, fields: Mapping[str, Any], papers: Mapping[str, Paper]) -> C
         source: Test(
             fields[source]["prediction"],
             fields[source]["how"],
-            Expected(**fields[source]["main"]) if "main" in fields[source] else None,
+            {name: Expected(**values) for name, values in fields[source].get("bounds", {}).items()},
+            fields[source].get("identity", False),
             fields[source].get("built", True),
             fields[source].get("command", ""),
         )

@@ -1,84 +1,84 @@
 """A4, A5 and A6: who is sooner from scratch, who after fine-tuning, and what all-wrong groups add.
 
-The simulation has two regimes. *Same budget*: sampled natural gradients on independent prompts,
-learning rates that spend the same ∫ω dρ, the setting of the prediction. *Rule*: a log-linear policy
-that has to find a rule shared by all prompts, each scheme at its own best learning rate.
-
-Rule: every check has to come out in both regimes: the predicted ratio within a tenth where the
-theory's assumptions hold, its direction where each scheme has its own best rate.
+Theory: one prompt, groups of 16, responses × energy, in which neither the scale of a scheme nor a
+learning rate counts; the regime that decides is fixed groups. Simulation: *rule*, a log-linear
+policy that has to find a rule shared by all prompts, fixed groups, each scheme at its own best
+learning rate, responses counted.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from scipy.special import logit
 
-from claims.exact import TARGET, Comparison
-from claims.metrics import (
-    ASYMMETRIC,
-    CEILING,
-    DROPPING,
-    SettingTables,
-)
-from claims.optimal_weights import WEIGHTS, excess_times, predictions
-from claims.simulation.common import Lab, log_ratio, times
-from claims.spec import main
-from claims.verdicts import (
-    Check,
-    Compared,
-    Finding,
-    above,
-    below,
-    compared,
-    finding,
-    near,
-)
-from sim.config import SimulationConfig
-from sim.sweep import SweepConfig
+from claims.exact import DESIGN_WORDS, TARGET, design_costs
+from claims.metrics import ASYMMETRIC, DROPPING, Metrics
+from claims.simulation.lab import Lab
+from claims.simulation.regimes import trained
+from claims.spec import Source, bound
+from claims.verdicts import Check, Compared, Finding, compared, finding
 from theory.advantages import group_advantages
 from theory.optimal import optimal_weight
 
-
-def _stepped(scheme: str, start: float) -> float:
-    """Cost on the effective clock times budget of small mirror steps, logit ρ′ = logit ρ + ηω."""
-    weight, step = WEIGHTS[scheme], 1e-4
-    odds, last, time, spent = float(logit(start)), start, 0.0, 0.0
-    while last < TARGET:
-        omega = float(weight(last))
-        odds += step * omega
-        success = 1 / (1 + math.exp(-odds))
-        time += step / last
-        spent += omega * (success - last)
-        last = success
-    return time * spent
+SIZE, SCRATCH, TUNED = 16, 0.01, 0.4
 
 
-def _speedup(start: float) -> float:
-    return _stepped("grpo", start) / _stepped("sqrt_r", start)
-
-
-def theory_a4() -> Comparison:
-    """Time of GRPO over that of Sqrt-R at equal budgets, effective clock, from 0.01."""
-    best = optimal_weight(0.01, TARGET, clock="responses")
-    return best.excess("grpo") / best.excess("sqrt_r"), _speedup(0.01), 0.01
-
-
-def theory_a5() -> Comparison:
-    """Time of GRPO over that of Sqrt-R at equal budgets, effective clock, from 0.4."""
-    goal = main("A5", "theory")
-    return goal.number, _speedup(0.4), goal.tolerance
-
-
-def theory_a6() -> Comparison:
-    """Expected weight of Linear-R that all-wrong groups carry, M = 16, ρ = 0.01."""
-    size, rho = 16, 0.01
-    kept, dropped = (
-        _weight_by_outcomes(f"linear_r:zero_success={word}", size, rho) for word in ("keep", "drop")
+def theory_a4() -> list[Check]:
+    """Responses × energy over GRPO's from 0.01, by design; and the population's clock 1/ρ."""
+    best = optimal_weight(SCRATCH, TARGET, clock="responses")
+    ratio = best.excess("sqrt_r") / best.excess("grpo")
+    regime = "population, clock 1/ρ"
+    population = bound("A4", "theory", "population").check(
+        "time at equal budgets", [ratio], **compared("sqrt_r", "grpo", "ratio", regime, exact=True)
     )
-    return (1 - rho) ** (size - 1), kept - dropped, 1e-12
+    return [*_by_design("A4", SCRATCH), population]
+
+
+def theory_a5() -> list[Check]:
+    """Responses × energy over GRPO's from 0.4, by design."""
+    return _by_design("A5", TUNED)
+
+
+def theory_a6() -> list[Check]:
+    """Responses × energy of Linear-R without all-wrong groups over its own with them."""
+    rho = SCRATCH
+    kept, dropped = (
+        _weight_by_outcomes(f"linear_r:zero_success={word}", SIZE, rho) for word in ("keep", "drop")
+    )
+    return [
+        bound("A6", "theory").check(
+            "responses × energy in fixed groups",
+            [_log_product(DROPPING, "linear_r", SCRATCH, "fixed")],
+            **compared(DROPPING, "linear_r", "log ratio", exact=True),
+        ),
+        bound("A6", "theory", "share").check(
+            "expected weight that all-wrong groups carry at ρ = 0.01",
+            [kept - dropped],
+            scheme="linear_r",
+            exact=True,
+        ),
+    ]
+
+
+def _by_design(id: str, start: float) -> list[Check]:
+    return [
+        bound(id, "theory").check(
+            "responses × energy",
+            [_log_product(scheme, "grpo", start, design)],
+            **compared(scheme, "grpo", "log ratio", words, exact=True),
+        )
+        for design, words in DESIGN_WORDS.items()
+        for scheme in ASYMMETRIC
+    ]
+
+
+def _log_product(scheme: str, reference: str, start: float, design: str) -> float:
+    (ours, noise, _), (theirs, other, _) = (
+        design_costs(name, SIZE, start, design) for name in (scheme, reference)
+    )
+    return math.log(ours * noise / (theirs * other))
 
 
 def _weight_by_outcomes(scheme: str, size: int, rho: float) -> float:
@@ -91,146 +91,80 @@ def _weight_by_outcomes(scheme: str, size: int, rho: float) -> float:
     return total / (size * rho * (1 - rho))
 
 
-def _as_predicted(lab: Lab, id: str, start: float) -> list[Check]:
-    """Times of the asymmetric schemes over GRPO's, under the same budget, against the theory."""
-    predicted = predictions(start, 16, "responses")
-    measured = _same_budget(lab, start)
-    checks: list[Check] = []
-    for scheme in ASYMMETRIC:
-        ratio = measured[scheme] / measured["grpo"]
-        goal = predicted[scheme] / predicted["grpo"]
-        about = compared(scheme, "grpo", "ratio", "same budget")
-        checks.append(near("time to target", goal, list(ratio), main(id, "sim").tolerance, **about))
-    return checks
-
-
 def simulation_a4(lab: Lab) -> Finding:
-    """Asymmetric weights reach the target sooner than GRPO from scratch."""
-    start = 0.01
-    checks = _as_predicted(lab, "A4", start)
-    rule = _rule(lab, start)
-    for scheme in ASYMMETRIC:
-        ratios = _log_ratio(rule, scheme, "grpo")
-        checks.append(below("time to target", 0.0, ratios, **_own_rates(scheme, "grpo")))
-    claim = "Asymmetric weights reach the target sooner than GRPO from scratch"
-    regimes = ["same budget, natural gradient, start 0.01, M = 16, effective clock", _RULE_WORDS]
-    return finding("A4", claim, checks, regimes, quick=lab.quick)
+    """Asymmetric weights reach the target in fewer responses than GRPO from scratch."""
+    checks = _against_grpo("A4", "sim", _rule(lab, SCRATCH), _REGIME)
+    return finding("A4", _said(simulation_a4), checks, [_RULE_WORDS], quick=lab.quick)
 
 
 def simulation_a5(lab: Lab) -> Finding:
-    """After fine-tuning asymmetric weights do not: less than a tenth sooner, and as predicted."""
-    start = 0.4
-    checks = _as_predicted(lab, "A5", start)
-    rule = _rule(lab, start)
-    for scheme in ASYMMETRIC:
-        ratios, least = _log_ratio(rule, scheme, "grpo"), float(np.log(0.9))
-        checks.append(above("time to target", least, ratios, **_own_rates(scheme, "grpo")))
-    claim = "After fine-tuning asymmetric weights do not reach the target sooner than GRPO"
-    regimes = ["same budget, natural gradient, start 0.4, M = 16, effective clock", _RULE_WORDS]
-    return finding("A5", claim, checks, regimes, quick=lab.quick)
+    """After fine-tuning asymmetric weights do not."""
+    checks = _against_grpo("A5", "sim", _rule(lab, TUNED), _REGIME)
+    return finding("A5", _said(simulation_a5), checks, [_RULE_WORDS], quick=lab.quick)
 
 
 def simulation_a6(lab: Lab) -> Finding:
     """Dropping all-wrong groups slows training from scratch."""
-    rule = _rule(lab, 0.01)
-    ratios = _log_ratio(rule, DROPPING, "linear_r")
-    checks = [above("time to target", 0.0, ratios, **_own_rates(DROPPING, "linear_r"))]
-    claim = "All-wrong groups carry useful signal: dropping them slows from-scratch training"
-    return finding("A6", claim, checks, [_RULE_WORDS], quick=lab.quick)
+    checks = _dropping("sim", _rule(lab, SCRATCH), _REGIME)
+    return finding("A6", _said(simulation_a6), checks, [_RULE_WORDS], quick=lab.quick)
 
 
+_REGIME = "rule, own rates"
 _RULE_WORDS = (
     "rule: log-linear policy, 256 prompts, 8 answers, 8 features, batch 64, softmax gradient, "
-    "M = 16, each scheme at its own best learning rate, clock responses"
+    "fixed groups of 16, each scheme at its own best learning rate, responses counted"
 )
 
 
-def _same_budget(lab: Lab, start: float) -> dict[str, np.ndarray]:
-    rate = (0.004 if start < 0.1 else 0.01) if lab.quick else (0.001 if start < 0.1 else 0.004)
-    return excess_times(
-        lab,
-        f"budget-{start:g}",
-        start=start,
-        group_size=16,
-        clock="responses",
-        rate=rate,
-        prompts=256 if lab.quick else 1024,
-        seeds=3 if lab.quick else 5,
-    )
+def _rule(lab: Lab, start: float) -> Metrics:
+    fields: dict[str, Any] = {"schemes": ("grpo", *ASYMMETRIC, DROPPING), "start": start}
+    if lab.quick and start == SCRATCH:
+        fields["steps"] = 600
+    elif start == TUNED:
+        fields |= {"steps": 200, "target": 0.7, **({} if lab.quick else {"seeds": 20})}
+    return trained(lab, "speed", "rule", f"start-{start:g}", "responses", "rule", **fields)
 
 
-def _rule(lab: Lab, start: float) -> pd.DataFrame:
-    scratch = start < 0.1
-    steps = (600 if lab.quick else 400) if scratch else 200
-    seeds = 5 if lab.quick else 60 if scratch else 20
-    base = SimulationConfig(
-        schemes=("grpo", *ASYMMETRIC, DROPPING),
-        seeds=seeds,
-        seed=lab.first_seed,
-        prompts=256,
-        answers=8,
-        correct_answers=1,
-        policy="log_linear",
-        features=8,
-        batch=64,
-        start=start,
-        target=0.6 if scratch else 0.7,
-        group_size=16,
-        steps=steps,
-        measure_every=5 if lab.quick else 1,
-        checkpoint_every=100,
-        pass_k=(1,),
-    )
-    # The best rates take a few updates: hence a measurement after each, and rates that overshoot.
-    rates = (10.0, 30.0, 100.0) if lab.quick else (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-    config = SweepConfig(base, {"rule": {}}, rates, 5, "responses")
-    return lab.sweep(config, f"start-{start:g}", shared="rule")
+def model_a4(scratch: Metrics) -> list[Check]:
+    """Asymmetric weights reach the target in fewer responses than GRPO from scratch."""
+    return _against_grpo("A4", "llm", scratch)
 
 
-def _own_rates(scheme: str, reference: str) -> Compared:
-    return compared(scheme, reference, "log ratio", "rule, own rates")
-
-
-def _log_ratio(metrics: pd.DataFrame, scheme: str, reference: str) -> list[float]:
-    reached = times(metrics, _target(metrics), "responses")
-    values = log_ratio(reached[scheme], reached[reference])
-    return list(np.clip(values, -CEILING, CEILING))
-
-
-def _target(metrics: pd.DataFrame) -> float:
-    first = metrics[(metrics["metric"] == "success") & (metrics["step"] == 0)]["value"].mean()
-    return 0.6 if first < 0.1 else 0.7
-
-
-def model_a4(scratch: SettingTables) -> list[Check]:
-    """Asymmetric weights reach the target sooner than GRPO from scratch."""
-    return [
-        below(
-            "responses to target",
-            0.0,
-            scratch.log_ratio(scheme, "grpo"),
-            **compared(scheme, "grpo", "log ratio"),
-        )
-        for scheme in ASYMMETRIC
-    ]
-
-
-def model_a5(fine_tuned: SettingTables) -> list[Check]:
+def model_a5(fine_tuned: Metrics) -> list[Check]:
     """After fine-tuning they do not: no gain of a tenth."""
+    return _against_grpo("A5", "llm", fine_tuned)
+
+
+def model_a6(scratch: Metrics) -> list[Check]:
+    """Dropping all-wrong groups slows training from scratch."""
+    return _dropping("llm", scratch)
+
+
+def _against_grpo(id: str, source: Source, metrics: Metrics, regime: str = "") -> list[Check]:
     return [
-        above(
-            "responses to target",
-            float(np.log(0.9)),
-            fine_tuned.log_ratio(scheme, "grpo"),
-            **compared(scheme, "grpo", "log ratio"),
+        bound(id, source).check(
+            "responses to the target in fixed groups",
+            metrics.log_ratio(scheme, "grpo"),
+            **_own_rates(metrics, scheme, "grpo", regime),
         )
         for scheme in ASYMMETRIC
     ]
 
 
-def model_a6(scratch: SettingTables) -> list[Check]:
-    """Dropping all-wrong groups slows training from scratch."""
-    ratios = scratch.log_ratio(DROPPING, "linear_r")
+def _dropping(source: Source, metrics: Metrics, regime: str = "") -> list[Check]:
     return [
-        above("responses to target", 0.0, ratios, **compared(DROPPING, "linear_r", "log ratio"))
+        bound("A6", source).check(
+            "responses to the target in fixed groups",
+            metrics.log_ratio(DROPPING, "linear_r"),
+            **_own_rates(metrics, DROPPING, "linear_r", regime),
+        )
     ]
+
+
+def _own_rates(metrics: Metrics, scheme: str, reference: str, regime: str) -> Compared:
+    void = metrics.too_soon(scheme, reference)
+    return compared(scheme, reference, "log ratio", regime, void=void)
+
+
+def _said(function: object) -> str:
+    return (getattr(function, "__doc__", "") or "").partition("\n")[0].removesuffix(".")

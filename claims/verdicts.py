@@ -1,5 +1,10 @@
 """How a prediction is judged by a measurement: checks, intervals over seeds, verdicts.
 
+Intervals are Student's t over seeds, of logarithms where a check is of a ratio. A check has *no
+effect* if its whole interval lies within ±δ, the smallest effect that a user would act on; else it
+is confirmed or refuted once the whole interval is on one side, and open until then. Closeness is
+confirmed by two one-sided tests: the whole interval lies within the tolerance.
+
 Every source of evidence is judged by these, and a check keeps the samples behind it, so that a
 published verdict can be derived again from its evidence (:func:`judged`, :func:`rejudged`).
 """
@@ -13,10 +18,10 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 import numpy as np
 
-from theory.intervals import interval_over_seeds
+from theory.intervals import mean_interval
 from theory.schemes import resolve
 
-Verdict = Literal["confirmed", "refuted", "inconclusive"]
+Verdict = Literal["no effect", "confirmed", "refuted", "open"]
 Relation = Literal["near", "above", "below"]
 Unit = Literal["value", "difference", "ratio", "log ratio"]
 """How a scheme is set against its reference; a value needs none."""
@@ -24,8 +29,8 @@ Unit = Literal["value", "difference", "ratio", "log ratio"]
 BASE = "base"
 """The reference that is no scheme: the same model before training."""
 
-Rule = Literal["all", "primary", "any"]
-"""How checks join: every one counts, those of the first regime do, or one regime is enough."""
+Rule = Literal["all", "primary"]
+"""How checks join: every one counts, or those of the first regime do."""
 
 LEAST_SEEDS = 5
 """Fewer samples than these decide nothing in a full run, unless the check is exact."""
@@ -41,11 +46,14 @@ class Check:
         relation: ``"near"``, ``"above"`` or ``"below"`` the prediction.
         tolerance: Relative tolerance of ``near``.
         measurement: The number measured.
-        low: Lower end of its 95 % interval.
+        low: Lower end of its interval.
         high: Upper end.
         verdict: What follows.
         samples: The measurement, one value per seed.
+        delta: δ, the smallest effect that a user would act on; 0 where none is stated.
+        level: Coverage of the interval, corrected for looks where seeds were added.
         exact: Nothing was sampled: one number is as good as many.
+        void: Why nothing can be told, such as a pass@k that was 1 before training; else empty.
         scheme: Scheme it was measured of; empty where none is.
         reference: Scheme it is compared with, or :data:`BASE`.
         unit: How it is compared.
@@ -61,7 +69,10 @@ class Check:
     high: float
     verdict: Verdict
     samples: tuple[float, ...]
+    delta: float = 0.0
+    level: float = 0.95
     exact: bool = False
+    void: str = ""
     scheme: str = ""
     reference: str = ""
     unit: Unit = "value"
@@ -94,6 +105,21 @@ class Check:
         """Number of seeds behind the measurement."""
         return len(self.samples)
 
+    @property
+    def allows_none(self) -> bool:
+        """Tell whether no effect is what was predicted: the bound lies at δ or beyond.
+
+        >>> above("pass@1", -0.01, [0.0], delta=0.01).allows_none, below("ln", 0.0, []).allows_none
+        (True, False)
+        """
+        far = self.prediction if self.relation == "below" else -self.prediction
+        return self.relation != "near" and self.delta > 0 and far >= self.delta * (1 - 1e-9)
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether what was predicted came out."""
+        return self.verdict == "confirmed" or (self.verdict == "no effect" and self.allows_none)
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
@@ -120,8 +146,8 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Every field, of JSON types; infinities and NaN are strings.
 
-        >>> finding("A4", "…", [above("gain", 0.0, [0.1])], [], quick=True).to_dict()["verdict"]
-        'confirmed'
+        >>> finding("A4", "…", [above("gain", 0.0, [0.1] * 5)], [], quick=True).to_dict()["rule"]
+        'all'
         """
         values: dict[str, Any] = _finite(dataclasses.asdict(self))
         return values
@@ -161,7 +187,10 @@ class Compared(TypedDict, total=False):
     reference: str
     unit: Unit
     regime: str
+    delta: float
+    level: float
     exact: bool
+    void: str
 
 
 def compared(
@@ -171,13 +200,16 @@ def compared(
     regime: str = "",
     *,
     exact: bool = False,
+    void: str = "",
 ) -> Compared:
     """Fields of a check that sets a scheme against a reference.
 
     >>> above("pass@1", 0.0, [0.1], **compared("nsr", BASE)).label
     'pass@1, NSR minus base'
     """
-    return Compared(scheme=scheme, reference=reference, unit=unit, regime=regime, exact=exact)
+    return Compared(
+        scheme=scheme, reference=reference, unit=unit, regime=regime, exact=exact, void=void
+    )
 
 
 def near(
@@ -189,7 +221,8 @@ def near(
 ) -> Check:
     """Check that a mean lies within a relative tolerance of its prediction.
 
-    Confirmed if the mean is within it, refuted if the whole interval is outside of it.
+    Confirmed if the whole interval is within it, by two one-sided tests; refuted if the whole
+    interval is outside of it.
 
     Args:
         quantity: What was measured.
@@ -200,8 +233,10 @@ def near(
 
     >>> near("ratio", 2.0, [2.02, 1.99, 2.01], 0.05).verdict
     'confirmed'
+    >>> near("ratio", 2.0, [-50.0, 54.0, 2.0, 1.9, 2.2], 0.1).verdict
+    'open'
     """
-    return _judge(quantity, prediction, "near", tolerance, samples, **about)
+    return judge(quantity, prediction, "near", tolerance, samples, **about)
 
 
 def above(
@@ -209,10 +244,12 @@ def above(
 ) -> Check:
     """Check that a mean exceeds a bound: confirmed or refuted once the interval is on one side.
 
-    >>> above("gain", 0.0, [0.1, 0.2, 0.1]).verdict
+    >>> above("gain", 0.0, [0.1, 0.2, 0.15, 0.1]).verdict
     'confirmed'
+    >>> above("gain", 0.0, [0.001, 0.002, 0.0015], delta=0.01).verdict
+    'no effect'
     """
-    return _judge(quantity, bound, "above", 0.0, samples, **about)
+    return judge(quantity, bound, "above", 0.0, samples, **about)
 
 
 def below(
@@ -221,19 +258,19 @@ def below(
     """Check that a mean stays under a bound; see :func:`above`.
 
     >>> below("loss", 0.0, [0.1, -0.2, 0.1]).verdict
-    'inconclusive'
+    'open'
     """
-    return _judge(quantity, bound, "below", 0.0, samples, **about)
+    return judge(quantity, bound, "below", 0.0, samples, **about)
 
 
 def judged(check: Check) -> Check:
     """The check derived again from its prediction and its samples.
 
-    >>> check = above("gain", 0.0, [0.1, 0.2, 0.1])
+    >>> check = above("gain", 0.0, [0.1, 0.2, 0.15, 0.1])
     >>> judged(dataclasses.replace(check, verdict="refuted")) == check
     True
     """
-    return _judge(
+    return judge(
         check.quantity,
         check.prediction,
         check.relation,
@@ -243,17 +280,21 @@ def judged(check: Check) -> Check:
         reference=check.reference,
         unit=check.unit,
         regime=check.regime,
+        delta=check.delta,
+        level=check.level,
         exact=check.exact,
+        void=check.void,
     )
 
 
 def rejudged(found: Finding) -> Finding:
     """The finding derived again: every check from its samples, the verdict from its rule.
 
-    Rule ``all``: refuted if one check is, confirmed if all are, else inconclusive. ``primary``: the
-    same for the checks of the first check's regime, whatever the others say. ``any``: confirmed if
-    one regime confirms all its checks, refuted if every regime refutes one. In a full run a check
-    of fewer than five samples counts as inconclusive, unless it is exact.
+    Rule ``all``: refuted if a check is, open if one is; of the others, no effect if all checks that
+    state a δ show none, or all that predicted an effect; refuted if the effect is there in some
+    checks and not in others that predicted it; else confirmed. ``primary``: the same for the
+    checks of the first check's regime, whatever the others say. In a full run a check of fewer than
+    five samples counts as open, unless it is exact.
 
     >>> found = finding("A4", "sooner", [above("gain", 0.0, [0.1] * 5)], [], quick=False)
     >>> rejudged(dataclasses.replace(found, verdict="refuted")) == found
@@ -266,31 +307,24 @@ def rejudged(found: Finding) -> Finding:
 
 def _joined(checks: Sequence[Check], rule: Rule, quick: bool) -> Verdict:
     if not checks:
-        return "inconclusive"
-    if rule == "all":
-        return _every(checks, quick)
-    regimes: dict[str, list[Check]] = {}
-    for check in checks:
-        regimes.setdefault(check.regime, []).append(check)
-    verdicts = [_every(part, quick) for part in regimes.values()]
-    if rule == "primary":
-        return verdicts[0]
-    if "confirmed" in verdicts:
-        return "confirmed"
-    return "refuted" if set(verdicts) == {"refuted"} else "inconclusive"
-
-
-def _every(checks: Sequence[Check], quick: bool) -> Verdict:
+        return "open"
+    counted = [c for c in checks if rule == "all" or c.regime == checks[0].regime]
     verdicts = {
-        check.verdict if quick or check.exact or check.seeds >= LEAST_SEEDS else "inconclusive"
-        for check in checks
+        c.verdict if quick or c.exact or c.seeds >= LEAST_SEEDS else "open" for c in counted
     }
     if "refuted" in verdicts:
         return "refuted"
-    return "confirmed" if verdicts == {"confirmed"} else "inconclusive"
+    if "open" in verdicts:
+        return "open"
+    sized = [check for check in counted if check.delta > 0]
+    effects = [check for check in sized if not check.allows_none]
+    none = [check for check in sized if check.verdict == "no effect"]
+    if none and (len(none) == len(sized) or (effects and not any(c.holds for c in effects))):
+        return "no effect"
+    return "confirmed" if all(check.holds for check in counted) else "refuted"
 
 
-def _judge(
+def judge(
     quantity: str,
     prediction: float,
     relation: Relation,
@@ -298,24 +332,40 @@ def _judge(
     samples: Sequence[float],
     **about: Unpack[Compared],
 ) -> Check:
-    mean, low, high = _summary(samples)
+    """Judge samples by a prediction: no effect, confirmed, refuted or open, the first that holds.
+
+    Args:
+        quantity: What was measured.
+        prediction: The number predicted, or the bound.
+        relation: ``"near"``, ``"above"`` or ``"below"``.
+        tolerance: Relative tolerance of ``near``.
+        samples: One value per seed.
+        **about: Other fields of the :class:`Check`.
+    """
+    kept = tuple(float(sample) for sample in samples)
+    mean, low, high = _interval(
+        kept, about.get("unit", "value"), about.get("level", 0.95), about.get("exact", False)
+    )
+    delta = about.get("delta", 0.0)
     if relation == "near":
         least, most = sorted((prediction * (1 - tolerance), prediction * (1 + tolerance)))
-        holds = least <= mean <= most
-        fails = high < least or low > most or math.isinf(mean)
+        holds, fails = least <= low and high <= most, high < least or low > most
     elif relation == "above":
         holds, fails = low > prediction, high <= prediction
     else:
         holds, fails = high < prediction, low >= prediction
-    verdict: Verdict = "confirmed" if holds else "refuted" if fails else "inconclusive"
-    kept = tuple(float(sample) for sample in samples)
+    verdict: Verdict = "confirmed" if holds else "refuted" if fails else "open"
+    if delta > 0 and -delta <= low and high <= delta:
+        verdict = "no effect"
+    if about.get("void"):
+        verdict = "open"
     return Check(quantity, prediction, relation, tolerance, mean, low, high, verdict, kept, **about)
 
 
 def finding(
     id: str, claim: str, checks: Sequence[Check], regimes: Sequence[str], *, quick: bool
 ) -> Finding:
-    """Join checks: refuted if one is, confirmed if all are, else inconclusive.
+    """Join checks by the rule ``all`` of :func:`rejudged`.
 
     Args:
         id: Id in the ledger.
@@ -324,28 +374,12 @@ def finding(
         regimes: What was run, in words.
         quick: The short version.
 
-    >>> checks = [above("gain", 0.0, [0.1]), above("gain", 0.0, [-0.1, 0.2])]
+    >>> checks = [above("gain", 0.0, [0.1, 0.1]), above("gain", 0.0, [-0.1, 0.2])]
     >>> finding("A4", "sooner", checks, ["rule"], quick=True).verdict
-    'inconclusive'
+    'open'
     """
     kept = tuple(checks)
     return Finding(id, claim, _joined(kept, "all", quick), kept, tuple(regimes), quick)
-
-
-def any_regime(
-    id: str, claim: str, outcomes: Mapping[str, Sequence[Check]], *, quick: bool
-) -> Finding:
-    """Join regimes: confirmed if one confirms all its checks, refuted if every one refutes one.
-
-    The checks of all regimes are kept, those of a confirming one first.
-
-    >>> regimes = {"a": [above("gain", 0.0, [-0.1])], "b": [above("gain", 0.0, [0.1])]}
-    >>> regime_verdicts(any_regime("N3", "falls", regimes, quick=True))
-    {'b': 'confirmed', 'a': 'refuted'}
-    """
-    found = _regimes(outcomes, quick)
-    order = sorted(found, key=lambda regime: found[regime] != "confirmed")
-    return _of_regimes(id, claim, outcomes, found, order, "any", quick)
 
 
 def primary_regime(
@@ -355,13 +389,19 @@ def primary_regime(
 
     The checks and verdicts of the others are kept beside it: they tell how far the claim reaches.
 
-    >>> regimes = {"a": [above("gain", 0.0, [-0.1])], "b": [above("gain", 0.0, [0.1])]}
+    >>> regimes = {"a": [above("gain", 0.0, [-0.1] * 2)], "b": [above("gain", 0.0, [0.1] * 2)]}
     >>> found = primary_regime("N3", "falls", regimes, quick=True)
     >>> found.verdict, regime_verdicts(found)
     ('refuted', {'a': 'refuted', 'b': 'confirmed'})
     """
-    found = _regimes(outcomes, quick)
-    return _of_regimes(id, claim, outcomes, found, list(found), "primary", quick)
+    if not all(outcomes.values()):
+        raise ValueError("every regime must have at least one check")
+    checks = tuple(
+        dataclasses.replace(check, regime=regime)
+        for regime, found in outcomes.items()
+        for check in found
+    )
+    return Finding(id, claim, _joined(checks, "primary", quick), checks, (), quick, "primary")
 
 
 def regime_verdicts(found: Finding) -> dict[str, Verdict]:
@@ -371,41 +411,27 @@ def regime_verdicts(found: Finding) -> dict[str, Verdict]:
     regimes: dict[str, list[Check]] = {}
     for check in found.checks:
         regimes.setdefault(check.regime, []).append(check)
-    return _regimes(regimes, found.quick)
-
-
-def _regimes(outcomes: Mapping[str, Sequence[Check]], quick: bool) -> dict[str, Verdict]:
-    return {regime: _joined(checks, "all", quick) for regime, checks in outcomes.items()}
-
-
-def _of_regimes(
-    id: str,
-    claim: str,
-    outcomes: Mapping[str, Sequence[Check]],
-    found: Mapping[str, Verdict],
-    order: Sequence[str],
-    rule: Rule,
-    quick: bool,
-) -> Finding:
-    if not all(outcomes.values()):
-        raise ValueError("every regime must have at least one check")
-    checks = tuple(
-        dataclasses.replace(check, regime=regime) for regime in order for check in outcomes[regime]
-    )
-    return Finding(id, claim, _joined(checks, rule, quick), checks, (), quick, rule)
+    return {regime: _joined(checks, "all", found.quick) for regime, checks in regimes.items()}
 
 
 def _printed(scheme: str) -> str:
     return resolve(scheme).label if scheme and scheme != BASE else scheme
 
 
-def _summary(samples: Sequence[float]) -> tuple[float, float, float]:
+def _interval(
+    samples: Sequence[float], unit: Unit, level: float, exact: bool
+) -> tuple[float, float, float]:
+    """Mean and interval; of a ratio that is positive throughout, the geometric mean's."""
     values = np.asarray(samples, dtype=float)
     if not values.size or np.isnan(values).any():
         return (math.nan,) * 3
-    with np.errstate(invalid="ignore"):  # ∞ − ∞
-        mean = float(np.mean(values))
-        return (mean, *interval_over_seeds(values))
+    if exact or (np.isinf(values).all() and np.ptp(np.sign(values)) == 0):
+        return (float(values[0]),) * 3
+    if np.isinf(values).any():  # a time that was never reached has no mean
+        return float(np.sort(values)[values.size // 2]), -math.inf, math.inf
+    log = unit == "ratio" and bool(values.min() > 0)
+    mean, low, high = mean_interval(values, level=level, log=log)
+    return mean, low, high
 
 
 def _finite(value: Any) -> Any:
@@ -433,7 +459,10 @@ def _check_from(values: Mapping[str, Any]) -> Check:
         relation=values["relation"],
         verdict=values["verdict"],
         samples=tuple(float(sample) for sample in values["samples"]),
+        delta=float(values.get("delta", 0.0)),
+        level=float(values.get("level", 0.95)),
         exact=bool(values.get("exact", False)),
+        void=str(values.get("void", "")),
         scheme=str(values["scheme"]),
         reference=str(values["reference"]),
         unit=values["unit"],

@@ -28,7 +28,7 @@ _LETTERS = 62
 _NUMBER = re.compile(r" (?=[-−]?\d)")
 """The space before a number, where no line is broken."""
 
-_MARKS = {"confirmed": (3, "o"), "refuted": (0, "X"), "inconclusive": (5, "D")}
+_MARKS = {"confirmed": (3, "o"), "refuted": (0, "X"), "no effect": (1, "s"), "open": (5, "D")}
 """Verdict → accent colour and marker; a hollow marker is undecided."""
 
 
@@ -88,7 +88,7 @@ def _sampling(checks: Sequence[Check]) -> str:
     if seeds == [1]:
         return "One sample each, hence no interval."
     runs = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return f"Mean and 95% bootstrap interval over {runs} samples."
+    return f"Mean and 95% interval over {runs} samples."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _draw_check(
     left, right = axes.get_xlim()
     low, mean, high = (float(np.clip(value, left, right)) for value in (low, mean, high))
     axes.plot([low, high], [height, height], color=look.color, linewidth=1.1)
-    face = "none" if check.verdict == "inconclusive" else look.color
+    face = "none" if check.verdict == "open" else look.color
     axes.plot(
         mean,
         height,
@@ -209,7 +209,7 @@ def _legend(figure: Figure, verdicts: set[str], theme: Theme) -> None:
     for verdict in _MARKS:
         if verdict in verdicts:
             look, marker = _look(verdict, theme)
-            face = "none" if verdict == "inconclusive" else look.color
+            face = "none" if verdict == "open" else look.color
             handles.append(
                 Line2D(
                     [],

@@ -125,7 +125,7 @@ def _times_picture(claim: str, table: pd.DataFrame) -> Picture:
         f"claim_{claim.lower()}_times",
         f"Claim {claim}: time to the target",
         "Time to the target relative to GRPO in every run of the claim, on a logarithmic axis: "
-        f"geometric mean over {_seeds(part)} with 95% bootstrap intervals. Left of the line is "
+        f"geometric mean over {_seeds(part)} with 95% intervals. Left of the line is "
         f"sooner; what lies beyond a factor of {_MOST:g}, as seeds that never arrive do, stands at "
         "the edge.",
         "Panels of relative times, one row per run and one point per scheme.",
@@ -211,7 +211,7 @@ def _pass_at_k_picture(claim: str, table: pd.DataFrame) -> Picture:
         f"Claim {claim}: pass@k before and after",
         "Pass@k at the end of training, exact, on training and held-out prompts of every run of "
         "the claim; the base is the policy before training. Mean over "
-        f"{_seeds(parts)}, bands are 95% bootstrap intervals.",
+        f"{_seeds(parts)}, bands are 95% intervals.",
         "Panels of pass@k over k, one curve per scheme and one for the start.",
         parts,
         draw,
@@ -245,7 +245,7 @@ def _curves_picture(claim: str, table: pd.DataFrame) -> Picture:
         f"claim_{claim.lower()}_curves",
         f"Claim {claim}: over training",
         f"{', '.join(_words(metric) for metric in metrics)} over training in every run of the claim"
-        f": mean over {_seeds(part)}, bands are 95% bootstrap intervals.",
+        f": mean over {_seeds(part)}, bands are 95% intervals.",
         "Panels of curves over training, one row per run and one curve per scheme.",
         part,
         draw,

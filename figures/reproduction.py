@@ -238,8 +238,8 @@ def _agreement(entries: Sequence[Entry], published: Sequence[Entry], trainings: 
     return Section(
         title="Against the published verdicts",
         what=[
-            "A short run may be inconclusive where a long one decides, and may decide otherwise "
-            "where an interval is wide: that is what a difference below means."
+            "A short run may leave open what a long one decides, and may decide otherwise where an "
+            "interval is wide: that is what a difference below means."
         ],
         findings=[
             f"{len(table) - len(differing)} of {len(table)} verdicts that exist both here and in "

@@ -111,7 +111,7 @@ def _caption(table: pd.DataFrame) -> str:
     seeds = table.loc[table["seeds"] > 0, "seeds"]
     words.append(
         f"Measured marks are geometric means over paired seeds ({seeds.min()} or more) with 95% "
-        "bootstrap intervals."
+        "intervals."
         if len(seeds)
         else "No simulation or language model has been run."
     )

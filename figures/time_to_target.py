@@ -71,7 +71,7 @@ def time_to_target_picture(
         "Time to target",
         f"Time until the mean success probability is {config['target']:g}, as a multiple of "
         f"{title(reference)}'s, on a logarithmic axis: geometric mean over {seeds} seeds paired by "
-        f"prompts and draws with 95% bootstrap intervals{predicted}. Left of the line is sooner.",
+        f"prompts and draws with 95% intervals{predicted}. Left of the line is sooner.",
         "Two panels of horizontal bars of relative times that begin at 1, one bar per scheme.",
         table,
         draw,

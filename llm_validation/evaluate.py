@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from llm_validation.evaluate_config import EvaluateConfig
@@ -228,13 +227,7 @@ def _rescored(samples: pd.DataFrame, config: EvaluateConfig, task: Task | None) 
 
 
 def _summary(config: EvaluateConfig, samples: pd.DataFrame) -> pd.DataFrame:
-    return summarise(
-        samples,
-        np.random.default_rng(config.seed),
-        attempts=config.attempts,
-        level=config.level,
-        resamples=config.resamples,
-    )
+    return summarise(samples, attempts=config.attempts, level=config.level)
 
 
 def _finish(

@@ -70,7 +70,7 @@ class EvaluateConfig(Configuration):
     """CPU threads of torch; 0 leaves its default."""
 
     seed: Seed = 0
-    """Seed of sampling and of the bootstrap."""
+    """Seed of sampling."""
 
     samples_path: str | None = None
     """Parquet file of responses to summarise instead of generating any."""
@@ -83,9 +83,6 @@ class EvaluateConfig(Configuration):
 
     level: Probability = 0.95
     """Coverage of the intervals, in (0, 1)."""
-
-    resamples: Count = 10_000
-    """Bootstrap resamples."""
 
     scheme: str = "base"
     """Scheme the model was trained with, for the tables; ``base`` for none."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from llm_validation.outcomes import Outcome
 from runs.files import read_table
-from theory.intervals import interval_over_problems
+from theory.intervals import bounded_interval, mean_interval
 from theory.pass_at_k import pass_at_k_table
 
 SAMPLE_COLUMNS = (
@@ -63,25 +63,21 @@ def read_samples(path: Path | str) -> pd.DataFrame:
 
 def summarise(
     samples: pd.DataFrame,
-    generator: np.random.Generator,
     *,
     attempts: Sequence[int] | None = None,
     level: float = 0.95,
-    resamples: int = 10_000,
 ) -> pd.DataFrame:
     """Estimates over all problems, by level where levels are known, and for levels 4 and 5.
 
     Every estimate is a mean over problems, with an interval over problems: that of shares for
-    pass@k, a percentile bootstrap for the rest. A problem with a response that could not be scored
-    (``error``) has no pass@k and is counted.
+    pass@k and truncation, Student's t for the rest. A problem with a response that could not be
+    scored (``error``) has no pass@k and is counted.
 
     Args:
         samples: One response per row, with the columns problem, outcome, tokens, truncated, and
             where known entropy, log_probability and level.
-        generator: Source of randomness for the bootstrap.
         attempts: Values of k; default 1, 2, ..., n. Those above a group's smallest n are left out.
         level: Coverage of the intervals.
-        resamples: Bootstrap resamples.
 
     Returns:
         Columns group, metric, k (0 where there is none), estimate, low, high, problems.
@@ -89,7 +85,7 @@ def summarise(
     rows: list[Mapping[str, object]] = []
     for group, part in _groups(samples):
         rows += _pass_at_k(group, part, attempts, level)
-        rows += _means(group, part, generator, level, resamples)
+        rows += _means(group, part, level)
         rows += _outcomes(group, part)
     columns = ["group", "metric", "k", "estimate", "low", "high", "problems"]
     return pd.DataFrame(rows, columns=columns)
@@ -147,9 +143,7 @@ def _pass_at_k(
 def _means(
     group: str,
     samples: pd.DataFrame,
-    generator: np.random.Generator,
     level: float,
-    resamples: int,
 ) -> list[Mapping[str, object]]:
     rows: list[Mapping[str, object]] = []
     for column, metric in _MEANS.items():
@@ -159,7 +153,11 @@ def _means(
         means = known.groupby("problem", sort=True)["value"].mean().to_numpy(copy=True)
         if not len(means):
             continue
-        low, high = interval_over_problems(means, generator, level=level, resamples=resamples)
+        low, high = (
+            bounded_interval(means, level=level)
+            if column == "truncated"
+            else mean_interval(means, level=level)[1:]
+        )
         rows.append(
             {
                 "group": group,

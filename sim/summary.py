@@ -11,7 +11,7 @@ from runs.text import listed
 from sim.config import SimulationConfig
 from sim.divergence import divergences
 from theory.clocks import CLOCKS
-from theory.intervals import interval_over_seeds
+from theory.intervals import time_interval
 from theory.schemes import resolve
 
 THEORY_CLOCKS = {c.metric.removeprefix("clock/"): c for c in CLOCKS.values() if c.metric}
@@ -83,13 +83,14 @@ def time_to_target(
     reference: str = "grpo",
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Time to a target on every clock, per scheme, with bootstrap intervals over seeds.
+    """Time to a target on every clock, per scheme, with Student's t intervals over seeds.
 
     A seed's time is where ``metric`` first reaches the target, interpolated linearly in the clock
     between measurements. A seed that never reaches it has the time ∞, and so has the mean: a
     collapse is an outcome, not a missing value. A seed that diverged before it arrived has none,
     and neither have the mean and the ratios. Ratios are scheme over reference, seed by seed (below
-    1 is sooner), and their mean is geometric.
+    1 is sooner). Means are geometric and intervals are of logarithms; where a seed never arrives
+    they are the range of the seeds.
 
     Args:
         metrics: Table of :func:`sim.run.simulate`.
@@ -121,7 +122,7 @@ def time_to_target(
     rows = []
     for (scheme, clock), group in times.groupby(["scheme", "clock"], sort=False):
         values = group["time"].to_numpy()
-        low, high = interval_over_seeds(values, level=level)
+        mean, low, high = time_interval(values, level=level)
         base = times[(times["scheme"] == reference) & (times["clock"] == clock)]
         paired = group.merge(base, on="seed", suffixes=("", "_reference"))
         ratio = paired_ratio(
@@ -131,7 +132,7 @@ def time_to_target(
             {
                 "scheme": scheme,
                 "clock": clock,
-                "mean": float(np.mean(values)),
+                "mean": mean,
                 "low": low,
                 "high": high,
                 "reached": int(np.isfinite(values).sum()),
@@ -203,7 +204,7 @@ def crossing(clock: np.ndarray, level: np.ndarray, target: float) -> float:
 def paired_ratio(
     times: np.ndarray, reference: np.ndarray, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Geometric mean of the seeds' ratios times / reference, with a bootstrap interval.
+    """Geometric mean of the seeds' ratios times / reference, with Student's t interval of logs.
 
     Pairs in which neither reached the target are left out; NaN where no pair is left, or one has
     diverged. Two that were there at the start have the ratio 1.
@@ -214,9 +215,8 @@ def paired_ratio(
     logs = log_ratios(times, reference)
     if not logs.size:
         return (float("nan"),) * 3
-    with np.errstate(invalid="ignore"):
-        low, high = interval_over_seeds(logs, level=level)
-        return float(np.exp(np.mean(logs))), float(np.exp(low)), float(np.exp(high))
+    ratio, low, high = time_interval(np.exp(logs), level=level)
+    return ratio, low, high
 
 
 def log_ratios(times: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ The learning rate of a scheme in a regime is the one with the least median time 
 tuning seeds, on a stated clock; a rate that never gets there counts as ∞, and ties, such as a
 target nobody reaches, go to the higher mean success along the run. A pick at either end of the grid
 is marked: the best rate may lie beyond. Tuning seeds are not used again: the measurements come from
-fresh seeds, paired between schemes. Intervals are percentile bootstraps over the measured seeds,
-ratios taken seed by seed; they do not contain the choice of the rate, which is given.
+fresh seeds, paired between schemes. Intervals are Student's t over the measured seeds, of
+logarithms, ratios taken seed by seed; they do not contain the choice of the rate, which is given.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from claims.simulation.common import Lab, final, times
 
 from apw.main import main
 from claims.run_findings import simulation_findings
-from claims.simulation.common import Lab, final, times
 from claims.verdicts import above, below, near
 from figures.convergence import convergence_picture
 from sim.config import SimulationConfig

@@ -20,9 +20,7 @@ from theory._arrays import Floats
 FEWEST_FOR_BOOTSTRAP = 5
 """With fewer seeds a band is their range: a bootstrap of them would be too narrow."""
 
-_RESAMPLES = 4000  # of seeds
 _BAND_RESAMPLES = 1000
-_NUMBERS_AT_ONCE = 4_000_000  # numbers of a bootstrap held in memory at a time
 
 
 class Interval(NamedTuple):
@@ -76,6 +74,39 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95, log: bool = Fal
     spread = float(data.std(ddof=1)) if np.ptp(data) > 0 else 0.0
     half = float(stats.t.ppf((1 + level) / 2, data.size - 1)) * spread / math.sqrt(data.size)
     return Interval(centre, centre - half, centre + half)
+
+
+def time_interval(times: npt.ArrayLike, *, level: float = 0.95) -> Interval:
+    """Geometric mean of times, or of ratios of times, with Student's t interval of logarithms.
+
+    A time of 0 or ∞, which was reached at the start or never, has no logarithm with a spread: then
+    the mean is the limit, and the ends are the least and the largest time seen.
+
+    Args:
+        times: One value per seed, shape (seeds,), in [0, ∞].
+        level: Coverage, in (0, 1).
+
+    Returns:
+        The geometric mean with its interval; NaN of 0 and ∞ together, or if a time is NaN.
+
+    Raises:
+        ValueError: No times, a negative one, or a level outside (0, 1).
+
+    >>> [round(end, 3) for end in time_interval([1.0, 2.0, 4.0])]
+    [2.0, 0.357, 11.189]
+    >>> time_interval([5.0, float("inf")])
+    Interval(estimate=inf, low=5.0, high=inf)
+    """
+    data = np.asarray(times, dtype=np.float64)
+    if np.isnan(data).any():
+        return Interval(math.nan, math.nan, math.nan)
+    if not np.all(data >= 0):
+        raise ValueError("times must be numbers of at least 0; ∞ is one that is never reached")
+    if data.size and not (np.all(data > 0) and np.all(np.isfinite(data))):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            estimate = float(np.exp(np.log(data).mean()))
+        return Interval(estimate, float(data.min()), float(data.max()))
+    return mean_interval(data, level=level, log=True)
 
 
 def ratio_interval(
@@ -182,37 +213,6 @@ def _checked(values: npt.ArrayLike, level: float) -> Floats:
     return data
 
 
-def interval_over_seeds(
-    values: Floats,
-    *,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over seeds, with a fixed generator.
-
-    Args:
-        values: One value per seed, shape (seeds,); infinities stay infinities.
-        level: Coverage.
-
-    Returns:
-        Lower and upper end; both the value itself for a single seed, NaN if a value is NaN.
-
-    Source: Efron and Tibshirani (1993), percentile interval.
-
-    >>> interval_over_seeds(np.array([1.0, 1.0]))
-    (1.0, 1.0)
-    """
-    values = np.asarray(values, dtype=float)
-    if np.isnan(values).any():
-        return float("nan"), float("nan")
-    generator = np.random.default_rng(20260211)
-    picks = generator.integers(values.size, size=(_RESAMPLES, values.size))
-    samples = np.sort(values[picks].mean(axis=-1))
-    # Order statistics rather than interpolation: ∞ − ∞ would be NaN.
-    tail = (1 - level) / 2
-    low, high = samples[int(tail * _RESAMPLES)], samples[-1 - int(tail * _RESAMPLES)]
-    return float(low), float(high)
-
-
 def band_over_seeds(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
     """Band around the mean over seeds of a curve, point by point.
 
@@ -249,55 +249,3 @@ def band_over_seeds(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[Floa
         random_state=np.random.default_rng(20260211),
     ).confidence_interval
     return np.asarray(found.low), np.asarray(found.high)
-
-
-def interval_over_problems(
-    values: npt.ArrayLike,
-    generator: np.random.Generator,
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval of the mean over problems.
-
-    Problems are drawn with replacement, all columns of a problem together.
-
-    Args:
-        values: One row per problem, shape (problems, ...), such as estimates of pass@k.
-        generator: Source of randomness.
-        level: Coverage, in (0, 1).
-        resamples: Number of resamples, at least 1.
-
-    Returns:
-        Lower and upper ends, shape (...,).
-
-    Raises:
-        ValueError: No problems, values that are not finite, or a level outside (0, 1).
-
-    Source: Efron's percentile interval; theory.md section 7 (bootstrap over problems).
-
-    >>> low, high = interval_over_problems([0.0, 1.0] * 50, np.random.default_rng(0))
-    >>> bool(0.35 < low < 0.5 < high < 0.65)
-    True
-    """
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim < 1 or table.shape[0] < 1:
-        raise ValueError("values must have shape (problems, ...) with at least one problem")
-    if not np.all(np.isfinite(table)):
-        raise ValueError("values must be finite numbers, one estimate per problem")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1); got {level:g}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1; got {resamples}")
-    problems = table.shape[0]
-    flat = table.reshape(problems, -1)
-    chunk = max(1, _NUMBERS_AT_ONCE // problems)
-    means = []
-    for first in range(0, resamples, chunk):
-        rows = min(chunk, resamples - first)
-        # How often each problem is drawn is all that a mean needs.
-        draws = generator.multinomial(problems, np.full(problems, 1 / problems), size=rows)
-        means.append(draws @ flat / problems)
-    ends = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    low, high = ends.reshape((2, *table.shape[1:]))
-    return low, high

@@ -31,6 +31,10 @@ class Options:
     quick: bool = False
     """With --run sim: the short versions, a minute or so each, shown as such."""
 
+    looks: bool = False
+    """With --run sim: add seeds, from 20 to 640, until the claims named are decided, at a level
+    that is corrected for the looks."""
+
     evidence: Path | None = None
     """Folder of runs to judge instead of the published evidence; with --run, where runs go
     (results/claims)."""
@@ -73,6 +77,8 @@ class Options:
             raise ValueError("--gain needs --evidence, the folder that its tables go to")
         if self.quick and self.run is None:
             raise ValueError("--quick goes with --run sim")
+        if self.looks and self.run is None:
+            raise ValueError("--looks goes with --run sim")
 
 
 def main(arguments: Sequence[str]) -> Answer:
@@ -100,7 +106,8 @@ def main(arguments: Sequence[str]) -> Answer:
 
             judge_model(options.model, options.data, folder / "llm" / "evidence")
         else:
-            run_missing(options.run, ids, folder, quick=options.quick, say=say)
+            how = {"quick": options.quick, "looks": options.looks}
+            run_missing(options.run, ids, folder, **how, say=say)
     elif folder is not None and not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
     evidence: Mapping[Source, Path] | None = (

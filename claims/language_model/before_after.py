@@ -15,7 +15,7 @@ from llm_validation.sample_metrics import read_samples
 from runs.environment import describe_environment
 from runs.files import write_json
 from runs.folder import read_config, read_metrics
-from theory.intervals import interval_over_problems
+from theory.intervals import bounded_interval
 from theory.pass_at_k import pass_at_k
 
 CURVES = (
@@ -35,13 +35,12 @@ CURVES = (
 """Metrics of training that are kept."""
 
 
-def compare(before: pd.DataFrame, after: pd.DataFrame, *, resamples: int = 10_000) -> pd.DataFrame:
+def compare(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Pass@k of two samples files on the problems they share, and the gain, paired by problem.
 
     Args:
         before: Responses of the model before training, one per row.
         after: Those after it.
-        resamples: Bootstrap resamples, of problems.
 
     Returns:
         One row per k up to the smallest number of responses: k, problems, and for ``before``,
@@ -73,8 +72,7 @@ def compare(before: pd.DataFrame, after: pd.DataFrame, *, resamples: int = 10_00
     )
     rows: dict[str, object] = {"k": attempts, "problems": len(common)}
     for name, values in (("before", first), ("after", second), ("gain", second - first)):
-        rng = np.random.default_rng(0)  # the same problems are drawn for all three
-        low, high = interval_over_problems(values, rng, resamples=resamples)
+        low, high = bounded_interval(values, low=-1.0 if name == "gain" else 0.0)
         rows |= {name: values.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(rows)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from claims import crossover, gradients, lens, reinforcement, time_to_target
-from claims.metrics import KS, SLACK, SettingTables
+from claims.metrics import KS, NEARLY_ONE, Metrics
 from claims.verdicts import Check, Finding, finding
 from runs.files import write_json
 
@@ -51,7 +51,7 @@ def judge(folder: Path) -> Iterator[Finding]:
     for claim, (checks, settings) in CLAIMS.items():
         if not all((folder / setting / "outcomes.csv").exists() for setting in settings):
             continue
-        tables = [SettingTables.read(folder, setting) for setting in settings]
+        tables = [Metrics.published(folder, setting) for setting in settings]
         sentence = (checks.__doc__ or "").strip()
         words = [f"{table.name}: {_describe(table)}" for table in tables]
         yield finding(claim, sentence, checks(*tables), words, quick=False)
@@ -73,13 +73,13 @@ def write_findings(folder: Path) -> list[Finding]:
     return found
 
 
-def _describe(table: SettingTables) -> str:
-    start = table.outcomes["start"].mean()
-    seeds = table.outcomes["seed"].nunique()
+def _describe(table: Metrics) -> str:
+    start = table.arrivals["start"].mean()
+    seeds = table.arrivals["seed"].nunique()
     largest = f"pass@{KS[-1]}"
     base = float(table.first(table.schemes()[0], largest).mean())
     # Where nearly every prompt is solved within k tries there is no diversity left to lose.
-    weak = ", where large k can hardly tell schemes apart" if base > 1 - SLACK else ""
+    weak = ", where large k can hardly tell schemes apart" if base > NEARLY_ONE else ""
     return (
         f"tiny Llama through TRL, one right answer per prompt, pass rate {start:.3f} and "
         f"{largest} {base:.3f} at the start{weak}; {seeds} seeds, each scheme at its own best "

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claims.spec import main
-from claims.verdicts import Finding, above, below, finding
+from claims.spec import bound
+from claims.verdicts import Finding, finding
 from llm_validation.evaluate_config import EvaluateConfig
 from runs.environment import describe_environment
 from runs.files import write_json
@@ -65,16 +65,12 @@ def calibration(rewards: np.ndarray, log_confidence: np.ndarray, where: str) -> 
     advantages = group_advantages(rewards[wrong], "lens", log_confidence=log_confidence[wrong])
     sums = np.abs(advantages.sum(axis=-1))
     spread = np.abs(advantages).max(axis=-1)
-    bound = main("L2", "llm").number
+    least, most = bound("L2", "llm", "spread"), bound("L2", "llm")
+    wrong_group = "of an all-wrong group"
     checks = [
-        below("largest violation of 0 ≤ penalty ≤ 1/G", bound, [outside.max()], exact=True),
-        below("largest |sum of advantages| of an all-wrong group", bound, _most(sums), exact=True),
-        above(
-            "least of the largest |advantage| of an all-wrong group",
-            0.0,
-            _least(spread),
-            exact=True,
-        ),
+        most.check("largest violation of 0 ≤ penalty ≤ 1/G", [outside.max()], exact=True),
+        most.check(f"largest |sum of advantages| {wrong_group}", _most(sums), exact=True),
+        least.check(f"least of the largest |advantage| {wrong_group}", _least(spread), exact=True),
     ]
     words = [f"{where}: {len(rewards)} groups of {size}, {int(wrong.sum())} of them all wrong"]
     sentence = "LENS's penalties keep their bounds on rollouts, and all-wrong groups sum to 0"
@@ -100,9 +96,10 @@ def logit_updates(model: str, texts: Sequence[tuple[Prompt, str]], where: str) -
     errors: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     for name, error in _errors(model, texts):
         errors[name].append(error)
-    bound = main("N1", "llm").number
     checks = [
-        below(f"largest relative error, estimator {name}", bound, [max(values)], exact=True)
+        bound("N1", "llm").check(
+            f"largest relative error, estimator {name}", [max(values)], exact=True
+        )
         for name, values in errors.items()
     ]
     sentence = "Logit updates of PSR and NSR are the derivatives through a model's own logits"

@@ -12,7 +12,9 @@ from claims.verdicts import Check, Finding, Verdict, regime_verdicts
 
 KEY = (
     f"{MARKS['confirmed']} confirmed: the prediction came out. {MARKS['refuted']} refuted: it did "
-    f"not. {MARKS['inconclusive']} inconclusive: the interval is too wide to tell. "
+    f"not. {MARKS['no effect']} no effect: whatever there is, it is smaller than anyone would act "
+    f"on. {MARKS['open']} open: the interval is too wide to tell, or nothing can be told. "
+    f"{MARKS['identity']} identity: follows from the definitions and cannot fail. "
     f"{MARKS['not run']} not run yet. {MARKS['–']} the source does not apply."
 )
 """What the symbols mean."""
@@ -25,7 +27,7 @@ class Row:
     Attributes:
         name: What was checked.
         predicted: The prediction, with its tolerance or bound.
-        measured: The measurement with its 95 % interval.
+        measured: The measurement with its interval.
         steady: The same without the size of rounding errors, which differs between machines.
         seeds: How many seeds it is from, or ``exact``.
         verdict: Its verdict.
@@ -65,7 +67,7 @@ class Result:
         why: Why it is not confirmed; empty if it is or was not run.
         rule: How the checks join.
         environment: Commit, versions and hardware.
-        regimes: What was run, with the verdicts of regimes; none for the theory.
+        regimes: What was run, with the verdicts of regimes.
         tally: How many checks came out how; empty if it was not run.
         rows: The checks.
         evidence: The file that it follows from.
@@ -105,7 +107,7 @@ class Result:
             why=words.reason(found),
             rule=words.rule(found),
             environment=words.environment(record.environment),
-            regimes=() if source == "theory" else _regimes(found),
+            regimes=_regimes(found, source),
             tally=words.tally(found),
             rows=tuple(map(Row.of, found.checks)),
             evidence=record.path,
@@ -141,7 +143,7 @@ class Shown:
         >>> from claims.entries import ledger
         >>> shown = Shown.of(ledger({}, ids=["A6"])[0])
         >>> [(result.source, result.label) for result in shown.results]
-        [('theory', '✓ confirmed'), ('simulation', '○ not run'), ('language model', '○ not run')]
+        [('theory', '0 no effect'), ('simulation', '○ not run'), ('language model', '○ not run')]
         """
         claim = entry.claim
         return cls(
@@ -155,6 +157,6 @@ class Shown:
         )
 
 
-def _regimes(found: Finding) -> tuple[str, ...]:
+def _regimes(found: Finding, source: Source) -> tuple[str, ...]:
     verdicts = (f"{regime}: {verdict}" for regime, verdict in regime_verdicts(found).items())
-    return (*verdicts, *found.regimes)
+    return (*verdicts, *(() if source == "theory" else found.regimes))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from claims.entries import Entry
 from claims.spec import SOURCES, Source
-from claims.verdicts import LEAST_SEEDS, Check, Finding
+from claims.verdicts import LEAST_SEEDS, Check, Finding, Verdict
 
 _PACKAGES = ("apw", "numpy", "scipy", "jax", "torch", "transformers", "trl", "vllm")
 
@@ -31,7 +31,7 @@ def predicted(check: Check) -> str:
 
 
 def measured(check: Check, *, rounding: bool = True) -> str:
-    """The measurement of a check, with its 95 % interval if it was sampled.
+    """The measurement of a check, with its interval if it was sampled.
 
     Args:
         check: The check.
@@ -39,8 +39,8 @@ def measured(check: Check, *, rounding: bool = True) -> str:
             reads the same on every machine.
 
     >>> from claims.verdicts import above, below
-    >>> measured(above("", 0.0, [0.1, 0.3]))
-    '0.2 [0.1, 0.3]'
+    >>> measured(above("", 0.0, [0.1, 0.2, 0.3]))
+    '0.2 [−0.04841, 0.4484]'
     >>> tiny = below("", 1e-12, [2.2e-16], exact=True)
     >>> measured(tiny), measured(tiny, rounding=False)
     ('2.2e−16', 'less than 1e−12')
@@ -73,13 +73,15 @@ def reason(found: Finding) -> str:
         found: A finding, derived from its samples.
 
     >>> from claims.verdicts import above, finding
-    >>> reason(finding("A4", "", [above("gain", 0.0, [-0.2, -0.1])], [], quick=True))
-    'gain: −0.15 [−0.2, −0.1], predicted > 0.'
+    >>> reason(finding("A4", "", [above("gain", 0.0, [-0.2] * 5)], [], quick=True))
+    'gain: −0.2 [−0.2, −0.2], predicted > 0.'
     """
     if found.verdict == "confirmed":
         return ""
     counted = [c for c in found.checks if _counts(found, c)]
     decisive = [c for c in counted if c.verdict == found.verdict]
+    if not decisive and found.verdict == "refuted":
+        decisive = [c for c in counted if not c.holds]
     if not decisive:
         few = [c for c in counted if not c.exact and c.seeds < LEAST_SEEDS]
         if few and not found.quick:
@@ -88,8 +90,11 @@ def reason(found: Finding) -> str:
             )
         return "No regime says the same as the others."
     first, others = decisive[0], len(decisive) - 1
-    more = f" ({others} more of {len(counted)} checks {found.verdict})" if others else ""
-    return f"{first.name}: {measured(first)}, predicted {predicted(first)}{more}."
+    more = f" ({others} more of {len(counted)} checks {first.verdict})" if others else ""
+    if first.void:
+        return f"{first.name} says nothing: {first.void}{more}."
+    within = f", within ±{number(first.delta)}" if first.verdict == "no effect" else ""
+    return f"{first.name}: {measured(first)}{within}, predicted {predicted(first)}{more}."
 
 
 def rule(found: Finding) -> str:
@@ -103,8 +108,9 @@ def rule(found: Finding) -> str:
             f"The regime named before the runs decides: {found.checks[0].regime}. The others say "
             "how far the claim reaches."
         )
-    if found.rule == "any":
-        return "One regime that confirms all its checks is enough."
+    level = found.checks[0].level if found.checks else 0.95
+    if level != 0.95:
+        return f"Seeds were added until it was decided: intervals cover {100 * level:.2f} %."
     return "Every check has to be confirmed." if len(found.checks) > 1 else ""
 
 
@@ -112,11 +118,12 @@ def tally(found: Finding) -> str:
     """How many checks came out how.
 
     >>> from claims.verdicts import above, finding
-    >>> tally(finding("A4", "", [above("a", 0.0, [1.0]), above("b", 0.0, [-1.0])], [], quick=True))
+    >>> checks = [above("a", 0.0, [1] * 5), above("b", 0.0, [-1] * 5)]
+    >>> tally(finding("A4", "", checks, [], quick=True))
     '2 checks: 1 confirmed, 1 refuted'
     """
     seen = Counter(check.verdict for check in found.checks)
-    parts = [f"{seen[v]} {v}" for v in ("confirmed", "refuted", "inconclusive") if seen[v]]
+    parts = [f"{seen[v]} {v}" for v in get_args(Verdict) if seen[v]]
     return f"{len(found.checks)} check{'s'[: len(found.checks) > 1]}: {', '.join(parts)}"
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from claims import (
     crossover,
+    designs,
     gradients,
     lens,
     optimal_weights,
     reinforcement,
     time_to_target,
 )
-from claims.simulation.common import Lab
+from claims.looks import until_decided
+from claims.simulation.lab import Lab
 from claims.simulation.tables import claim_table
 from claims.verdicts import Finding
 from runs.environment import describe_environment
@@ -38,9 +41,11 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "N6": reinforcement.simulation_n6,
     "N7": reinforcement.simulation_n7,
     "O1": gradients.simulation_o1,
-    "O2": optimal_weights.simulation_o2,
+    "O2": designs.simulation_o2,
     "O3": gradients.simulation_o3,
     "O4": crossover.simulation_o4,
+    "O5": designs.simulation_o5,
+    "O6": designs.simulation_o6,
 }
 """Claims of the ledger that have a simulation."""
 
@@ -62,6 +67,7 @@ def check_claim(
     executor: Literal["local", "ray"] = "local",
     progress: bool = False,
     replaced: set[Path] | None = None,
+    looks: Sequence[int] = (),
 ) -> Finding:
     """Run a claim's simulations and write its evidence to ``folder/full/<id>``.
 
@@ -78,6 +84,8 @@ def check_claim(
         progress: Show progress bars.
         replaced: An empty set to replace what the folder holds; given to several claims, runs that
             they share are run once.
+        looks: Seeds to add, look by look, until the claim is decided (see :mod:`claims.looks`);
+            none to run the claim's own number once.
 
     Returns:
         Checks with predictions, measurements and intervals, and the verdict.
@@ -94,7 +102,12 @@ def check_claim(
     place.mkdir(parents=True, exist_ok=True)  # before minutes are spent on what cannot be kept
     if not os.access(place, os.W_OK):
         raise PermissionError(f"{place} cannot be written to")
-    found = CLAIMS[lab.claim](lab)
+    if looks:
+        found = until_decided(
+            lambda seeds: CLAIMS[lab.claim](dataclasses.replace(lab, seeds=seeds)), looks
+        )
+    else:
+        found = CLAIMS[lab.claim](lab)
     table = claim_table(lab.claim, lab.used).to_csv(index=False, float_format="%.6g")
     write_text(place / "table.csv", table)
     record = {**found.to_dict(), "source": "sim", "environment": describe_environment()}

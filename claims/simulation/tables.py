@@ -11,7 +11,7 @@ import pandas as pd
 from runs.files import read_table
 from runs.folder import read_config
 from sim.summary import CLOCK_METRICS, time_to_target
-from theory.intervals import interval_over_seeds
+from theory.intervals import mean_interval
 
 COLUMNS = (
     "run",
@@ -51,7 +51,7 @@ _POINTS = 21
 
 
 def claim_table(claim: str, runs: Mapping[str, Path]) -> pd.DataFrame:
-    """Means over seeds with 95 % bootstrap intervals: curves of metrics, or times to target.
+    """Means over seeds with 95 % intervals of Student's t: curves of metrics, or times to target.
 
     Args:
         claim: Id in the ledger.
@@ -91,13 +91,13 @@ def _curves(claim: str, metrics: pd.DataFrame) -> pd.DataFrame:
     chosen = metrics[metrics["step"].isin(kept)]
     for (scheme, metric, step), group in chosen.groupby(["scheme", "metric", "step"], sort=False):
         values = group["value"].to_numpy()
-        low, high = interval_over_seeds(values)
+        mean, low, high = mean_interval(values)
         rows.append(
             {
                 "scheme": scheme,
                 "metric": metric,
                 "step": step,
-                "mean": values.mean(),
+                "mean": mean,
                 "low": low,
                 "high": high,
                 "seeds": len(values),

@@ -32,7 +32,7 @@ BASES: dict[str, list[str]] = {
     "weights": [],
     "simulate": ["--out", "new/run"],
     "train": ["--recipe", "tiny-from-scratch", "--out", "new/run"],
-    "evaluate": ["--samples-path", "samples.parquet", "--resamples", "9", "--out", "new/run"],
+    "evaluate": ["--samples-path", "samples.parquet", "--out", "new/run"],
     "figures": ["run", "--out", "new/figures"],
     "doctor": [],
     "advise": [],

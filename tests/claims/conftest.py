@@ -13,7 +13,7 @@ import pytest
 from claims.audit import audit
 from claims.entries import ledger
 from claims.published import CLOSE, OPEN, write
-from claims.spec import Source
+from claims.spec import Source, bound
 from claims.verdicts import Finding, above, below, compared, finding, near, primary_regime
 
 ENVIRONMENT = {
@@ -40,18 +40,15 @@ class Tree:
         ratios = [0.55 + shift, 0.56 + shift, 0.55 + shift, 0.54 + shift, 0.56 + shift]
         logs = [-0.4 + shift, -0.5 + shift, -0.3 + shift, -0.4 + shift, -0.45 + shift]
         checks = [
+            bound("A4", "sim").check(
+                "responses", logs, **compared("linear_r", "grpo", "log ratio", "rule, own rates")
+            ),
             near(
                 "time to target",
                 0.5525,
                 ratios,
                 0.1,
                 **compared("linear_r", "grpo", "ratio", "same budget"),
-            ),
-            below(
-                "time to target",
-                0.0,
-                logs,
-                **compared("linear_r", "grpo", "log ratio", "rule, own rates"),
             ),
         ]
         return finding("A4", "sooner", checks, ["same budget", "rule"], quick=quick)
@@ -60,8 +57,9 @@ class Tree:
     def n3() -> Finding:
         """A refuted finding of two regimes, of which the second confirms."""
         falls, rises = [-0.1, -0.2, -0.1, -0.3, -0.2], [0.1, 0.2, 0.1, 0.3, 0.2]
-        first = [above("pass@1", 0.0, rises), below("pass@256", 0.0, rises)]
-        second = [above("pass@1", 0.0, rises), below("pass@256", 0.0, falls)]
+        up = above("pass@1", 0.0, rises, delta=0.01)
+        first = [up, below("pass@256", 0.0, rises, delta=0.01)]
+        second = [up, below("pass@256", 0.0, falls, delta=0.01)]
         return primary_regime("N3", "falls", {"held out": first, "tree": second}, quick=False)
 
     def store(self, found: Finding, *, source: Source = "sim", name: str = "", **more: Any) -> Path:

@@ -38,25 +38,32 @@ def forge(field, value, place=None):
         ),
         (
             "A4",
-            forge("verdict", "refuted", 0),
-            "A4.json: the check 'time to target, Linear-R "
-            "over GRPO, same budget' says 0.552 [0.546, 0.558], refuted, but its samples say 0.552",
+            forge("verdict", "refuted", 1),
+            "A4.json: the check 'time to target, Linear-R over GRPO, same budget' says "
+            "0.5519 [0.5416, 0.5625], refuted, but its samples say 0.5519",
         ),
-        ("A4", forge("measurement", 0.3, 1), "says 0.3 [-0.47, -0.35], confirmed, but"),
-        ("A4", forge("high", -0.3, 1), "says -0.41 [-0.47, -0.3], confirmed, but its samples"),
-        ("A4", forge("samples", [0.9] * 5, 0), "but its samples say 0.9 [0.9, 0.9], refuted"),
+        ("A4", forge("measurement", 0.3, 0), "says 0.3 [-0.5021, -0.3179], confirmed, but"),
+        ("A4", forge("high", -0.3, 0), "says -0.41 [-0.5021, -0.3], confirmed, but its samples"),
+        ("A4", forge("samples", [0.9] * 5, 1), "but its samples say 0.9 [0.9, 0.9], refuted"),
         (
             "A4",
             forge("prediction", 0.6, 0),
-            "the ledger predicts near 0.5525, tolerance 0.1; the evidence was judged by near 0.6",
+            "the ledger predicts below 0, tolerance 0, δ 0.10536; the evidence was judged by below "
+            "0.6",
         ),
-        ("A4", forge("tolerance", 0.5, 0), "the evidence was judged by near 0.5525, tolerance 0.5"),
+        ("A4", forge("delta", 0.5, 0), "was judged by below 0, tolerance 0, δ 0.5"),
+        ("A4", forge("level", 0.5, 0), "but its samples say -0.41 [-0.4346"),
+        ("A4", forge("void", "a pretext", 0), "but its checks say open"),
         (
             "A4",
-            forge("samples", [0.55] * 4, 0),
-            "the verdict says confirmed, but its checks say inconclusive",
+            forge("samples", [0.55] * 4, 1),
+            "the verdict says confirmed, but its checks say open",
         ),
-        ("N3", forge("rule", "any"), "the verdict says refuted, but its checks say confirmed"),
+        (
+            "N3",
+            lambda values: values["checks"].reverse(),
+            "the verdict says refuted, but its checks say confirmed",
+        ),
         ("A4", forge("quick", True), "A4.json is from a quick run; publish full runs only"),
         ("A4", forge("environment", {}), "does not say which commit and packages"),
         ("A4", forge("id", "A5"), "A4.json holds claim A5"),
@@ -89,7 +96,8 @@ def test_missing_evidence_is_told(tree):
 
 
 def test_new_evidence_must_be_published(tree):
-    tree.store(finding("A6", "", [above("x", 0.0, [1.0] * 5)], ["rule"], quick=False))
+    kept = above("x", 0.0, [1.0] * 5, delta=0.10536)
+    tree.store(finding("A6", "", [kept], ["rule"], quick=False))
     assert any("[A6]" in fault and "✓ confirmed" in fault for fault in tree.faults())
     tree.publish()
     assert tree.faults() == []

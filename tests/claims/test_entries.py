@@ -19,7 +19,8 @@ def test_without_evidence_only_the_theory_speaks(tmp_path):
                 assert (entry.state(source), entry.label(source)) == ("–", "–")
                 assert entry.verdicts[source] is None
             else:
-                assert entry.state(source) == ("confirmed" if source == "theory" else "not run")
+                told = {"confirmed", "refuted", "no effect", "identity"}
+                assert entry.state(source) in (told if source == "theory" else {"not run"})
 
 
 def test_evidence_of_each_source_is_found_in_one_folder_or_two(tree):
@@ -41,9 +42,9 @@ def test_quick_findings_are_shown_as_such_and_count_as_nothing_else(tree):
     entry = ledger(tree.evidence, ids=["A4"])[0]
     assert (entry.state("sim"), entry.label("sim")) == ("quick", "~ confirmed, quick run")
     assert counting_sentence([entry]) == (
-        "1 claim asks for 3 verdicts: 1 confirmed, 0 refuted, 0 inconclusive, 1 from quick runs "
-        "only, 1 not run (theory: 1 confirmed; simulation: 1 from quick runs only; language model: "
-        "1 not run)."
+        "1 claim asks for 3 verdicts: 0 confirmed, 1 refuted, 0 no effect, 0 open, 1 from quick "
+        "runs only, 1 not run (theory: 1 refuted; simulation: 1 from quick runs only; language "
+        "model: 1 not run)."
     )
 
 
@@ -62,7 +63,7 @@ def made(id: str, verdicts: dict[str, str | None]) -> Entry:
     return Entry(claims()[id], {source: record(verdicts.get(source)) for source in SOURCES})
 
 
-STATES = st.sampled_from(["confirmed", "refuted", "inconclusive", None])
+STATES = st.sampled_from(["confirmed", "refuted", "no effect", "open", None])
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(claims())), STATES, STATES, STATES), min_size=1))
@@ -78,16 +79,25 @@ def test_every_verdict_that_applies_is_counted_once(drawn):
         for id, *verdicts in drawn
     ]
     told = [
-        verdict or "not run"
+        "identity"
+        if verdict == "confirmed" and claims()[id].tests[source].identity
+        else verdict or "not run"
         for id, *verdicts in drawn
         for source, verdict in zip(SOURCES, verdicts, strict=True)
         if source in claims()[id].tests
     ]
     found = counts(entries)
     assert sum(c.total() for c in found.values()) == len(told)
-    for state in ("confirmed", "refuted", "inconclusive", "not run"):
+    for state in ("confirmed", "refuted", "no effect", "open", "not run"):
         assert sum(c[state] for c in found.values()) == told.count(state)
         assert f"{told.count(state)} {state}" in counting_sentence(entries)
+
+
+def test_identities_are_called_so_and_a_broken_one_is_refuted(tmp_path):
+    states = {e.claim.id: e.state("theory") for e in ledger({"sim": tmp_path, "llm": tmp_path})}
+    same = {id for id, state in states.items() if state == "identity"}
+    assert same == {"L1", "L2", "N1", "O1", "O3", "O4"}
+    assert made("O1", {"theory": "refuted"}).state("theory") == "refuted"
 
 
 def test_no_two_states_share_a_symbol():

@@ -15,7 +15,7 @@ def simulated(monkeypatch):
     """A simulator that confirms at once, and what it was asked for."""
     asked = []
 
-    def check_claim(id, folder, *, quick=False):
+    def check_claim(id, folder, *, quick=False, looks=()):
         asked.append((id, quick))
         found = finding(id, "", [above("x", 0.0, [1.0] * 5)], ["made up"], quick=quick)
         path = folder / ("quick" if quick else "full") / id / "verdict.json"

@@ -41,7 +41,6 @@ def config(model: str, **changes) -> EvaluateConfig:
         "batch": 8,
         "cpu": True,
         "engine": "transformers",
-        "resamples": 200,
         "scheme": "grpo",
         "step": 7,
     }
@@ -152,9 +151,7 @@ def test_killed_evaluation_goes_on_where_it_was(tiny, whole, tmp_path):
 
 def test_samples_are_summarised_again_without_a_model(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(generation, "make_sampler", None)  # calling it would fail
-    again = EvaluateConfig(
-        samples_path=str(whole.path / "samples.parquet"), attempts=(1, 4), resamples=200
-    )
+    again = EvaluateConfig(samples_path=str(whole.path / "samples.parquet"), attempts=(1, 4))
     summarised = evaluate(again, tmp_path / "again", progress=False)
     assert summarised.generated == 0
     for k in (1, 4):
@@ -166,7 +163,7 @@ def test_samples_are_summarised_again_without_a_model(whole, tmp_path, monkeypat
 def test_samples_are_scored_again_on_request(whole, tmp_path):
     file = tmp_path / "samples.parquet"
     whole.samples.assign(response=whole.samples["gold"]).to_parquet(file)
-    kept = EvaluateConfig(samples_path=str(file), resamples=10)
+    kept = EvaluateConfig(samples_path=str(file))
     same = evaluate(kept, tmp_path / "kept", progress=False)
     assert same.pass_at(1)[0] == whole.pass_at(1)[0]
     rescore = dataclasses.replace(kept, task="arithmetic", task_options=TASK, rescore=True)

@@ -53,7 +53,7 @@ def by_enumeration(problems: str, k: int) -> float:
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_pass_at_k_is_the_share_of_subsets(samples, k):
-    summary = summarise(samples, np.random.default_rng(0), resamples=100)
+    summary = summarise(samples)
     # Problem d has a response that could not be scored.
     groups = {"all": "abc", "level=1": "a", "level=5": "c", "levels=4-5": "bc"}
     for group, problems in groups.items():
@@ -66,7 +66,7 @@ def test_pass_at_k_is_the_share_of_subsets(samples, k):
 
 
 def test_means_and_outcome_shares(samples):
-    summary = summarise(samples, np.random.default_rng(0), resamples=100)
+    summary = summarise(samples)
     assert find(summary, "all", "response_tokens")["estimate"] == 25
     assert find(summary, "all", "truncated")["estimate"] == 0.25
     entropy = find(summary, "all", "entropy")
@@ -77,19 +77,19 @@ def test_means_and_outcome_shares(samples):
 
 
 def test_attempts_beyond_the_samples_are_left_out(samples):
-    summary = summarise(samples, np.random.default_rng(0), attempts=(1, 4, 8), resamples=10)
+    summary = summarise(samples, attempts=(1, 4, 8))
     assert summary[summary["metric"] == "pass"]["k"].unique().tolist() == [1, 4]
 
 
 def test_nothing_scored_gives_no_pass_at_k(samples):
     broken = samples.assign(outcome="error")
-    summary = summarise(broken, np.random.default_rng(0), resamples=10)
+    summary = summarise(broken)
     assert "pass" not in set(summary["metric"])
     assert find(summary, "all", "problems_unscored")["estimate"] == 4
 
 
 def test_without_levels_there_is_one_group(samples):
-    summary = summarise(samples.drop(columns="level"), np.random.default_rng(0), resamples=10)
+    summary = summarise(samples.drop(columns="level"))
     assert set(summary["group"]) == {"all"}
 
 

@@ -39,9 +39,11 @@ def test_ratios_are_paired_by_seed():
     result = time_to_target(table(paths), 0.5).set_index(["scheme", "clock"])
     row = result.loc[("sqrt_r", "updates")]
     assert (row["ratio"], row["ratio_low"], row["ratio_high"]) == (0.5, 0.5, 0.5)
-    assert row["mean"] == 1.5
-    assert (row["low"], row["high"]) == (1.0, 2.0)
-    assert result.loc[("grpo", "responses"), "mean"] == 32 * 3.0
+    assert row["mean"] == pytest.approx(np.sqrt(2))  # of 1 and 2
+    # t of one degree of freedom at 97.5 % is 12.706; the logarithms are ln √2 either way.
+    assert row["high"] == pytest.approx(np.sqrt(2) * np.exp(12.7062 * np.log(2) / 2), rel=1e-4)
+    assert row["low"] * row["high"] == pytest.approx(2)
+    assert result.loc[("grpo", "responses"), "mean"] == pytest.approx(32 * np.sqrt(8))
 
 
 def test_a_seed_that_never_arrives_makes_the_mean_infinite():

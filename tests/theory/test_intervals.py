@@ -1,4 +1,4 @@
-"""Bootstrap intervals: against SciPy's, coverage, infinities, refusals."""
+"""Intervals: against SciPy's, coverage, infinities, refusals."""
 
 import numpy as np
 import pytest
@@ -8,83 +8,11 @@ from theory import intervals
 from theory.intervals import (
     bounded_interval,
     equivalent,
-    interval_over_problems,
-    interval_over_seeds,
     mean_interval,
     ratio_interval,
+    time_interval,
 )
 from theory.pass_at_k import pass_at_k
-
-
-def test_interval_over_problems_agrees_with_scipys():
-    values = np.random.default_rng(0).beta(0.5, 1, 80)
-    low, high = interval_over_problems(values, np.random.default_rng(1), level=0.9)
-    reference = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=0.9,
-        method="percentile",
-        n_resamples=10_000,
-        random_state=np.random.default_rng(2),
-    ).confidence_interval
-    # Ends are order statistics of 10,000 draws: their error is a few percent of the spread.
-    spread = values.std() / np.sqrt(80)
-    assert abs(low - reference.low) < 0.1 * spread
-    assert abs(high - reference.high) < 0.1 * spread
-
-
-def test_interval_over_problems_covers_the_truth_about_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(300):
-        low, high = interval_over_problems(
-            generator.random(60), generator, level=0.9, resamples=500
-        )
-        covered += low <= 0.5 <= high
-    assert 0.84 < covered / 300 < 0.95  # 0.9 within three standard errors
-
-
-def test_interval_over_problems_resamples_whole_problems_repeatably_and_in_pieces(monkeypatch):
-    values = np.random.default_rng(0).random((20, 3))
-    values[:, 2] = values[:, 0]
-    low, high = interval_over_problems(values, np.random.default_rng(1), resamples=400)
-    assert low.shape == high.shape == (3,)
-    assert low[0] == low[2]
-    monkeypatch.setattr("theory.intervals._NUMBERS_AT_ONCE", 20 * 7)
-    pieces = interval_over_problems(values, np.random.default_rng(1), resamples=400)
-    np.testing.assert_allclose(pieces, (low, high), rtol=1e-12)
-
-
-def test_interval_over_seeds_covers_the_mean_about_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(200):
-        low, high = interval_over_seeds(generator.standard_normal(20))
-        covered += low <= 0 <= high
-    # Nominal 190 of 200; the percentile bootstrap of 20 values undercovers a little.
-    assert 175 <= covered <= 199
-
-
-def test_interval_over_seeds_keeps_infinities_and_is_the_same_every_time():
-    values = np.array([1.0, 2.0, 3.0, np.inf, np.inf])
-    low, high = interval_over_seeds(values)
-    assert high == np.inf
-    assert interval_over_seeds(values) == (low, high)
-
-
-@pytest.mark.parametrize(
-    ("values", "options", "message"),
-    [
-        ([], {}, "at least one problem"),
-        ([np.nan], {}, "must be finite"),
-        ([1.0], {"level": 1}, r"lie in \(0, 1\)"),
-        ([1.0], {"resamples": 0}, "at least 1"),
-    ],
-)
-def test_refusals(values, options, message):
-    with pytest.raises(ValueError, match=message):
-        interval_over_problems(values, np.random.default_rng(0), **options)
-
 
 RUNS = 4000  # the standard error of a coverage of 95 % is 0.34 %
 
@@ -124,6 +52,15 @@ def test_t_intervals_are_scipys():
     assert mean_interval([2.0] * 5) == (2, 2, 2)
     assert mean_interval([2.0]) == (2, -np.inf, np.inf)
     assert mean_interval([2.0], log=True)[1:] == (0, np.inf)
+
+
+def test_times_that_have_no_logarithm_are_told_by_their_range():
+    assert time_interval([2.0, 8.0]) == mean_interval([2.0, 8.0], log=True)
+    assert time_interval([3.0, np.inf, 5.0]) == (np.inf, 3, np.inf)
+    assert time_interval([0.0, 0.0]) == (0, 0, 0)
+    assert time_interval([0.0, 4.0]) == (0, 0, 4)
+    assert np.isnan(time_interval([0.0, np.inf]).estimate)
+    assert np.isnan(time_interval([1.0, np.nan])).all()
 
 
 def test_equivalence_is_two_one_sided_tests():
@@ -174,6 +111,8 @@ def test_intervals_of_shares_are_agresti_and_coulls():
         (lambda: mean_interval([1.0, np.inf]), "restrict times at a horizon"),
         (lambda: mean_interval([1.0, 0.0], log=True), "must be positive"),
         (lambda: mean_interval([1.0, 2.0], level=95), r"level must lie in \(0, 1\)"),
+        (lambda: time_interval([]), "at least one"),
+        (lambda: time_interval([1.0, -1.0]), "numbers of at least 0"),
         (lambda: ratio_interval([1.0, 2.0], [1.0]), "the same seeds"),
         (lambda: ratio_interval([1.0, 2.0], [1.0, 0.0]), "reference must be positive"),
         (lambda: equivalent([1.0, 2.0], 3.0, 2.0), "low must be at most high"),

@@ -6,12 +6,14 @@ import pytest
 
 from claims.entries import ledger
 from claims.render.words import environment, main_number, reason, rule, tally
-from claims.verdicts import above, any_regime, below, finding, primary_regime
+from claims.verdicts import above, below, finding, primary_regime
 
-GOOD, BAD, OPEN = (
+GOOD, BAD, OPEN, NONE, RISE = (
     above("good", 0.0, [1.0] * 5),
     below("bad", 0.0, [1.0] * 5),
     above("open", 0.0, [-1.0, 1.0] * 3),
+    above("none", 0.0, [0.001] * 5, delta=0.01),
+    above("rise", 0.0, [1.0] * 5, delta=0.01),
 )
 
 
@@ -27,7 +29,14 @@ GOOD, BAD, OPEN = (
             finding("A4", "", [above("few", 0.0, [1.0] * 3)], [], quick=False),
             "few: 3 seeds of at least 5 have a measurement.",
         ),
-        (any_regime("A4", "", {"a": [BAD], "b": [OPEN]}, quick=False), "open, b: 0"),
+        (
+            finding(
+                "A4", "", [above("pass@256", 0.0, [0.0] * 5, void="it was 1")], [], quick=False
+            ),
+            "pass@256 says nothing: it was 1.",
+        ),
+        (finding("A4", "", [NONE], [], quick=False), "none: 0.001 [0.001, 0.001], within ±0.01"),
+        (finding("A4", "", [RISE, NONE], [], quick=False), "none: 0.001 [0.001, 0.001], within"),
     ],
 )
 def test_what_decided_is_told(found, words):
@@ -38,16 +47,15 @@ def test_what_decided_is_told(found, words):
 def test_the_rule_and_the_tally_are_told():
     found = primary_regime("A4", "", {"a": [BAD], "b": [GOOD, OPEN]}, quick=False)
     assert rule(found).startswith("The regime named before the runs decides: a.")
-    assert tally(found) == "3 checks: 1 confirmed, 1 refuted, 1 inconclusive"
-    assert "One regime" in rule(any_regime("A4", "", {"a": [GOOD]}, quick=False))
+    assert tally(found) == "3 checks: 1 confirmed, 1 refuted, 1 open"
     assert rule(finding("A4", "", [GOOD], [], quick=False)) == ""
     assert tally(finding("A4", "", [GOOD], [], quick=False)) == "1 check: 1 confirmed"
 
 
 def test_the_most_telling_source_gives_the_main_number(tree):
     entry = ledger(tree.evidence, ids=["A4"])[0]
-    assert main_number(entry) == "sim: 0.5525 ± 10 %, got 0.552 [0.546, 0.558]"
-    assert main_number(entry, ["theory"]).startswith("theory: 1.555 ± 0.01, got 1.55")
+    assert main_number(entry) == "sim: < 0, got −0.41 [−0.5021, −0.3179]"
+    assert main_number(entry, ["theory"]) == "theory: < 0, got 0.4585"
     assert main_number(ledger(tree.evidence, ids=["L3"])[0]) == ""
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claims.simulation.common import Lab
+from claims.simulation.lab import Lab
 from claims.simulation.publish import publish
 from claims.simulation.registry import check_claim
 from claims.simulation.tables import COLUMNS, claim_table

@@ -1,18 +1,15 @@
-"""What the claims share: running into a folder, and reading values off the metrics."""
+"""Where the claims' simulations run, and under which seeds."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from sim.config import SimulationConfig
 from sim.divergence import divergences
-from sim.summary import log_ratios, seed_times
 from sim.sweep import SweepConfig, sweep
 
 FRESH_SEED = 20_000
@@ -37,6 +34,7 @@ class Lab:
         progress: Show progress bars.
         replaced: Folders whose runs have been replaced, if they are to be; none to continue
             what they hold. Claims that share runs share this set.
+        seeds: Seeds to run instead of the claim's own number, where seeds are added in looks.
         used: Folders the claim looked at, by name; filled on the way.
         diverged: Runs that diverged, which decide nothing; filled on the way.
     """
@@ -47,8 +45,12 @@ class Lab:
     executor: Literal["local", "ray"] = "local"
     progress: bool = False
     replaced: set[Path] | None = None
+    seeds: int | None = None
     used: dict[str, Path] = dataclasses.field(default_factory=dict)
     diverged: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def _named(self, name: str) -> str:
+        return f"{name}-{self.seeds}-seeds" if self.seeds else name
 
     @property
     def first_seed(self) -> int:
@@ -59,14 +61,14 @@ class Lab:
         """Metrics of a run; continues or reads what is there."""
         from sim.run import simulate
 
-        path = self.used[name] = self.folder / self.claim / name
+        path = self.used[name] = self.folder / self.claim / self._named(name)
         return self._looked_at(
             name, simulate(config, path, overwrite=self._replaced(path), progress=self.progress)
         )
 
     def sweep(self, config: SweepConfig, name: str, *, shared: str | None = None) -> pd.DataFrame:
         """Metrics of a sweep; ``shared`` names a folder that several claims look at."""
-        path = self.used[name] = self.folder / (shared or self.claim) / name
+        path = self.used[name] = self.folder / (shared or self.claim) / self._named(name)
         metrics = sweep(
             config,
             path,
@@ -88,36 +90,3 @@ class Lab:
             return False
         self.replaced.add(path)
         return True
-
-
-def times(metrics: pd.DataFrame, target: float, clock: str) -> dict[str, np.ndarray]:
-    """Time to target of every scheme on a clock, one per seed in order."""
-    table = seed_times(metrics, target)
-    table = table[table["clock"] == clock].sort_values("seed", kind="stable")
-    return {
-        str(scheme): group["time"].to_numpy()
-        for scheme, group in table.groupby("scheme", sort=False)
-    }
-
-
-def series(metrics: pd.DataFrame, scheme: str, metric: str) -> pd.DataFrame:
-    """Values of a metric of a scheme: one row per seed, one column per step."""
-    chosen = metrics[(metrics["scheme"] == scheme) & (metrics["metric"] == metric)]
-    return chosen.pivot(index="seed", columns="step", values="value")
-
-
-def final(metrics: pd.DataFrame, scheme: str, metric: str) -> np.ndarray:
-    """Value at the last step, one per seed."""
-    return series(metrics, scheme, metric).iloc[:, -1].to_numpy()
-
-
-def first(metrics: pd.DataFrame, scheme: str, metric: str) -> np.ndarray:
-    """Value before training, one per seed."""
-    return series(metrics, scheme, metric).iloc[:, 0].to_numpy()
-
-
-def log_ratio(
-    times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray
-) -> list[float]:
-    """Logarithms of seed-by-seed ratios; pairs that both failed are left out."""
-    return list(log_ratios(np.asarray(times, float), np.asarray(reference, float)))

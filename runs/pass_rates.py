@@ -1,8 +1,9 @@
-"""Measured pass rates from a file: one number per prompt, in any of the usual formats."""
+"""Measured pass rates from a file: one number or count per prompt, in any of the usual formats."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import textwrap
@@ -20,6 +21,180 @@ Row = dict[Any, Any] | Any
 
 MOST_PROMPTS = 10_000_000
 """More prompts than these are a mistake in a column of counts."""
+
+CORRECT = ("n_correct", "correct", "num_correct", "successes")
+TRIES = ("n_samples", "n_tries", "tries", "responses", "num_samples", "samples")
+NAMES = ("id", "prompt_id", "problem_id", "uid", "prompt")
+"""Columns that hold correct responses, responses, and what a prompt is called."""
+
+_MOST_GUESSED = 1024
+_ROUNDED = 0.05
+"""Correct responses may be off a whole number by so much: pass rates are written rounded."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Pass rates of prompts, and how many responses measured them.
+
+    Attributes:
+        name: What each prompt is called; its number in the file if nothing else.
+        rate: K/n of each prompt, shape (prompts,).
+        tries: n of each prompt; None if it is not known.
+        guessed: Every rate is a multiple of 1/n for this power of two, which ``tries`` was taken
+            from; 0 if it was not.
+    """
+
+    name: tuple[str, ...]
+    rate: Floats
+    tries: Floats | None
+    guessed: int = 0
+
+    @property
+    def correct(self) -> Floats:
+        """K of each prompt.
+
+        Raises:
+            ValueError: n is not known.
+        """
+        if self.tries is None:
+            raise ValueError("how many responses measured the pass rates is not known")
+        return np.asarray(np.rint(self.rate * self.tries))
+
+
+def read_measured(
+    path: str | Path,
+    column: str = "pass_rate",
+    count: str | None = None,
+    tries: int | None = None,
+) -> Measured:
+    """Read how often the responses to each prompt were correct.
+
+    A table with columns of correct responses and of responses (:data:`CORRECT`, :data:`TRIES`) is
+    read by these, unless it has no such columns or another ``column`` is asked for. A JSON object
+    may hold, by prompt, a pass rate or the list of outcomes 0 and 1. Files are those of
+    :func:`read_pass_rates`.
+
+    Args:
+        path: The file.
+        column: Column that holds the pass rates.
+        count: Column that holds how many prompts have each; None if every row is a prompt.
+        tries: Responses that each pass rate was measured with, where the file does not say it. If
+            neither does, but every rate is a multiple of 1/n for a power of two, that n is taken.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: As :func:`read_pass_rates`; pass rates that are not of so many tries.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not a file; pass rates are read from CSV, JSON, JSONL, "
+            "Parquet or text with a number per line"
+        )
+    names, rates, known, counts = [], [], [], []
+    columns = (column,) if count is None else (column, count)
+    for place, row in _rows(path, columns):
+        where = f"{path}, {place}"
+        rate, n = _rate(row, column, where)
+        names.append(_name(row, str(len(names) + 1)))
+        rates.append(rate)
+        known.append(n)
+        if count is not None:
+            if not isinstance(row, dict):
+                raise ValueError(f"{path} has no columns, so none of counts; got {count!r}")
+            counts.append(check_count(_field(row, count, where), where))
+    if not rates:
+        raise ValueError(f"{path} holds no pass rates")
+    if count is not None:
+        rates = repeated(rates, counts, str(path)).tolist()
+        known = np.repeat(known, counts).tolist()
+        names = [str(number) for number in range(1, len(rates) + 1)]
+    return measured(names, rates, known, tries, str(path))
+
+
+def measured(
+    names: Sequence[str],
+    rates: Sequence[float],
+    known: Sequence[float],
+    tries: int | None,
+    source: str,
+) -> Measured:
+    """Pass rates with the tries that are known, given or guessed.
+
+    Args:
+        names: What prompts are called.
+        rates: Their pass rates.
+        known: Responses of each, NaN where the source does not say.
+        tries: Responses of those; None to guess.
+        source: Where they are from, for sentences.
+
+    Raises:
+        ValueError: ``tries`` is below 1, or some rate is no multiple of 1/tries.
+
+    >>> measured(["a", "b"], [0.0, 0.75], [math.nan] * 2, None, "here").guessed
+    4
+    """
+    rate, n = np.asarray(rates, dtype=np.float64), np.asarray(known, dtype=np.float64)
+    name, unknown, guessed = tuple(names), np.isnan(n), 0
+    if tries is not None and tries < 1:
+        raise ValueError(f"tries must be at least 1; got {tries}")
+    if np.any(unknown) and tries is None:
+        guessed = _guess(rate[unknown])
+        if not guessed:
+            return Measured(name, rate, None)
+    n = np.where(unknown, tries or guessed, n)
+    off = np.abs(rate * n - np.rint(rate * n)) > _ROUNDED
+    if np.any(off):
+        at = int(np.argmax(off))
+        raise ValueError(
+            f"{source}: a pass rate of {rate[at]:g} does not come from {n[at]:g} tries; say with "
+            "--tries how many there were"
+        )
+    return Measured(name, rate, n, guessed)
+
+
+def _guess(rates: Floats) -> int:
+    """The least power of two of whose inverse all rates are multiples; 0 if none is."""
+    n = 2
+    while n <= _MOST_GUESSED:
+        if np.all(np.abs(rates * n - np.rint(rates * n)) < 1e-6 * n):
+            return n
+        n *= 2
+    return 0
+
+
+def _rate(row: Row, column: str, where: str) -> tuple[float, float]:
+    """Pass rate and number of tries of a row, NaN if it does not say that."""
+    if isinstance(row, dict) and column == "pass_rate":
+        correct, tries = _first(row, CORRECT), _first(row, TRIES)
+        if correct is not None and tries is not None:
+            k, n = _number(correct), _number(tries)
+            if not (0 <= k <= n and 1 <= n < math.inf and k == int(k) and n == int(n)):
+                raise ValueError(
+                    f"{where}: correct responses must be a whole number, at most that of the "
+                    f"responses; got {_shown(correct)} of {_shown(tries)}"
+                )
+            return k / n, n
+    value = _field(row, column, where)
+    if isinstance(value, list):
+        if not value or not all(isinstance(x, int | float) and x in (0, 1) for x in value):
+            raise ValueError(
+                f"{where}: the outcomes must be a list of 0 and 1; got {_shown(value)}"
+            )
+        return sum(map(float, value)) / len(value), float(len(value))
+    rate = _number(value)
+    if not 0 <= rate <= 1:
+        raise ValueError(f"{where}: a pass rate must lie in [0, 1]; got {_shown(value)}")
+    return rate, math.nan
+
+
+def _first(row: dict[Any, Any], names: Iterable[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) not in (None, "")), None)
+
+
+def _name(row: Row, otherwise: str) -> str:
+    found = _first(row, NAMES) if isinstance(row, dict) else None
+    return otherwise if found is None else str(found)
 
 
 def read_pass_rates(
@@ -45,28 +220,7 @@ def read_pass_rates(
         ValueError: An unreadable file, no rows, a row that is no pass rate, or counts that are no
             numbers of prompts; the sentence names the file and the place.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is not a file; pass rates are read from CSV, JSON, JSONL, "
-            "Parquet or text with a number per line"
-        )
-    rates, counts = [], []
-    columns = (column,) if count is None else (column, count)
-    for place, row in _rows(path, columns):
-        where = f"{path}, {place}"
-        value = _field(row, column, where)
-        rate = _number(value)
-        if not 0 <= rate <= 1:
-            raise ValueError(f"{where}: a pass rate must lie in [0, 1]; got {_shown(value)}")
-        rates.append(rate)
-        if count is not None:
-            if not isinstance(row, dict):
-                raise ValueError(f"{path} has no columns, so none of counts; got {count!r}")
-            counts.append(check_count(_field(row, count, where), where))
-    if not rates:
-        raise ValueError(f"{path} holds no pass rates")
-    return np.asarray(rates) if count is None else repeated(rates, counts, str(path))
+    return read_measured(path, column, count).rate
 
 
 def repeated(rates: Sequence[float], counts: Sequence[int], name: str) -> Floats:
@@ -115,8 +269,9 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
         raise ValueError(f"{path} is not text: {error.reason}") from error
     if kind == ".json":
         items = _parsed(text, str(path))
-        if isinstance(items, dict) and items and not any(map(_is_container, items.values())):
-            yield from ((f"prompt {_shown(name)}", rate) for name, rate in items.items())
+        if isinstance(items, dict) and items and not any(map(_is_table, items.values())):
+            for name, value in items.items():
+                yield f"prompt {_shown(name)}", {"id": name, columns[0]: value}
             return
         if not isinstance(items, list):
             raise ValueError(
@@ -136,7 +291,8 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
     table = read_table(path)
     _check_columns(path, columns, table.columns)
-    records = table[list(columns)].to_dict("records")
+    used = [name for name in table.columns if name in {*columns, *CORRECT, *TRIES, *NAMES}]
+    records = table[used].to_dict("records")
     yield from ((f"row {n}", record) for n, record in enumerate(records, 1))
 
 
@@ -153,7 +309,7 @@ def _csv(
         rows = (cells for cells in reader if any(cell.strip() for cell in cells))
         first = next(rows, [])
         words = headed and all(math.isnan(_number(cell)) for cell in first)
-        if first and (words or not set(columns).isdisjoint(first)):
+        if first and (words or not {*columns, *CORRECT}.isdisjoint(first)):
             _check_columns(path, columns, first)
             for cells in rows:
                 row = dict.fromkeys(first) | dict(zip(first, cells, strict=False))
@@ -168,14 +324,20 @@ def _csv(
 
 def _check_columns(path: Path, wanted: Iterable[str], found: Iterable[Any]) -> None:
     names = [str(name) for name in found]
+    counted = not (set(CORRECT).isdisjoint(names) or set(TRIES).isdisjoint(names))
     for column in wanted:
+        if column == "pass_rate" and counted:
+            continue
         if column not in names:
             shown = textwrap.shorten(", ".join(names), 200, placeholder="…") or "none"
             raise ValueError(f"{path} lacks the column {column!r}; it has: {shown}")
 
 
-def _is_container(value: Any) -> bool:
-    return isinstance(value, dict | list)
+def _is_table(value: Any) -> bool:
+    """An object, or a list of anything but numbers: no rate and no outcomes of one prompt."""
+    return isinstance(value, dict) or (
+        isinstance(value, list) and not all(isinstance(item, int | float) for item in value)
+    )
 
 
 def _parsed(text: str, place: str) -> Any:

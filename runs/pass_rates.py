@@ -91,7 +91,8 @@ def read_measured(
             f"{path} is not a file; pass rates are read from CSV, JSON, JSONL, "
             "Parquet or text with a number per line"
         )
-    names, rates, known, counts = [], [], [], []
+    names: list[str] = []
+    rates, known, counts = [], [], []
     columns = (column,) if count is None else (column, count)
     for place, row in _rows(path, columns):
         where = f"{path}, {place}"

@@ -278,6 +278,46 @@ def check_problem(start: float, target: float, update_cost: float, response_cost
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Starts:
+    """Where one or several prompts begin, of equal share each.
+
+    Time and energy of several are sums of one prompt's integrals, so that each ρ counts by the
+    share of the prompts that pass through it.
+
+    Attributes:
+        knots: The different ρ₀, ascending.
+        passing: Share of the prompts that start at each knot or below.
+    """
+
+    knots: Floats
+    passing: Floats
+
+    @classmethod
+    def of(cls, start: Array) -> Starts:
+        """Starts of one prompt, or of several."""
+        values = np.atleast_1d(np.asarray(start, dtype=np.float64)).ravel()
+        if values.size == 0:
+            raise ValueError("start must hold one success probability at least")
+        knots, counts = np.unique(values, return_counts=True)
+        return cls(knots, np.cumsum(counts) / values.size)
+
+    def check(self, target: float, update_cost: float, response_cost: float) -> None:
+        """Refuse what :func:`check_problem` refuses, for each start."""
+        for knot in (self.knots[-1], self.knots[0]):
+            check_problem(float(knot), target, update_cost, response_cost)
+
+    def share(self, success: Floats) -> Floats:
+        """Share of the prompts that pass through ρ."""
+        below = np.searchsorted(self.knots, success, side="right") - 1
+        return np.asarray(self.passing[np.maximum(below, 0)])
+
+    def breaks(self, target: float) -> tuple[float, ...]:
+        """Ends of panels inside of the way, as :func:`breaks` has them, and every later start."""
+        inside = {*breaks(float(self.knots[0]), target), *map(float, self.knots[1:])}
+        return tuple(sorted(inside))
+
+
 def breaks(start: float, target: float) -> tuple[float, ...]:
     """Ends of panels in logit ρ, close enough for the steepest of binomial sums."""
     low, high = float(logit(start)), float(logit(target))

@@ -11,8 +11,7 @@ from theory._arrays import Array, Floats
 from theory._designs import (
     Design,
     Outcomes,
-    breaks,
-    check_problem,
+    Starts,
     checked_group_size,
     outcomes_of,
     resolve_design,
@@ -26,13 +25,14 @@ class Problem:
     """A problem with its names resolved and its numbers checked; equal ones have one hash.
 
     Attributes:
-        start: ρ₀ in (0, 1).
+        start: ρ₀ in (0, 1), of several prompts the lowest.
         target: ρ₁ above it, below 1.
         design: The sampling design.
         group_size: M; none where the design has no groups of one size.
         update_cost: α.
         response_cost: β.
         dynamics: The velocity v.
+        several: ρ₀ of each of several prompts, of which integrals are means; empty for one.
     """
 
     start: float
@@ -42,11 +42,12 @@ class Problem:
     update_cost: float
     response_cost: float
     dynamics: Dynamics
+    several: tuple[float, ...] = ()
 
     @classmethod
     def of(
         cls,
-        start: float,
+        start: Array,
         target: float,
         design: str | Design = "fixed",
         group_size: int | None = None,
@@ -63,13 +64,21 @@ class Problem:
         True
         """
         found, flow = resolve_design(design), resolve_dynamics(dynamics)
-        check_problem(start, target, update_cost, response_cost)
+        starts = Starts.of(start)
+        starts.check(target, update_cost, response_cost)
         if found.name in ("first_success", "population"):
             size = None
         else:
             size = checked_group_size(found, group_size)
         costs = float(update_cost), float(response_cost)
-        return cls(float(start), float(target), found, size, *costs, flow)
+        several = tuple(map(float, np.ravel(start))) if starts.knots.size > 1 else ()
+        low = float(starts.knots[0])
+        return cls(low, float(target), found, size, *costs, flow, several)
+
+    @property
+    def starts(self) -> Starts:
+        """Where the prompt begins, or where several do."""
+        return Starts.of(self.several or self.start)
 
     def cost(self, success: Array) -> Floats:
         """c = α + β M/P_S, what an update costs at each success probability."""
@@ -86,9 +95,16 @@ class Problem:
         return outcomes_of(self.design, self.group_size, success)
 
     def integrate(self, integrand: Callable[[Floats], Floats]) -> Integrals:
-        """Integrals over ρ from start to target, one per row of the integrand."""
-        points = breaks(self.start, self.target)
-        return integrate_success(integrand, self.start, self.target, points)
+        """Integrals over ρ from start to target, one per row; of several prompts their mean."""
+        starts = self.starts
+        points = starts.breaks(self.target)
+        if not self.several:
+            return integrate_success(integrand, self.start, self.target, points)
+
+        def passing(success: Floats) -> Floats:
+            return starts.share(success) * integrand(success)
+
+        return integrate_success(passing, self.start, self.target, points)
 
     def best_weight(self, success: Array) -> Floats:
         """Optimal weight on the design's clock for a unit of ∫ω dρ, √(c/v)/∫√(c/v) dρ.

@@ -22,7 +22,7 @@ from theory._arrays import Array, Floats
 from theory._designs import (
     Design,
     Outcomes,
-    breaks,
+    Starts,
     finite_design,
     outcomes_of,
     tables_of,
@@ -49,7 +49,7 @@ class BestTable:
     Attributes:
         design: The sampling design.
         group_size: M; none where responses come one by one.
-        start: ρ₀.
+        start: ρ₀, of several prompts the lowest.
         target: ρ₁.
         correct: Correct responses of each outcome.
         size: Responses of each outcome.
@@ -104,7 +104,7 @@ class BestTable:
 
 def best_table(
     *,
-    start: float,
+    start: Array,
     target: float,
     design: str | Design = "fixed",
     group_size: int | None = None,
@@ -115,7 +115,7 @@ def best_table(
     """The best of all tables under a sampling design, by Newton's method on T + E.
 
     Args:
-        start: ρ₀ in (0, 1).
+        start: ρ₀ in (0, 1), or that of each of several prompts, whose mean is taken.
         target: Above ``start``, below 1.
         design: A sampling design other than the population.
         group_size: M; not used by ``"first_success"``.
@@ -143,7 +143,7 @@ def best_table(
 @functools.lru_cache(maxsize=64)
 def solved_table(problem: Problem) -> BestTable:
     """The best table of a problem, solved once for all who ask."""
-    success, width = _nodes(problem.start, problem.target)
+    success, width = _nodes(problem.starts, problem.target)
     outcomes = problem.outcomes(success)
     share = width * success * (1 - success) / problem.velocity(success)
     objective = _Objective.of(outcomes, share, problem.cost(success))
@@ -185,13 +185,17 @@ def solved_table(problem: Problem) -> BestTable:
     )
 
 
-def _nodes(start: float, target: float) -> tuple[Floats, Floats]:
-    """Gauss-Legendre nodes in logit ρ, as success probabilities, and their widths in logit."""
-    edges = logit(np.array([start, *breaks(start, target), target]))
-    nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
+def _nodes(starts: Starts, target: float) -> tuple[Floats, Floats]:
+    """Gauss-Legendre nodes in logit ρ, as success probabilities, and their widths in logit.
+
+    A node's width counts by the share of the prompts that pass through it.
+    """
+    edges = logit(np.array([starts.knots[0], *starts.breaks(target), target]))
+    order = _ORDER if starts.knots.size == 1 else _ORDER // 2  # panels are then many and narrow
+    nodes, weights = np.polynomial.legendre.leggauss(order)
     half = np.diff(edges)[:, None] / 2
-    points = (edges[1:] + edges[:-1])[:, None] / 2 + half * nodes
-    return expit(points.ravel()), (half * weights).ravel()
+    points = expit(((edges[1:] + edges[:-1])[:, None] / 2 + half * nodes).ravel())
+    return points, (half * weights).ravel() * starts.share(points)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -154,7 +154,7 @@ def second_moment(
 def path(
     scheme: SchemeLike,
     *,
-    start: float,
+    start: Array,
     target: float,
     design: str | Design = "fixed",
     group_size: int | None = None,
@@ -166,7 +166,7 @@ def path(
 
     Args:
         scheme: Scheme with a table, or its name.
-        start: ρ₀ in (0, 1).
+        start: ρ₀ in (0, 1), or that of each of several prompts, whose mean is taken.
         target: Above ``start``, below 1.
         design: Sampling design other than ``"population"``.
         group_size: M; not used by ``"first_success"``.
@@ -213,7 +213,7 @@ def _path(scheme: Scheme, problem: Problem) -> Path:
 
 def least_product(
     *,
-    start: float,
+    start: Array,
     target: float,
     design: str | Design = "fixed",
     group_size: int | None = None,
@@ -228,7 +228,7 @@ def least_product(
     b = ρ(1−ρ)/v, which is n/ω² of a centred scheme in large groups; finite groups scatter more.
 
     Args:
-        start: ρ₀ in (0, 1).
+        start: ρ₀ in (0, 1), or that of each of several prompts, whose mean is taken.
         target: Above ``start``, below 1.
         design: Any sampling design.
         group_size: M; not used by ``"first_success"`` and ``"population"``.
@@ -263,7 +263,7 @@ def excess(
     *,
     design: str | Design = "fixed",
     group_size: int | None = None,
-    start: float,
+    start: Array,
     target: float,
     update_cost: float = 0.0,
     response_cost: float = 1.0,
@@ -277,7 +277,7 @@ def excess(
         scheme: Scheme with a table, or its name; for the population any with a weight.
         design: Sampling design, by name.
         group_size: M; not used by ``"first_success"`` and ``"population"``.
-        start: ρ₀ in (0, 1).
+        start: ρ₀ in (0, 1), or that of each of several prompts, whose mean is taken.
         target: Above ``start``, below 1.
         update_cost: α ≥ 0, the cost of an update.
         response_cost: β ≥ 0, the cost of a response; not both are 0.
@@ -324,7 +324,7 @@ def excess_of_all(
     schemes: Iterable[SchemeLike],
     *,
     design: str | Design = "fixed",
-    start: float,
+    start: Array,
     target: float,
     update_cost: float = 0.0,
     response_cost: float = 1.0,
@@ -338,7 +338,7 @@ def excess_of_all(
     Args:
         schemes: Schemes with tables; for the population any with weights.
         design: As in :func:`excess`, and so are the rest.
-        start: ρ₀ in (0, 1).
+        start: ρ₀ in (0, 1), or that of each of several prompts, whose mean is taken.
         target: Above ``start``, below 1.
         update_cost: α.
         response_cost: β.
@@ -364,6 +364,10 @@ def excess_of_all(
     costs = update_cost, response_cost
     problem = Problem.of(start, target, design, group_size, *costs, dynamics)
     if problem.design.name == "population":
+        if problem.several:
+            raise ValueError(
+                "the population design takes one start; theory.population has many prompts"
+            )
         from theory.clocks import resolve_clock
         from theory.optimal import optimal_weight
 

@@ -125,7 +125,13 @@ class Posterior:
         return np.where(generator.random(drawn.shape) < self.never, 0.0, drawn)
 
 
-def fit_pass_rates(correct: Array, tries: Array, prompts: Array | None = None) -> PassRateModel:
+def fit_pass_rates(
+    correct: Array,
+    tries: Array,
+    prompts: Array | None = None,
+    *,
+    near: PassRateModel | None = None,
+) -> PassRateModel:
     """Fit Beta(a, b) with a mass at 0 to counts of correct responses, by maximum likelihood.
 
     The mass at 0 is kept if it adds at least 1 to the log-likelihood, the price of a parameter in
@@ -135,6 +141,8 @@ def fit_pass_rates(correct: Array, tries: Array, prompts: Array | None = None) -
         correct: K of each prompt, whole numbers in [0, n].
         tries: n of each prompt, at least 1, or one number for all.
         prompts: How many prompts have each count; one by default.
+        near: Fit of similar counts, such as those these were resampled from: the search starts
+            there, and has a mass at 0 if that has one.
 
     Returns:
         The fit. Where the counts leave it open, ``message`` says so: with no correct response, or
@@ -160,8 +168,11 @@ def fit_pass_rates(correct: Array, tries: Array, prompts: Array | None = None) -
     if n.max() == 1:
         mean = right / total
         return _result(k, n, w, mean, 1 - mean, 0.0, "one try of each prompt shows no spread")
-    plain = _maximise(_Counts.of(k, n, w), inflated=False)
-    inflated = _maximise(_Counts.of(k, n, w), inflated=True)
+    counts = _Counts.of(k, n, w)
+    if near is not None and not near.message:
+        return _result(k, n, w, *_maximise(counts, inflated=near.never > 0, near=near)[:3], "")
+    plain = _maximise(counts, inflated=False)
+    inflated = _maximise(counts, inflated=True)
     best = inflated if inflated[3] >= plain[3] + _GAIN else plain
     return _result(k, n, w, *best[:3], "")
 
@@ -254,7 +265,9 @@ class _Counts:
         return -float(value), -np.array([by_a, by_b, by_z])
 
 
-def _maximise(counts: _Counts, *, inflated: bool) -> tuple[float, float, float, float]:
+def _maximise(
+    counts: _Counts, *, inflated: bool, near: PassRateModel | None = None
+) -> tuple[float, float, float, float]:
     """a, b, z and the log-likelihood but for a constant.
 
     The unknowns are ln(a + b), the logit of the mean and z: their ranges do not depend on each
@@ -277,6 +290,8 @@ def _maximise(counts: _Counts, *, inflated: bool) -> tuple[float, float, float, 
     starts = [(1.0, rate * (1 - z) + 0.01 * z, z) for z in (0.5 * share, 0.95 * share)]
     if not inflated:
         starts = [(1.0, rate * (1 - share) + 1e-6, 0.0), (30.0, rate * (1 - share) + 1e-6, 0.0)]
+    if near is not None:
+        starts = [(near.a + near.b, near.a / (near.a + near.b), near.never)]
     bounds = [
         (math.log(_LEAST_SUM), math.log(_LARGEST_SUM)),
         (-30.0, 30.0),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from figures.style import (
     success_axis,
     title,
 )
+from theory.advice import Advice
 from theory.dynamics import weight_function
 from theory.optimal import OptimalWeight
 
@@ -33,28 +33,24 @@ _LONGEST = 5.0
 _BARS = {"light": "#BFBFBF", "dark": "#5A5F66"}
 
 
-def advice_picture(
-    best: OptimalWeight, starts: np.ndarray, excess: Mapping[str, float], group_size: int
-) -> Picture:
+def advice_picture(advice: Advice) -> Picture:
     """Picture of an advice: prompts by success, weights in finite groups, and every scheme's cost.
 
     Args:
-        best: The optimum for the whole set of prompts.
-        starts: Success probability of each prompt below the target, in (0, target).
-        excess: Excess time T·B/(T*·B*) in groups of ``group_size`` by scheme.
-        group_size: M.
+        advice: What was advised.
 
-    Source: arXiv 2602.11128; finite groups as in ``theory.finite_group``.
+    Source: ``theory.advice``; finite groups as in ``theory.finite_group``.
 
-    >>> from theory.optimal import optimal_weight
-    >>> best = optimal_weight(0.01, 0.9)
-    >>> advice_picture(best, np.array([0.01]), {"grpo": 2.29, "sqrt_r": 1.36}, 16).name
+    >>> from theory.advice import advise
+    >>> advice_picture(advise(0.01, schemes=["grpo", "sqrt_r"])).name
     'advice'
     """
-    bars = sorted((s for s in excess if math.isfinite(excess[s])), key=excess.__getitem__)
-    curves = list(dict.fromkeys([*bars[:1], *(s for s in ("grpo", "rloo") if s in bars)]))
-    weights, prompts = _weights(best, curves, group_size), _prompts(best, starts)
-    costs = pd.DataFrame({"scheme": bars, "excess": [excess[s] for s in bars]})
+    best, excess, group_size = advice.best, advice.cost, advice.group_size
+    bars = [name for name in excess if math.isfinite(excess[name])]
+    curves = list(dict.fromkeys([*bars[:1], advice.present, *(s for s in ("rloo",) if s in bars)]))
+    below = advice.prompts.success[advice.prompts.success < advice.target]
+    weights, prompts = _weights(best, curves, group_size), _prompts(best, below)
+    costs = pd.DataFrame({"scheme": bars, "cost": [excess[s] for s in bars]})
     data = pd.concat(
         [
             prompts.assign(panel="prompts"),
@@ -73,19 +69,20 @@ def advice_picture(
         )
         _draw_prompts(panels["prompts"], prompts, best, theme)
         _draw_weights(panels["weights"], weights, best, theme)
-        draw_excess(panels["costs"], excess, theme, longest=_LONGEST)
+        least = min(excess[name] for name in bars)
+        over = {name: excess[name] / least for name in bars}
+        draw_excess(panels["costs"], over, theme, longest=_LONGEST)
+        panels["costs"].set_title("cost, 1 = the least")
         return figure
 
     return Picture(
         "advice",
         "Where the prompts start, how much they should count, and what schemes cost",
-        f"Top left: share of the prompts by the success probability they start with. Bottom left: "
-        f"weight of a prompt on its way to {best.target:g}, relative to one that is there; the "
-        f"optimum, and schemes in groups of {group_size}. Right: cost to bring all prompts to the "
-        f"target in groups of {group_size}, as a multiple of the optimum's under the same update "
-        f"budget; {title(bars[0])} is the least of those compared."
-        if bars
-        else "No scheme that was compared reaches the target.",
+        f"Top left: share of the prompts in reach by the success probability they start with. "
+        f"Bottom left: weight of a prompt on its way to {best.target:g}, relative to one that is "
+        f"there; the optimum for large groups, and schemes in groups of {group_size}. Right: time "
+        f"times path energy to the target in groups of {group_size}, over the least of those "
+        f"compared, that of {title(bars[0])}; {title(advice.present)} is in use.",
         "Histogram of prompts over success probability above curves of weights; bars of cost.",
         data,
         draw,

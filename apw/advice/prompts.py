@@ -1,27 +1,74 @@
-"""Success probabilities of a set of prompts: one number, a histogram, or a file of pass rates."""
+"""The prompts that ``apw advise`` is asked about: one number, a histogram, or a file."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from runs.pass_rates import check_count, read_pass_rates, repeated
+from runs.pass_rates import Measured, check_count, measured, read_measured, repeated
+from runs.text import percent, plural
+from theory.prompt_sets import IN_REACH, PromptSet, known_set, measured_set
 
 
 @dataclasses.dataclass(frozen=True)
 class Prompts:
-    """Prompts by their success probability.
+    """Prompts as they were given, and what is known of them.
 
     Attributes:
-        success: ρ of each prompt in (0, 1], shape (prompts,).
-        unsolved: Prompts that were left out because no response to them was ever correct.
+        known: Their success probabilities, or what counts say of these.
+        measured: What was read; None for one number.
+        named: Every prompt stands for itself, so that a plan can name it.
     """
 
-    success: np.ndarray
-    unsolved: int = 0
+    known: PromptSet
+    measured: Measured | None = None
+    named: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """What was read and what became of zeros, in sentences."""
+        read, fit = self.measured, self.known.fit
+        if read is None:
+            return []
+        zeros = int(np.sum(read.rate == 0))
+        count = plural(read.rate.size, "prompt")
+        if fit is None or read.tries is None or self.known.posterior is None:
+            words = [
+                f"{count}, with pass rates taken as exact: how many tries they are from is not"
+                " known (--tries says it)."
+            ]
+            if zeros:
+                words.append(f"The {zeros:,} of them with pass rate 0 are taken as out of reach.")
+            return words
+        low, high = int(read.tries.min()), int(read.tries.max())
+        tries = f"{low}" if low == high else f"{low} to {high}"
+        never = float(np.mean([self.known.posterior.all_wrong(low)]))
+        spread = f"Beta({fit.a:.3g}, {fit.b:.3g})"
+        if fit.never:
+            spread += f", and 0 for {percent(fit.never)}"
+        words = [
+            f"{count}, measured with {tries} tries each: {zeros:,} "
+            f"({percent(zeros / read.rate.size)}) never solved.",
+            f"Their pass rates are spread as {spread}, by maximum likelihood; {low} more tries "
+            f"would leave {percent(never)} of the prompts unsolved.",
+        ]
+        if self.known.out_of_reach > 0:
+            words.append(
+                f"By that {percent(self.known.out_of_reach)} are out of reach: solved less than "
+                f"once in {1 / IN_REACH:,.0f} responses, which no scheme changes."
+            )
+        if fit.message:
+            words.append(f"The counts leave open how pass rates are spread: {fit.message}.")
+        if read.guessed:
+            words.append(
+                f"Every rate is a multiple of 1/{read.guessed}: taken as {read.guessed} tries "
+                "(--tries says otherwise)."
+            )
+        return words
 
 
 def prompts_from(
@@ -33,55 +80,50 @@ def prompts_from(
     count: str | None = None,
     tries: int | None = None,
 ) -> Prompts:
-    """Success probabilities from the options of ``apw advise``.
-
-    With K of n responses correct, ``tries`` = n makes (K + ½)/(n + 1) of K/n, the posterior mean
-    under Jeffreys' prior: no prompt is impossible or certain. Without it prompts with pass rate 0
-    are left out.
+    """Prompts from the options of ``apw advise``.
 
     Args:
         start: ρ of every prompt, in (0, 1), if neither rates nor a histogram are given.
-        rates: File of pass rates, as :func:`runs.pass_rates.read_pass_rates` reads them, or
-            outcomes of responses, as :func:`rollouts.diagnose` does: lists or counts of correct
-            responses by prompt, or the log of a training run, of which the latest steps count.
+        rates: File of pass rates or counts, as :func:`runs.pass_rates.read_measured` reads them, or
+            outcomes of responses, as :func:`rollouts.diagnose` does: the log of a training run, of
+            which the latest steps count.
         histogram: RATE:PROMPTS, the number of prompts with a pass rate, such as ``0.25:40``.
         column: Column of the pass rates in the file.
         count: Column of the number of prompts with each; every row is one prompt without it.
-        tries: Responses that each pass rate was measured with.
+        tries: Responses that each pass rate was measured with, where the file does not say it.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: What was given is no set of pass rates, in a sentence.
+        ValueError: What was given is no set of pass rates, or no prompt was ever solved.
 
-    >>> prompts_from(start=0.5, histogram=["0:3", "0.25:2"])
-    Prompts(success=array([0.25, 0.25]), unsolved=3)
-    >>> prompts_from(start=0.5, histogram=["0:1", "1:1"], tries=4).success
-    array([0.1, 0.9])
+    >>> prompts_from(start=0.5, histogram=["0:3", "0.25:2"]).known.prompts
+    5
     """
     if tries is not None and tries < 1:
         raise ValueError(f"tries must be at least 1; got {tries}")
     if rates is not None and histogram:
-        raise ValueError("give pass rates by --rates or by --histogram, not by both")
+        raise ValueError("give pass rates by a file or by --histogram, not by both")
     if rates is None and not histogram:
         if not 0 < start < 1:
             raise ValueError(f"start must lie in (0, 1); got {start:g}")
-        return Prompts(np.array([start]))
-    measured = _from_file(rates, column, count) if rates is not None else _from_histogram(histogram)
-    if tries is not None:
-        return Prompts((measured * tries + 0.5) / (tries + 1))
-    solved = measured[measured > 0]
-    if solved.size == 0:
-        raise ValueError(
-            f"no prompt of {rates or 'the histogram'} was ever solved; with --tries the number of "
-            "responses they were measured with, 0 can be taken as rare"
+        return Prompts(known_set(start))
+    if rates is not None:
+        read = _from_file(rates, column, count, tries)
+    else:
+        read = _from_histogram(histogram, tries)
+    try:
+        known = (
+            known_set(read.rate) if read.tries is None else measured_set(read.correct, read.tries)
         )
-    return Prompts(solved, int(measured.size - solved.size))
+    except ValueError as error:
+        raise ValueError(f"{rates or 'the histogram'}: {error}") from error
+    return Prompts(known, read, rates is not None and count is None)
 
 
-def _from_file(path: Path, column: str, count: str | None) -> np.ndarray:
+def _from_file(path: Path, column: str, count: str | None, tries: int | None) -> Measured:
     """Pass rates as a column tells them, or as the outcomes of responses do."""
     try:
-        return read_pass_rates(path, column, count)
+        return read_measured(path, column, count, tries)
     except (ValueError, FileNotFoundError) as error:
         if column != "pass_rate" or count is not None or not path.exists():
             raise
@@ -91,10 +133,13 @@ def _from_file(path: Path, column: str, count: str | None) -> np.ndarray:
             diagnosis = diagnose(path)
         except (ValueError, FileNotFoundError):
             raise error from None
-        return diagnosis.rollouts.recent["pass_rate"].to_numpy()
+        recent = diagnosis.rollouts.recent
+        names = [str(number) for number in range(1, len(recent) + 1)]
+        known, rates = recent["responses"].tolist(), recent["pass_rate"].tolist()
+        return measured(names, rates, known, None, str(path))
 
 
-def _from_histogram(bins: Sequence[str]) -> np.ndarray:
+def _from_histogram(bins: Sequence[str], tries: int | None) -> Measured:
     rates, counts = [], []
     for text in bins:
         rate, _, prompts = text.partition(":")
@@ -109,4 +154,6 @@ def _from_histogram(bins: Sequence[str]) -> np.ndarray:
             )
         rates.append(pair[0])
         counts.append(check_count(pair[1], "the histogram"))
-    return repeated(rates, counts, "the histogram")
+    every = repeated(rates, counts, "the histogram")
+    names = list(map(str, range(1, every.size + 1)))
+    return measured(names, every.tolist(), [math.nan] * every.size, tries, "the histogram")

@@ -6,57 +6,59 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import tyro
 
 from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
-from apw.advice.prompts import prompts_from
+from apw.advice.prompts import Prompts, prompts_from
 from apw.command_line import Answer, parse
 from apw.commands.weights import success_grid
-from runs.configuration import GroupSize
+from runs.configuration import GroupSize, Share
 from runs.terminal import table
-from runs.text import listed, number, percent, plural
-from theory.advice import ENOUGH, advise
-from theory.dynamics import weight_function
-from theory.optimal import OptimalWeight
+from runs.text import interval, number, percent
+from theory.advice import ENOUGH, WORTH_IT, Advice, advise
+from theory.designs import DesignName
+from theory.rollout_plan import LARGEST_GROUP, RolloutPlan, plan_rollouts
 from theory.schemes import resolve
-
-SHOWN = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.99)
-"""Success probabilities for which weights are printed, besides start and target."""
 
 POINTS = 101
 """Success probabilities for which ``--json`` gives weights."""
 
 ASSUMPTIONS = (
-    "small steps, every scheme at a step size that spends the same update budget. It fails where "
-    "clipping or one learning rate for all schemes decides how far an update goes",
-    "no noise but that of the group, and prompts that do not learn from each other. It fails with "
-    "few prompts per update and little to generalise: there noise decides, and symmetric schemes "
-    "win",
-    "natural-gradient (mirror) dynamics, in which an update moves the log-odds by ηω. A language "
-    "model follows them only roughly, least where its optimizer rescales every step, as AdamW does",
+    "time times path energy decides: the noise that an optimizer has to average away, at any "
+    "learning rate. It fails where clipping or one learning rate for all schemes decides how far "
+    "an update goes",
+    "a smooth flow in which prompts help each other by --sharing, or not at all. It fails where "
+    "they interfere, and where exploration decides",
     "responses that all cost the same. It fails where wrong answers are much longer than others",
-    "pass rates that are what was measured. It fails where few responses measured them: 0 of 8 may "
-    "be 1 in 10 or never",
+    "pass rates of the policy as it is. It fails once training has moved them: measure again",
 )
 """What the advice rests on, and where that fails."""
+
+_PLAN_WORTH_IT = 1.1
+_CLASSES = ((0.0, "0"), (0.25, "to 25%"), (0.75, "to 75%"), (1 - 1e-12, "below 100%"), (1, "100%"))
+"""Upper ends of the classes of pass rates that a plan is shown by."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Which scheme reaches a target soonest from measured pass rates, under your costs.
+    """Which scheme to use on your prompts, what it saves over yours, and what would change that.
 
     The cost of an update of one prompt is --update-cost and, for every response sampled,
     --response-cost, or --token-cost for each of its --tokens.
     """
 
+    file: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """File of what was measured, a prompt a row: correct responses and responses, or pass rates, in
+    .csv, .json, .jsonl, .parquet or text; or outcomes of responses as apw diagnose reads them."""
+
     start: float = 0.01
-    """Success probability of every prompt, in (0, 1); not used with --rates or --histogram."""
+    """Success probability of every prompt, in (0, 1); not used with a file or --histogram."""
 
     rates: Path | None = None
-    """File of measured pass rates, one per prompt: .csv, .json, .jsonl or .parquet with --column,
-    text with a number per line, or outcomes of responses as apw diagnose reads them."""
+    """The file, by another name."""
 
     column: str = "pass_rate"
     """Column of the pass rates."""
@@ -68,15 +70,21 @@ class Options:
     """RATE:PROMPTS, how many prompts have each pass rate, as in 0:120 0.125:40 0.5:16."""
 
     tries: int | None = None
-    """Responses that each pass rate was measured with; makes 0 and 1 mean rare and frequent."""
+    """Responses that each pass rate was measured with, where the file does not say it."""
 
     target: float = 0.9
-    """Success probability to reach, below 1."""
+    """Success probability to reach, below 1: as a mean, of the prompts in reach."""
+
+    scheme: str = "grpo"
+    """The scheme you use; it is kept unless another one saves at least 5%."""
+
+    sharing: Share = 0.5
+    """Share of an update of one prompt that acts on all alike, where prompts are unequal."""
 
     group_size: GroupSize = 16
     """Responses per prompt, M."""
 
-    update_cost: float = 1.0
+    update_cost: float = 0.0
     """Cost of an update per prompt, apart from sampling."""
 
     response_cost: float | None = None
@@ -88,9 +96,10 @@ class Options:
     tokens: float | None = None
     """Tokens of a response, on average."""
 
-    sampling: Literal["fixed", "until_any", "until_mixed"] = "fixed"
+    sampling: DesignName = "fixed"
     """fixed: M responses per prompt and update; until_any: groups are drawn until one holds a
-    correct response; until_mixed: until one is mixed (DAPO)."""
+    correct response; until_mixed: until one is mixed (DAPO); first_success: responses one by one
+    until one is correct; population: large groups on the clock 1/ρ."""
 
     schemes: tuple[str, ...] = ()
     """Schemes to compare; all that have a table by default."""
@@ -107,58 +116,98 @@ def main(arguments: Sequence[str]) -> Answer:
     options = parse(Options, arguments, command="advise")
     prompts = prompts_from(
         start=options.start,
-        rates=options.rates,
+        rates=_file(options),
         histogram=options.histogram,
         column=options.column,
         count=options.count,
         tries=options.tries,
     )
     advice = advise(
-        prompts.success,
+        prompts.known,
         options.target,
         group_size=options.group_size,
         schemes=options.schemes,
+        present=options.scheme,
         update_cost=options.update_cost,
         response_cost=_response_cost(options),
         sampling=options.sampling,
+        sharing=options.sharing,
     )
-    best, chosen, sizes = advice.best, advice.recommended, advice.sizes
+    plan = _plan(prompts, advice)
+    data = _data(options, prompts, advice, plan)
+    if options.figure is not None:
+        from figures.advice import advice_picture
+
+        advice_picture(advice).save_as(options.figure)
+        data["figure"] = str(options.figure)
+    return Answer(data, _describe(options, prompts, advice, plan, data))
+
+
+def _file(options: Options) -> Path | None:
+    files = [*options.file, *([options.rates] if options.rates else [])]
+    if len(files) > 1:
+        raise ValueError(f"one file of pass rates is read; got {len(files)}")
+    return files[0] if files else None
+
+
+def _plan(prompts: Prompts, advice: Advice) -> RolloutPlan | None:
+    posterior = prompts.known.posterior
+    sampled = advice.sampling not in ("first_success", "population")
+    if posterior is None or not prompts.named or not sampled:
+        return None
+    if not 2 <= advice.group_size <= LARGEST_GROUP:
+        return None
+    return plan_rollouts(posterior, advice.recommended, advice.group_size, design=advice.sampling)
+
+
+def _data(
+    options: Options, prompts: Prompts, advice: Advice, plan: RolloutPlan | None
+) -> dict[str, Any]:
+    best, known, read = advice.best, prompts.known, prompts.measured
     success = success_grid(best.start, best.target, POINTS)
-    data: dict[str, Any] = {
-        "prompts": int(prompts.success.size),
-        "unsolved": prompts.unsolved,
-        "median": float(np.median(advice.success)),
+    fit, saving = known.fit, advice.saving
+    return {
+        "prompts": known.prompts,
+        "never_solved": 0 if read is None else int(np.sum(read.rate == 0)),
+        "out_of_reach": known.out_of_reach,
+        "fit": None if fit is None else dataclasses.asdict(fit),
+        "median": float(np.median(known.success)),
+        "all_wrong": known.all_wrong(options.group_size),
         "start": best.start,
         "target": options.target,
         "group_size": options.group_size,
         "sampling": options.sampling,
-        "update_cost": options.update_cost,
-        "response_cost": advice.costs.response,
+        "sharing": options.sharing,
+        "update_cost": advice.costs[0],
+        "response_cost": advice.costs[1],
+        "scheme": advice.present,
+        "recommended": advice.recommended,
+        "keep": advice.keep,
+        "saving": {"value": saving.estimate, "low": saving.low, "high": saving.high},
+        "threshold": WORTH_IT,
+        "candidate": advice.candidate,
+        "margin": advice.margin,
+        "changes": [change._asdict() for change in advice.changes],
+        "cost": dict(advice.cost),
         "excess": dict(advice.excess),
         "excess_finite": dict(advice.excess_finite),
-        "time_optimal": best.time,
-        "time": {name: best.time * value for name, value in advice.excess_finite.items()},
-        "recommended": chosen,
-        "equally_good": advice.equally_good,
-        "nearest": advice.nearest,
+        "plan": [] if plan is None or read is None else _rows(read.name, plan),
+        "plan_gain": None if plan is None else plan.gain,
         "success": success,
         "weight": best.weight(success),
-        "recommended_group_size": sizes.recommended,
-        "group_size_drift": sizes.drift,
-        "group_size_information": sizes.information,
-        "all_wrong": float(np.mean((1 - prompts.success) ** options.group_size)),
-        "trl": trl_line(chosen, options.group_size),
-        "verl": verl_line(chosen, options.group_size),
+        "recommended_group_size": advice.sizes.recommended,
+        "group_size_drift": advice.sizes.drift,
+        "group_size_information": advice.sizes.information,
+        "trl": trl_line(advice.recommended, options.group_size),
+        "verl": verl_line(advice.recommended, options.group_size),
+        "notes": prompts.words,
         "assumptions": list(ASSUMPTIONS),
     }
-    if options.figure is not None:
-        from figures.advice import advice_picture
 
-        advice_picture(best, advice.success, advice.excess_finite, options.group_size).save_as(
-            options.figure
-        )
-        data["figure"] = str(options.figure)
-    return Answer(data, _describe(options, data, list(advice.excess_finite), best))
+
+def _rows(names: Sequence[str], plan: RolloutPlan) -> list[dict[str, Any]]:
+    columns = zip(names, plan.probability.tolist(), plan.group_size.tolist(), strict=True)
+    return [{"id": name, "probability": p, "group_size": size} for name, p, size in columns]
 
 
 def _response_cost(options: Options) -> float:
@@ -177,23 +226,23 @@ def _response_cost(options: Options) -> float:
 
 
 def _describe(
-    options: Options, data: dict[str, Any], ranked: Sequence[str], best: OptimalWeight
+    options: Options,
+    prompts: Prompts,
+    advice: Advice,
+    plan: RolloutPlan | None,
+    data: dict[str, Any],
 ) -> str:
-    chosen, size = data["recommended"], options.group_size
-    equally = [resolve(name).label for name in data["equally_good"]]
     parts = [
-        *_prompt_words(options, data),
+        *_prompt_words(options, prompts, advice, data),
         "",
-        f"Use {listed(equally, 'or')}" + (": they are equally good." if len(equally) > 1 else "."),
-        f"The optimal weight is nearest to {resolve(data['nearest']).label}'s. How much a prompt "
-        "counts, against one at the target:",
-        _weight_words(best, chosen, size),
+        *_verdict_words(advice),
         "",
-        _scheme_words(data, ranked, size),
+        _scheme_words(advice),
         "",
-        "Time: cost per prompt until the target, for a unit of update budget. Over the optimum: "
-        "for large groups and for yours. Cost: with the best scheme as 1.",
-        _size_words(data),
+        "Cost: time times path energy to the target, over your scheme's. Best table: the same over "
+        "the least that any table can do, each prompt on its own way.",
+        _size_words(advice),
+        *_plan_words(prompts, plan),
         "",
         f"In TRL ({TRL_IMPORTS}):",
         f"  {data['trl']}",
@@ -209,68 +258,108 @@ def _describe(
     return "\n".join([*parts, "", "This assumes", *(f"- {text}." for text in ASSUMPTIONS)])
 
 
-def _size_words(data: dict[str, Any]) -> str:
-    enough, best = data["recommended_group_size"], data["group_size_information"]
-    words = f"Group size for {resolve(data['recommended']).label} at the median prompt: {enough}"
-    if enough < best:
-        words += (
-            f", the smallest that gets {ENOUGH:.0%} of what the best, {best}, gets for its cost"
-        )
-    return (
-        f"{words}, where noise limits the learning rate; {data['group_size_drift']} at a fixed "
-        "learning rate."
-    )
-
-
-def _prompt_words(options: Options, data: dict[str, Any]) -> list[str]:
-    count = data["prompts"]
-    prompts = plural(count, "prompt")
-    if data["unsolved"]:
-        prompts += (
-            f" ({data['unsolved']:,} more were never solved and are left out; --tries takes them "
-            "in)"
-        )
+def _prompt_words(
+    options: Options, prompts: Prompts, advice: Advice, data: dict[str, Any]
+) -> list[str]:
     drawn = {
-        "fixed": "",
-        "until_any": ", and again until one response is correct",
-        "until_mixed": ", and again until the group is mixed",
+        "fixed": f"for each of {options.group_size} responses",
+        "until_any": f"for each of {options.group_size} responses, drawn until one is correct",
+        "until_mixed": f"for each of {options.group_size} responses, drawn until they are mixed",
+        "first_success": "for each response until the first correct one",
+        "population": "for each of 1/ρ responses",
     }[options.sampling]
-    start = f"{prompts}, median of those below the target {data['median']:.3g}, to"
-    if count == 1:
-        start = f"From a success probability of {data['start']:.3g} to"
+    median = f"Median pass rate of those in reach {data['median']:.3g}; to a mean of "
+    if np.ptp(prompts.known.success) == 0:
+        median = f"From a success probability of {data['median']:.3g} to "
     return [
-        f"{start} {options.target:g}.",
-        f"An update of a prompt costs {options.update_cost:g}, and {data['response_cost']:g} for "
-        f"each of {options.group_size} responses{drawn}.",
+        *prompts.words,
+        f"{median}{options.target:g}.",
+        f"An update of a prompt costs {advice.costs[0]:g}, and {advice.costs[1]:g} {drawn}.",
         f"In groups of {options.group_size}, {percent(data['all_wrong'])} of the groups hold no "
         "correct response.",
     ]
 
 
-def _weight_words(best: OptimalWeight, scheme: str, size: int) -> str:
-    shown = [best.start, *(p for p in SHOWN if best.start < p < best.target), best.target]
-    success = np.array(shown)
-    columns = {
-        "optimal": best.weight(success),
-        f"{resolve(scheme).label}, M = {size}": weight_function(scheme, group_size=size)(success),
-    }
-    rows = [
-        [name, *(number(w, 3) for w in values / values[-1])] for name, values in columns.items()
+def _verdict_words(advice: Advice) -> list[str]:
+    present, best = (resolve(name).label for name in (advice.present, advice.candidate))
+    saving = advice.saving
+    if not advice.keep:
+        words = f"Use {best} instead of {present}: it saves {percent(saving.estimate)}"
+        if saving.low < saving.high:
+            words += f" ({interval(100 * saving.low, 100 * saving.high, decimals=0)}%)"
+            if saving.low < WORTH_IT:
+                words += ", which the counts do not settle; more tries would"
+        first = f"{words}."
+    elif advice.candidate == advice.present:
+        first = f"Keep {present}: nothing that was compared costs less."
+    else:
+        first = (
+            f"Keep {present}: the best, {best}, would save {percent(advice.margin)}, and less than "
+            f"{WORTH_IT:.0%} is not worth a change."
+        )
+    others = [
+        f"  if {change.condition}: "
+        + (
+            f"keep {present}"
+            if change.recommended == advice.present
+            else f"{resolve(change.recommended).label}, saving {percent(change.saving)}"
+        )
+        for change in advice.changes
     ]
-    return table(["success ρ", *(f"{p:.2g}" for p in shown)], rows, right="l" + "r" * len(shown))
+    if others:
+        return [first, "What would change this:", *others]
+    return [first]
 
 
-def _scheme_words(data: dict[str, Any], ranked: Sequence[str], size: int) -> str:
-    finite, least = data["excess_finite"], data["excess_finite"][ranked[0]]
+def _size_words(advice: Advice) -> str:
+    sizes = advice.sizes
+    words = f"Group size for {resolve(advice.recommended).label}: {sizes.recommended}"
+    if sizes.recommended < sizes.information:
+        words += (
+            f", the smallest that gets {ENOUGH:.0%} of what the best, {sizes.information}, gets "
+            "for its cost"
+        )
+    return f"{words}, where noise limits the learning rate; {sizes.drift} at a fixed learning rate."
+
+
+def _plan_words(prompts: Prompts, plan: RolloutPlan | None) -> list[str]:
+    read = prompts.measured
+    if plan is None or read is None:
+        return []
+    if plan.gain < _PLAN_WORTH_IT:
+        return ["", "To choose prompts unequally is not worth its trouble here."]
+    rows, lower = [], -1.0
+    for upper, name in _CLASSES:
+        here = (read.rate > lower) & (read.rate <= upper)
+        lower = upper
+        if np.any(here):
+            sizes = plan.group_size[here]
+            rows.append(
+                [
+                    name,
+                    f"{here.sum():,}",
+                    percent(float(plan.probability[here].sum())),
+                    f"{sizes.min()}–{sizes.max()}" if np.ptp(sizes) else str(sizes[0]),
+                ]
+            )
+    return [
+        "",
+        "A plan for the next updates (--json has it by prompt):",
+        table(["pass rate", "prompts", "share of choices", "group size"], rows, right="lrrr"),
+        f"At the same number of responses and a fixed learning rate, the mean success moves "
+        f"{number(plan.gain, 2)} times as far. Measure again before it is old.",
+    ]
+
+
+def _scheme_words(advice: Advice) -> str:
     rows = [
         [
             resolve(name).label,
-            number(data["time"][name]),
-            number(data["excess"][name], decimals=2),
-            number(finite[name], decimals=2),
-            number(finite[name] / least, decimals=2),
+            number(cost, decimals=2),
+            number(advice.excess_finite.get(name, math.nan), decimals=2),
+            number(advice.excess[name], decimals=2),
         ]
-        for name in ranked
+        for name, cost in advice.cost.items()
     ]
-    header = ["scheme", "time", "M → ∞", f"M = {size}", "cost"]
-    return table(header, rows, right="lrrrr")
+    size = f"best table, M = {advice.group_size}"
+    return table(["scheme", "cost", size, "M → ∞"], rows, right="lrrr")

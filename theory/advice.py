@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from theory._arrays import Array
 from theory._designs import Design, Starts, finite_design, outcomes_of, resolve_design, tables_of
@@ -26,7 +27,7 @@ from theory.optimal import OptimalWeight, weighted_schemes
 from theory.population import shared_weight
 from theory.prompt_sets import PromptSet, known_set, measured_set
 from theory.schemes import SCHEMES, SchemeLike, name_of, resolve
-from theory.sharing import Kernel, path_costs
+from theory.sharing import Kernel, path_costs, spread_odds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,8 @@ GROUP_SIZES = (2, 4, 8, 16, 32, 64, 128)
 
 ENOUGH = 0.9
 """Of what the best group size gets for its cost; the smallest that gets so much is recommended."""
+
+SPREAD = "prompts were unequal (log-odds spread by 2)"
 
 FURTHER = ("sqrt_r:zero_success=drop",)
 """Compared by default, besides every scheme with a table."""
@@ -437,11 +440,12 @@ class _Problem:
         if self.design.name in ("first_success", "population"):
             return []
         if self.equal:
-            return [
-                (f"groups were sampled as in {name!r}", self._over(names, present, name))
+            others = [
+                (f"groups were sampled {name}", self._over(names, present, name))
                 for name in ("fixed", "until_any", "until_mixed")
                 if name != self.design.name
             ]
+            return [*others, (SPREAD, self._spread(names, present))]
         settings: list[tuple[str, float | None, Kernel]] = [
             ("each prompt learned by itself (sharing 0)", 0.0, "softmax"),
             ("all prompts moved together (sharing 1)", 1.0, "softmax"),
@@ -451,6 +455,12 @@ class _Problem:
             (words, self.relative(names, present, {}, sharing=sharing, kernel=kernel))
             for words, sharing, kernel in settings
         ]
+
+    def _spread(self, names: Sequence[str], present: str) -> dict[str, float]:
+        start = float(self.prompts.success[0])
+        unequal = dataclasses.replace(self.prompts, success=expit(spread_odds(start, 2.0)))
+        problem = dataclasses.replace(self, prompts=unequal)
+        return problem.relative(names, present, {})
 
     def _over(self, names: Sequence[str], present: str, design: str) -> dict[str, float]:
         values = self.excess(names, resolve_design(design))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from theory.best_tables import best_table
 from theory.designs import (
     DESIGNS,
     drift,
@@ -293,3 +294,19 @@ def test_unbalanced_tables_are_taken_as_they_are():
     assert positive.tolist() == [0.0, 1.0, 1.0, 1.0]
     assert negative.tolist() == [0.0] * 4
     assert expected_weight("psr", 3, 0.2) == pytest.approx(1.0)
+
+
+def test_several_prompts_are_the_mean_of_each() -> None:
+    starts, problem = [0.02, 0.1, 0.1, 0.4], {"target": 0.9, "group_size": 4, "design": "until_any"}
+    ways = [path("linear_r", start=start, **problem) for start in starts]
+    together = path("linear_r", start=starts, **problem)
+    for field in ("time", "weight", "energy", "updates", "responses"):
+        mean = np.mean([getattr(way, field) for way in ways])
+        assert getattr(together, field) == pytest.approx(mean, rel=1e-9)
+    # The best table for all of them is no worse than any scheme, and not the best for one.
+    least = best_table(start=starts, **problem)
+    assert least.converged
+    for name in ("grpo", "rloo", "sqrt_r", "uniform_r"):
+        assert excess(name, start=starts, **problem) >= 1
+    one = best_table(start=0.02, **problem).scheme()
+    assert 1 < excess(one, start=starts, **problem) < 1.2

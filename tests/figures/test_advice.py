@@ -25,4 +25,4 @@ def test_prompts_weights_and_costs_are_the_numbers_given(theme: str) -> None:
     exact = [float(expected_weight("grpo", 8, np.asarray(p))) for p in (0.02, 0.9)]
     assert weights["grpo", 0.02] == pytest.approx(exact[0] / exact[1], rel=1e-12)
     assert picture.render("svg", theme).startswith(b"<?xml")  # type: ignore[arg-type]
-    assert "over that of GRPO" in picture.caption
+    assert "GRPO is in use" in picture.caption

@@ -372,7 +372,8 @@ def excess_of_all(
         from theory.optimal import optimal_weight
 
         clock = resolve_clock("affine", update=update_cost, response=response_cost)
-        return optimal_weight(start, target, clock=clock, dynamics=dynamics).excess_of_all(schemes)
+        low = problem.start
+        return optimal_weight(low, target, clock=clock, dynamics=dynamics).excess_of_all(schemes)
     ways = {name: _path(scheme, problem) for name, scheme in schemes_by_name(schemes).items()}
     if not any(math.isfinite(way.time) for way in ways.values()):
         return dict.fromkeys(ways, math.inf)

@@ -26,6 +26,7 @@ COMMANDS = {
     "advise": "which scheme and group size suit measured pass rates and your costs",
     "claims": "every claim, its verdicts, and whether they follow from the evidence",
     "diagnose": "what a run's rollouts teach: wasted groups, gradient mass, drift, mismatch",
+    "audit": "where a run's logged rewards and our verifier disagree, with the rows",
     "explore": "a page to pick a problem and a sampling design on, and see what schemes take",
     "reproduce": "every claim tried again within the hour, in one report",
 }

@@ -152,36 +152,7 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
         text, log_confidence, length and log_ratio those that the columns tell.
     """
     lines = table.kind == "jsonl"
-    source = columns.layout.rows.format(source=source)
-    if columns.only is not None:
-        source = f"(SELECT * FROM {source} WHERE coalesce({columns.only}, true))"
-    names = [name for role in columns.roles.values() for name in role]
-    values: dict[str, Value] = {}
-    if lines:
-        # Parsing a line is what takes time: one function does it once for all paths.
-        paths = ", ".join(literal(pointer(name, table.columns)) for name in names)
-        values = {
-            name: Value(f"s[{i}]", "JSON", string=f"s[{i}]") for i, name in enumerate(names, 1)
-        }
-        extracted = f", json_extract_string(json, [{paths}]) AS s" if names else ""
-        source = f"(SELECT *{extracted} FROM {source})"
-    else:
-        values = {name: _column(name, table) for name in names}
-    source = _one_row_a_response(columns, values, source)
-
-    def value(role: str) -> Value | None:
-        if role in columns.formulas:
-            kind = {
-                "reward": "DOUBLE",
-                "step": "DOUBLE",
-                "length": "DOUBLE",
-                "sampler_log_prob": "JSON",
-            }.get(role, "VARCHAR")
-            return Value(f"({columns.formulas[role]})", kind)
-        if role == "reward" and "correct" in columns.roles:
-            return Value("counted", "DOUBLE")
-        return values[columns.roles[role][0]] if role in columns.roles else None
-
+    values, value, source = row_values(table, columns, source)
     reward = value("reward")
     assert reward is not None
     prompts = (
@@ -231,6 +202,54 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
         return _folded(f"SELECT {outer}, rollout, turn FROM (SELECT {inner} FROM {source})", chosen)
     outer = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
     return f"SELECT {outer} FROM (SELECT {inner} FROM {source})"
+
+
+def row_values(
+    table: Table, columns: Columns, source: str, *, also: Sequence[str] = ()
+) -> tuple[Mapping[str, Value], Callable[[str], Value | None], str]:
+    """What the columns hold in a row for every response.
+
+    Args:
+        table: The table's columns.
+        columns: Which stand for what.
+        source: FROM clause, as for :func:`fields_query`.
+        also: Further columns that are wanted.
+
+    Returns:
+        Values by column, a function that gives a role's value, and the FROM clause of the rows.
+    """
+    lines = table.kind == "jsonl"
+    source = columns.layout.rows.format(source=source)
+    if columns.only is not None:
+        source = f"(SELECT * FROM {source} WHERE coalesce({columns.only}, true))"
+    names = [*(name for role in columns.roles.values() for name in role), *also]
+    values: dict[str, Value] = {}
+    if lines:
+        # Parsing a line is what takes time: one function does it once for all paths.
+        paths = ", ".join(literal(pointer(name, table.columns)) for name in names)
+        values = {
+            name: Value(f"s[{i}]", "JSON", string=f"s[{i}]") for i, name in enumerate(names, 1)
+        }
+        extracted = f", json_extract_string(json, [{paths}]) AS s" if names else ""
+        source = f"(SELECT *{extracted} FROM {source})"
+    else:
+        values = {name: _column(name, table) for name in names}
+    source = _one_row_a_response(columns, values, source)
+
+    def value(role: str) -> Value | None:
+        if role in columns.formulas:
+            kind = {
+                "reward": "DOUBLE",
+                "step": "DOUBLE",
+                "length": "DOUBLE",
+                "sampler_log_prob": "JSON",
+            }.get(role, "VARCHAR")
+            return Value(f"({columns.formulas[role]})", kind)
+        if role == "reward" and "correct" in columns.roles:
+            return Value("counted", "DOUBLE")
+        return values[columns.roles[role][0]] if role in columns.roles else None
+
+    return values, value, source
 
 
 def _column(name: str, table: Table) -> Value:

@@ -31,6 +31,7 @@ from rollouts.groups import Groups, first_of_runs, whole_groups
 from rollouts.progress import progress_bar
 from rollouts.query import Status, fields_query, sorted_query
 from rollouts.rewards import Rewards
+from rollouts.sample import Sample
 from runs.environment import available_cores
 from runs.text import listed
 
@@ -173,6 +174,26 @@ class Reading:
     def _broken_words(self) -> str:
         return listed([f"{count:,} {code.words}" for code, count in sorted(self.broken.items())])
 
+    @property
+    def sample(self) -> Sample:
+        """The first rows of the files."""
+        assert self._links is not None
+        return self._links.sample
+
+    @contextlib.contextmanager
+    def connected(self, threads: int | None = None) -> Iterator[tuple[Any, database.Links]]:
+        """A database that may read the files, and whose complaints name them.
+
+        Args:
+            threads: Cores to use; with one, rows come in the order of the files.
+        """
+        assert self._links is not None
+        with (
+            database.complaints(self._links),
+            database.connection(self._links, self._memory, threads or self._threads) as connection,
+        ):
+            yield connection, self._links
+
     def groups(self, *, every: int = 1, progress: bool = False) -> Iterator[Groups]:
         """Every group of good rows, in order of their steps; whole, whatever the files' order.
 
@@ -183,13 +204,8 @@ class Reading:
         Raises:
             ValueError: A file that cannot be read.
         """
-        assert self._links is not None
-        source = self._links.source(self.table)
-        fields = fields_query(self.table, self.columns, source)
-        with (
-            database.complaints(self._links),
-            database.connection(self._links, self._memory, self._threads) as connection,
-        ):
+        with self.connected() as (connection, links):
+            fields = fields_query(self.table, self.columns, links.source(self.table))
             names = [name for name in connection.sql(fields).columns if name != "shown"]
             with progress_bar(connection, shown=progress):
                 held: dict[str, np.ndarray] = {}

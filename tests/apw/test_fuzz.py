@@ -37,6 +37,7 @@ BASES: dict[str, list[str]] = {
     "doctor": [],
     "advise": [],
     "claims": [],
+    "audit": ["rollouts.jsonl", "--gold", "reward", "--response", "reward"],
     "diagnose": ["rollouts.jsonl"],
     "explore": ["--out", "new/page.html"],
     "reproduce": [],

@@ -18,7 +18,7 @@ from typing import Any
 _WORKER = Path(__file__).with_name("_verifier_worker.py")
 _GRACE = 10.0
 """Seconds after which the parent ends a worker that should have ended an answer's process."""
-_START_TIMEOUT = 120.0
+_START_TIMEOUT = 300.0
 
 
 @dataclasses.dataclass

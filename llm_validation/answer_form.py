@@ -23,6 +23,8 @@ _DECORATION = re.compile(
 )
 _AMOUNT = re.compile(r"hundred|thousand|illion|dozen|half|percent|per |and|or", re.I)
 """Words that change a number."""
+_LIST = re.compile(r",(?:\s|\\[ ,;:])")
+"""Within a number a comma has no blank after it."""
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
 _SCALE = re.compile(rf"\\text\s*\{{\s*({'|'.join(_SCALES)})\b", re.I)
 _DENIAL = re.compile(
@@ -35,7 +37,7 @@ _NAMED = re.compile(r"^\$*[^=]*[A-Za-z][^=]*=")
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})([ap]m)?")
 _LITERAL = re.compile(
     r"([-+]?)(?:\\[dt]?frac(?:\{(-?[0-9]{1,15})\}|([0-9]))(?:\{([0-9]{1,15})\}|([0-9]))"
-    r"|([0-9]{1,15})/([0-9]{1,15})|([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}|[0-9]*\.[0-9]{1,15}"
+    r"|([0-9]{1,15})/([0-9]{1,15})|([1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]{1,15}|[0-9]*\.[0-9]{1,15}"
     r"|[0-9]{1,15}\.[0-9]{0,15}))",
     re.ASCII,
 )
@@ -94,7 +96,7 @@ def plain(text: str) -> Fraction | None:
     >>> plain(r"x = \frac{1}2"), plain(r"\$1{,}200"), plain(r"30^\circ"), plain("x+1")
     (Fraction(1, 2), Fraction(1200, 1), Fraction(30, 1), None)
     """
-    if len(text) > 200:
+    if len(text) > 200 or _LIST.search(text):
         return None
     scale = 1
     if (word := _SCALE.search(text)) is not None:
@@ -277,10 +279,12 @@ def unit(text: str) -> str | None:
 
     >>> unit(r"5\text{ inches}"), unit(r"3 \text{ square cm}"), unit(r"5\text{ apples}")
     ('in', 'cm^2', None)
+    >>> unit(r"\$5"), unit(r"30^\circ")
+    ('dollar', 'degree')
     """
     match = re.search(r"\\(?:text|mbox|mathrm)\s*\{([^{}]*)\}\s*(?:\^\{?([23])\}?)?\W*$", text)
     if match is None:
-        return None
+        return "dollar" if "\\$" in text else "degree" if "\\circ" in text else None
     words = match[1].lower().replace(".", " ").replace("^", " ").split()
     power = match[2] or ""
     for names, value in ((("square", "sq"), "2"), (("cubic", "cu"), "3")):

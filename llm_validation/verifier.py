@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from llm_validation._verifier_process import Item, Process, end_all, wait
-from llm_validation.answer_form import decide, plain, sides, tolerance
+from llm_validation.answer_form import decide, literal, plain, sides, tolerance
 from llm_validation.boxed import all_boxed
 from llm_validation.outcomes import Outcome
 from llm_validation.restated import restates
@@ -33,7 +33,7 @@ _REMEMBERED = 64 << 20
 _OVERHEAD = 250
 """Bytes a remembered pair takes besides its two texts."""
 _ONE_FORMULA = re.compile(r"\$\$?([^$\n]{1,500})\$\$?\.?")
-"""A response that is a formula and no more has no need of a box."""
+"""A response that is a formula or a number and no more has no need of a box."""
 _OUTCOMES = {
     **{str(outcome): outcome for outcome in Outcome},
     "memory": Outcome.TIMEOUT,
@@ -215,6 +215,8 @@ class Verifier:
             return "".join(f"\\boxed{{{content}}}" for content in boxes)
         if self.require_box or "\\boxed" in response[-self.max_answer :]:
             return None  # an open or empty box: the answer was cut off or is too long
+        if literal(response) is not None:
+            return f"\\boxed{{{response.strip()}}}"
         if (formula := _ONE_FORMULA.fullmatch(response.strip())) is not None:
             return f"\\boxed{{{formula[1]}}}"
         return response[-self.max_answer :].strip() or None

@@ -70,6 +70,9 @@ WRONG = [
     (r"x<1 \text{ or } x>3", r"(-\infty,1)\cup[3,\infty)"),
     ("7:32", r"7:33"),
     ("5", r"5\text{ million}"),
+    ("32349", "32, 349"),
+    (r"\$5", r"5\text{ cents}"),
+    (r"30^\circ", r"30\text{ radians}"),
 ]
 RIGHT = [
     ("7919", "x = 7919"),
@@ -112,6 +115,9 @@ RIGHT = [
     (r"5\text{ cm}", "x = 5"),
     ("12", r"\$12.00"),
     (r"30^\circ", "30"),
+    ("0,111", "0.111"),
+    (r"30^\circ", r"30\text{ degrees}"),
+    (r"\$5", r"5\text{ dollars}"),
     (r"5\text{ million}", r"5{,}000{,}000"),
 ]
 

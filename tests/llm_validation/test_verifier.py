@@ -418,16 +418,16 @@ def test_integers_decided_on_the_spot_agree_with_math_verify(verifier, number, o
     assert verifier._ask([(gold, answer)]) == {(gold, answer): here}
 
 
-def test_every_math_500_answer_equals_itself(verifier):
-    """math-verify itself, without the shortcut for identical strings: at least 99.5 %."""
+def test_no_math_answer_is_refused_by_itself_nor_taken_for_another(verifier):
+    """The judge itself on a fixed sample; benchmarks/verifier_agreement.py takes all of MATH."""
     file = DATA / "math500.jsonl"
     if not file.exists():
         pytest.skip(f"{file.name} is not at hand")
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    golds = [row["answer"] for row in rows]
-    outcomes = verifier._ask([(gold, box(gold)) for gold in dict.fromkeys(golds)])
-    right = sum(outcomes[gold, box(gold)] == "correct" for gold in golds)
-    print(f"MATH-500: {right} of {len(golds)} answers equal themselves")
-    assert right >= 0.995 * len(golds)
-    solutions = verifier.score(golds, [row["solution"] for row in rows])
-    assert solutions == ["correct"] * len(golds)
+    rows = [json.loads(line) for line in file.read_text().splitlines()][::4]
+    golds = list(dict.fromkeys(row["answer"] for row in rows))
+    outcomes = verifier._ask([(gold, box(gold)) for gold in golds])
+    assert [gold for gold in golds if outcomes[gold, box(gold)] != "correct"] == []
+    found = verifier.score(golds, [box(other) for other in (*golds[1:], golds[0])])
+    assert "correct" not in found
+    solutions = verifier.score([row["answer"] for row in rows], [row["solution"] for row in rows])
+    assert solutions == ["correct"] * len(rows)

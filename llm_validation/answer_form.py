@@ -284,7 +284,8 @@ def unit(text: str) -> str | None:
     """
     match = re.search(r"\\(?:text|mbox|mathrm)\s*\{([^{}]*)\}\s*(?:\^\{?([23])\}?)?\W*$", text)
     if match is None:
-        return "dollar" if "\\$" in text else "degree" if "\\circ" in text else None
+        signs = (("\\$", "dollar"), ("\\circ", "degree"), ("\\%", "percent"))
+        return next((name for sign, name in signs if sign in text), None)
     words = match[1].lower().replace(".", " ").replace("^", " ").split()
     power = match[2] or ""
     for names, value in ((("square", "sq"), "2"), (("cubic", "cu"), "3")):

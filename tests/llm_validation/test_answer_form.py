@@ -72,6 +72,7 @@ WRONG = [
     ("5", r"5\text{ million}"),
     ("32349", "32, 349"),
     (r"\$5", r"5\text{ cents}"),
+    (r"\$30", r"30\%"),
     (r"30^\circ", r"30\text{ radians}"),
 ]
 RIGHT = [

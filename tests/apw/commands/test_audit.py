@@ -93,7 +93,7 @@ def test_messages_lists_and_other_names_are_read(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "words", "sentence"),
     [
-        ({"gts": "x"}, ["--gold", "none"], "no row has a reward, a response and a reference"),
+        ({"gts": "x"}, ["--gold", "nothing"], "no row has a reward, a response and a reference"),
         ({"gts": None}, [], "no column that looks like a reference answer"),
         ({"score": 0.3}, [], "say from which reward on a response is correct"),
     ],

@@ -89,6 +89,10 @@ def gold_column(columns: Columns, sample: Sample, name: str) -> str:
 
 def texts_query(reading: Reading, gold: str, source: str) -> str:
     """Statement for file, step, gold, response and reward of every row."""
+    if reading.table.kind != "jsonl" and gold.partition(".")[0] not in reading.table.types:
+        raise ValueError(
+            f"there is no column {gold!r} (--gold); there are: {listed(reading.table.columns[:30])}"
+        )
     if not reading.columns.has("response"):
         raise ValueError("no column holds the responses' texts; name one with --response")
     values, value, source = row_values(reading.table, reading.columns, source, also=[gold])

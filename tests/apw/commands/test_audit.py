@@ -72,6 +72,8 @@ def test_messages_lists_and_other_names_are_read(tmp_path, capsys):
     found = audit(capsys, path)
     assert (found["layout"], found["columns"]["gold"]) == ("TRL completions", "solution")
     assert found["agreement"] == pytest.approx(4 / 6)
+    assert main(["audit", str(path), "--gold", "answer"]) == 2
+    assert "there is no column 'answer' (--gold); there are: step, " in capsys.readouterr().err
     wide = tmp_path / "wide.jsonl"
     line = {"idx": 0, "truth": "7", "code": [r"\boxed{7}", r"\boxed{8}"], "score": [True, True]}
     wide.write_text(json.dumps(line) + "\n")

@@ -90,7 +90,7 @@ def agreement_table(here: Iterable[Entry], published: Iterable[Entry]) -> pd.Dat
 
     >>> from claims.entries import ledger
     >>> agreement_table(ledger({}, ids=["A6"]), ledger({}, ids=["A6"])).values.tolist()
-    [['A6', 'theory', 'confirmed', 'confirmed', 'yes']]
+    [['A6', 'theory', 'no effect', 'no effect', 'yes']]
     """
     known = {entry.claim.id: entry.verdicts for entry in published}
     rows = []

@@ -214,7 +214,8 @@ def _cells(config: SimulationConfig, batch: Batch, rates: dict[str, float]) -> C
     table = None
     if batch.rules.scheme is None and config.group_size is not None:
         size = config.group_size
-        tables = {name: scheme_table(s, size, config.precision) for name, s in config.bound.items()}
+        names = {name for name, _ in batch.cells}
+        tables = {n: scheme_table(config.bound[n], size, config.precision) for n in names}
         table = stack([tables[name] for name, _ in batch.cells])
     return Cells(
         problem=jax.tree.map(

@@ -92,8 +92,8 @@ def time_interval(times: npt.ArrayLike, *, level: float = 0.95) -> Interval:
     Raises:
         ValueError: No times, a negative one, or a level outside (0, 1).
 
-    >>> [round(end, 3) for end in time_interval([1.0, 2.0, 4.0])]
-    [2.0, 0.357, 11.189]
+    >>> [round(end, 2) for end in time_interval([1.0, 2.0, 4.0])]
+    [2.0, 0.36, 11.19]
     >>> time_interval([5.0, float("inf")])
     Interval(estimate=inf, low=5.0, high=inf)
     """

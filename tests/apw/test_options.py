@@ -86,7 +86,7 @@ def test_options_win_over_the_recipe():
     default = Options(config=load_recipe("demo"), recipe="demo")
     config = parse(Options, words, command="train", default=default).config
     assert config.task_options == {"kind": "memorise", "train_size": 32}
-    assert config.schedules_of("sqrt_r")["zero_success"].steps == 5
+    assert config.schedules_of(config.bound["sqrt_r"])["zero_success"].steps == 5
     untouched = parse(Options, [], command="train", default=default).config
     assert untouched == load_recipe("demo")
 

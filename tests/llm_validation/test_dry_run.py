@@ -54,7 +54,7 @@ def test_the_papers_hyper_parameters_are_the_recipes():
         same = {"schemes": (scheme,), "kl": 1e-3, "description": other.description}
         assert other == dataclasses.replace(nsr, **same)
     gsm8k = load_recipe("apw-gsm8k-llama-3.1-8b")
-    assert gsm8k.schedules_of("sqrt_r")["zero_success"].steps == 50
+    assert gsm8k.schedules_of(gsm8k.bound["sqrt_r"])["zero_success"].steps == 50
 
 
 def test_parameters_are_those_of_a_real_model():

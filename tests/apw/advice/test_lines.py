@@ -65,7 +65,11 @@ def test_the_line_for_verl_names_an_estimator_that_the_plug_in_registers(
     from llm_validation.verl_names import SCHEMES_VARIABLE
 
     registered: dict[str, str] = {}
-    monkeypatch.setattr(verl_plugin, "register", registered.__setitem__)
+
+    def register(name: str, scheme: str, *_: object) -> None:
+        registered[name] = scheme
+
+    monkeypatch.setattr(verl_plugin, "register", register)
     own = "w_reinforce:lam=0.3"
     for scheme in [*schemes_with_table(8), own]:
         words = dict(word.split("=", 1) for word in shlex.split(verl_line(scheme, 8))[3:])

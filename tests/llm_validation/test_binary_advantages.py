@@ -59,4 +59,4 @@ def test_what_has_no_table_is_computed():
     with pytest.raises(ValueError, match="needs log_confidence"):
         binary_advantages(np.eye(2), SCHEMES["lens"])
     with pytest.raises(ValueError, match=r"rewards must lie in \[0, 1\]; got 2"):
-        binary_advantages(np.array([[2.0, 0.0]]), SCHEMES["grpo"])
+        binary_advantages(np.array([[2.0, 0.0]]), SCHEMES["sqrt_r"])

@@ -146,7 +146,7 @@ def test_finished_claims_are_kept_and_missing_ones_made(
     assert made == ["O1"]
     answer = json.loads(capsys.readouterr().out)
     assert answer["skipped"] == "it was not asked for"
-    assert "2 from quick runs only" in answer["verdicts"]
+    assert "1 identity, 1 from quick runs only" in answer["verdicts"]
     page = (out / "report.html").read_text()
     assert "This part was left out: it was not asked for." in page
     # What the language model left there before is not shown beside that sentence.

@@ -111,7 +111,10 @@ def evaluations_picture(paths: Sequence[Path | str]) -> Picture:
         file = path / "summary.parquet"
         if not file.exists():
             raise FileNotFoundError(f"{path} holds no evaluation: summary.parquet is missing")
-        name = path.resolve().name if len(paths) > 1 else read_config(path)["scheme"]
+        scheme = read_config(path).get("scheme")
+        if not isinstance(scheme, str):
+            raise ValueError(f"{path} holds a summary.parquet but is no evaluation's folder")
+        name = path.resolve().name if len(paths) > 1 else scheme
         if name in summaries:
             raise ValueError(f"two evaluations are named {name}; folders need names of their own")
         summaries[name] = read_table(file)

@@ -113,6 +113,13 @@ _PREPRINTS: dict[str, tuple[str, str, str, int]] = {
         "2503.14476",
         2025,
     ),
+    "gdpo": (
+        "{GDPO}: Group Reward-Decoupled Normalization Policy Optimization for Multi-Reward {RL} "
+        "Optimization",
+        "Liu, Shih-Yang and others",
+        "2601.05242",
+        2026,
+    ),
     "rloo": (
         "Back to Basics: Revisiting {REINFORCE} Style Optimization for Learning from Human "
         "Feedback in {LLMs}",

@@ -76,13 +76,25 @@ class Metrics:
         ]
         return chosen.pivot(index="seed", columns="step", values="value").sort_index()
 
+    def _continued(self, scheme: str, metric: str) -> pd.DataFrame:
+        """The course of runs, those that stopped as they were last; NaN all along if one diverged.
+
+        A step that a run did not reach is not in the table; one whose value is no number is.
+        """
+        course = self.course(scheme, metric)
+        named = self.table["metric"] == f"{self.prefix}{metric}"
+        lost = self.table[named & (self.table["scheme"] == scheme) & self.table["value"].isna()]
+        course = course.ffill(axis=1)
+        course.loc[course.index.isin(lost["seed"])] = np.nan
+        return course
+
     def first(self, scheme: str, metric: str) -> Floats:
         """Value before training, one per seed."""
         return _array(self.course(scheme, metric).bfill(axis=1).iloc[:, 0])
 
     def last(self, scheme: str, metric: str) -> Floats:
         """Value at the end, one per seed."""
-        return _array(self.course(scheme, metric).ffill(axis=1).iloc[:, -1])
+        return _array(self._continued(scheme, metric).iloc[:, -1])
 
     def gain(self, scheme: str, metric: str) -> Floats:
         """Last minus first value, one per seed."""
@@ -97,14 +109,14 @@ class Metrics:
 
         Runs that stop when they arrive count as they were last.
         """
-        ours, theirs = self.course(scheme, metric), self.course(reference, metric)
+        ours, theirs = self._continued(scheme, metric), self._continued(reference, metric)
         steps = ours.columns.union(theirs.columns)
         means = [c.reindex(columns=steps).ffill(axis=1).mean(axis=1) for c in (ours, theirs)]
         return _array(means[0] - means[1])
 
     def fall(self, scheme: str, metric: str) -> Floats:
         """Peak minus last value, one per seed."""
-        course = self.course(scheme, metric)
+        course = self._continued(scheme, metric)
         return _array(course.max(axis=1) - course.iloc[:, -1])
 
     def at_level(self, scheme: str, metric: str, level: float) -> Floats:

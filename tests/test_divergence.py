@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from claims.simulation.common import Lab, final, times
 
 from apw.main import main
+from claims.metrics import Metrics
 from claims.run_findings import simulation_findings
+from claims.simulation.lab import Lab
 from claims.verdicts import above, below, near
 from figures.convergence import convergence_picture
 from sim.config import SimulationConfig
@@ -123,10 +124,15 @@ def test_a_diverged_seed_is_neither_slow_nor_left_out() -> None:
     assert rows.loc["nsr", COUNTS].tolist() == [2, 0, 1, 2]
     assert rows.loc["nsr", "mean"] == 0.8
     # What a claim reads is not a number, and confirms and refutes nothing.
-    assert math.isnan(final(metrics, "psr", "success")[0])
-    late = list(times(metrics, 0.8, "updates")["psr"])
+    read = Metrics.simulated("regime", metrics, 0.8, "updates")
+    last = read.last("psr", "success")
+    assert math.isnan(last[0])
+    assert last[1] == 0.3
+    assert math.isnan(read.mean_lead("psr", "grpo", "success")[0])
+    assert math.isnan(read.fall("nsr", "success")[0])
+    late = list(read.arrivals[read.arrivals["scheme"] == "psr"]["time"])
     for check in (near("time", 2.0, late, 0.1), above("time", 0, late), below("time", 9, late)):
-        assert check.verdict == "inconclusive"
+        assert check.verdict == "open"
 
 
 def test_a_learning_rate_that_diverges_is_not_chosen(tmp_path: Path) -> None:

@@ -263,7 +263,8 @@ def name_of(scheme: SchemeLike) -> str:
         plain = bound.bind(**bound.defaults)
         number = itertools.count(2)
         name = bound.name
-        while name in SCHEMES or _KNOWN.get(name, plain) != plain:
+        taken = {*SCHEMES, *_FOR_A_PROBLEM}
+        while name in taken or _KNOWN.get(name, plain) != plain:
             name = f"{bound.name}_{next(number)}"
         _KNOWN[name] = plain
         options = write_options(bound.options, bound.declared)

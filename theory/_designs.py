@@ -11,8 +11,8 @@ from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats, check_interval
 from theory._binomial import binomial_probabilities, check_group_size
-from theory.dynamics import check_range
-from theory.schemes import Scheme, finite_coefficients
+from theory._scheme import Scheme, finite_coefficients
+from theory._velocity import check_range
 
 DesignName = Literal["fixed", "until_any", "until_mixed", "first_success", "population"]
 _PANEL = 0.5  # width in logit ρ; at M = 1,024 a group's pass rate is known to 0.06 of it
@@ -270,6 +270,10 @@ def check_problem(start: float, target: float, update_cost: float, response_cost
             "a path starts above 0 and ends below 1: outside, groups of any size say nothing; "
             f"got {start:g} to {target:g}"
         )
+    check_costs(update_cost, response_cost)
+
+
+def check_costs(update_cost: float, response_cost: float) -> None:
     costs = (update_cost, response_cost)
     if not all(0 <= cost < math.inf for cost in costs) or not any(costs):
         raise ValueError(

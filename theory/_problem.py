@@ -17,7 +17,7 @@ from theory._designs import (
     resolve_design,
 )
 from theory._quadrature import Integrals, integrate_success
-from theory.dynamics import Dynamics, resolve_dynamics
+from theory._velocity import Dynamics, resolve_dynamics
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,10 +18,9 @@ import numpy as np
 from scipy.special import expit
 
 from theory._arrays import Array
-from theory._designs import Design, Starts, finite_design, outcomes_of, resolve_design, tables_of
-from theory.best_tables import best_table
+from theory._designs import Design, finite_design, outcomes_of, resolve_design, tables_of
 from theory.clocks import Clock, resolve_clock
-from theory.designs import path
+from theory.designs import excess_of_all
 from theory.intervals import Interval
 from theory.optimal import OptimalWeight, weighted_schemes
 from theory.population import shared_weight
@@ -352,19 +351,16 @@ class _Problem:
 
     def excess(self, names: Sequence[str], design: Design | None = None) -> dict[str, float]:
         """Time times energy over that of the best table, each prompt going its own way."""
-        found = design or self.design
         success = self.prompts.success
-        problem: dict[str, Any] = {
-            "start": success[success < self.target],
-            "target": self.target,
-            "design": found,
-            "group_size": self.size,
-            "update_cost": self.update,
-            "response_cost": self.response,
-        }
-        Starts.of(problem["start"]).check(self.target, self.update, self.response)
-        least = best_table(**problem).product
-        return {name: path(name, **problem).product("energy") / least for name in names}
+        return excess_of_all(
+            names,
+            design=design or self.design,
+            group_size=self.size,
+            start=success[success < self.target],
+            target=self.target,
+            update_cost=self.update,
+            response_cost=self.response,
+        )
 
     def relative(
         self,

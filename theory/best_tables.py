@@ -19,6 +19,7 @@ from scipy import linalg
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
+from theory._definitions import DEFINITIONS
 from theory._designs import (
     Design,
     Outcomes,
@@ -29,8 +30,8 @@ from theory._designs import (
 )
 from theory._notebook import html_table
 from theory._problem import Problem
-from theory.dynamics import Dynamics
-from theory.schemes import SCHEMES, Scheme
+from theory._scheme import Scheme
+from theory._velocity import Dynamics
 from theory.tables import table_scheme
 
 _ORDER = 16
@@ -153,7 +154,7 @@ def solved_table(problem: Problem) -> BestTable:
     outcomes = problem.outcomes(success)
     share = width * success * (1 - success) / problem.velocity(success)
     objective = _Objective.of(outcomes, share, problem.cost(success))
-    schemes = [SCHEMES[name] for name in _STARTS]
+    schemes = [DEFINITIONS[name] for name in _STARTS]
     starts = [
         objective.packed(*tables_of(scheme, outcomes))
         for scheme in schemes

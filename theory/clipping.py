@@ -26,7 +26,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats, check_interval
-from theory.dynamics import check_range
+from theory._designs import checked_success
+from theory._velocity import check_open_range
 from theory.finite_group import expected_advantages
 from theory.schemes import SchemeLike
 
@@ -53,7 +54,7 @@ def ratios(success: Array, move: Array) -> tuple[Floats, Floats]:
     >>> [float(r.round(4)) for r in ratios(0.25, np.log(3.0))]  # ρ goes from 1/4 to 1/2
     [2.0, 0.6667]
     """
-    rho = _checked(success)
+    rho = checked_success(success)
     delta = np.asarray(move, dtype=np.float64)
     # 1 + ρ(e^δ − 1) is scaled by e^−δ where that is large.
     large = delta > 0
@@ -81,7 +82,7 @@ def clip_high_move(success: Array, epsilon: float = 0.2) -> Floats:
     >>> clip_high_move([0.001, 0.5, 0.9], 0.2).round(3).tolist()  # ln 1.2 = 0.182
     [0.183, 0.405, inf]
     """
-    rho = _checked(success)
+    rho = checked_success(success)
     _check_epsilon("clip_high", epsilon, math.inf)
     room = 1 - rho * (1 + epsilon) if math.isfinite(epsilon) else np.zeros_like(rho)
     open_ended = room <= 0
@@ -109,7 +110,7 @@ def clip_low_move(success: Array, epsilon: float = 0.2) -> Floats:
     >>> clip_low_move([0.001, 0.5], 0.2).round(2).tolist()
     [5.53, 0.41]
     """
-    rho = _checked(success)
+    rho = checked_success(success)
     _check_epsilon("clip_low", epsilon, 1.0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log1p(epsilon / ((1 - epsilon) * rho)))
@@ -149,7 +150,7 @@ def batch_move(
     >>> [round(float(batch_move(name, 0.01, **setting)), 3) for name in ("grpo", "nsr", "sqrt_r")]
     [0.22, 1.0, 1.177]
     """
-    rho = _checked(success)
+    rho = checked_success(success)
     check_interval("success", rho, open_ends=True)
     if isinstance(step, bool) or not 0 < step < math.inf:
         raise ValueError(f"step must be a positive number; got {step}")
@@ -199,9 +200,7 @@ def batches_to_target(
     >>> [round(batches_to_target("grpo", clip_high=e, **setting), 1) for e in (0.2, 0.28, np.inf)]
     [16.2, 13.8, 3.9]
     """
-    check_range(start, target)
-    if start == 0 or target == 1:
-        raise ValueError(f"start and target must lie in (0, 1); got {start:g} and {target:g}")
+    check_open_range(start, target)
     odds, last = float(logit(start)), float(logit(target))
     for count in range(MOST_BATCHES):
         move = float(
@@ -218,12 +217,6 @@ def batches_to_target(
             return count + (last - odds) / move
         odds += move
     return math.inf
-
-
-def _checked(success: Array) -> Floats:
-    rho = np.asarray(success, dtype=np.float64)
-    check_interval("success", rho)
-    return rho
 
 
 def _check_epsilon(name: str, epsilon: float, most: float) -> None:

@@ -40,8 +40,11 @@ from theory._designs import (
     tables_of,
 )
 from theory._problem import Problem
+from theory._quadrature import Integrals
 from theory.best_tables import solved_table
+from theory.clocks import resolve_clock
 from theory.dynamics import Dynamics
+from theory.optimal import optimal_weight
 from theory.schemes import Scheme, SchemeLike, resolve, schemes_by_name
 
 __all__ = [
@@ -60,6 +63,7 @@ __all__ = [
     "least_product",
     "outcomes_of",
     "path",
+    "path_rates",
     "resolve_design",
     "second_moment",
     "tables_of",
@@ -92,6 +96,12 @@ class Path:
     responses: float
     converged: bool
     message: str
+
+    @classmethod
+    def of(cls, result: Integrals, message: str) -> Path:
+        """The path of the integrals of :func:`path_rates`."""
+        time, weight, energy, updates, responses = map(float, result.values)
+        return cls(time, weight, energy, updates, responses, result.converged, message)
 
     def product(self, budget: Budget) -> float:
         """Time times a budget, which does not depend on the scale of the scheme."""
@@ -198,17 +208,36 @@ def _path(scheme: Scheme, problem: Problem) -> Path:
         omega, second = outcomes.drift(*tables), outcomes.second_moment(*tables)
         cost = problem.cost(success)
         responses = problem.design.responses(problem.group_size, success)
-        moving = omega > 0
-        slowness = 1 / (np.where(moving, omega, 1.0) * problem.velocity(success))
-        rates = np.stack([cost, omega / slowness, second, np.ones_like(cost), responses])
-        return np.where(moving, rates * slowness, np.inf)
+        return path_rates(omega, omega, second, cost, responses, problem.velocity(success))
 
     result = problem.integrate(integrand)
     message = result.message
     if not np.all(np.isfinite(result.values)):
         message = f"the drift of {scheme.label} is not positive all the way to the target"
-    time, weight, energy, updates, responses = map(float, result.values)
-    return Path(time, weight, energy, updates, responses, result.converged, message)
+    return Path.of(result, message)
+
+
+def path_rates(
+    net: Floats, omega: Floats, second: Floats, cost: Floats, responses: Floats, velocity: Floats
+) -> Floats:
+    """Integrands in ρ of a :class:`Path`'s numbers, one per row; ∞ where nothing moves up.
+
+    Args:
+        net: Weight that moves ρ, less what pulls it back.
+        omega: Weight that is spent.
+        second: Second moment of the advantages.
+        cost: Cost of an update.
+        responses: Responses of an update.
+        velocity: v.
+
+    >>> half, one = np.array([0.5]), np.array([1.0])
+    >>> path_rates(half, one, one, one, 4 * one, half).ravel().tolist()  # an update moves ρ by 1/4
+    [4.0, 1.0, 4.0, 4.0, 16.0]
+    """
+    moving = net > 0
+    slowness = 1 / (np.where(moving, net, 1.0) * velocity)
+    rates = np.stack([cost, omega / slowness, second, np.ones_like(cost), responses])
+    return np.where(moving, rates * slowness, np.inf)
 
 
 def least_product(
@@ -368,9 +397,6 @@ def excess_of_all(
             raise ValueError(
                 "the population design takes one start; theory.population has many prompts"
             )
-        from theory.clocks import resolve_clock
-        from theory.optimal import optimal_weight
-
         clock = resolve_clock("affine", update=update_cost, response=response_cost)
         low = problem.start
         return optimal_weight(low, target, clock=clock, dynamics=dynamics).excess_of_all(schemes)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +15,25 @@ import numpy as np
 from scipy import integrate, optimize
 from scipy.special import expit, logit
 
-from theory._arrays import Array, Floats, as_floating, check_interval, elementwise
+from theory._arrays import Array, Floats, check_interval, elementwise
 from theory._quadrature import INFINITE, features, graded, integrate_success
+from theory._velocity import DYNAMICS, Dynamics, check_range, resolve_dynamics
 from theory.clocks import Clock, resolve_clock
 from theory.schemes import Scheme, resolve
+
+__all__ = [
+    "DYNAMICS",
+    "Dynamics",
+    "TimeToTarget",
+    "Weight",
+    "check_range",
+    "is_custom",
+    "resolve_dynamics",
+    "scheme_kinks",
+    "time_to_target",
+    "trajectory",
+    "weight_function",
+]
 
 Weight = str | Scheme | Callable[[Array], Array]
 """A scheme, its name, or a function from ρ to ω(ρ)."""
@@ -28,60 +42,6 @@ _HIGHEST, _LOWEST = 36.0, 708.39  # log-odds of 1 − 2e-16 and of 2.2e-308, the
 
 
 _TINY = float(np.finfo(np.float64).tiny)
-
-
-@dataclasses.dataclass(frozen=True)
-class Dynamics:
-    """An update rule in the population limit.
-
-    Attributes:
-        name: Registry name, or ``"custom"``.
-        formula: v(ρ).
-        summary: One sentence on the update rule.
-    """
-
-    name: str
-    formula: str
-    summary: str
-    _velocity: Callable[[Array], Array] = dataclasses.field(repr=False)
-
-    def __repr__(self) -> str:
-        return f"<{self.name}: {self.formula}>"
-
-    def velocity(self, success: Array) -> Array:
-        """Velocity v(ρ), the change of ρ per unit of weight and time.
-
-        Args:
-            success: Success probability ρ, any shape, in [0, 1].
-
-        Raises:
-            ValueError: ``success`` outside [0, 1].
-
-        Source: arXiv 2602.11128 (mirror flow); the policy gradient of a softmax over two arms.
-
-        >>> float(DYNAMICS["mirror"].velocity(0.5))
-        0.25
-        """
-        success = as_floating(success)
-        check_interval("success", success)
-        return self._velocity(success)
-
-
-DYNAMICS: dict[str, Dynamics] = {
-    "mirror": Dynamics(
-        "mirror",
-        "ρ(1−ρ)",
-        "KL-proximal (mirror-descent, natural-gradient) step: logit ρ grows by ηω(ρ).",
-        lambda success: success * (1 - success),
-    ),
-    "softmax_gradient": Dynamics(
-        "softmax_gradient",
-        "2ρ²(1−ρ)²",
-        "Policy gradient on the logits of two arms, one of them correct.",
-        lambda success: 2 * (success * (1 - success)) ** 2,
-    ),
-}
-"""Every named update rule."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,29 +59,6 @@ class TimeToTarget:
     error: float
     converged: bool
     message: str
-
-
-def resolve_dynamics(dynamics: str | Dynamics | Callable[[Array], Array]) -> Dynamics:
-    """Return the dynamics a caller means.
-
-    Args:
-        dynamics: A :class:`Dynamics`, a name in ``DYNAMICS``, or a function from ρ to v(ρ) ≥ 0.
-
-    Raises:
-        ValueError: An unknown name; the message lists the known ones.
-
-    Source: arXiv 2602.11128.
-
-    >>> resolve_dynamics("mirror").formula
-    'ρ(1−ρ)'
-    """
-    if isinstance(dynamics, Dynamics):
-        return dynamics
-    if callable(dynamics):
-        return Dynamics("custom", "user function", "Given by the caller.", elementwise(dynamics))
-    if not isinstance(dynamics, str) or dynamics not in DYNAMICS:
-        raise ValueError(f"unknown dynamics {dynamics!r}; known dynamics: {', '.join(DYNAMICS)}")
-    return DYNAMICS[dynamics]
 
 
 def weight_function(scheme: Weight, *, group_size: int | None = None) -> Callable[[Array], Array]:
@@ -336,16 +273,3 @@ def _root(path: Callable[[float], Floats], time: float, low: float, high: float)
     if late(high) <= 0:
         return high
     return low if late(low) >= 0 else float(optimize.brentq(late, low, high))
-
-
-def check_range(start: float, target: float) -> None:
-    """Raise a ``ValueError`` unless 0 ≤ start < target ≤ 1.
-
-    >>> check_range(0.1, 0.9)
-    """
-    ends: dict[str, Any] = {"start": start, "target": target}
-    for name, value in ends.items():
-        if not (isinstance(value, numbers.Real) and 0 <= float(value) <= 1):
-            raise ValueError(f"{name} must lie in [0, 1]; got {value}")
-    if not start < target:
-        raise ValueError(f"target must lie above start; got start {start:g} and target {target:g}")

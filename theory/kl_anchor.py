@@ -26,12 +26,12 @@ from scipy.special import expit, logit, rel_entr
 
 from theory._arrays import Array, Floats, as_floating, check_interval
 from theory._quadrature import integrate_success
+from theory._velocity import check_open_range
 from theory.clocks import Clock
 from theory.dynamics import (
     Dynamics,
     TimeToTarget,
     Weight,
-    check_range,
     scheme_kinks,
     time_to_target,
     weight_function,
@@ -180,7 +180,7 @@ def anchored_time(
     >>> anchored_time("rloo", 0.01, 0.5, coefficient=0.5).value
     inf
     """
-    _check_ends(start, target)
+    check_open_range(start, target)
     anchor = start if reference is None else reference
     _check_anchor(coefficient, anchor)
     weight = weight_function(scheme, group_size=group_size)
@@ -219,7 +219,7 @@ def least_budget(
     >>> round(least_budget(0.01, 0.9, coefficient=0.1), 4)
     0.3821
     """
-    _check_ends(start, target)
+    check_open_range(start, target)
     anchor = start if reference is None else reference
     _check_anchor(coefficient, anchor)
 
@@ -317,7 +317,7 @@ def anchored_optimum(
     >>> round(best.time, 3), [round(best.excess(name), 3) for name in ("grpo", "rloo")]
     (3.263, [1.013, 1.103])
     """
-    _check_ends(start, target)
+    check_open_range(start, target)
     anchor = start if reference is None else reference
     if anchor > start:
         raise ValueError(f"reference must be at most the start, {start:g}; got {anchor:g}")
@@ -331,14 +331,6 @@ def anchored_optimum(
 
 def _kinks(scheme: Weight) -> tuple[float, ...]:
     return tuple(kink for kink in scheme_kinks(scheme) if 0 < kink < 1)
-
-
-def _check_ends(start: float, target: float) -> None:
-    check_range(start, target)
-    if start == 0 or target == 1:
-        raise ValueError(
-            f"start and target must lie in (0, 1); got start {start:g} and target {target:g}"
-        )
 
 
 def _check_anchor(coefficient: float, reference: float) -> None:

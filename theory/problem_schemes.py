@@ -26,9 +26,9 @@ from theory._designs import DESIGNS, resolve_design
 from theory._options import Allowed, Option
 from theory._problem import Problem
 from theory._scheme import Scheme
+from theory._velocity import DYNAMICS
 from theory._weight_coefficients import WeightCoefficients
 from theory.best_tables import best_table
-from theory.dynamics import DYNAMICS
 
 _WITH_TABLES = tuple(name for name in DESIGNS if name not in ("first_success", "population"))
 

@@ -28,6 +28,7 @@ from theory._arrays import Array
 from theory._definitions import DEFINITIONS
 from theory._options import Allowed, Option, split_reference, write_options
 from theory._scheme import Scheme, finite_coefficients
+from theory.problem_schemes import PROBLEM_SCHEMES
 
 __all__ = [
     "IMPORTS",
@@ -59,8 +60,7 @@ SCHEMES: dict[str, Scheme] = dict(DEFINITIONS)
 IMPORTS = "APW_IMPORT"
 """Environment variable with the ``module:function`` references that may be imported."""
 
-_FOR_A_PROBLEM = frozenset({"optimal", "best_table"})
-_BUILT_IN = frozenset(DEFINITIONS) | _FOR_A_PROBLEM
+_BUILT_IN = frozenset(DEFINITIONS) | frozenset(PROBLEM_SCHEMES)
 _KNOWN: dict[str, Scheme] = {}  # by module:function, or by name without one
 _CODE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*(?::.*=.*)?")
 
@@ -92,7 +92,7 @@ def register(
         raise ValueError(f"a scheme's name has letters, digits and _; got {made.name!r}")
     taken = [known for known in SCHEMES.values() if known.name != made.name]
     clash = {_key(text) for known in taken for text in (known.name, known.title)}
-    clash |= {_key(name) for name in _FOR_A_PROBLEM}
+    clash |= {_key(name) for name in PROBLEM_SCHEMES}
     if made.name in _BUILT_IN or {_key(made.name), _key(made.title)} & clash:
         raise ValueError(
             f"there is a scheme called {made.name!r} or {made.title!r} already; choose another "
@@ -153,11 +153,8 @@ def _find(name: str) -> Scheme | None:
     if name in SCHEMES or name in _KNOWN:
         return SCHEMES.get(name) or _KNOWN[name]
     key = _key(name)
-    if key in map(_key, _FOR_A_PROBLEM):
-        from theory.problem_schemes import PROBLEM_SCHEMES  # made of schemes themselves
-
-        return next(s for s in PROBLEM_SCHEMES.values() if key == _key(s.name))
-    return next((s for s in SCHEMES.values() if key in (_key(s.name), _key(s.title))), None)
+    known = [*PROBLEM_SCHEMES.values(), *SCHEMES.values()]
+    return next((s for s in known if key in (_key(s.name), _key(s.title))), None)
 
 
 def _key(name: str) -> str:
@@ -263,7 +260,7 @@ def name_of(scheme: SchemeLike) -> str:
         plain = bound.bind(**bound.defaults)
         number = itertools.count(2)
         name = bound.name
-        taken = {*SCHEMES, *_FOR_A_PROBLEM}
+        taken = {*SCHEMES, *PROBLEM_SCHEMES}
         while name in taken or _KNOWN.get(name, plain) != plain:
             name = f"{bound.name}_{next(number)}"
         _KNOWN[name] = plain

@@ -229,7 +229,7 @@ _Indices = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """_Rows that are still on their way, and the scheme of each."""
+    """Rows that are still on their way, and the scheme of each."""
 
     row: _Indices
     scheme: _Indices

@@ -9,7 +9,7 @@ import numpy as np
 
 from theory._arrays import Array, is_traced
 from theory._binomial import like
-from theory.schemes import Scheme
+from theory._scheme import Scheme
 
 
 def table_scheme(

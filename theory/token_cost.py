@@ -22,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 
 from theory._arrays import Array, Floats, as_floating, check_interval
-from theory.designs import Design, resolve_design
+from theory._designs import Design, check_costs, resolve_design
 from theory.schemes import Scheme
 
 __all__ = ["mean_length", "token_clock", "token_scheme", "tokens_per_update"]
@@ -106,13 +106,7 @@ def token_clock(
     [1.026, 1.225, 1.271]
     """
     check_length_ratio(length_ratio)
-    if not (0 <= update_cost < math.inf and 0 <= response_cost < math.inf) or not (
-        update_cost or response_cost
-    ):
-        raise ValueError(
-            "update_cost and response_cost must be finite numbers of at least 0, not both 0; "
-            f"got {update_cost:g} and {response_cost:g}"
-        )
+    check_costs(update_cost, response_cost)
     return lambda success: update_cost + response_cost * (success + length_ratio * (1 - success))
 
 

@@ -20,10 +20,9 @@ import numpy as np
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
-from theory._designs import Design, breaks, finite_design, tables_of
+from theory._designs import Design, finite_design, tables_of
 from theory._problem import Problem
-from theory._quadrature import integrate_success
-from theory.designs import Path
+from theory.designs import Path, path_rates
 from theory.dynamics import Dynamics
 from theory.kl_anchor import pull
 from theory.schemes import SchemeLike, resolve
@@ -96,24 +95,19 @@ def training_path(
         outcomes = problem.outcomes(told)
         tables = tables_of(bound, outcomes)
         omega = gain * outcomes.drift(*tables)
-        net = omega - pull(success, coefficient, anchor)
-        moving = inside & (net > 0)
-        slowness = 1 / (np.where(moving, net, 1.0) * problem.velocity(success))
+        net = np.where(inside, omega - pull(success, coefficient, anchor), 0.0)
         responses = found.responses(problem.group_size, told)
         tokens = responses * np.asarray(mean_length(success, length_ratio))
         cost = update_cost + response_cost * tokens
         second = outcomes.second_moment(*tables)
-        rates = np.stack([cost, omega / slowness, second, np.ones_like(cost), responses])
-        return np.where(moving, rates * slowness, np.inf)
+        return path_rates(net, omega, second, cost, responses, problem.velocity(success))
 
     # A stretch where nothing moves is seen here, and need not be searched for singular points.
     looks = expit(np.linspace(logit(start), logit(target), _LOOKS))
     if np.all(np.isfinite(integrand(looks))):
-        result = integrate_success(integrand, start, target, breaks(start, target))
+        result = problem.integrate(integrand)
         if np.all(np.isfinite(result.values)):
-            time, weight, energy, updates, responses = map(float, result.values)
-            converged, message = result.converged, result.message
-            return Path(time, weight, energy, updates, responses, converged, message)
+            return Path.of(result, result.message)
     message = f"{bound.label} does not raise the success probability all the way to the target"
     if gain <= 0:
         message += ": a verifier that errs so often teaches nothing right"

@@ -15,7 +15,7 @@ from claims.exact import DESIGN_WORDS, GROUPS, TARGET, design_costs, design_mome
 from claims.sampled_groups import Walk, mean_drift, walk
 from claims.simulation.lab import Lab
 from claims.spec import bound
-from claims.verdicts import Check, Finding, compared, finding
+from claims.verdicts import Check, Finding, compared, finding, said
 from theory._arrays import Floats
 from theory.best_tables import BestTable, best_table
 from theory.optimal import optimal_weight
@@ -140,7 +140,7 @@ def simulation_o2(lab: Lab) -> Finding:
                 f"excess time in {words}", sqrt_r / grpo, **compared("sqrt_r", "grpo", "ratio")
             ),
         ]
-    return finding("O2", _said(simulation_o2), checks, [_WORDS], quick=lab.quick)
+    return finding("O2", said(simulation_o2), checks, [_WORDS], quick=lab.quick)
 
 
 def simulation_o5(lab: Lab) -> Finding:
@@ -166,7 +166,7 @@ def simulation_o5(lab: Lab) -> Finding:
             unit="ratio",
         )
     )
-    return finding("O5", _said(simulation_o5), checks, [_WORDS], quick=lab.quick)
+    return finding("O5", said(simulation_o5), checks, [_WORDS], quick=lab.quick)
 
 
 def simulation_o6(lab: Lab) -> Finding:
@@ -181,7 +181,7 @@ def simulation_o6(lab: Lab) -> Finding:
         words = f"slope of ln ω in ln ρ in {DESIGN_WORDS[design]}"
         checks.append(bound("O6", "sim").check(words, slopes, scheme="grpo"))
     regimes = ["groups of 16 drawn response by response at pass rates of 0.001 and 0.01"]
-    return finding("O6", _said(simulation_o6), checks, regimes, quick=lab.quick)
+    return finding("O6", said(simulation_o6), checks, regimes, quick=lab.quick)
 
 
 def sampled(
@@ -212,7 +212,3 @@ def _seeds(lab: Lab) -> int:
 
 def _groups(lab: Lab) -> int:
     return 5_000 if lab.quick else 20_000
-
-
-def _said(function: object) -> str:
-    return (getattr(function, "__doc__", "") or "").partition("\n")[0].removesuffix(".")

@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 
 from claims.designs import excess_time, least_product, sampled
 from claims.exact import DESIGN_WORDS, TARGET
-from claims.simulation.lab import WEIGHTED, Lab
+from claims.simulation.lab import Lab
 from claims.spec import bound
 from claims.verdicts import Check, Finding, compared, finding
 from sim.config import SimulationConfig
@@ -55,6 +55,9 @@ WEIGHTS: dict[str, Callable[[Any], Any]] = {
     "sqrt_r": lambda p: 1 / (p * np.sqrt(1 - p)),
     "uniform_r": lambda p: 1 / (p * (1 - p)),
 }
+WEIGHTED = tuple(WEIGHTS)
+"""Schemes of the tables above, in the order of their columns."""
+
 COSTS: dict[str, Callable[[Any], Any]] = {
     "updates": lambda p: 1.0 + 0 * p,
     "responses": lambda p: 1 / p,

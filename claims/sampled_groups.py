@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 
 from claims.exact import GROUPS
 from theory._arrays import Floats
+from theory.schemes import resolve
 
 Tables = tuple[Floats, Floats]
 Counts = npt.NDArray[np.int64]
@@ -154,8 +155,6 @@ def mean_drift(
     scheme: str, size: int, success: float, design: str, *, groups: int, seeds: int, seed: int
 ) -> list[float]:
     """Mean update of kept groups at one pass rate, one per seed."""
-    from theory.schemes import resolve
-
     tables, found = resolve(scheme).table(size), []
     rho = np.full(groups, success)
     for number in range(seeds):

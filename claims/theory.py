@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from claims import crossover, designs, gradients, lens, optimal_weights, time_to_target
 from claims.spec import bound
-from claims.verdicts import Check
+from claims.verdicts import Check, said
 
 CHECKS: dict[str, Callable[[], float | list[Check]]] = {
     "A1": optimal_weights.theory_a1,
@@ -54,5 +54,5 @@ def theory_checks(id: str) -> list[Check]:
     found = CHECKS[id]()
     if isinstance(found, list):
         return found
-    said = (CHECKS[id].__doc__ or "").partition("\n")[0].removesuffix(".")
-    return [bound(id, "theory").check(said[:1].lower() + said[1:], [found], exact=True)]
+    words = said(CHECKS[id])
+    return [bound(id, "theory").check(words[:1].lower() + words[1:], [found], exact=True)]

@@ -18,7 +18,7 @@ from claims.metrics import ASYMMETRIC, DROPPING, Metrics
 from claims.simulation.lab import Lab
 from claims.simulation.regimes import trained
 from claims.spec import Source, bound
-from claims.verdicts import Check, Compared, Finding, compared, finding
+from claims.verdicts import Check, Compared, Finding, compared, finding, said
 from theory.advantages import group_advantages
 from theory.optimal import optimal_weight
 
@@ -94,19 +94,19 @@ def _weight_by_outcomes(scheme: str, size: int, rho: float) -> float:
 def simulation_a4(lab: Lab) -> Finding:
     """Asymmetric weights reach the target in fewer responses than GRPO from scratch."""
     checks = _against_grpo("A4", "sim", _rule(lab, SCRATCH), _REGIME)
-    return finding("A4", _said(simulation_a4), checks, [_RULE_WORDS], quick=lab.quick)
+    return finding("A4", said(simulation_a4), checks, [_RULE_WORDS], quick=lab.quick)
 
 
 def simulation_a5(lab: Lab) -> Finding:
     """After fine-tuning asymmetric weights do not."""
     checks = _against_grpo("A5", "sim", _rule(lab, TUNED), _REGIME)
-    return finding("A5", _said(simulation_a5), checks, [_RULE_WORDS], quick=lab.quick)
+    return finding("A5", said(simulation_a5), checks, [_RULE_WORDS], quick=lab.quick)
 
 
 def simulation_a6(lab: Lab) -> Finding:
     """Dropping all-wrong groups slows training from scratch."""
     checks = _dropping("sim", _rule(lab, SCRATCH), _REGIME)
-    return finding("A6", _said(simulation_a6), checks, [_RULE_WORDS], quick=lab.quick)
+    return finding("A6", said(simulation_a6), checks, [_RULE_WORDS], quick=lab.quick)
 
 
 _REGIME = "rule, own rates"
@@ -164,7 +164,3 @@ def _dropping(source: Source, metrics: Metrics, regime: str = "") -> list[Check]
 def _own_rates(metrics: Metrics, scheme: str, reference: str, regime: str) -> Compared:
     void = metrics.too_soon(scheme, reference)
     return compared(scheme, reference, "log ratio", regime, void=void)
-
-
-def _said(function: object) -> str:
-    return (getattr(function, "__doc__", "") or "").partition("\n")[0].removesuffix(".")

@@ -382,6 +382,15 @@ def finding(
     return Finding(id, claim, _joined(kept, "all", quick), kept, tuple(regimes), quick)
 
 
+def said(function: object) -> str:
+    """What a check says it finds: the first line of its docstring, without the full stop.
+
+    >>> said(said)
+    'What a check says it finds: the first line of its docstring, without the full stop'
+    """
+    return (getattr(function, "__doc__", "") or "").partition("\n")[0].removesuffix(".")
+
+
 def primary_regime(
     id: str, claim: str, outcomes: Mapping[str, Sequence[Check]], *, quick: bool
 ) -> Finding:

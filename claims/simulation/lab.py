@@ -17,9 +17,6 @@ FRESH_SEED = 20_000
 full run used those from 10,000 (tuning seeds begin a million above): what the full versions
 measure, and tune with, was seen by neither."""
 
-WEIGHTED = ("rloo", "grpo", "linear_r", "sqrt_r", "uniform_r")
-"""Schemes of the excess-time table."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Lab:

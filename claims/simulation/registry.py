@@ -50,15 +50,6 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
 """Claims of the ledger that have a simulation."""
 
 
-def claim_sentence(claim: str) -> str:
-    """What a claim says, in one sentence.
-
-    >>> claim_sentence("N3")
-    'PSR raises pass@1 and falls below base at large k.'
-    """
-    return (CLAIMS[claim].__doc__ or "").partition("\n")[0]
-
-
 def check_claim(
     claim: str,
     folder: Path | str,

@@ -127,10 +127,10 @@ def _simulation_pictures(metrics: pd.DataFrame, config: Mapping[str, Any]) -> li
     from figures.negative_groups import negative_groups_picture
     from figures.pass_at_k import trained_pass_at_k_picture
     from figures.time_to_target import time_to_target_picture
+    from sim.summary import reference_of
 
     measured = set(metrics["metric"])
-    schemes = config["schemes"]
-    reference = "grpo" if "grpo" in schemes else schemes[0]
+    reference = reference_of(config["schemes"])
     pictures = [
         convergence_picture(metrics, target=config["target"]),
         time_to_target_picture(metrics, config, reference=reference),

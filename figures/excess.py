@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from claims.excess import DRAWN, SCHEMES, design_words, excess_table
 from figures.picture import Picture
 from figures.style import WIDE, Theme, legend_below, look, new_figure, success_axis, title
+from theory.schemes import in_order
 
 _TICKS = (1, 1.2, 1.5, 2, 3, 5, 10, 20)
 
@@ -29,7 +30,8 @@ def excess_picture(
         ValueError: An unknown scheme, or one without a table.
     """
     starts = [float(start) for start in np.geomspace(0.001, 0.5, points)]
-    table = excess_table(schemes, starts=starts, target=target, group_size=group_size)
+    every = excess_table([*schemes, "grpo"], starts=starts, target=target, group_size=group_size)
+    table = every[every["scheme"].isin(in_order(schemes))].reset_index(drop=True)
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 2.7)
@@ -53,8 +55,7 @@ def excess_picture(
         legend_below(figure, names, columns=len(names), theme=theme)
         return figure
 
-    worst = excess_table(["grpo"], starts=starts, target=target, group_size=group_size)
-    grpo = worst.groupby("design")["excess"].max()
+    grpo = every[every["scheme"] == "grpo"].groupby("design")["excess"].max()
     return Picture(
         "excess",
         "Excess by sampling design",

@@ -92,7 +92,7 @@ class Tally:
         return {
             pair: count
             for pair, count in sorted(self.counts.items(), reverse=True)
-            if pair[1] != "error" and pair[0] != (pair[1] == "correct")
+            if _differ(*pair)
         }
 
 
@@ -150,6 +150,11 @@ def main(arguments: Sequence[str]) -> Answer:
     return Answer(data, _words(data))
 
 
+def _differ(right: bool, said: str) -> bool:
+    """Whether log and verifier disagree; a reference that cannot be read says nothing."""
+    return said != "error" and right != (said == "correct")
+
+
 def _logged(right: bool) -> str:
     return "correct" if right else "wrong"
 
@@ -176,7 +181,7 @@ def _judge(
             for place, (right, outcome) in enumerate(zip(rights, outcomes, strict=True)):
                 pair = bool(right), str(outcome)
                 tally.counts[pair] += 1
-                if pair[1] == "error" or pair[0] == (pair[1] == "correct"):
+                if not _differ(*pair):
                     continue
                 row = {
                     "file": texts.file[place],

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
+from llm_validation.dead_groups import DeadGroups
+from llm_validation.reward_split import RewardMode
 from runs.configuration import (
     Configuration,
     Count,
@@ -148,12 +150,12 @@ class TrainConfig(Configuration):
     """Taken off a response's reward for its length: length_penalty × tokens / max_response_tokens.
     It is shaping, beside the outcome that the scheme weighs."""
 
-    shaping: Literal["gate", "add", "apart", "total"] = "gate"
+    shaping: RewardMode = "gate"
     """How shaping enters the advantages: ``gate``, centred in its group where a response is
     correct; ``add``, in every group; ``apart``, standardised by itself (GDPO); ``total``, the
     scheme takes outcome and shaping together, as TRL and verl do."""
 
-    dead_groups: Literal["keep", "drop", "resample", "refill"] = "keep"
+    dead_groups: DeadGroups = "keep"
     """Groups whose responses are all right or all wrong: ``keep`` them, ``drop`` them from the
     loss, ``resample`` their prompts, or ``refill`` the batch with other prompts."""
 

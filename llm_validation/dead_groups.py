@@ -8,10 +8,12 @@ number of tries; what is dead after that, or at once under ``drop``, is left out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # configurations name these choices, and do without torch
+    import torch
 
 DeadGroups = Literal["keep", "drop", "resample", "refill"]
 """What to do with groups without both right and wrong responses."""
@@ -68,7 +70,7 @@ def replace_rows(
     count = len(batch["completion_ids"])
     made: dict[str, Any] = {}
     for name, old in batch.items():
-        if not isinstance(old, torch.Tensor) or old.dim() > 2:
+        if not hasattr(old, "dim") or old.dim() > 2:
             raise ValueError(f"groups cannot be sampled again where a batch holds {name}")
         if old.dim() == 0:
             made[name] = old
@@ -85,5 +87,7 @@ def replace_rows(
 
 
 def _padded(part: torch.Tensor, width: int, fill: int, *, left: bool) -> torch.Tensor:
-    missing = width - part.shape[1]
-    return torch.nn.functional.pad(part, (missing, 0) if left else (0, missing), value=fill)
+    rows, own = part.shape
+    padded = part.new_full((rows, width), fill)
+    padded[:, width - own if left else 0 : width if left else own] = part
+    return padded

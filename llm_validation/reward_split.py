@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from runs.text import listed
-from theory.rewards import MODES, OutcomeRule, ShapingMode, two_levels
+from theory.rewards import OutcomeRule, ShapingMode, two_levels
 from theory.schemes import Scheme
 
-RewardMode = ShapingMode | Literal["total"]
+RewardMode = Literal["gate", "add", "apart", "total"]
 """How several rewards become advantages: shaping beside the outcome, or the scheme on the total."""
 
 _MOST_VALUES = 8
@@ -62,8 +62,8 @@ class RewardSplit:
         rule: OutcomeRule | None = None,
         mode: RewardMode | None = None,
     ) -> None:
-        if mode is not None and mode not in (*MODES, "total"):
-            raise ValueError(f"shaping must be {listed([*MODES, 'total'], 'or')}; got {mode!r}")
+        if mode is not None and mode not in get_args(RewardMode):
+            raise ValueError(f"shaping must be {listed(get_args(RewardMode), 'or')}; got {mode!r}")
         if outcome is not None and list(names).count(outcome) != 1:
             raise ValueError(
                 f"outcome must name one of the reward functions, {listed(list(names), 'or')}; got "
@@ -109,6 +109,11 @@ class RewardSplit:
             shaping = np.column_stack([shaping, rule.shaping(named)])
         outcomes = np.where(valid, rule.outcomes(named), 0.0).astype(rewards.dtype)
         return outcomes, shaping if shaping.shape[1] else None, valid
+
+    @property
+    def shaping_mode(self) -> ShapingMode:
+        """How shaping is added; of no concern to a total, which leaves none."""
+        return "gate" if self.mode == "total" else self.mode
 
     def _recognised(self, rewards: np.ndarray) -> OutcomeRule:
         self.remember(rewards)

@@ -27,7 +27,7 @@ from llm_validation.sampling import (
 from runs.files import read_json, write_json
 from runs.text import listed
 from theory.advantages import group_advantages
-from theory.rewards import OutcomeRule, ShapingMode, shaping_advantages
+from theory.rewards import OutcomeRule, shaping_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
 from theory.schemes import SchemeLike, resolve
 
@@ -44,8 +44,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
     Of several reward functions the scheme weighs one, the outcome, and the others are added beside
     it as shaping (see :mod:`llm_validation.reward_split`). Responses without an outcome (None) get
     advantage 0 and do not enter their group's baseline. Sampling is a function of (seed, step,
-    batch, row, turn), see
-    ``llm_validation.sampling``; with vLLM it is the engine's.
+    batch, row, turn), see ``llm_validation.sampling``; with vLLM it is the engine's.
 
     Args:
         scheme: Name in ``SCHEMES`` or a :class:`Scheme`.
@@ -333,7 +332,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             advantages = group_advantages(rewards, scheme, valid=counted)
         if beside is not None:
             parts = beside.reshape(*group, beside.shape[1])
-            mode = cast(ShapingMode, self._split.mode)
+            mode = self._split.shaping_mode
             advantages = advantages + shaping_advantages(rewards, parts, mode, valid=counted)
         return rewards, advantages, valid
 

@@ -144,18 +144,16 @@ def parse_rule(text: str) -> OutcomeRule | None:
     """
     if not text.strip():
         return None
-    values: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, number = part.partition("=")
-        try:
-            values[name.strip()] = float(number)
-        except ValueError:
-            values[""] = 0.0
-    if not set(values) <= {"low", "high", "threshold"}:
+    pairs = [part.partition("=") for part in text.split(",")]
+    try:
+        values = {name.strip(): float(number) for name, _, number in pairs}
+        if not values.keys() <= {"low", "high", "threshold"}:
+            raise ValueError("another name")
+    except ValueError as error:
         raise ValueError(
             f"{OUTCOME_VARIABLE} must be written as low=-1,high=1,threshold=0, any of the three; "
             f"got {text!r}"
-        )
+        ) from error
     return OutcomeRule(**values)
 
 
@@ -184,7 +182,7 @@ def _by_group(
             split.scheme,
             log_confidence=chosen,
             shaping=shaping,
-            shaping_mode="gate" if split.mode == "total" else split.mode,
+            shaping_mode=split.shaping_mode,
         )
     return advantages
 

@@ -191,10 +191,6 @@ _STOP_SERVER = [
 
 
 def _scalar(value: Any) -> str:
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"'{value}'"
-        if value in ("no", "NO")
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if value in ("no", "NO") else str(value)

@@ -424,6 +424,19 @@ def test_several_rewards_without_an_outcome_are_refused_before_the_first_step(
         make(tiny_folder, tmp_path, reward=[first_digit, brevity], scheme="sqrt_r")
 
 
+def batches(trainer, monkeypatch):
+    """Train; every batch as TRL's loss gets it."""
+    inner, outputs = WeightedGRPOTrainer._generate_and_score_completions, []
+
+    def kept(self, inputs):
+        outputs.append(inner(self, inputs))
+        return outputs[-1]
+
+    monkeypatch.setattr(WeightedGRPOTrainer, "_generate_and_score_completions", kept)
+    trainer.train()
+    return outputs
+
+
 def half_right(completions, gold, **_):
     """Prompts whose answer begins with an odd digit are never answered right."""
     return [float(c == g and int(g[0]) % 2 == 0) for c, g in zip(completions, gold, strict=True)]
@@ -436,17 +449,9 @@ def test_dead_groups_leave_the_loss_or_are_sampled_again(
     trainer = make(
         tiny_folder, tmp_path, reward=half_right, scheme="grpo", dead_groups=choice, tries=3
     )
-    inner, outputs = WeightedGRPOTrainer._generate_and_score_completions, []
-
-    def kept(self, inputs):
-        outputs.append(inner(self, inputs))
-        return outputs[-1]
-
-    monkeypatch.setattr(WeightedGRPOTrainer, "_generate_and_score_completions", kept)
-    trainer.train()
+    (output,) = batches(trainer, monkeypatch)
     record = {name: value for _, name, value in trainer.record}
     batch = GROUP * PROMPTS
-    (output,) = outputs
     alive = output["advantages"].view(PROMPTS, GROUP).ne(0).any(dim=1)
     used = output["completion_mask"].sum(dim=1).view(PROMPTS, GROUP).gt(0).any(dim=1)
     assert torch.equal(alive, used)
@@ -473,15 +478,7 @@ def test_groups_sampled_again_are_whole_and_their_rows_belong_together(
     trainer = make(
         tiny_folder, tmp_path, reward=first_digit, scheme="grpo", dead_groups="refill", tries=2
     )
-    inner, outputs = WeightedGRPOTrainer._generate_and_score_completions, []
-
-    def kept(self, inputs):
-        outputs.append(inner(self, inputs))
-        return outputs[-1]
-
-    monkeypatch.setattr(WeightedGRPOTrainer, "_generate_and_score_completions", kept)
-    trainer.train()
-    (output,) = outputs
+    (output,) = batches(trainer, monkeypatch)
     tokenizer = trainer.processing_class
     prompts = tokenizer.batch_decode(output["prompt_ids"], skip_special_tokens=True)
     answers = tokenizer.batch_decode(output["completion_ids"], skip_special_tokens=True)

@@ -21,7 +21,7 @@ from runs.configuration import (
     Whole,
 )
 from sim.policies.tree_shape import LONGEST, TreeShape
-from sim.starts import check_start
+from sim.starts import Start, read_start
 from theory.schedules import parse_schedule
 from theory.schemes import SCHEMES, Scheme, keep_schemes, schemes_by_name
 
@@ -110,7 +110,15 @@ class SimulationConfig(Configuration):
 
     start: float | str = 0.01
     """Initial success probability ρ₀: a number, ``beta:a,b``, ``loguniform:low,high``, or
-    ``file:path`` with measured pass rates, CSV, JSON or Parquet."""
+    ``file:path`` with what was measured, a prompt a row: correct responses and responses, or pass
+    rates, in .csv, .json, .jsonl, .parquet or text."""
+
+    column: str = "pass_rate"
+    """Column of the pass rates in the file of ``start``."""
+
+    tries: Annotated[int, Interval(ge=1, le=1_000_000)] | None = None
+    """Responses that measured each pass rate of that file, where it does not say it; known tries
+    make every prompt start at a draw from its posterior, see theory.beta_binomial."""
 
     target: Probability = 0.9
     """Mean success at which the clock is stopped."""
@@ -197,6 +205,11 @@ class SimulationConfig(Configuration):
         """The schemes by their names."""
         return schemes_by_name(self.schemes)
 
+    @property
+    def first(self) -> Start:
+        """The start, with what was measured read from its file."""
+        return read_start(self.start, self.column, self.tries)
+
     def check_together(self) -> None:
         """Check what concerns several fields."""
         _check(self)
@@ -214,7 +227,7 @@ def _check(config: SimulationConfig) -> None:
     _check_policy(config)
     if not config.pass_k:
         raise ValueError("pass_k must name at least one number of samples")
-    check_start(config.start)
+    read_start(config.start, config.column, config.tries)
     _check_schemes(config)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from sim.starts import initial_success
+from sim.starts import Start, initial_success
 
 _PROMPTS, _TREE, _FEATURES = 0x5EED, 0x7EEE, 0xFEA7
 
@@ -30,7 +30,7 @@ def make_prior(
     prompts: int,
     answers: int,
     correct_answers: int,
-    start: float | str,
+    start: Start,
     prior_spread: float,
     decoys: int = 0,
     decoy_mass: float = 0.0,
@@ -93,7 +93,7 @@ def rule_prior(
     correct_answers: int,
     features: int,
     rule: float,
-    start: float | str,
+    start: Start,
     prior_spread: float,
     decoys: int = 0,
     decoy_mass: float = 0.0,

@@ -88,7 +88,7 @@ def _common(config: SimulationConfig, answers: int) -> dict[str, Any]:
         "prompts": config.prompts,
         "answers": answers,
         "correct_answers": config.correct_answers,
-        "start": config.start,
+        "start": config.first,
         "prior_spread": config.prior_spread,
         "decoys": config.decoys,
         "decoy_mass": config.decoy_mass,

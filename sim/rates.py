@@ -9,8 +9,9 @@ import array_api_compat
 import numpy as np
 from scipy.special import expit, logit
 
+from runs.pass_rates import Measured
 from sim.config import SimulationConfig
-from sim.starts import initial_success
+from sim.starts import drawn_in_words, initial_success
 from theory.finite_group import expected_weight
 from theory.schemes import SCHEMES, Scheme
 
@@ -114,7 +115,15 @@ def kept_groups(success: Any, failure: Any, group_size: int, attempts: int) -> A
 def initial_successes(config: SimulationConfig) -> np.ndarray:
     """Initial success of the training prompts under the first seed."""
     generator = np.random.default_rng((config.seed, 0x5EED, 0))
-    return initial_success(config.start, config.prompts, generator)
+    return initial_success(config.first, config.prompts, generator)
+
+
+def start_in_words(config: SimulationConfig) -> list[str]:
+    """What a file of measured prompts says, and what became of zeros; nothing for other starts."""
+    read = config.first
+    if not isinstance(read, Measured):
+        return []
+    return drawn_in_words(read, initial_successes(config), config.target)
 
 
 def _weight(scheme: Scheme, group_size: int | None, success: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from runs.files import refuse_device, write_text
 from runs.folder import Run, RunExistsError, is_finished, read_config, read_metrics
-from runs.pass_rates import read_pass_rates
+from runs.pass_rates import Measured
 from runs.terminal import Progress
 from runs.text import percent, plural
 from sim.config import SimulationConfig, tree_shape
@@ -99,11 +99,14 @@ def simulate(
 
 
 def _rates_read(config: SimulationConfig) -> str:
-    """Pass rates of a start that is a file, as CSV; empty for any other start."""
-    kind, _, path = str(config.start).partition(":")
-    if kind != "file":
+    """What a start that is a file says of its prompts, as CSV; empty for any other start."""
+    read = config.first
+    if not isinstance(read, Measured):
         return ""
-    return "\n".join(["pass_rate", *map(repr, read_pass_rates(path).tolist()), ""])
+    if read.tries is None:
+        return "\n".join(["pass_rate", *map(repr, read.rate.tolist()), ""])
+    counts = zip(read.correct.tolist(), read.tries.tolist(), strict=True)
+    return "\n".join(["n_correct,n_samples", *(f"{k:.0f},{n:.0f}" for k, n in counts), ""])
 
 
 def _check_rates(path: Path, rates_read: str) -> None:

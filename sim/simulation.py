@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sim.config import SimulationConfig
+from sim.rates import start_in_words
 from sim.run import simulate as run
 from sim.summary import reference_of, time_to_target
 from sim.times_text import times_text
@@ -24,11 +25,13 @@ class Simulation:
         config: What was run.
         metrics: Tidy table: run, source, scheme, seed, step, metric, value.
         folder: The run folder; None if it was not to be kept.
+        notes: What was read from a file of measured prompts and what became of zeros.
     """
 
     config: SimulationConfig
     metrics: pd.DataFrame = dataclasses.field(repr=False)
     folder: Path | None = None
+    notes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def reference(self) -> str:
@@ -42,7 +45,7 @@ class Simulation:
         )
 
     def __str__(self) -> str:
-        return times_text(self.times(), self.reference)
+        return "\n".join([*self.notes, times_text(self.times(), self.reference)])
 
     def _repr_html_(self) -> str:
         table = self.times()
@@ -85,8 +88,10 @@ def simulate(
     if "schemes" in fields:
         fields["schemes"] = tuple(fields["schemes"])
     config = SimulationConfig.from_dict({**chosen, **fields})
+    notes = tuple(start_in_words(config))
     if out is not None:
         metrics = run(config, out, overwrite=overwrite, progress=progress)
-        return Simulation(config, metrics, Path(out))
+        return Simulation(config, metrics, Path(out), notes)
     with tempfile.TemporaryDirectory() as folder:
-        return Simulation(config, run(config, Path(folder) / "run", progress=progress))
+        metrics = run(config, Path(folder) / "run", progress=progress)
+        return Simulation(config, metrics, None, notes)

@@ -7,11 +7,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from runs.pass_rates import Measured, check_count, measured, read_measured, repeated
-from runs.text import percent, plural
-from theory.prompt_sets import IN_REACH, PromptSet, known_set, measured_set
+from sim.starts import measured_in_words
+from theory.prompt_sets import PromptSet, known_set, measured_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,44 +29,7 @@ class Prompts:
     @property
     def words(self) -> list[str]:
         """What was read and what became of zeros, in sentences."""
-        read, fit = self.measured, self.known.fit
-        if read is None:
-            return []
-        zeros = int(np.sum(read.rate == 0))
-        count = plural(read.rate.size, "prompt")
-        if fit is None or read.tries is None or self.known.posterior is None:
-            words = [
-                f"{count}, with pass rates taken as exact: how many tries they are from is not"
-                " known (--tries says it)."
-            ]
-            if zeros:
-                words.append(f"The {zeros:,} of them with pass rate 0 are taken as out of reach.")
-            return words
-        low, high = int(read.tries.min()), int(read.tries.max())
-        tries = f"{low}" if low == high else f"{low} to {high}"
-        never = float(np.mean([self.known.posterior.all_wrong(low)]))
-        spread = f"Beta({fit.a:.3g}, {fit.b:.3g})"
-        if fit.never:
-            spread += f", and 0 for {percent(fit.never)}"
-        words = [
-            f"{count}, measured with {tries} tries each: {zeros:,} "
-            f"({percent(zeros / read.rate.size)}) never solved.",
-            f"Their pass rates are spread as {spread}, by maximum likelihood; {low} more tries "
-            f"would leave {percent(never)} of the prompts unsolved.",
-        ]
-        if self.known.out_of_reach > 0:
-            words.append(
-                f"By that {percent(self.known.out_of_reach)} are out of reach: solved less than "
-                f"once in {1 / IN_REACH:,.0f} responses, which no scheme changes."
-            )
-        if fit.message:
-            words.append(f"The counts leave open how pass rates are spread: {fit.message}.")
-        if read.guessed:
-            words.append(
-                f"Every rate is a multiple of 1/{read.guessed}: taken as {read.guessed} tries "
-                "(--tries says otherwise)."
-            )
-        return words
+        return [] if self.measured is None else measured_in_words(self.measured, self.known)
 
 
 def prompts_from(

@@ -96,10 +96,12 @@ def _simulate(options: Options) -> Answer:
     reference = reference_of(config.schemes, options.reference)
     check_metric(config, metric)
 
+    from sim.rates import start_in_words
     from sim.run import simulate
     from sim.summary import time_to_target
 
     metrics = simulate(config, out, overwrite=options.overwrite)
+    notes = start_in_words(config)
     times = time_to_target(metrics, config.target, metric=metric, reference=reference)
     data = {
         "run": str(out),
@@ -108,9 +110,10 @@ def _simulate(options: Options) -> Answer:
         "target_metric": metric,
         "reference": reference,
         "times": times.to_dict("records"),
+        "notes": notes,
     }
     prompts = config.held_out_prompts if metric.startswith("held_out/") else config.prompts
-    text = (
+    text = "".join(f"{note}\n" for note in notes) + (
         f"Time until the mean {metric} of {prompts} prompts is {config.target:g}.\n\n"
         f"{times_text(times, reference)}\n{figures_hint(out)}"
     )
@@ -118,6 +121,7 @@ def _simulate(options: Options) -> Answer:
 
 
 def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
+    from sim.rates import start_in_words
     from sim.summary import check_metric, reference_of
     from sim.sweep import read_sweep, sweep, sweep_times
     from sim.times_text import times_text
@@ -128,6 +132,7 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     reference = reference_of(schemes, options.reference)
     for regime in regimes:
         check_metric(regime, metric)
+    notes = list(dict.fromkeys(note for regime in regimes for note in start_in_words(regime)))
     metrics = sweep(config, out, overwrite=options.overwrite, executor=executor)
     tuning = read_table(out / "tuning.parquet")
     times = sweep_times(config, metrics, tuning, metric=metric, reference=reference)
@@ -136,9 +141,10 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
         "target_metric": metric,
         "reference": reference,
         "times": times.to_dict("records"),
+        "notes": notes,
     }
     rates = "its own best learning rate" if config.tuning_seeds else "the learning rate given"
-    text = (
+    text = "".join(f"{note}\n" for note in notes) + (
         f"Time until the mean {metric} is at the target, every scheme at {rates}.\n\n"
         f"{times_text(times, reference)}\n"
         f"Folder: {out}   (times.parquet, metrics.parquet, tuning.parquet)"

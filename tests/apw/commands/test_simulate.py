@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import apw
 from apw.main import main
+from sim.config import SimulationConfig
 
 SWEEP = """
 learning_rates = [0.01, 2]
@@ -125,6 +127,26 @@ def test_a_run_is_repeated_from_its_configuration(
         (tmp_path / "bad.json").write_text(text)
         assert main(["simulate", "--file", str(tmp_path / "bad.json")]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_start_from_a_file_says_what_became_of_zeros_and_why_nothing_arrives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = tmp_path / "rates.csv"
+    rates.write_text("solved\n" + "0\n" * 12 + "0.125\n" * 3 + "0.75\n")
+    small = ["--schemes", "grpo", "--prompts", "16", "--seeds", "2", "--steps", "2"]
+    small += ["--measure-every", "1", "--start", f"file:{rates}", "--column", "solved"]
+    words = ["simulate", *small, "--tries", "8", "--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "measured with 8 tries each: 12 (75%) never solved" in text
+    assert "cannot have a mean of 0.9" in text
+    assert "GRPO: not within 2 steps with 2 of 2 seeds" in text
+    assert main([*words, "--json"]) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert text.startswith("\n".join(notes))
+    config = SimulationConfig.from_dict(json.loads((tmp_path / "run/config.json").read_text()))
+    assert str(apw.simulate(config, tmp_path / "run")).startswith("\n".join(notes))
 
 
 @pytest.mark.parametrize(

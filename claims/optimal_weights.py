@@ -90,12 +90,12 @@ def _optimised(clock: str, scheme: str) -> float:
 
 
 def theory_a1() -> float:
-    """Largest |ln ω − ln ω_GRPO| of the best weight on the regular clock, from 0.01."""
+    """Largest |ln ω − ln ω_GRPO| of the best weight where updates are counted, from 0.01."""
     return _optimised("updates", "grpo")
 
 
 def theory_a2() -> float:
-    """Largest |ln ω − ln ω_Sqrt-R| of the best weight on the effective clock, from 0.01."""
+    """Largest |ln ω − ln ω_Sqrt-R| of the best weight on the clock 1/ρ, from 0.01."""
     return _optimised("responses", "sqrt_r")
 
 
@@ -170,7 +170,7 @@ def excess_times(lab: Lab, start: float, clock: str) -> dict[str, float]:
 
 
 def simulation_a1(lab: Lab) -> Finding:
-    """On the regular clock the optimal weight is GRPO's."""
+    """Where updates are counted the optimal weight is GRPO's."""
     said = "In the population limit, where updates are counted, the optimal weight is GRPO's"
     return _optimal("A1", said, "updates", "grpo", lab)
 

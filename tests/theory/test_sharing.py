@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from theory.designs import drift, path, second_moment
 from theory.schemes import Scheme
-from theory.sharing import path_costs, relative_cost, spread_odds
+from theory.sharing import block_kernel, path_costs, relative_cost, spread_odds
 from theory.tables import table_scheme
 
 SCHEMES = (
@@ -32,6 +32,15 @@ TABLE = {
 }
 """Start, spread and sharing → cost over GRPO's, from a derivation and quadrature elsewhere."""
 
+STEPS = {
+    (0.01, 1, 0): (1.180, 0.599, 0.548, 0.577, 0.962, 0.500, 0.608, 0.722),
+    (0.01, 1, 1): (0.958, 1.199, 1.141, 1.289, 1.196, 1.222, 1.018, 0.984),
+    (0.1, 2, 0): (1.129, 0.516, 0.483, 0.491, 0.971, 0.425, 0.542, 0.663),
+    (0.1, 2, 0.5): (0.999, 0.934, 0.914, 1.057, 1.168, 1.017, 0.830, 0.848),
+    (0.4, 2, 1): (0.942, 1.201, 1.196, 1.658, 1.242, 1.647, 1.043, 0.981),
+}
+"""The same with steps of equal size."""
+
 
 @pytest.mark.parametrize("setting", TABLE)
 def test_costs_are_those_of_the_derivation(setting):
@@ -41,6 +50,85 @@ def test_costs_are_those_of_the_derivation(setting):
     np.testing.assert_allclose(costs[:-1] / costs[-1], TABLE[setting], atol=6e-4)
     one = relative_cost("sqrt_r", start=start, spread=spread, sharing=sharing)
     assert one == pytest.approx(costs[1] / costs[-1], rel=1e-9)
+
+
+@pytest.mark.parametrize("setting", STEPS)
+def test_costs_of_steps_of_equal_size_are_those_of_the_derivation(setting):
+    start, spread, sharing = setting
+    costs = path_costs(
+        [*SCHEMES, "grpo"],
+        spread_odds(start, spread),
+        sharing=sharing,
+        target=0.9,
+        group_size=16,
+        budget="steps",
+    )[:, 0]
+    np.testing.assert_allclose(costs[:-1] / costs[-1], STEPS[setting], atol=6e-4)
+
+
+def test_the_best_schedule_of_steps_is_never_dearer_than_constant_steps():
+    """Cauchy and Schwarz: (∫√(c n) dt)² ≤ ∫c dt ∫n dt."""
+    odds = spread_odds(0.05, 1.5, 16)
+    setting = {"sharing": 0.3, "target": 0.8, "group_size": 8}
+    schemes = ["grpo", "linear_r", "psr", "rloo"]
+    constant = path_costs(schemes, odds, **setting)
+    assert np.all(path_costs(schemes, odds, budget="steps", **setting) <= constant)
+
+
+def test_one_block_is_a_sharing_and_blocks_learn_by_themselves():
+    setting = {"target": 0.8, "group_size": 4}
+    odds = np.array([-2.0, -1.0, 0.0])
+    shared = path_costs(["sqrt_r"], odds, sharing=0.4, **setting)
+    block = path_costs(["sqrt_r"], odds, kernel=block_kernel([3], 0.4), **setting)
+    assert block == pytest.approx(shared, rel=1e-6)
+    apart = path_costs(["sqrt_r"], odds, sharing=0.0, **setting)
+    blocks = path_costs(["sqrt_r"], odds, kernel=block_kernel([1, 1, 1], 0.4), **setting)
+    assert blocks == pytest.approx(apart, rel=1e-6)
+
+
+def test_prompts_lose_where_a_kernel_is_negative():
+    """Two prompts of a policy in which one loses half of what the other learns, by SciPy."""
+    kernel, odds, size, target = np.array([[2.0, -1.0], [-0.5, 3.0]]), np.array([-2.0, 0.5]), 4, 0.8
+
+    def slope(_, state):
+        rho = expit(state[:2])
+        speed = drift("grpo", rho, design="fixed", group_size=size) * rho * (1 - rho)
+        noise = second_moment("grpo", rho, design="fixed", group_size=size).mean()
+        return [*(kernel @ speed / 2), size, noise, np.sqrt(size * noise)]
+
+    def there(_, state):
+        return expit(state[:2]).mean() - target
+
+    there.terminal = True
+    solved = integrate.solve_ivp(
+        slope, (0, 1000), [*odds, 0, 0, 0], events=there, rtol=1e-9, atol=1e-10, method="DOP853"
+    )
+    time, energy, length = solved.y_events[0][0][2:]
+    for budget, cost in (("energy", time * energy), ("steps", length**2)):
+        found = path_costs(
+            ["grpo"], odds, kernel=kernel, target=target, group_size=size, budget=budget
+        )
+        assert found[0, 0] == pytest.approx(cost, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kernel": np.ones((2, 2))}, r"shape \(3, 3\); got \(2, 2\)"),
+        ({"kernel": np.full((3, 3), np.nan)}, "finite numbers"),
+        ({"kernel": np.eye(3), "sharing": 0.5}, "sharing is 0"),
+        ({"kernel": np.eye(3), "unsolvable": 0.1}, "unsolvable is 0"),
+        ({"budget": "weight"}, "budget must be energy or steps"),
+    ],
+)
+def test_what_is_no_kernel_is_refused(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        path_costs(["grpo"], np.zeros(3), **{"target": 0.9, "group_size": 4, **change})
+
+
+def test_blocks_without_prompts_are_refused():
+    with pytest.raises(ValueError, match="a prompt each at least"):
+        block_kernel([2, 0], 0.5)
 
 
 def test_the_natural_gradient_keeps_grpo_where_prompts_move_together():
@@ -140,7 +228,7 @@ def test_who_unlearns_never_arrives():
         ({"target": 0.01}, "0.01"),
         ({"spread": -1.0}, "spread must be"),
         ({"sharing": 1.5}, "sharing must lie in"),
-        ({"kernel": "other"}, "kernel must be softmax or mirror"),
+        ({"kernel": "other"}, "kernel must be softmax or mirror or a matrix"),
         ({"scheme": "lens"}, "lens"),
         ({"group_size": 1.5}, "group"),
     ],

@@ -1,0 +1,168 @@
+"""Prompts on their way side by side, moved by a kernel, by the method of Runge and Kutta.
+
+Rows are pairs of a scheme and a set of prompts, and are followed together, each with steps of its
+own length, until its mean success is the target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy.special import expit
+
+from theory._arrays import Floats
+from theory._designs import Design, outcomes_of, tables_of
+from theory._scheme import Scheme
+
+_GRID = 0.01  # in logit; linear interpolation is then within 2e-5
+_EASIEST = 30.0  # logit beyond which nothing is left to learn
+_STEP = 0.3  # of the fastest prompt, in logit: products are then within 1e-5
+_MOST_STEPS = 5_000
+
+_Indices = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
+_Choice = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """What a scheme does at each log-odds of a grid.
+
+    Attributes:
+        grid: ℓ, ascending in steps of one length.
+        speed: e = P_S ω_S ρ(1−ρ), or P_S ω_S where the gradient is natural.
+        second: P_S n_S.
+        second_at_0: n_S of a prompt with ρ = 0.
+    """
+
+    grid: Floats
+    speed: Floats
+    second: Floats
+    second_at_0: float
+
+    @classmethod
+    def of(cls, scheme: Scheme, design: Design, size: int, lowest: float, natural: bool) -> Curves:
+        """Curves of a scheme from the log-odds ``lowest`` on; ``natural`` is the mirror flow's."""
+        grid = np.arange(lowest, _EASIEST, _GRID)
+        success = expit(grid)
+        outcomes = outcomes_of(design, size, success)
+        tables = tables_of(scheme, outcomes)
+        accepted = design.acceptance(size, success)
+        drift = accepted * outcomes.drift(*tables)
+        # ρ(1−ρ) of log-odds loses no digits near 1.
+        speed = drift if natural else drift * success * expit(-grid)
+        second = accepted * outcomes.second_moment(*tables)
+        at_0 = 0.0 if design.drops_all_wrong else float(tables[1][0]) ** 2
+        return cls(grid, speed, second, at_0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Rows that are still on their way, and the scheme of each."""
+
+    row: _Indices
+    scheme: _Indices
+
+    def take(self, keep: _Choice) -> _Rows:
+        return _Rows(self.row[keep], self.scheme[keep])
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelFlow:
+    """dℓ_i/dt = (1/N) Σ_j K_ij e(ρ_j), what it costs and the noise it meets.
+
+    Attributes:
+        curves: Speed, second moment and cost by scheme and log-odds, shape (schemes, grid, 3).
+        lowest: Log-odds at the start of the grid.
+        second_at_0: Second moment of each row's prompts that cannot be solved.
+        unsolvable: Share of such prompts, by row.
+        cost_at_0: Cost of one of them.
+        kernel: s of the kernel N(1 − s)·1 + s, or K/N as a matrix of shape (prompts, prompts).
+    """
+
+    curves: Floats
+    lowest: float
+    second_at_0: Floats
+    unsolvable: Floats
+    cost_at_0: float
+    kernel: float | Floats
+
+    def rates(self, odds: Floats, rows: _Rows) -> tuple[Floats, Floats, Floats]:
+        """dℓ/dt of every prompt, and the mean second moment and cost of every row."""
+        place = np.clip((odds - self.lowest) / _GRID, 0, self.curves.shape[1] - 1.001)
+        index = place.astype(np.intp)
+        part = (place - index)[..., None]
+        scheme = rows.scheme[:, None]
+        values = (1 - part) * self.curves[scheme, index] + part * self.curves[scheme, index + 1]
+        able = 1 - self.unsolvable[rows.row]
+        speed, second, cost = values[..., 0], values[..., 1].mean(axis=1), values[..., 2].mean(1)
+        if isinstance(self.kernel, float):
+            shared = self.kernel * able * speed.mean(axis=1)
+            moved = (1 - self.kernel) * speed + shared[:, None]
+        else:
+            moved = speed @ self.kernel.T
+        noise = able * second + (1 - able) * self.second_at_0[rows.row]
+        return moved, noise, able * cost + (1 - able) * self.cost_at_0
+
+    def spent(self, odds: Floats, scheme: _Indices, target: float) -> Floats:
+        """Time ∫ c dt, energy ∫ n dt and length ∫ √(c n) dt of each row, shape (3, rows).
+
+        Nothing is spent where the mean success is the target from the start; ∞ where it never is.
+        """
+        done = np.full((3, len(odds)), math.inf)
+        rows = _Rows(np.arange(len(odds)), scheme)
+        there = expit(odds).mean(axis=1) >= target
+        done[:, there] = 0.0
+        rows, odds = rows.take(~there), odds[~there]
+        spent = np.zeros((3, len(odds)))
+        for _ in range(_MOST_STEPS):
+            if not len(odds):
+                break
+            speed = self.rates(odds, rows)[0]
+            rising = np.any(speed > 0, axis=1)
+            if not np.all(rising):  # who falls everywhere never arrives
+                rows, odds, spent = rows.take(rising), odds[rising], spent[:, rising]
+                continue
+            length = _STEP / np.abs(speed).max(axis=1)
+            new, paid = self._step(odds, length, rows)
+            there = expit(new).mean(axis=1) >= target
+            if np.any(there):
+                last = rows.take(there)
+                done[:, last.row] = spent[:, there] + self._last(
+                    odds[there], length[there], last, target
+                )
+            keep = ~there
+            rows, odds, spent = rows.take(keep), new[keep], (spent + paid)[:, keep]
+        return done
+
+    def _step(self, odds: Floats, length: Floats, rows: _Rows) -> tuple[Floats, Floats]:
+        """Log-odds after a step of each row, and what it takes."""
+        h = length[:, None]
+        slopes: list[Floats] = []
+        spent: list[Floats] = []
+        for fraction in (0.0, 0.5, 0.5, 1.0):
+            at = odds + fraction * h * slopes[-1] if slopes else odds
+            slope, noise, cost = self.rates(at, rows)
+            slopes.append(slope)
+            spent.append(np.stack([cost, noise, np.sqrt(cost * noise)]))
+        weights = np.array([1, 2, 2, 1]) / 6
+        moved = sum(w * slope for w, slope in zip(weights, slopes, strict=True))
+        paid = sum(w * part for w, part in zip(weights, spent, strict=True))
+        return odds + h * moved, length * paid
+
+    def _last(self, odds: Floats, length: Floats, rows: _Rows, target: float) -> Floats:
+        """What the part of a step that ends at the target takes, by regula falsi."""
+        low, high = np.zeros_like(length), length
+        below = expit(odds).mean(axis=1) - target
+        above = expit(self._step(odds, high, rows)[0]).mean(axis=1) - target
+        for _ in range(6):
+            tried = low - below * (high - low) / (above - below)
+            moved, paid = self._step(odds, tried, rows)
+            missing = expit(moved).mean(axis=1) - target
+            short = missing < 0
+            low, below = np.where(short, tried, low), np.where(short, missing, below)
+            high, above = np.where(short, high, tried), np.where(short, above, missing)
+            if np.all(np.abs(missing) < 1e-12):
+                break
+        return paid

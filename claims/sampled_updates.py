@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.counter import draw
-from sim.learners import table_group
+from sim.groups import table_group
 from sim.policies.bandit import Bandit
 from sim.priors import make_prior
 from sim.tables import Table, scheme_table

@@ -34,6 +34,9 @@ SCHEDULABLE = ("lam", "zero_success", "alpha")
 LARGEST_ARRAY = 1 << 30
 """Most numbers in one array of a simulation, 4 GiB: responses of an update, or parameters."""
 
+TREES = ("tree", "shared_tree")
+"""Policies whose answers are sequences of tokens."""
+
 LARGEST_FISHER = 1024
 """Most parameters of a log-linear policy whose Fisher matrix is solved at every update."""
 
@@ -66,13 +69,14 @@ class SimulationConfig(Configuration):
     held_out_prompts: Whole = 0
     """Number of prompts that are measured but never trained on; needs shared parameters."""
 
-    policy: Literal["bandit", "tree", "log_linear"] = "bandit"
+    policy: Literal["bandit", "tree", "log_linear", "shared_tree"] = "bandit"
     """``bandit``: independent logits per prompt and answer; ``tree``: answers of several tokens,
     independent logits per prompt and prefix; ``log_linear``: logits linear in features that
-    prompts share."""
+    prompts share; ``shared_tree``: answers of several tokens, and one output layer over features
+    of prompt and prefix for all, as in a language model."""
 
     answers: Annotated[int, Interval(ge=2, le=65_536)] = 16
-    """Number of possible answers to each prompt; the tree counts its own."""
+    """Number of possible answers to each prompt; trees count their own."""
 
     correct_answers: Count = 2
     """How many of the answers are correct."""
@@ -84,20 +88,28 @@ class SimulationConfig(Configuration):
     """Share of the wrong mass that the decoys have together."""
 
     symbols: Annotated[int, Interval(ge=2, le=65_536)] = 4
-    """Tree: number of tokens V, the end token included."""
+    """Trees: number of tokens V, the end token included."""
 
     length: Annotated[int, Interval(ge=1, le=LONGEST)] = 3
-    """Tree: largest number of tokens L of an answer."""
+    """Trees: largest number of tokens L of an answer."""
 
     end_token: bool = True
-    """Tree: whether the last symbol ends an answer, so that lengths differ."""
+    """Trees: whether the last symbol ends an answer, so that lengths differ."""
 
     features: Annotated[int, Interval(ge=1, le=65_536)] = 16
-    """Log-linear: number of features φ; fewer features make prompts share more."""
+    """Log-linear and shared tree: number of features φ; fewer features make prompts share more."""
+
+    prefix_sharing: Share = 0.0
+    """Shared tree: how alike the features of one prompt are after two prefixes, from 0, where they
+    have random signs, to 1."""
+
+    length_bias: Annotated[float, Interval(ge=-100, le=100)] = 0.0
+    """Shared tree: by how many standard deviations of the rule's score an answer is worse that is
+    longer by one standard deviation; above 0 the wrong answers are the longer ones."""
 
     rule: Share = 1.0
-    """Log-linear: fraction of prompts whose correct answers follow from their features; the
-    others can only be memorised."""
+    """Log-linear and shared tree: fraction of prompts whose correct answers follow from their
+    features; the others can only be memorised."""
 
     sharing: Share | None = None
     """Log-linear: if given, features and rule are replaced by a table in which a share s of what
@@ -137,6 +149,14 @@ class SimulationConfig(Configuration):
     optimizer: Literal["sgd", "adam"] = "sgd"
     """What softmax and ppo do with their gradient."""
 
+    gradient_clip: Positive | None = None
+    """Largest norm of a gradient of softmax and ppo, longer ones are shortened; needs shared
+    parameters."""
+
+    kl_limit: Positive | None = None
+    """Largest KL(π_old‖π_new) in nats of an update of softmax and ppo, which is shortened until it
+    obeys: the mean over its prompts where they share parameters, else that of each."""
+
     batch: Count | None = None
     """Prompts per update, drawn again each time; none is all of them. Needs shared parameters:
     prompts that share nothing would only wait for their turn."""
@@ -150,15 +170,47 @@ class SimulationConfig(Configuration):
     clip_high: Positive = 0.2
     """ppo: ε of the upper clip 1 + ε; larger than clip_low is DAPO's clip-higher."""
 
+    ratio: Literal["token", "response", "response_mean"] = "token"
+    """ppo: what has a probability ratio of its own; ``response_mean`` is the response's to the
+    power of 1/tokens (GSPO)."""
+
+    length_normalisation: Literal["none", "response", "batch"] = "none"
+    """Trees, softmax and ppo: a response's gradient is divided by nothing (Dr. GRPO), by its own
+    tokens (GRPO), or by the mean tokens of the batch (DAPO)."""
+
+    critic: Literal["exact", "learned"] = "exact"
+    """Scheme ppo: V(x) is the true pass rate, or a logistic model of it learned along the way,
+    from ½, with the features the policy has."""
+
+    critic_rate: Positive = 1.0
+    """Step size of a learned critic."""
+
     entropy_bonus: NotNegative = 0.0
     """Coefficient of the exact entropy in the objective of softmax and ppo."""
 
     kl_penalty: NotNegative = 0.0
     """Coefficient of the exact KL(π‖π₀) in the objective of softmax and ppo."""
 
+    sampling: Literal["fixed", "until_any", "until_mixed", "first_success"] = "fixed"
+    """Sampling design of every scheme: groups of M as they come, drawn again until one response is
+    correct or until both verdicts occur, or responses one by one until the first correct one.
+    Groups that are never accepted teach nothing. Scheme dapo has until_mixed where this is
+    fixed."""
+
     dynamic_attempts: Annotated[int, Interval(ge=1, le=10_000)] = 10
-    """Scheme dapo: how often a group is sampled until it is mixed; 1 switches resampling off.
-    Learner mirror samples nothing: its dapo is grpo."""
+    """How often a group is sampled, at most, until it is accepted (first_success: how often M
+    responses are); 1 switches resampling off. Learner mirror samples nothing: its dapo is grpo."""
+
+    false_positives: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Chance that the verifier passes a wrong response, by itself each time."""
+
+    false_negatives: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Chance that the verifier fails a right response."""
+
+    sync_every: Count = 1
+    """Updates from one copy of the policy to the sampler to the next: responses are up to
+    sync_every − 1 updates old, as with mini-batches or asynchronous samplers. ppo's ratios are to
+    the policy that sampled; softmax takes old responses as its own."""
 
     schedules: dict[str, str] = dataclasses.field(default_factory=dict)
     """Schedules of the scheme options lam, zero_success and alpha, such as
@@ -185,6 +237,10 @@ class SimulationConfig(Configuration):
     checkpoint_every: Steps = 10
     """Measurements between checkpoints; what a killed run repeats at most."""
 
+    evaluation_temperature: Positive = 1.0
+    """Temperature at which success, pass@k and entropy are measured, on tokens for trees; responses
+    for training are sampled at 1."""
+
     pass_k: tuple[Annotated[int, Interval(ge=1, le=1 << 30)], ...] = (1, 4, 16, 64, 256, 1024)
     """Numbers of samples k at which pass@k is measured."""
 
@@ -210,6 +266,16 @@ class SimulationConfig(Configuration):
         """The start, with what was measured read from its file."""
         return read_start(self.start, self.column, self.tries)
 
+    @property
+    def number_of_answers(self) -> int:
+        """Possible answers to a prompt."""
+        return tree_shape(self).answers if self.policy in TREES else self.answers
+
+    @property
+    def shared(self) -> bool:
+        """Whether prompts share parameters."""
+        return self.policy in ("log_linear", "shared_tree")
+
     def check_together(self) -> None:
         """Check what concerns several fields."""
         _check(self)
@@ -233,7 +299,10 @@ def _check(config: SimulationConfig) -> None:
 
 def _check_size(config: SimulationConfig) -> None:
     prompts = config.prompts + config.held_out_prompts
-    rows = {"answers": prompts * config.answers, "group_size": prompts * (config.group_size or 1)}
+    rows = {
+        "answers": prompts * config.number_of_answers,
+        "group_size": prompts * (config.group_size or 1),
+    }
     for name, size in rows.items():
         if config.seeds * size > LARGEST_ARRAY:
             raise ValueError(
@@ -243,9 +312,7 @@ def _check_size(config: SimulationConfig) -> None:
 
 
 def _check_policy(config: SimulationConfig) -> None:
-    answers = config.answers
-    if config.policy == "tree":
-        answers = tree_shape(config).answers
+    answers = config.number_of_answers
     if config.correct_answers >= answers:
         raise ValueError(
             f"correct_answers must be below answers, so that a wrong answer exists; got "
@@ -254,11 +321,14 @@ def _check_policy(config: SimulationConfig) -> None:
     wrong = answers - config.correct_answers
     if config.decoys and config.decoys >= wrong:
         raise ValueError(f"decoys must be below the {wrong} wrong answers; got {config.decoys}")
-    if config.policy != "log_linear":
-        for name in ("held_out_prompts", "batch", "sharing"):
+    if config.policy == "shared_tree" and config.sharing is not None:
+        raise ValueError("sharing is of policy log_linear: a shared tree has features")
+    if not config.shared:
+        for name in ("held_out_prompts", "batch", "sharing", "gradient_clip"):
             if getattr(config, name) not in (None, 0) or (name, config.sharing) == ("sharing", 0):
                 raise ValueError(
-                    f"{name} needs prompts that share parameters: set policy to log_linear"
+                    f"{name} needs prompts that share parameters: set policy to log_linear or "
+                    "shared_tree"
                 )
     elif config.batch is not None and config.batch > config.prompts:
         raise ValueError(f"batch must be at most prompts, {config.prompts}; got {config.batch}")
@@ -268,6 +338,8 @@ def _check_policy(config: SimulationConfig) -> None:
 
 def _check_learner(config: SimulationConfig) -> None:
     exact = config.learner in ("mirror", "natural")
+    if config.policy == "shared_tree" and exact:
+        raise ValueError(f"learner {config.learner} is not for a shared tree: use softmax or ppo")
     if config.policy == "log_linear" and config.learner == "mirror":
         raise ValueError(
             "learner mirror moves every prompt's distribution by itself, which shared parameters "
@@ -285,6 +357,7 @@ def _check_learner(config: SimulationConfig) -> None:
             f"learner {config.learner} takes plain steps: optimizer, entropy_bonus and kl_penalty "
             "belong to softmax and ppo"
         )
+    _check_training(config)
     for option, text in config.schedules.items():
         parse_schedule(text)
         if option not in SCHEDULABLE:
@@ -295,6 +368,39 @@ def _check_learner(config: SimulationConfig) -> None:
         raise ValueError(
             "schedules need a learner that samples, natural, softmax or ppo: mirror takes the "
             "expected step of a scheme that stays the same"
+        )
+
+
+def _check_training(config: SimulationConfig) -> None:
+    """Check what training adds to the theory against the learner."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+
+    def changed(*names: str) -> str:
+        return next((name for name in names if getattr(config, name) != defaults[name]), "")
+
+    errs = changed("false_positives", "false_negatives")
+    if config.learner == "mirror":
+        wrong = errs or changed("sampling", "sync_every")
+        if wrong:
+            raise ValueError(f"learner mirror samples no responses: {wrong} says nothing to it")
+    if config.learner in ("mirror", "natural"):
+        wrong = changed("gradient_clip", "kl_limit", "length_normalisation")
+        if wrong:
+            raise ValueError(f"{wrong} belongs to the learners softmax and ppo")
+    if config.length_normalisation != "none" and config.policy not in TREES:
+        raise ValueError("length_normalisation needs answers of several tokens: tree, shared_tree")
+    if config.false_positives + config.false_negatives >= 1:
+        raise ValueError(
+            "false_positives + false_negatives must be below 1, where a verdict says nothing; got "
+            f"{config.false_positives:g} + {config.false_negatives:g}"
+        )
+    for name, scheme in config.bound.items():
+        if config.sampling != "fixed" and scheme.needs_confidence:
+            raise ValueError(f"{name} reads the responses of fixed groups: sampling must be fixed")
+    if config.comparison == "same_budget" and (errs or config.sampling != "fixed"):
+        raise ValueError(
+            "comparison same_budget integrates the weight of fixed groups with a verifier that "
+            "does not err: use same_rate, with learning_rates"
         )
 
 

@@ -1,129 +1,21 @@
-"""One update of a policy from groups of responses to every prompt.
-
-A group is the vector of counts N_a; the advantage of an answer depends on whether it is correct
-and on K, and for LENS on its probability. The policy gradient of a group is the score of the
-weights W_a = N_a A_a / M, whatever the policy.
-"""
+"""Directions and gradients that learners make of weighed groups."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from sim._floats import epsilon, tiny
-from sim.cores import fence
+from sim.groups import Group
 from sim.policies.base import Policy
-from sim.sampling import counts_between, cumulative_counts, sample_answers, sample_counts
-from sim.tables import Table, expected_weight, look_up
-from theory.advantages import group_advantages
+from sim.policies.tokens import TokenPolicy
+from sim.tables import Table, expected_weight
 from theory.schemes import Scheme
 
 Array = jax.Array
-
-
-class Group(NamedTuple):
-    """Sampled groups as weights.
-
-    Attributes:
-        weights: W_a = N_a A_a / M, shape (answers, prompts).
-        total: Σ_a W_a, shape (prompts,).
-        correct: K, shape (prompts,).
-        memory: What the next groups may write over, see :func:`sim.sampling.cumulative_counts`.
-    """
-
-    weights: Array
-    total: Array
-    correct: Array
-    memory: Array | None = None
-
-
-def table_group(
-    policy: Policy, masses: Array, uniforms: Array, table: Table, memory: Array | None = None
-) -> Group:
-    """Sample groups and weigh them by a scheme with a table.
-
-    Args:
-        policy: The policy.
-        masses: Its masses, shape (answers, prompts).
-        uniforms: Draws, shape (group, prompts).
-        table: The scheme.
-        memory: From earlier groups of this shape, if any.
-    """
-    below = cumulative_counts(masses, uniforms, memory)
-    counts = counts_between(below, masses.shape[0])
-    group = weigh(policy, counts, table, uniforms.shape[0])
-    return group if memory is None else group._replace(memory=below)
-
-
-def weigh(policy: Policy, counts: Array, table: Table, group_size: int) -> Group:
-    """Weights of groups given as counts."""
-    hits = policy.sum_correct(counts)
-    positive, negative = (fence(part / group_size) for part in look_up(table, hits))
-    return Group(
-        counts * policy.by_verdict(positive, -negative),
-        hits * positive - (group_size - hits) * negative,
-        hits,
-    )
-
-
-def confidence_group(policy: Policy, masses: Array, uniforms: Array, scheme: Scheme) -> Group:
-    """Sample groups and weigh them by a scheme that looks at the responses' probabilities.
-
-    The confidence of an answer is π^{1/length}, its probability per token.
-    """
-    group_size = uniforms.shape[0]
-    answers = sample_answers(masses, uniforms)
-    confidence = jnp.log(masses / masses.sum(axis=0)[None])
-    if policy.lengths is not None:
-        confidence = confidence / policy.lengths.astype(masses.dtype)[:, None]
-    one = jnp.ones_like(masses[0])
-    verdicts = policy.by_verdict(one, 0 * one)
-    drawn = jnp.take_along_axis(confidence, answers, axis=0)
-    rewards = jnp.take_along_axis(verdicts, answers, axis=0)
-    advantages = group_advantages(rewards.T, scheme, log_confidence=drawn.T).T / group_size
-    columns = jnp.broadcast_to(jnp.arange(answers.shape[1])[None], answers.shape)
-    weights = jnp.zeros_like(masses).at[answers, columns].add(advantages)
-    return Group(weights, advantages.sum(axis=0), rewards.sum(axis=0))
-
-
-def mixed_groups(
-    policy: Policy,
-    masses: Array,
-    uniforms: Callable[[Array], Array],
-    attempts: int,
-    table: Table,
-) -> tuple[Group, Array]:
-    """DAPO's dynamic sampling: sample again until a group is mixed.
-
-    Args:
-        policy: The policy.
-        masses: Its masses.
-        uniforms: Draws of attempt number n, shape (group, prompts).
-        attempts: Largest number of attempts.
-        table: The scheme.
-
-    Returns:
-        The groups, and how many were sampled for each prompt, shape (prompts,). A prompt that got
-        no mixed group has weight 0 under every scheme DAPO is used with.
-    """
-    zero = jnp.zeros_like(masses[0])
-    group_size = jax.eval_shape(uniforms, jnp.uint32(0)).shape[0]
-
-    def attempt(number: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        counts, taken = state
-        hits = policy.sum_correct(counts)
-        again = (hits == 0) | (hits == group_size)
-        new = sample_counts(masses, uniforms(number.astype(jnp.uint32)))
-        return jnp.where(again[None], new, counts), taken + again
-
-    # Counts of zero are an all-wrong group, so the first attempt samples every prompt.
-    start = (jnp.zeros_like(masses), zero)
-    counts, taken = jax.lax.fori_loop(0, attempts, attempt, start)
-    return weigh(policy, counts, table, group_size), taken
 
 
 def natural_direction(masses: Array, weights: Array) -> Array:
@@ -185,14 +77,21 @@ class Regulariser:
         return probabilities * pull
 
 
-def clipped_weights(
-    group: Group, masses: Array, sampled: Array, clip_low: float, clip_high: float
-) -> Array:
-    """Weights of PPO's clipped surrogate Σ_a W_a min-clip(π_a/π_old,a) at the current policy.
+RatioOf = Literal["token", "response", "response_mean"]
 
-    An answer's weight is multiplied by its ratio while the ratio is inside its clip range or
-    moving back into it, and is 0 otherwise. The ratio is that of whole answers; answers of several
-    tokens have one per token, :meth:`sim.policies.tree.Tree.clipped_score`.
+
+def clipped_weights(
+    group: Group,
+    masses: Array,
+    sampled: Array,
+    clip_low: float,
+    clip_high: float,
+    lengths: Array | None = None,
+) -> Array:
+    """Weights of PPO's clipped surrogate Σ_a W_a min-clip(r_a) at the current policy.
+
+    An answer's weight is multiplied by its ratio r_a = π_a/π_old,a while the ratio is inside its
+    clip range or moving back into it, and is 0 otherwise. The ratio is that of whole answers.
 
     Args:
         group: Groups sampled by the old policy.
@@ -200,9 +99,48 @@ def clipped_weights(
         sampled: Masses of the old policy.
         clip_low: ε of 1 − ε.
         clip_high: ε of 1 + ε.
+        lengths: Tokens of each answer, for the ratio (π_a/π_old,a)^{1/length} whose gradient is
+            r_a/length that of ln π_a; none for the ratio itself.
+
+    Source: Schulman et al. (2017), eq. 7; with lengths GSPO, arXiv 2507.18071, eq. 5.
     """
     least = tiny(masses)
     old = jnp.maximum(sampled / sampled.sum(axis=0)[None], least)
     ratio = masses / masses.sum(axis=0)[None] / old
-    active = jnp.where(group.weights > 0, ratio < 1 + clip_high, ratio > 1 - clip_low)
-    return jnp.where(active & (group.weights != 0), group.weights * ratio, 0)
+    scale: Array | float = 1.0
+    if lengths is not None:
+        scale = 1 / lengths.astype(masses.dtype)[:, None]
+        ratio = ratio**scale
+    if group.negative is None:
+        active = jnp.where(group.weights > 0, ratio < 1 + clip_high, ratio > 1 - clip_low)
+        return jnp.where(active & (group.weights != 0), group.weights * ratio * scale, 0)
+    kept = jnp.where(ratio < 1 + clip_high, group.weights - group.negative, 0)
+    kept = kept + jnp.where(ratio > 1 - clip_low, group.negative, 0)
+    return jnp.where(kept != 0, kept * ratio * scale, 0)
+
+
+def clipped_gradient(
+    policy: Policy,
+    parameters: Array,
+    masses: Array,
+    sampled: tuple[Array, Array],
+    group: Group,
+    clips: tuple[float, float],
+    ratio: RatioOf,
+) -> Array:
+    """Gradient of the clipped surrogate, with a ratio per token or per response.
+
+    Args:
+        policy: The policy.
+        parameters: Where the gradient is taken.
+        masses: Masses there.
+        sampled: Parameters and masses of the policy that drew the responses.
+        group: What it drew, weighed.
+        clips: ε of 1 − ε and of 1 + ε.
+        ratio: What has a ratio of its own; answers of one token have one in any case.
+    """
+    if ratio == "token" and isinstance(policy, TokenPolicy):
+        return policy.clipped_score(parameters, sampled[0], group.weights, *clips, group.negative)
+    lengths = policy.lengths if ratio == "response_mean" else None
+    weights = clipped_weights(group, masses, sampled[1], *clips, lengths)
+    return policy.score(parameters, masses, weights)

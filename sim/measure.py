@@ -11,8 +11,8 @@ from sim._floats import tiny
 from sim.learners import mirror_weight
 from sim.policies.base import Policy
 from sim.rates import kept_groups, mixed_share
-from sim.tables import Table, expected_weight
-from theory.schemes import Scheme
+from sim.tables import Table, expected_weight, second_moment
+from sim.update import Rules
 
 Array = jax.Array
 
@@ -22,44 +22,49 @@ QUINTILES = 5
 def measure(
     policy: Policy,
     parameters: Array,
-    group_size: int | None,
+    rules: Rules,
     pass_k: tuple[int, ...],
-    table: Table | None,
-    *,
-    scheme: Scheme | None = None,
-    attempts: int = 1,
+    table: Table | None = None,
+    rate: Array | None = None,
 ) -> dict[str, Array]:
     """Means over prompts of what the training and its critics look at.
 
     ``success``; ``pass@k`` = 1 − (1−ρ)^k; ``entropy`` of the answers and ``entropy_correct``
-    among the correct ones, in nats; ``all_wrong``, ``all_right`` and ``mixed``, the probabilities
-    that a group is so; ``effective_weight`` = ω_M(ρ)ρ(1−ρ) that the scheme's groups realise, of
-    schemes whose ω depends on ρ alone. ``success/q1`` to ``q5`` and ``pass@k/q1`` to ``q5`` are
-    means over quintiles of initial difficulty, q1 the hardest.
+    among the correct ones, in nats, all at the evaluation temperature; ``all_wrong``,
+    ``all_right`` and ``mixed``, the probabilities that a group of the training is so, as its
+    verifier sees it; ``effective_weight`` = ω_M(ρ̃)Jρ(1−ρ), the drift of ρ that the scheme's groups
+    realise, of schemes whose ω depends on the pass rate ρ̃ alone; ``noise_dose``, see
+    :func:`theory.noise.noise_dose`, of schemes with a table whose groups are all used.
+    ``success/q1`` to ``q5`` and ``pass@k/q1`` to ``q5`` are means over quintiles of initial
+    difficulty, q1 the hardest.
 
     Args:
         policy: The policy, on prompts ordered from hardest to easiest.
         parameters: Its parameters.
-        group_size: M, or none for the population limit.
+        rules: How it learns.
         pass_k: The k of pass@k.
         table: Scheme table, if it is given as one.
-        scheme: The scheme, if it is not.
-        attempts: How often a group is sampled until it is mixed.
+        rate: Step size; none where nothing is learned on these prompts.
 
     Returns:
         Scalars by name.
     """
     masses = policy.masses(parameters)
     success, failure = policy.success_of(masses)
+    values = _of_groups(rules, success, failure)
+    if rate is not None:
+        values.update(_of_scheme(rules, policy, table, rate, success, failure))
+    if rules.evaluation_temperature != 1:
+        policy, parameters = policy.at_temperature(parameters, rules.evaluation_temperature)
+        masses = policy.masses(parameters)
+        success, failure = policy.success_of(masses)
     probabilities = masses / masses.sum(axis=0)[None]
     surprise = -xlogy(probabilities, probabilities)
     # With shares π/ρ the entropy among correct answers is −Σ (π/ρ) ln π + ln ρ.
     rho = jnp.maximum(success, tiny(success))
     among_correct = policy.sum_correct(surprise) / rho + jnp.log(rho)
-    values = {
-        "entropy": surprise.sum(axis=0).mean(),
-        "entropy_correct": jnp.maximum(among_correct, 0).mean(),
-    }
+    values["entropy"] = surprise.sum(axis=0).mean()
+    values["entropy_correct"] = jnp.maximum(among_correct, 0).mean()
     exponents = jnp.asarray(pass_k, success.dtype)[:, None]
     # ln(1−ρ) from whichever of ρ and 1 − ρ has the digits.
     likely = jnp.log(jnp.maximum(failure, tiny(failure)))
@@ -70,35 +75,55 @@ def measure(
         values[name] = means[row, 0]
         for part in range(1, means.shape[1]):
             values[f"{name}/q{part}"] = means[row, part]
-    if group_size is not None:
-        all_right = success**group_size
-        all_wrong = failure**group_size
-        values["all_right"] = all_right.mean()
-        values["all_wrong"] = all_wrong.mean()
-        values["mixed"] = mixed_share(success, failure, group_size).mean()
-    weight = _weight(table, scheme, group_size, success, failure)
-    if weight is not None:
-        if group_size is not None and attempts > 1:
-            weight = weight * kept_groups(success, failure, group_size, attempts)
-        values["effective_weight"] = (weight * success * failure).mean()
     return values
 
 
-def _weight(
+def _of_groups(rules: Rules, success: Array, failure: Array) -> dict[str, Array]:
+    """How often groups are all wrong, all right and mixed."""
+    if rules.group_size is None:
+        return {}
+    passing, failing = rules.verifier.observed(success, failure)
+    return {
+        "all_right": (passing**rules.group_size).mean(),
+        "all_wrong": (failing**rules.group_size).mean(),
+        "mixed": mixed_share(passing, failing, rules.group_size).mean(),
+    }
+
+
+def _of_scheme(
+    rules: Rules,
+    policy: Policy,
     table: Table | None,
-    scheme: Scheme | None,
-    group_size: int | None,
+    rate: Array,
     success: Array,
     failure: Array,
-) -> Array | None:
-    """ω of each prompt; none where confidences or a schedule have a say in it."""
+) -> dict[str, Array]:
+    """What the scheme does to these prompts: its drift, and its noise over its drift."""
+    passing, failing = rules.verifier.observed(success, failure)
+    size, scheme = rules.group_size, None if rules.schedules else rules.scheme
+    if rules.sampling == "first_success":
+        return {}  # groups of many sizes have no table
     if table is not None:
-        return expected_weight(table, success, failure)
-    if scheme is not None and scheme.needs_baseline:
-        return jnp.ones_like(success)  # the critic is exact: A = r − ρ
-    if scheme is not None and group_size is None:
-        return mirror_weight(None, scheme, (success, failure))
-    return None
+        weight = expected_weight(table, passing, failing)
+    elif scheme is not None and scheme.needs_baseline:
+        weight = jnp.ones_like(success)  # whatever the critic says of the prompt
+    elif scheme is not None and size is None:
+        weight = mirror_weight(None, scheme, (passing, failing))
+    else:
+        return {}
+    if rules.attempts > 1 and size is not None:
+        share = mixed_share(passing, failing, size)
+        if rules.sampling == "until_any":
+            share = 1 - failing**size
+        weight = weight * kept_groups(share, rules.attempts)
+    drift = (weight * rules.verifier.informedness * success * failure).mean()
+    values = {"effective_weight": drift}
+    if table is not None and rules.learner != "mirror" and rules.sampling == "fixed":
+        shared = policy.shared
+        prompts = 1 if not shared else (rules.batch or success.shape[0])
+        noise = second_moment(table, passing, failing).mean()
+        values["noise_dose"] = rate / prompts * noise / jnp.maximum(drift, tiny(drift))
+    return values
 
 
 def _averages(like: Array) -> Array:

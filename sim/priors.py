@@ -139,9 +139,23 @@ def rule_prior(
     values = generator.standard_normal((features, prompts))
     values[0] = 1.0
     values /= np.sqrt(features)
-    scores = hidden @ values
-    random = generator.standard_normal((answers, prompts))
-    follows = generator.random(prompts) < rule
+    return follow_rule(prior, hidden @ values, rule, generator), values
+
+
+def follow_rule(
+    prior: Prior, scores: np.ndarray, rule: float, generator: np.random.Generator
+) -> Prior:
+    """The prior with its answers put in such an order that the best-scored ones are correct.
+
+    Args:
+        prior: Correct answers first, as many for every prompt.
+        scores: s, shape (answers, prompts).
+        rule: Fraction of prompts that follow the scores, in [0, 1]; elsewhere chance decides.
+        generator: Source of randomness.
+    """
+    correct_answers = int(prior.correct[:, 0].sum())
+    random = generator.standard_normal(scores.shape)
+    follows = generator.random(scores.shape[1]) < rule
     order = np.argsort(-np.where(follows, scores, random), axis=0)
     # Rank r of the order gets answer r of the prior, whose first answers are the correct ones.
     log_probabilities = np.empty_like(prior.log_probabilities)
@@ -150,7 +164,7 @@ def rule_prior(
     order = np.concatenate([order[:correct_answers], wrong])
     np.put_along_axis(log_probabilities, order, prior.log_probabilities, axis=0)
     np.put_along_axis(correct, order, prior.correct, axis=0)
-    return Prior(log_probabilities, correct), values
+    return Prior(log_probabilities, correct)
 
 
 def _log_sum_exp(values: np.ndarray) -> np.ndarray:

@@ -13,8 +13,10 @@ from sim.config import SimulationConfig, tree_shape
 from sim.policies.bandit import Bandit
 from sim.policies.base import Policy
 from sim.policies.log_linear import LogLinear
+from sim.policies.shared_tree import SharedTree
 from sim.policies.tree import Tree, choice_logits
 from sim.priors import Prior, make_prior, rule_prior, scatter_answers
+from sim.token_rule import TokenRule, choice_logits_by_level
 
 Array = jax.Array
 
@@ -53,6 +55,8 @@ def build(config: SimulationConfig, seed: int) -> Problem:
         logits = choice_logits(shape, prior.log_probabilities)
         tree = Tree(jnp.asarray(prior.correct), shape)
         return Problem(tree, None, jnp.asarray(logits, dtype))
+    if config.policy == "shared_tree":
+        return _shared_tree(config, seed)
     if config.sharing is not None:
         prior = make_prior(**_common(config, config.answers), seed=seed)
         own = np.eye(config.prompts) * np.sqrt((1 - config.sharing) * config.prompts)
@@ -65,6 +69,28 @@ def build(config: SimulationConfig, seed: int) -> Problem:
         held_out = _rule_policy(config, seed, 1, config.held_out_prompts)
     parameters = jnp.zeros((policy.features.shape[0], config.answers), dtype)
     return Problem(policy, held_out, parameters)
+
+
+def _shared_tree(config: SimulationConfig, seed: int) -> Problem:
+    shape, dtype = tree_shape(config), config.precision
+    rule = TokenRule(shape, config.features, config.prefix_sharing, config.length_bias, seed)
+
+    def policy(prompts: int, stream: int) -> SharedTree:
+        common = {**_common(config, shape.answers), "prompts": prompts}
+        features = rule.prompt_features(prompts, stream)
+        prior = make_prior(**common, seed=seed, stream=stream)
+        prior = rule.apply(prior, features, config.rule, stream)
+        return SharedTree(
+            jnp.asarray(prior.correct),
+            jnp.asarray(choice_logits_by_level(shape, prior.log_probabilities), dtype),
+            jnp.asarray(features, dtype),
+            jnp.asarray(rule.prefixes, dtype),
+            shape,
+        )
+
+    held_out = policy(config.held_out_prompts, 1) if config.held_out_prompts else None
+    parameters = jnp.zeros((config.features, config.symbols), dtype)
+    return Problem(policy(config.prompts, 0), held_out, parameters)
 
 
 def _rule_policy(config: SimulationConfig, seed: int, stream: int, prompts: int) -> LogLinear:

@@ -25,17 +25,15 @@ from runs.environment import available_cores
 from sim.cores import Compiled, Options, compiler_options, on_cores
 from sim.divergence import DIVERGED
 from sim.measure import measure
-from sim.optimizers import Moments, initial_moments
 from sim.policies.bandit import Bandit
 from sim.policies.base import Policy
 from sim.problems import Problem
 from sim.tables import Table
-from sim.update import Costs, Memory, Rules, clock_metrics, memory_of, update
+from sim.update import Costs, Memory, Rules, State, initial_state, memory_of, update
 from theory.schedules import ByEntropy, parse_schedule
 
 Array = jax.Array
 Metrics = dict[str, np.ndarray]
-State = tuple[Array, Moments]
 
 _BLOCK = 256
 """Prompts per block: their draws fit the first-level cache, logits and counts the second."""
@@ -110,10 +108,10 @@ class Inputs(NamedTuple):
     start: Array
 
 
-def initial_state(rules: Rules, cells: Cells) -> State:
-    """Parameters and optimiser state before the first update."""
-    parameters = cells.problem.parameters
-    return parameters, initial_moments(rules.optimizer, parameters)
+def initial_states(rules: Rules, cells: Cells) -> State:
+    """States of all cells before the first update."""
+    states: State = jax.vmap(lambda problem: initial_state(rules, problem))(cells.problem)
+    return states
 
 
 def layout(rules: Rules, cells: Cells) -> Layout:
@@ -154,13 +152,13 @@ class Runner:
         whole = cells.problem.parameters.shape[2]
         self._stride = whole if self._layout.blocks > 1 else None
         self._policies = cells.problem.policy, cells.problem.held_out
-        self._table = cells.table
+        self._table, self._rate = cells.table, cells.rate
         self._shares = self._layout.shares(available_cores() if cores is None else cores)
         # Shares of one size, so that one program serves all; what is added is never run.
         size = len(self._shares[0])
         padded = [range(share.start, share.start + size) for share in self._shares]
         self._inputs = [_inputs(rules, cells, self._layout, share) for share in padded]
-        start = initial_state(rules, cells) if state is None else state
+        start = initial_states(rules, cells) if state is None else state
         self._parts: list[State] = [
             jax.tree.map(lambda x, share=share: jnp.array(_take(x, self._layout, share)), start)
             for share in padded
@@ -169,7 +167,7 @@ class Runner:
     def advance(self, first: int, end: int) -> Metrics:
         """Do the updates first..end − 1 and return what they cost, per cell.
 
-        ``responses`` is the total over prompts, ``clock/<name>`` the mean.
+        ``responses`` and ``tokens`` are totals over prompts, ``clock/<name>`` the mean.
         """
         steps = jnp.uint32(first), jnp.uint32(end)
         calls = [
@@ -197,11 +195,11 @@ class Runner:
         """Measurements of :func:`sim.measure.measure` and whether it diverged, per cell."""
         parameters = [part[0] for part in self._parts]
         program = _measure_program(self._rules, self._pass_k, self._layout)
-        metrics = program(*self._policies, self._table, parameters)
+        metrics = program(*self._policies, self._table, self._rate, parameters)
         return {name: np.asarray(value, float) for name, value in metrics.items()}
 
     def state(self) -> State:
-        """Parameters and optimiser state of all cells, as :func:`initial_state` has them."""
+        """Parameters and optimiser state of all cells, as :func:`initial_states` has them."""
         state: State = jax.tree.map(
             lambda *parts: _join(np.concatenate(parts), self._layout), *self._parts
         )
@@ -211,7 +209,7 @@ class Runner:
         count, blocks, _ = self._layout
         by_block = values.reshape(-1, blocks)[:count]
         totals: np.ndarray = by_block.sum(axis=1)
-        return totals if name == "responses" else totals / blocks
+        return totals if name in ("responses", "tokens") else totals / blocks
 
 
 def run_updates(
@@ -276,7 +274,7 @@ def _advance_program(rules: Rules, stride: int | None, options: Options) -> Comp
             return result
 
         zeros = jnp.zeros(inputs.rate.shape, state[0].dtype)
-        costs = dict.fromkeys([*clock_metrics(rules.group_size), "responses"], zeros)
+        costs = dict.fromkeys(rules.summed, zeros)
         done: tuple[State, Costs] = lax.fori_loop(0, count, item, (state, costs))
         return done
 
@@ -286,32 +284,31 @@ def _advance_program(rules: Rules, stride: int | None, options: Options) -> Comp
 @functools.lru_cache(maxsize=64)
 def _measure_program(
     rules: Rules, pass_k: tuple[int, ...], layout: Layout
-) -> Callable[[Policy, Policy | None, Table | None, list[Array]], dict[str, Array]]:
-    """Program (policies, tables, parameters of every share) → measurements of every cell."""
+) -> Callable[[Policy, Policy | None, Table | None, Array, list[Array]], dict[str, Array]]:
+    """Program (policies, tables, rates, parameters of every share) → measurements of every cell."""
 
     def one(
-        policy: Policy, held_out: Policy | None, table: Table | None, parameters: Array
+        policy: Policy,
+        held_out: Policy | None,
+        table: Table | None,
+        rate: Array,
+        parameters: Array,
     ) -> dict[str, Array]:
-        scheme = None if rules.schedules else rules.scheme
-        metrics = measure(
-            policy,
-            parameters,
-            rules.group_size,
-            pass_k,
-            table,
-            scheme=scheme,
-            attempts=rules.attempts,
-        )
+        metrics = measure(policy, parameters, rules, pass_k, table, rate)
         if held_out is not None:
-            unseen = measure(held_out, parameters, rules.group_size, pass_k, None)
+            unseen = measure(held_out, parameters, rules, pass_k)
             metrics.update({f"held_out/{name}": value for name, value in unseen.items()})
         metrics[DIVERGED] = ~(jnp.isfinite(parameters).all() & jnp.isfinite(metrics["success"]))
         return metrics
 
     def program(
-        policy: Policy, held_out: Policy | None, table: Table | None, parts: list[Array]
+        policy: Policy,
+        held_out: Policy | None,
+        table: Table | None,
+        rate: Array,
+        parts: list[Array],
     ) -> dict[str, Array]:
-        return jax.vmap(one)(policy, held_out, table, _join(jnp.concatenate(parts), layout))
+        return jax.vmap(one)(policy, held_out, table, rate, _join(jnp.concatenate(parts), layout))
 
     return jax.jit(program, compiler_options=dict(compiler_options()))
 

@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 from runs.pass_rates import Measured
 from sim.config import SimulationConfig
 from sim.starts import drawn_in_words, initial_success
+from theory.designs import DesignName
 from theory.finite_group import expected_weight
 from theory.schemes import SCHEMES, Scheme
 
@@ -60,7 +61,8 @@ def weight_budget(config: SimulationConfig, scheme: Scheme) -> float:
     weight = _weight(scheme, config.group_size, success)
     attempts = dynamic_attempts(config, scheme)
     if attempts > 1 and config.group_size is not None:
-        weight = weight * kept_groups(success, expit(-grid), config.group_size, attempts)
+        mixed = mixed_share(success, expit(-grid), config.group_size)
+        weight = weight * kept_groups(mixed, attempts)
     integrand = weight * success * expit(-grid)
     steps = np.diff(grid) * (integrand[1:] + integrand[:-1]) / 2
     primitive = np.concatenate([[0.0], np.cumsum(steps)])
@@ -68,14 +70,24 @@ def weight_budget(config: SimulationConfig, scheme: Scheme) -> float:
     return float(np.mean(primitive[-1] - below))
 
 
+def sampling_of(config: SimulationConfig, scheme: Scheme) -> DesignName:
+    """Sampling design of a scheme of the configuration; DAPO waits for mixed groups by itself.
+
+    >>> sampling_of(SimulationConfig(schemes=("grpo", "dapo")), SCHEMES["dapo"])
+    'until_mixed'
+    """
+    samples = config.learner != "mirror" and config.group_size is not None
+    dapo = samples and scheme.name == "dapo" and config.dynamic_attempts > 1
+    return "until_mixed" if dapo and config.sampling == "fixed" else config.sampling
+
+
 def dynamic_attempts(config: SimulationConfig, scheme: Scheme) -> int:
-    """How often a scheme of the configuration samples a group until it is mixed.
+    """How often a scheme of the configuration samples a group until its design accepts it.
 
     >>> dynamic_attempts(SimulationConfig(schemes=("grpo", "dapo")), SCHEMES["dapo"])
     10
     """
-    samples = config.learner != "mirror" and config.group_size is not None
-    return config.dynamic_attempts if samples and scheme.name == "dapo" else 1
+    return 1 if sampling_of(config, scheme) == "fixed" else config.dynamic_attempts
 
 
 def mixed_share(success: Any, failure: Any, group_size: int) -> Any:
@@ -89,27 +101,25 @@ def mixed_share(success: Any, failure: Any, group_size: int) -> Any:
     return -xp.expm1(group_size * xp.log1p(-rare)) - rare**group_size
 
 
-def kept_groups(success: Any, failure: Any, group_size: int, attempts: int) -> Any:
-    """Mixed groups per update over those of one attempt, (1 − (1−p)ⁿ)/p with p = P(mixed).
+def kept_groups(accepted: Any, attempts: int) -> Any:
+    """Accepted groups per update over those of one attempt, (1 − (1−p)ⁿ)/p.
 
     Args:
-        success: ρ, an array of NumPy or JAX.
-        failure: 1 − ρ.
-        group_size: M.
-        attempts: n, how often a group is sampled until it is mixed.
+        accepted: p, the share of groups that the design accepts, an array of NumPy or JAX.
+        attempts: n, how often a group is sampled until it is accepted.
 
     Returns:
         Factor in [1, n] by which resampling raises the weight ω_M.
 
-    >>> half = np.array([0.5])
-    >>> kept_groups(half, half, 2, 3).tolist()  # 1 + 1/2 + 1/4
+    >>> kept_groups(np.array([0.5]), 3).tolist()  # 1 + 1/2 + 1/4
     [1.75]
     """
-    xp = array_api_compat.array_namespace(success, failure)
-    mixed = mixed_share(success, failure, group_size)
-    none = xp.clip(1 - mixed, 0.0, 1.0)
-    some = xp.where(mixed > 0, mixed, xp.ones_like(mixed))
-    return xp.where(mixed > 0, (1 - none**attempts) / some, xp.full_like(mixed, attempts))
+    xp = array_api_compat.array_namespace(accepted)
+    none = xp.clip(1 - accepted, 0.0, 1.0)
+    some = xp.where(accepted > 0, accepted, xp.ones_like(accepted))
+    return xp.where(
+        accepted > 0, (1 - none**attempts) / some, xp.full_like(accepted, float(attempts))
+    )
 
 
 def initial_successes(config: SimulationConfig) -> np.ndarray:

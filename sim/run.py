@@ -17,13 +17,14 @@ from runs.folder import Run, RunExistsError, is_finished, read_config, read_metr
 from runs.pass_rates import Measured
 from runs.terminal import Progress
 from runs.text import percent, plural
-from sim.config import SimulationConfig, tree_shape
+from sim.config import TREES, SimulationConfig
 from sim.divergence import DIVERGED
 from sim.problems import build
-from sim.program import Cells, Runner, initial_state
-from sim.rates import dynamic_attempts, learning_rates
+from sim.program import Cells, Runner, initial_states
+from sim.rates import dynamic_attempts, learning_rates, sampling_of
 from sim.tables import scheme_table, stack
-from sim.update import Rules, clock_metrics
+from sim.update import Rules
+from sim.verifier import Verifier
 from theory.schemes import Scheme
 
 RATES_FILE = "pass_rates.csv"
@@ -54,7 +55,7 @@ def simulate(
     """Run every scheme under every seed and write the run folder.
 
     The folder's ``metrics.parquet`` has one row per scheme, seed, step and metric: those of
-    :func:`sim.measure.measure`, ``updates``, ``responses`` (all prompts together),
+    :func:`sim.measure.measure`, ``updates``, ``responses`` and ``tokens`` (all prompts together),
     ``clock/first_success`` (responses per prompt if every update waits for one correct response),
     ``clock/any_success`` and ``clock/mixed_group`` (groups per prompt until one is so),
     ``learning_rate`` at step 0, and ``diverged`` where parameters or success are not finite.
@@ -126,8 +127,7 @@ def plan(config: SimulationConfig) -> list[Batch]:
     groups: dict[Rules, list[str]] = {}
     for name, scheme in config.bound.items():
         groups.setdefault(rules_of(config, scheme), []).append(name)
-    answers = tree_shape(config).answers if config.policy == "tree" else config.answers
-    size = max(1, _CELL_ELEMENTS // (answers * config.prompts))
+    size = max(1, _CELL_ELEMENTS // (config.number_of_answers * config.prompts))
     batches: list[Batch] = []
     for rules, names in groups.items():
         cells = [(name, seed) for name in names for seed in seeds]
@@ -140,12 +140,14 @@ def plan(config: SimulationConfig) -> list[Batch]:
 def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
     """How a scheme of the configuration learns; schemes with equal rules share a program."""
     schedules = tuple((o, text) for o, text in config.schedules.items() if o in scheme.options)
+    design = sampling_of(config, scheme)
     alone = not scheme.has_table or schedules or config.group_size is None
     ppo = config.learner == "ppo"
+    learned = scheme.needs_baseline and config.critic == "learned"
     return Rules(
         learner=config.learner,
         group_size=config.group_size,
-        scheme=scheme if alone else None,
+        scheme=scheme if alone or design == "first_success" else None,
         schedules=schedules,
         optimizer=config.optimizer,
         batch=config.batch,
@@ -156,6 +158,16 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
         kl_penalty=config.kl_penalty,
         attempts=dynamic_attempts(config, scheme),
         generator=config.generator,
+        sampling=design,
+        verifier=Verifier(config.false_positives, config.false_negatives),
+        ratio=config.ratio,
+        length_normalisation=config.length_normalisation,
+        gradient_clip=config.gradient_clip,
+        kl_limit=config.kl_limit,
+        critic_rate=config.critic_rate if learned else None,
+        sync_every=config.sync_every,
+        tokens=config.policy in TREES and config.learner != "mirror",
+        evaluation_temperature=config.evaluation_temperature,
     )
 
 
@@ -169,16 +181,16 @@ def _run_batch(
     tables: list[pd.DataFrame] = []
     if saved is None:
         runner = Runner(batch.rules, config.pass_k, cells)
-        totals = {name: np.zeros(len(batch.cells)) for name in _summed(batch.rules)}
+        totals = {name: np.zeros(len(batch.cells)) for name in batch.rules.summed}
         start = {**runner.measure(), **totals}
         start["learning_rate"] = np.array([rates[s] for s, _ in batch.cells])
         tables.append(_rows(config, batch, 0, start))
     else:
         leaves = [saved[f"state/{i}"] for i in range(_count(saved, "state/"))]
-        structure = jax.tree.structure(initial_state(batch.rules, cells))
+        structure = jax.tree.structure(initial_states(batch.rules, cells))
         state = jax.tree.unflatten(structure, leaves)
         runner = Runner(batch.rules, config.pass_k, cells, state)
-        totals = {name: saved[name] for name in _summed(batch.rules)}
+        totals = {name: saved[name] for name in batch.rules.summed}
     bar.skip(done * config.measure_every * len(batch.cells))
     for number in range(done, measurements):
         first = number * config.measure_every
@@ -203,11 +215,6 @@ def _run_batch(
             tables = []
 
 
-def _summed(rules: Rules) -> list[str]:
-    """Metrics that add up along the run, in float64 on the host."""
-    return [*clock_metrics(rules.group_size), "responses"]
-
-
 def _count(saved: Mapping[str, np.ndarray], prefix: str) -> int:
     return sum(name.startswith(prefix) for name in saved)
 
@@ -216,9 +223,9 @@ def _cells(config: SimulationConfig, batch: Batch, rates: dict[str, float]) -> C
     problems = {seed: build(config, seed) for seed in {seed for _, seed in batch.cells}}
     table = None
     if batch.rules.scheme is None and config.group_size is not None:
-        size = config.group_size
+        size, design = config.group_size, batch.rules.sampling
         names = {name for name, _ in batch.cells}
-        tables = {n: scheme_table(config.bound[n], size, config.precision) for n in names}
+        tables = {n: scheme_table(config.bound[n], size, config.precision, design) for n in names}
         table = stack([tables[name] for name, _ in batch.cells])
     return Cells(
         problem=jax.tree.map(

@@ -20,9 +20,10 @@ THEORY_CLOCKS = {c.metric.removeprefix("clock/"): c for c in CLOCKS.values() if 
 CLOCK_METRICS = {
     "updates": "updates",
     "responses": "responses",
+    "tokens": "tokens",
     **{name: clock.metric for name, clock in THEORY_CLOCKS.items()},
 }
-"""Clock → the metric that counts it; ``responses`` are those that were drawn."""
+"""Clock → the metric that counts it; ``responses`` and ``tokens`` are those that were drawn."""
 
 
 def reachable(config: SimulationConfig) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from runs.configuration import Configuration, Positive, read_toml
 from runs.files import write_json, write_table
 from runs.folder import Run, is_finished, read_config, read_metrics
 from runs.terminal import Progress
-from sim.config import SimulationConfig
+from sim.config import TREES, SimulationConfig
 from sim.summary import CLOCK_METRICS, seed_times, time_to_target
 
 TUNING_SEED = 1_000_000
@@ -54,9 +54,9 @@ class SweepConfig(Configuration):
     tuning_seeds: Annotated[int, Interval(ge=0, le=10_000)] = 3
     """Seeds per grid point; 0 takes the learning rates of the base as they are."""
 
-    clock: Literal["updates", "responses", "first_success", "any_success", "mixed_group"] = (
-        "updates"
-    )
+    clock: Literal[
+        "updates", "responses", "tokens", "first_success", "any_success", "mixed_group"
+    ] = "updates"
     """Clock on which a learning rate has to be fast."""
 
     def check_together(self) -> None:
@@ -114,6 +114,7 @@ def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
     groups = config.group_size is not None and config.group_size >= 2
     missing = {"responses"} if config.learner == "mirror" else set()
     missing |= set() if groups else {"any_success", "mixed_group"}
+    missing |= set() if config.policy in TREES and not missing & {"responses"} else {"tokens"}
     return tuple(clock for clock in CLOCK_METRICS if clock not in missing)
 
 

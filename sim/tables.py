@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim._floats import tiny
+from theory.designs import DesignName, resolve_design
 from theory.schemes import Scheme
 
 Array = jax.Array
@@ -32,14 +33,19 @@ class Table:
     negative: Array
 
 
-def scheme_table(scheme: Scheme, group_size: int, dtype: str) -> Table:
-    """Table of a scheme as arrays of ``dtype``.
+def scheme_table(
+    scheme: Scheme, group_size: int, dtype: str, sampling: DesignName = "fixed"
+) -> Table:
+    """Table of a scheme as arrays of ``dtype``, 0 for groups that the design does not accept.
 
     >>> from theory.schemes import SCHEMES
     >>> scheme_table(SCHEMES["psr"], 2, "float32").positive.tolist()
     [0.0, 1.0, 1.0]
     """
     positive, negative = scheme.table(group_size)
+    design = resolve_design(sampling)
+    negative[0] *= not design.drops_all_wrong
+    positive[-1] *= not design.drops_all_right
     return Table(jnp.asarray(positive, dtype), jnp.asarray(negative, dtype))
 
 
@@ -93,13 +99,38 @@ def expected_weight(table: Table, success: Array, failure: Array) -> Array:
     >>> round(float(expected_weight(table, jnp.array([0.5]), jnp.array([0.5]))[0]), 6)
     1.875
     """
-    size = table.positive.shape[-1] - 1
     coefficients = table.positive[1:] + table.negative[:-1]
+    return (coefficients[:, None] * _others(table, success, failure)).sum(axis=0)
+
+
+def second_moment(table: Table, success: Array, failure: Array) -> Array:
+    """E[A²] = Σ_{J<M} Bin(J; M−1, ρ) (ρ a⁺²_{J+1} + (1−ρ) a⁻²_J) of the sampled advantages.
+
+    Args:
+        table: Table of length M + 1.
+        success: ρ, shape (prompts,).
+        failure: 1 − ρ.
+
+    Source: theory.md, section 4 "Noise"; the traced counterpart of theory.finite_group.moments.
+
+    >>> from theory.schemes import SCHEMES
+    >>> table = scheme_table(SCHEMES["reinforce"], 4, "float32")
+    >>> round(float(second_moment(table, jnp.array([0.3]), jnp.array([0.7]))[0]), 6)
+    1.0
+    """
+    others = _others(table, success, failure)
+    right = (table.positive[1:, None] ** 2 * others).sum(axis=0)
+    wrong = (table.negative[:-1, None] ** 2 * others).sum(axis=0)
+    return success * right + failure * wrong
+
+
+def _others(table: Table, success: Array, failure: Array) -> Array:
+    """Bin(J; M−1, ρ), how many of a response's companions are correct, shape (M, prompts)."""
+    size = table.positive.shape[-1] - 1
     hits = jnp.arange(size, dtype=success.dtype)[:, None]
     rest = size - 1 - hits
     logs = [math.log(math.comb(size - 1, j)) for j in range(size)]
     choose = jnp.asarray(np.asarray(logs)[:, None], success.dtype)
     least = tiny(success)
     log_success, log_failure = (jnp.log(jnp.maximum(x, least))[None] for x in (success, failure))
-    probability = jnp.exp(choose + hits * log_success + rest * log_failure)
-    return (coefficients[:, None] * probability).sum(axis=0)
+    return jnp.exp(choose + hits * log_success + rest * log_failure)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,33 +12,63 @@ import jax.numpy as jnp
 from sim._floats import tiny
 from sim._folds import sum_over_answers
 from sim.counter import Generator, draw
-from sim.learners import (
+from sim.critic import fitted, initial_critic, value
+from sim.groups import (
+    EXACT,
+    Drawn,
     Group,
+    draw_again,
+    draw_first_success,
+    draw_fixed,
+    weigh,
+    weigh_by_confidence,
+    weigh_by_scheme,
+    weigh_by_table,
+)
+from sim.learners import (
+    RatioOf,
     Regulariser,
-    clipped_weights,
-    confidence_group,
+    clipped_gradient,
     mirror_direction,
     mirror_weight,
-    mixed_groups,
     natural_direction,
-    table_group,
-    weigh,
 )
-from sim.optimizers import Moments, ascend
+from sim.optimizers import Moments, ascend, clip_norm, initial_moments, within_divergence
 from sim.policies.base import Policy
 from sim.policies.log_linear import LogLinear
-from sim.policies.tree import Tree
+from sim.policies.shared_tree import SharedTree
 from sim.problems import Problem
-from sim.sampling import new_memory, sample_counts
+from sim.sampling import new_memory
 from sim.tables import Table
+from sim.verifier import Verifier
 from theory.clocks import CLOCKS, Clock, resolve_clock
+from theory.designs import DesignName
 from theory.schedules import Schedule, parse_schedule, scheme_at
 from theory.schemes import Scheme
 
 Array = jax.Array
-State = tuple[Array, Moments]
 Costs = dict[str, Array]
 Memory = Array | None
+
+
+LengthNormalisation = Literal["none", "response", "batch"]
+
+
+class State(NamedTuple):
+    """What a cell has learned.
+
+    Attributes:
+        parameters: Of the policy.
+        moments: Of the optimiser.
+        critic: Parameters of a learned critic; none without one.
+        sampler: Parameters of the policy that responses come from, where that is an older one.
+    """
+
+    parameters: Array
+    moments: Moments = ()
+    critic: Array | None = None
+    sampler: Array | None = None
+
 
 _BATCH_STREAM = 1 << 20
 """Stream of the draws that choose a batch, apart from those of any attempt at sampling."""
@@ -60,8 +91,18 @@ class Rules:
         clip_high: ε of the upper clip.
         entropy_bonus: Coefficient of the entropy.
         kl_penalty: Coefficient of KL(π‖π₀).
-        attempts: Times a group is sampled until it is mixed.
+        attempts: Times a group is sampled until its design accepts it.
         generator: Random bits, see :mod:`sim.counter`.
+        sampling: Sampling design of :mod:`theory.designs`.
+        verifier: Who says what is correct.
+        ratio: What has a ratio of its own under ``"ppo"``.
+        length_normalisation: What a response's gradient is divided by.
+        gradient_clip: Largest norm of a gradient, or none.
+        kl_limit: Largest KL(π_old‖π_new) of an update, or none.
+        critic_rate: Step size of a learned critic; none for the exact value.
+        sync_every: Updates from one copy of the policy to the sampler to the next.
+        tokens: Whether answers have lengths, so that tokens are counted.
+        evaluation_temperature: Temperature at which success, pass@k and entropy are measured.
     """
 
     learner: str
@@ -77,6 +118,35 @@ class Rules:
     kl_penalty: float = 0.0
     attempts: int = 1
     generator: Generator = "hash"
+    sampling: DesignName = "fixed"
+    verifier: Verifier = EXACT
+    ratio: RatioOf = "token"
+    length_normalisation: LengthNormalisation = "none"
+    gradient_clip: float | None = None
+    kl_limit: float | None = None
+    critic_rate: float | None = None
+    sync_every: int = 1
+    tokens: bool = False
+    evaluation_temperature: float = 1.0
+
+    @property
+    def summed(self) -> list[str]:
+        """Metrics that add up along a run."""
+        return [
+            *clock_metrics(self.group_size),
+            "responses",
+            *(["tokens"] if self.tokens else []),
+        ]
+
+
+def initial_state(rules: Rules, problem: Problem) -> State:
+    """State before the first update."""
+    parameters = problem.parameters
+    critic = None
+    if rules.critic_rate is not None:
+        critic = initial_critic(problem.policy, parameters.shape[-1], parameters.dtype)
+    sampler = parameters if rules.sync_every > 1 else None
+    return State(parameters, initial_moments(rules.optimizer, parameters), critic, sampler)
 
 
 def clock_metrics(group_size: int | None) -> dict[str, Clock]:
@@ -94,7 +164,8 @@ def memory_of(rules: Rules, problem: Problem) -> Memory:
         return None
     masses = jax.eval_shape(problem.policy.masses, problem.parameters)
     answers, prompts = masses.shape
-    if rules.batch is not None and isinstance(problem.policy, LogLinear):
+    answers *= 1 if rules.verifier.exact else 2
+    if rules.batch is not None and isinstance(problem.policy, LogLinear | SharedTree):
         prompts = rules.batch
     return new_memory(answers, rules.group_size, prompts, masses.dtype)
 
@@ -130,11 +201,14 @@ def update(
         The new state; what it cost: each clock's cost per prompt, shape (prompts,), and the
         ``responses`` drawn for all of them; memory for the next update to write over.
     """
-    parameters, moments = state
+    parameters, moments, critic, sampler = State(*state)
     policy = problem.policy
-    if rules.batch is not None and isinstance(policy, LogLinear):
+    if rules.batch is not None and isinstance(policy, LogLinear | SharedTree):
         policy = _batch(rules, policy, seed, number)
-    masses = policy.masses(parameters)
+    if sampler is not None:
+        sampler = jnp.where(number % jnp.uint32(rules.sync_every) == 0, parameters, sampler)
+    behind = parameters if sampler is None else sampler
+    masses = policy.masses(behind)
     # One sum over the answers serves success, sampling thresholds and scores alike.
     sum_of_masses = sum_over_answers(masses)
     success = policy.sum_correct(masses) / sum_of_masses
@@ -145,7 +219,8 @@ def update(
     if rules.learner == "mirror":
         rho = policy.success_of(masses)
         direction = mirror_direction(policy, mirror_weight(table, rules.scheme, rho))
-        return (policy.moved(parameters, rate * direction), moments), costs, memory
+        moved = policy.moved(parameters, rate * direction)
+        return State(moved, moments), costs, memory
     assert rules.group_size is not None  # the configuration sees to it
     prompts = masses.shape[1]
 
@@ -162,82 +237,105 @@ def update(
             dtype=masses.dtype,
         )
 
-    groups = float(prompts)
-    drawn: Array | float = groups * rules.group_size
-    if rules.attempts > 1:
-        assert table is not None
-        group, taken = mixed_groups(policy, masses, uniforms, rules.attempts, table)
-        drawn = taken.sum() * rules.group_size
-    elif table is not None:
-        group = table_group(policy, masses, uniforms(0), table, memory)
-        memory = group.memory
+    scheme = None if rules.scheme is None else _scheme_now(rules, rules.scheme, masses, number)
+    if scheme is not None and scheme.needs_confidence:
+        group, drawn = weigh_by_confidence(policy, masses, uniforms(0), scheme, rules.verifier)
     else:
-        group = _compiled_in(rules, policy, masses, success, uniforms(0), number)
-    costs["responses"] = costs["responses"] + drawn
+        drawn = _draw(rules, policy, masses, uniforms, memory)
+        if table is not None:
+            group = weigh_by_table(policy, drawn, table, rules.verifier)
+        elif scheme is not None and scheme.needs_baseline:
+            exact = rules.verifier.observed(success, 1 - success)[0]
+            baseline = exact if critic is None else value(policy, critic)
+            group = weigh(policy, drawn, 1 - baseline, baseline, rules.verifier)
+        else:
+            assert scheme is not None
+            group = weigh_by_scheme(policy, drawn, scheme, rules.verifier)
+    if critic is not None:
+        assert rules.critic_rate is not None
+        critic = fitted(policy, critic, drawn.passed / drawn.size, rules.critic_rate)
+    memory = drawn.memory
+    costs["responses"] = costs["responses"] + drawn.responses
+    if rules.tokens:
+        assert drawn.tokens is not None
+        costs["tokens"] = drawn.tokens.sum() + jnp.zeros_like(success[0])
     if rules.learner == "natural":
         direction = natural_direction(masses, group.weights)
-        return (policy.moved(parameters, rate * direction), moments), costs, memory
+        moved = policy.moved(parameters, rate * direction)
+        return State(moved, moments, critic, sampler), costs, memory
+    if rules.length_normalisation != "none":
+        group = _normalised(rules, policy, group, drawn)
+    before = parameters
     initial = policy.logits(problem.parameters) if rules.kl_penalty else masses
     extra = Regulariser(rules.entropy_bonus, rules.kl_penalty)
     regular = bool(rules.entropy_bonus or rules.kl_penalty)
+    fresh = masses if sampler is None else policy.masses(parameters)
     if rules.learner == "softmax":
         weights = group.weights
-        total: Array | None = group.total
+        total: Array | None = group.total if rules.length_normalisation == "none" else None
         if regular:
-            weights, total = weights + extra.weights(masses, initial), None
-        gradient = policy.score(parameters, masses, weights, total, sum_of_masses)
-        return ascend(parameters, gradient, moments, number, rate), costs, memory
-    sampled, clips = parameters, (rules.clip_low, rules.clip_high)
-    for epoch in range(rules.epochs):
-        now = masses if epoch == 0 else policy.masses(parameters)
-        also = extra.weights(now, initial) if regular else None
-        if isinstance(policy, Tree):
-            gradient = policy.clipped_score(parameters, sampled, group.weights, *clips)
-            if also is not None:
-                gradient = gradient + policy.score(parameters, now, also)
-        else:
-            weights = clipped_weights(group, now, masses, *clips)
-            gradient = policy.score(parameters, now, weights if also is None else weights + also)
+            weights, total = weights + extra.weights(fresh, initial), None
+        sums = sum_of_masses if sampler is None else None
+        gradient = policy.score(parameters, fresh, weights, total, sums)
+        gradient = clip_norm(gradient, rules.gradient_clip)
+        parameters, moments = ascend(parameters, gradient, moments, number, rate)
+    clips = rules.clip_low, rules.clip_high
+    for epoch in range(rules.epochs if rules.learner == "ppo" else 0):
+        now = fresh if epoch == 0 else policy.masses(parameters)
+        gradient = clipped_gradient(
+            policy, parameters, now, (behind, masses), group, clips, rules.ratio
+        )
+        if regular:
+            gradient = gradient + policy.score(parameters, now, extra.weights(now, initial))
+        gradient = clip_norm(gradient, rules.gradient_clip)
         count = number * jnp.uint32(rules.epochs) + jnp.uint32(epoch)
         parameters, moments = ascend(parameters, gradient, moments, count, rate)
-    return (parameters, moments), costs, memory
+    if rules.kl_limit is not None:
+        parameters = within_divergence(policy, before, parameters, rules.kl_limit)
+    return State(parameters, moments, critic, sampler), costs, memory
 
 
-def _compiled_in(
+def _draw(
     rules: Rules,
     policy: Policy,
     masses: Array,
-    success: Array,
-    uniforms: Array,
-    number: Array,
-) -> Group:
-    """Groups under a scheme that has no fixed table."""
-    scheme = rules.scheme
-    assert scheme is not None
+    uniforms: Callable[[Array | int], Array],
+    memory: Memory,
+) -> Drawn:
+    """Groups under the sampling design."""
+    if rules.sampling == "fixed":
+        return draw_fixed(policy, masses, uniforms(0), rules.verifier, memory)
+    if rules.sampling == "first_success":
+        return draw_first_success(policy, masses, uniforms, rules.attempts, rules.verifier)
+    mixed = rules.sampling == "until_mixed"
+    return draw_again(policy, masses, uniforms, rules.attempts, rules.verifier, mixed=mixed)
+
+
+def _scheme_now(rules: Rules, scheme: Scheme, masses: Array, number: Array) -> Scheme:
+    """The compiled-in scheme with the options it has at this update."""
     schedules: Mapping[str, Schedule] = {o: parse_schedule(text) for o, text in rules.schedules}
-    if schedules:
-        probabilities = masses / masses.sum(axis=0)[None]
-        least = tiny(masses)
-        entropy = -(probabilities * jnp.log(jnp.maximum(probabilities, least))).sum(axis=0).mean()
-        step = number.astype(masses.dtype)
-        scheme = scheme_at(scheme, schedules, step, entropy=entropy)
-    if scheme.needs_confidence:
-        return confidence_group(policy, masses, uniforms, scheme)
-    size = uniforms.shape[0]
-    counts = sample_counts(masses, uniforms)
-    if scheme.needs_baseline:
-        # The critic is exact: V(x) = ρ(x), so A = r − ρ.
-        hits = policy.sum_correct(counts)
-        weights = counts * policy.by_verdict(1 - success, -success) / size
-        return Group(weights, (hits - size * success) / size, hits)
-    mean = jnp.arange(size + 1, dtype=masses.dtype) / size
-    positive, negative = scheme.coefficients(mean, mean * (1 - mean), size)
-    positive = jnp.where(mean > 0, positive, 0).astype(masses.dtype)
-    negative = jnp.where(mean < 1, negative, 0).astype(masses.dtype)
-    return weigh(policy, counts, Table(positive, negative), size)
+    if not schedules:
+        return scheme
+    probabilities = masses / masses.sum(axis=0)[None]
+    least = tiny(masses)
+    entropy = -(probabilities * jnp.log(jnp.maximum(probabilities, least))).sum(axis=0).mean()
+    return scheme_at(scheme, schedules, number.astype(masses.dtype), entropy=entropy)
 
 
-def _batch(rules: Rules, policy: LogLinear, seed: Array, number: Array) -> LogLinear:
+def _normalised(rules: Rules, policy: Policy, group: Group, drawn: Drawn) -> Group:
+    """Weights divided by the tokens of the response, or by the mean over the batch."""
+    assert policy.lengths is not None  # the configuration sees to it
+    lengths = policy.lengths.astype(group.weights.dtype)[:, None]
+    if rules.length_normalisation == "batch":
+        counts = rules.verifier.by_answer(drawn.counts)
+        lengths = (counts * lengths).sum() / counts.sum()
+    negative = None if group.negative is None else group.negative / lengths
+    return group._replace(weights=group.weights / lengths, negative=negative)
+
+
+def _batch(
+    rules: Rules, policy: LogLinear | SharedTree, seed: Array, number: Array
+) -> LogLinear | SharedTree:
     """The policy on a random subset of the prompts, drawn without replacement."""
     prompts = policy.prior.shape[1]
     keys = draw(rules.generator, seed, number, 1, prompts, stream=_BATCH_STREAM)[0]

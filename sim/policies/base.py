@@ -82,6 +82,10 @@ class Policy(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} cannot take a step of the distribution")
 
+    def at_temperature(self, parameters: Array, temperature: float) -> tuple[Policy, Array]:
+        """Policy and parameters whose logits, of answers or of tokens, are divided by T."""
+        return self, parameters / temperature
+
     @property
     def lengths(self) -> Array | None:
         """Tokens of each answer, shape (answers,); none if each is one token."""

@@ -82,6 +82,10 @@ class LogLinear(MaskedPolicy):
         step = jax.scipy.linalg.solve(damped, gradient.ravel(), assume_a="pos")
         return parameters + step.reshape(features, answers)
 
+    def at_temperature(self, parameters: Array, temperature: float) -> tuple[LogLinear, Array]:
+        """The policy with its prior and the parameters divided by T."""
+        return dataclasses.replace(self, prior=self.prior / temperature), parameters / temperature
+
     def take(self, prompts: Array) -> LogLinear:
         """The policy on some of the prompts."""
         return LogLinear(

@@ -10,13 +10,14 @@ import numpy as np
 from jax import lax
 
 from sim._floats import tiny
-from sim.policies.base import Array, MaskedPolicy
+from sim.policies.base import Array
+from sim.policies.tokens import TokenPolicy
 from sim.policies.tree_shape import TreeShape
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Tree(MaskedPolicy):
+class Tree(TokenPolicy):
     """Autoregressive softmax, π(y|x) = Π_t π(y_t | y_<t, x), a table of logits per prefix.
 
     Parameters are the choice logits, shape (nodes × symbols, prompts).
@@ -34,69 +35,29 @@ class Tree(MaskedPolicy):
         """Tokens of each answer, the end token included."""
         return jnp.asarray(self.shape.incidence.sum(axis=1))
 
-    def choices(self, parameters: Array) -> Array:
-        """Log-probabilities of every choice, shape (nodes × symbols, prompts)."""
-        by_node = parameters.reshape(-1, self.shape.symbols, parameters.shape[-1])
-        return jax.nn.log_softmax(by_node, axis=1).reshape(parameters.shape)
+    def choice_logits(self, parameters: Array) -> Array:
+        """The parameters themselves."""
+        return parameters
 
     def logits(self, parameters: Array) -> Array:
         """Log-probabilities of the answers: sums of those of their choices."""
         incidence = jnp.asarray(self.shape.incidence, parameters.dtype)
         return jnp.matmul(incidence, self.choices(parameters), precision=lax.Precision.HIGHEST)
 
-    def score(
-        self,
-        parameters: Array,
-        masses: Array,
-        weights: Array,
-        total: Array | None = None,
-        sum_of_masses: Array | None = None,
-    ) -> Array:
-        """Per node, the weight W that passes through each choice minus π times their sum."""
-        incidence = jnp.asarray(self.shape.incidence, parameters.dtype)
-        through = jnp.matmul(incidence.T, weights, precision=lax.Precision.HIGHEST)
-        by_node = through.reshape(-1, self.shape.symbols, parameters.shape[-1])
-        probabilities = jnp.exp(self.choices(parameters)).reshape(by_node.shape)
-        gradient = by_node - probabilities * by_node.sum(axis=1, keepdims=True)
-        return gradient.reshape(parameters.shape)
+    def through(self, weights: Array) -> Array:
+        """Sum of the answers' weights that pass through each choice."""
+        incidence = jnp.asarray(self.shape.incidence, weights.dtype)
+        return jnp.matmul(incidence.T, weights, precision=lax.Precision.HIGHEST)
 
-    def clipped_score(
-        self, parameters: Array, sampled: Array, weights: Array, clip_low: float, clip_high: float
-    ) -> Array:
-        """Gradient of PPO's surrogate with a ratio per token, Σ_a Σ_t min(r_t W_a, clip(r_t) W_a).
-
-        r_t = π(y_t|y_<t)/π_old(y_t|y_<t) belongs to a choice, so all answers that make the choice
-        share it, and only what passes through with either sign has to be known.
-
-        Args:
-            parameters: Where the gradient is taken.
-            sampled: Parameters of the policy that drew the responses.
-            weights: W, shape (answers, prompts), of one sign per answer.
-            clip_low: ε of 1 − ε.
-            clip_high: ε of 1 + ε.
-
-        Source: Schulman et al. (2017), eq. 7, per token as trainers of language models have it.
-        """
-        incidence = jnp.asarray(self.shape.incidence, parameters.dtype)
-        signed = jnp.concatenate([jnp.maximum(weights, 0), jnp.minimum(weights, 0)], axis=1)
-        through = jnp.matmul(incidence.T, signed, precision=lax.Precision.HIGHEST)
-        good, bad = jnp.split(through, 2, axis=1)
-        choices = self.choices(parameters)
-        ratio = jnp.exp(choices - self.choices(sampled))
-        good = jnp.where(ratio < 1 + clip_high, good, 0)
-        bad = jnp.where(ratio > 1 - clip_low, bad, 0)
-        by_node = (ratio * (good + bad)).reshape(-1, self.shape.symbols, parameters.shape[-1])
-        probabilities = jnp.exp(choices).reshape(by_node.shape)
-        gradient = by_node - probabilities * by_node.sum(axis=1, keepdims=True)
-        return gradient.reshape(parameters.shape)
+    def carry_back(self, gradient: Array) -> Array:
+        """The gradient itself."""
+        return gradient
 
     def moved(self, parameters: Array, direction: Array) -> Array:
         """Parameters of π·exp(direction): choice logits of the moved distribution."""
         logits = self.logits(parameters) + direction
         masses = jnp.exp(logits - logits.max(axis=0)[None])
-        incidence = jnp.asarray(self.shape.incidence, parameters.dtype)
-        through = jnp.matmul(incidence.T, masses, precision=lax.Precision.HIGHEST)
-        return jnp.log(through + tiny(parameters))
+        return jnp.log(self.through(masses) + tiny(parameters))
 
 
 def choice_logits(shape: TreeShape, log_probabilities: np.ndarray) -> np.ndarray:

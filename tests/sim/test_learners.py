@@ -11,7 +11,7 @@ import pytest
 
 from sim.config import SimulationConfig
 from sim.counter import draw
-from sim.learners import confidence_group
+from sim.groups import weigh_by_confidence
 from sim.policies.tree import Tree
 from sim.policies.tree_shape import TreeShape
 from sim.problems import build
@@ -47,7 +47,7 @@ def test_confidence_of_a_tree_is_per_token(scheme):
     @jax.jit
     def sampled(masses):
         uniforms = draw("hash", 5, 0, 2, COPIES, dtype=jnp.float64)
-        return confidence_group(many, masses, uniforms, resolve(scheme)).weights
+        return weigh_by_confidence(many, masses, uniforms, resolve(scheme))[0].weights
 
     weights = np.asarray(sampled(jnp.tile(one.masses(choices), (1, COPIES))))
     error = weights.std(axis=1) / math.sqrt(COPIES) + 1e-12
@@ -75,7 +75,7 @@ def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
 
     def moved(rules, table):
         state = (problem.parameters, ())
-        (after, _), *_ = jax.jit(update, static_argnums=0)(
+        (after, *_), *_ = jax.jit(update, static_argnums=0)(
             rules, problem, table, jnp.asarray(1.0), jnp.uint32(0), state, jnp.uint32(step)
         )
         return after

@@ -13,28 +13,25 @@ from sim.config import SimulationConfig
 from sim.measure import measure
 from sim.policies.bandit import Bandit
 from sim.problems import build
-from sim.rates import kept_groups
+from sim.rates import kept_groups, mixed_share
 from sim.tables import expected_weight, scheme_table
+from sim.update import Rules
 from theory import finite_group
 from theory.advantages import group_advantages
 from theory.schemes import resolve
 
-MEASURE = jax.jit(
-    measure, static_argnames=("group_size", "pass_k", "scheme", "attempts")
-)  # a program compiles sooner than its operations one by one
+MEASURE = jax.jit(measure, static_argnames=("rules", "pass_k"))
+# A program compiles sooner than its operations one by one.
 GROUP = 4
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(5), size=3).T
 """Five answers to three prompts; the first two answers are correct."""
 
 
-def measured(probabilities=PROBABILITIES, pass_k=(1, 3), table=None, **options):
-    policy = Bandit(len(probabilities), 2)
-    return {
-        name: float(value)
-        for name, value in MEASURE(
-            policy, jnp.log(jnp.asarray(probabilities)), GROUP, pass_k, table, **options
-        ).items()
-    }
+def measured(probabilities=PROBABILITIES, pass_k=(1, 3), table=None, rate=0.5, **options):
+    policy, rules = Bandit(len(probabilities), 2), Rules("softmax", GROUP, **options)
+    logits = jnp.log(jnp.asarray(probabilities))
+    found = MEASURE(policy, logits, rules, pass_k, table, rate)
+    return {name: float(value) for name, value in found.items()}
 
 
 def test_pass_at_k_and_groups_are_those_of_enumerated_draws():
@@ -87,7 +84,8 @@ def test_effective_weight_is_what_enumerated_groups_realise(scheme, attempts):
         if bound.needs_baseline
         else {"table": scheme_table(resolve(scheme), GROUP, "float64")}
     )
-    got = measured(**given, attempts=attempts)["effective_weight"]
+    sampling = "until_mixed" if attempts > 1 else "fixed"
+    got = measured(**given, attempts=attempts, sampling=sampling)["effective_weight"]
     success = PROBABILITIES[:2].sum(axis=0)
     expected = np.mean([enumerated_weight(scheme, rho, attempts) for rho in success])
     assert got == pytest.approx(expected, rel=1e-10)
@@ -95,7 +93,8 @@ def test_effective_weight_is_what_enumerated_groups_realise(scheme, attempts):
 
 def test_effective_weight_of_the_population_limit_is_the_schemes():
     policy, success = Bandit(5, 2), PROBABILITIES[:2].sum(axis=0)
-    values = MEASURE(policy, jnp.log(PROBABILITIES), None, (1,), None, scheme=resolve("sqrt_r"))
+    rules = Rules("mirror", None, resolve("sqrt_r"))
+    values = MEASURE(policy, jnp.log(PROBABILITIES), rules, (1,), None, 0.5)
     assert float(values["effective_weight"]) == pytest.approx(np.sqrt(1 - success).mean())
     assert "mixed" not in values
 
@@ -106,7 +105,7 @@ def test_no_effective_weight_is_claimed_where_confidences_decide():
 
 def test_kept_groups_has_its_limits():
     ends = np.array([0.0, 1.0, 1e-12, 0.5])
-    got = kept_groups(ends, 1 - ends, 64, 10)
+    got = kept_groups(mixed_share(ends, 1 - ends, 64), 10)
     np.testing.assert_allclose(got, [10, 10, 10, 1], rtol=1e-6)
 
 
@@ -120,7 +119,7 @@ def test_traced_weight_is_that_of_the_theory(scheme):
 def test_small_rates_keep_their_digits_in_single_precision():
     rho = 1e-7
     column = np.array([[rho / 2], [rho / 2], [1 - rho]], np.float32)
-    values = MEASURE(Bandit(3, 2), jnp.log(column), GROUP, (1, 1024), None)
+    values = MEASURE(Bandit(3, 2), jnp.log(column), Rules("softmax", GROUP), (1, 1024))
     assert float(values["pass@1"]) == pytest.approx(rho, rel=1e-5)
     assert float(values["mixed"]) == pytest.approx(GROUP * rho, rel=1e-5)
     assert float(values["pass@1024"]) == pytest.approx(
@@ -136,7 +135,7 @@ def test_fifths_are_of_initial_difficulty_hardest_first(prompts):
     problem = build(config, 0)
     success = np.asarray(problem.policy.success(problem.parameters)[0])
     assert np.all(np.diff(success) > 0)
-    got = MEASURE(problem.policy, problem.parameters, GROUP, (1, 8), None)
+    got = MEASURE(problem.policy, problem.parameters, Rules("softmax", GROUP), (1, 8))
     if prompts < 5:
         assert not [name for name in got if "/" in name]
         return

@@ -11,7 +11,8 @@ import pytest
 
 from sim.config import SimulationConfig
 from sim.counter import draw
-from sim.learners import Regulariser, clipped_weights, confidence_group, table_group
+from sim.groups import table_group, weigh_by_confidence
+from sim.learners import Regulariser, clipped_weights
 from sim.policies.bandit import Bandit
 from sim.problems import build
 from sim.run import rules_of, simulate
@@ -49,7 +50,7 @@ def test_sampled_gradient_has_the_enumerated_expectation(scheme):
     def sampled(masses):
         uniforms = draw("hash", 11, 0, GROUP, COPIES, dtype=jnp.float64)
         if resolve(scheme).needs_confidence:
-            group = confidence_group(POLICY, masses, uniforms, resolve(scheme))
+            group, _ = weigh_by_confidence(POLICY, masses, uniforms, resolve(scheme))
         else:
             group = table_group(
                 POLICY, masses, uniforms, scheme_table(resolve(scheme), GROUP, "float64")
@@ -138,7 +139,7 @@ def test_dapo_counts_every_response_and_leaves_only_mixed_groups():
     assert rules.attempts == 30
     problem = build(config, 0)
     state = (problem.parameters, ())
-    (moved, _), costs, _ = jax.jit(update, static_argnums=0)(
+    (moved, *_), costs, _ = jax.jit(update, static_argnums=0)(
         rules,
         problem,
         scheme_table(resolve("dapo"), 2, "float64"),

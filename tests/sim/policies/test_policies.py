@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from sim.learners import Group, clipped_weights
+from sim.groups import Group
+from sim.learners import clipped_weights
 from sim.policies.bandit import Bandit
 from sim.policies.log_linear import LogLinear
 from sim.policies.tree import Tree, choice_logits

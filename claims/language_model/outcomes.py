@@ -26,6 +26,7 @@ CURVES = (
     "groups_mixed",
     "groups_all_right",
     "effective_weight",
+    "response_length",
 )
 """Metrics whose course is kept."""
 _PER_BATCH = CURVES[6:]

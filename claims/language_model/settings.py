@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from llm_validation.config import TrainConfig, load_recipe
 
@@ -46,6 +47,7 @@ class Setting:
         stop_at: Success probability that ends a run; None for all steps, where the end matters.
         measure_every: Steps between measurements.
         initial_success: Success the warm-up aims at instead of the recipe's.
+        fields: Further fields of the configuration that differ from the recipe's.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Setting:
     stop_at: float | None = None
     measure_every: int = 10
     initial_success: float | None = None
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 SETTINGS = (
@@ -105,6 +108,20 @@ SETTINGS = (
         steps=500,
         measure_every=20,
     ),
+    *(
+        Setting(
+            f"length-{mode}",
+            "tiny-length-penalty",
+            "rule",
+            ("O10",),
+            ("grpo",),
+            (2.25e-4, 4.5e-4),
+            steps=300,
+            measure_every=20,
+            fields={"shaping": mode},
+        )
+        for mode in ("total", "gate", "add", "apart")
+    ),
 )
 
 
@@ -151,5 +168,6 @@ def configuration(setting: Setting, rate: float, **options: object) -> TrainConf
         "task_options": {"kind": setting.kind},
         "learning_rate": rate,
         "initial_success": setting.initial_success,
+        **setting.fields,
     }
     return load_recipe(setting.recipe, **{**fixed, **options})

@@ -20,7 +20,7 @@ def runnable(source: Source) -> list[str]:
         source: ``"theory"``, ``"sim"`` or ``"llm"``.
 
     >>> runnable("theory")[-1], "L1" in runnable("sim")
-    ('O6', False)
+    ('O10', False)
     """
     known: Mapping[str, object]
     if source == "sim":

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from claims import crossover, designs, gradients, lens, optimal_weights, time_to_target
+from claims import (
+    crossover,
+    designs,
+    gradients,
+    lens,
+    optimal_weights,
+    shaping,
+    time_to_target,
+)
 from claims.spec import bound
 from claims.verdicts import Check, said
 
@@ -29,6 +37,7 @@ CHECKS: dict[str, Callable[[], float | list[Check]]] = {
     "O4": crossover.theory_o4,
     "O5": designs.theory_o5,
     "O6": designs.theory_o6,
+    "O10": shaping.theory_o10,
 }
 """Claim → its checks, or the one number that its main bound judges; of a number the docstring says
 what it is."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from claims import crossover, gradients, lens, reinforcement, time_to_target
+from claims import crossover, gradients, lens, reinforcement, shaping, time_to_target
 from claims.metrics import KS, NEARLY_ONE, Metrics
 from claims.verdicts import Check, Finding, finding
 from runs.files import write_json
@@ -35,6 +35,7 @@ CLAIMS: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
         crossover.model_o4,
         (*_SCRATCH, *_FINE_TUNED, "memorise-from-scratch", "memorise-post-sft"),
     ),
+    "O10": (shaping.model_o10, ("length-total", "length-gate")),
 }
 """Claim → its checks, and the settings they read."""
 

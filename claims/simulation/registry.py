@@ -15,6 +15,7 @@ from claims import (
     lens,
     optimal_weights,
     reinforcement,
+    shaping,
     time_to_target,
 )
 from claims.looks import until_decided
@@ -46,6 +47,7 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "O4": crossover.simulation_o4,
     "O5": designs.simulation_o5,
     "O6": designs.simulation_o6,
+    "O10": shaping.simulation_o10,
 }
 """Claims of the ledger that have a simulation."""
 

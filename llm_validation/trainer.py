@@ -322,7 +322,11 @@ class WeightedGRPOTrainer(GRPOTrainer):
         rewards, valid = outcomes.reshape(group), scored.reshape(group)
         # A mask that masks nothing would double the cost of the advantages.
         counted = None if valid.all() else valid
-        if scheme.needs_confidence:
+        if scheme.needs_length:
+            own = torch.tensor(self._lengths, device=self.accelerator.device)
+            length = self.accelerator.gather(own).cpu().numpy().reshape(group)
+            advantages = group_advantages(rewards, scheme, length=length, valid=counted)
+        elif scheme.needs_confidence:
             gathered = self.accelerator.gather(self._log_confidence(output))
             confidence = gathered.cpu().numpy().reshape(group)
             advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=counted)

@@ -15,7 +15,7 @@ shaping, and ``APW_VERL_SHAPING`` says how it enters (``gate`` by default).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -84,9 +84,11 @@ def estimator(
             confidence = None
             if bound.needs_confidence:
                 confidence = _confidence(kwargs.get("old_log_probs"), response_mask)
+            length = response_mask.sum(dim=-1) if bound.needs_length else None
             outcomes, beside, _ = split(rewards.float().cpu().numpy()[:, None])
             rewards = torch.from_numpy(outcomes).to(rewards)
-            advantages = _by_group(rewards, confidence, beside, index, split)
+            rows = {"log_confidence": confidence, "length": length}
+            advantages = _by_group(rewards, rows, beside, index, split)
             spread = advantages[:, None] * response_mask
         return spread, spread
 
@@ -159,12 +161,15 @@ def parse_rule(text: str) -> OutcomeRule | None:
 
 def _by_group(
     rewards: torch.Tensor,
-    confidence: torch.Tensor | None,
+    known: Mapping[str, torch.Tensor | None],
     beside: np.ndarray | None,
     index: Sequence[Any],
     split: RewardSplit,
 ) -> torch.Tensor:
-    """Advantages of rows that are grouped by ``index``, in any order and of any size."""
+    """Advantages of rows that are grouped by ``index``, in any order and of any size.
+
+    ``known`` is what the scheme needs of every row beside its reward.
+    """
     rows_of: dict[Any, list[int]] = {}
     for row, group in enumerate(index):
         rows_of.setdefault(group, []).append(row)
@@ -173,14 +178,18 @@ def _by_group(
     by_size: dict[int, list[list[int]]] = {}
     for rows in rows_of.values():
         by_size.setdefault(len(rows), []).append(rows)
+    if split.scheme.needs_batch and len(by_size) > 1:
+        raise ValueError(
+            f"{split.scheme.name} compares the prompts of a batch, whose groups must be of one size"
+        )
     for groups in by_size.values():
         places = torch.tensor(groups, device=rewards.device)
-        chosen = None if confidence is None else confidence[places]
+        chosen = {name: None if part is None else part[places] for name, part in known.items()}
         shaping = None if beside is None else torch.from_numpy(beside[places.cpu()]).to(rewards)
         advantages[places] = group_advantages(
             rewards[places],
             split.scheme,
-            log_confidence=chosen,
+            **chosen,
             shaping=shaping,
             shaping_mode=split.shaping_mode,
         )

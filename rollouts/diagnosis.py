@@ -254,8 +254,7 @@ def diagnose(
     kept = [
         name
         for name in others
-        if not chosen[name].needs_baseline
-        and (rollouts.lens is not None or not chosen[name].needs_confidence)
+        if chosen[name].has_table or (chosen[name].needs_confidence and rollouts.lens is not None)
     ]
     return Diagnosis(rollouts, reading, {name: chosen[name] for name in (trained, *kept)})
 
@@ -275,10 +274,10 @@ def _check(
 ) -> None:
     if not paths:
         raise ValueError("name at least one file or folder of rollouts")
-    if trained.needs_baseline:
+    if not (trained.has_table or trained.needs_confidence):
         raise ValueError(
-            f"{trained.name} needs a critic's values, which rollouts do not hold; name a scheme "
-            "whose baseline is the group"
+            f"{trained.name} needs more than a group's rewards (a critic's values, lengths or the "
+            "whole batch); name a scheme whose baseline is the group"
         )
     unknown = sorted(set(columns) - set(ROLES))
     if unknown:

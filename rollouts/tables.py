@@ -141,8 +141,6 @@ def _mass(rollouts: Rollouts, scheme: Scheme) -> pd.DataFrame:
                 "columns with --log-prob and --length"
             )
         found = rollouts.lens[[*KEYS, "groups", "mass", "zero_advantage"]]
-    elif scheme.needs_baseline:
-        raise ValueError(f"{scheme.name} needs a critic's values, which rollouts do not hold")
     else:
         outcomes = rollouts.outcomes
         found = pd.concat([outcomes, scheme_mass(scheme, outcomes)], axis=1)

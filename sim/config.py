@@ -422,7 +422,16 @@ def _check_schemes(config: SimulationConfig) -> None:
     for bound in config.bound.values():
         if config.group_size is not None:
             bound.check_group_size(config.group_size)
-        if config.learner == "mirror" and (bound.needs_confidence or bound.needs_baseline):
+        if bound.needs_length or bound.needs_batch:
+            raise ValueError(
+                f"{bound.name} is not simulated: its advantages depend on "
+                + (
+                    "lengths, which responses do not have here"
+                    if bound.needs_length
+                    else "the other prompts of the batch"
+                )
+            )
+        if config.learner == "mirror" and not bound.has_table:
             raise ValueError(
                 f"{bound.name} has no table of advantages, which the mirror learner needs; use a "
                 "sampling learner"
@@ -440,7 +449,7 @@ def _check_schemes(config: SimulationConfig) -> None:
 def _check_budget(config: SimulationConfig, scheme: Scheme) -> None:
     if config.group_size is not None:
         SCHEMES["grpo"].check_group_size(config.group_size)  # its budget is the measure
-    if scheme.needs_confidence or scheme.needs_baseline:
+    if not scheme.has_table:
         raise ValueError(
             f"comparison same_budget integrates the weight of a table, which {scheme.name} has "
             "not: use same_rate, with learning_rates"

@@ -44,6 +44,8 @@ class Scheme:
             on their differences alone; such schemes take rewards of any scale.
         needs_confidence: Advantages depend on the responses' probabilities (LENS).
         needs_baseline: Advantages depend on a critic's value (PPO).
+        needs_length: Advantages depend on the responses' lengths (OPO).
+        needs_batch: Advantages depend on the pass rates of the batch's other prompts (CurveRL).
         minimum_group: Smallest group the scheme is defined for.
         color: Colour of its lines in figures, as #rrggbb.
         dash: ``solid``, ``dash``, ``short``, ``dot``, ``dash_dot`` or ``dash_dot_dot``.
@@ -69,6 +71,8 @@ class Scheme:
     shift_invariant: bool = False
     needs_confidence: bool = False
     needs_baseline: bool = False
+    needs_length: bool = False
+    needs_batch: bool = False
     minimum_group: int = 1
     color: str = "#000000"
     dash: str = "short"
@@ -199,7 +203,14 @@ class Scheme:
     @property
     def has_table(self) -> bool:
         """Tell whether advantages are a table over K, and need rewards alone."""
-        return not (self.needs_confidence or self.needs_baseline)
+        return not (
+            self.needs_confidence or self.needs_baseline or self.needs_length or self.needs_batch
+        )
+
+    @property
+    def has_weight(self) -> bool:
+        """Tell whether there is a population weight ω(ρ): PPO and OPO have one, but no table."""
+        return not (self.needs_confidence or self.needs_batch)
 
     def coefficients(
         self, mean: Array, variance: Array, group_size: Array | float
@@ -214,7 +225,7 @@ class Scheme:
             group_size: M, a number or one per group; ``math.inf`` for the population limit.
 
         Raises:
-            ValueError: The scheme has no table (LENS, and PPO for a finite group).
+            ValueError: The scheme has no table (LENS, CurveRL, and PPO and OPO for a finite group).
         """
         xp = namespace(mean)
         return self._coefficients(xp, mean, variance, group_size, **self.options)
@@ -281,10 +292,13 @@ class Scheme:
         1.0
         """
         success, positive, negative = self._population(success)
-        if not self.centred:
-            return success * (1 - success) * (positive + negative)
-        # e = (1−ρ)a⁻ = ρa⁺, and each coefficient is finite at the end where the other is not.
         xp = namespace(success)
+        if not self.centred:
+            variance = success * (1 - success)
+            inside = variance > 0  # at the ends a⁺ + a⁻ may be infinite, but is below 1/variance
+            weight = xp.where(inside, positive + negative, xp.zeros_like(variance))
+            return variance * weight
+        # e = (1−ρ)a⁻ = ρa⁺, and each coefficient is finite at the end where the other is not.
         low, zero = success < 0.5, xp.zeros_like(success)
         return xp.where(
             low,
@@ -316,7 +330,7 @@ class Scheme:
                 closed = self.surrogate_formula(xp, success, **self.options)
         if closed is not None:
             return closed
-        if self.needs_confidence:
+        if not self.has_weight:
             raise ValueError(f"{self.name} has no surrogate objective of the success probability")
         if is_traced(success):
             raise ValueError(f"{self.label} has no closed-form surrogate to trace under jit")

@@ -10,6 +10,7 @@ from theory._arrays import (
     as_array,
     as_floating,
     check_interval,
+    counting,
     is_traced,
     namespace,
     widened,
@@ -26,6 +27,7 @@ def group_advantages(
     log_confidence: Array | None = None,
     log_probability: Array | None = None,
     baseline: Array | None = None,
+    length: Array | None = None,
     valid: Array | None = None,
     outcome: OutcomeRule | None = None,
     shaping: Array | None = None,
@@ -49,6 +51,7 @@ def group_advantages(
             ``importance="full"`` alone.
         baseline: A critic's value V(x) of each prompt, shape (..., 1), or one per response;
             needed by PPO alone.
+        length: Tokens of each response, same shape, above 0; needed by OPO alone.
         valid: Boolean, same shape; False marks a response that could not be scored. It gets
             advantage 0 and does not enter its group's baseline. A single valid response gets 0
             from schemes that compare (those with a ``minimum_group`` above 1), unless
@@ -66,8 +69,8 @@ def group_advantages(
 
     Raises:
         ValueError: Unknown scheme or option, rewards outside [0, 1] or graded where the scheme is
-            binary, a group too small for the scheme, missing or positive ``log_confidence``, or
-            shaping that does not fit.
+            binary, a group too small for the scheme, missing or positive ``log_confidence``,
+            missing ``length``, or shaping that does not fit.
 
     Source: arXiv 2602.11128 (centred schemes), 2506.01347 (PSR, NSR), 2510.08696 (LENS).
 
@@ -100,6 +103,12 @@ def group_advantages(
         advantages = _lens(rewards, log_confidence, log_probability, counted, bound)
     elif bound.needs_baseline:
         advantages = rewards - _baseline(baseline, rewards)
+    elif bound.needs_length:
+        advantages = rewards - _length_weighted_mean(length, rewards, counted)
+    elif bound.needs_batch:
+        mean, _, size = _moments(rewards, counted)
+        weight = _reverse_hazard_rate(mean, size, rewards.shape[-1])
+        advantages = weight * (rewards - mean)
     else:
         rewards, between = _settled(rewards, counted, float(xp.finfo(given.dtype).eps))
         mean, variance, size = _moments(rewards, counted)
@@ -170,6 +179,39 @@ def _baseline(baseline: Array | None, rewards: Array) -> Array:
         )
     check_interval("baseline", values, low=-math.inf, high=math.inf)
     return xp.astype(values, rewards.dtype, copy=False)
+
+
+def _length_weighted_mean(length: Array | None, rewards: Array, counted: Array | None) -> Array:
+    """Mean of each group's rewards, responses counted by their tokens."""
+    if length is None:
+        raise ValueError("opo needs length: the tokens of each response, of the shape of rewards")
+    xp = namespace(rewards)
+    weight = xp.astype(_like_rewards("length", as_floating(length), rewards), rewards.dtype)
+    if counted is not None:
+        weight = xp.where(counted, weight, xp.zeros_like(weight))
+    check_interval("length", weight, low=0.0, high=math.inf)
+    total = xp.sum(weight, axis=-1, keepdims=True)
+    mean = xp.sum(weight * rewards, axis=-1, keepdims=True) / xp.where(
+        total > 0, total, xp.ones_like(total)
+    )
+    highest, lowest = _range(rewards, counted)
+    # Equal rewards have the mean they share, whatever rounding does to it.
+    return xp.where((highest == lowest) | (total <= 0), highest, mean)
+
+
+def _reverse_hazard_rate(mean: Array, size: Array | float, largest: int) -> Array:
+    """f(ρ̂)/F(ρ̂) of each group among the mixed groups of the array; 0 for groups that are not."""
+    xp = namespace(mean)
+    # Pass rates of groups of different sizes are sorted into M + 1 bins, as the authors' are.
+    bins = xp.floor(mean * (largest + 1))
+    mixed = xp.astype((mean > 0) & (mean < 1), mean.dtype)
+    every = counting(mean, largest + 1)
+    every = xp.reshape(every, (1,) * (len(mean.shape) - 1) + (largest + 1,))
+    members = xp.reshape(mixed * xp.astype(bins == every, mean.dtype), (-1, largest + 1))
+    density = xp.sum(members, axis=0)
+    below = xp.cumulative_sum(density)
+    rate = density / xp.where(below > 0, below, xp.ones_like(below))
+    return xp.reshape(members @ rate, tuple(mean.shape))
 
 
 def _settled(rewards: Array, counted: Array | None, eps: float) -> tuple[Array, Array]:

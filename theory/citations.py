@@ -70,6 +70,32 @@ _PREPRINTS: dict[str, tuple[str, str, str, int]] = {
         "2605.24331",
         2026,
     ),
+    "mgpo": (
+        "Tiny Model, Big Logic: Diversity-Driven Optimization Elicits Large-Model Reasoning "
+        "Ability in {VibeThinker-1.5B}",
+        "Xu, Sen and others",
+        "2511.06221",
+        2025,
+    ),
+    "dgpo": (
+        "Harder Is Better: Boosting Mathematical Reasoning via Difficulty-Aware {GRPO} and "
+        "Multi-Aspect Question Reformulation",
+        "Dai, Yanqi and others",
+        "2601.20614",
+        2026,
+    ),
+    "ha_dw": (
+        "Your Group-Relative Advantage Is Biased",
+        "Yang, Fengkai and others",
+        "2601.08521",
+        2026,
+    ),
+    "opo": (
+        "On-Policy {RL} with Optimal Reward Baseline",
+        "Hao, Yaru and others",
+        "2505.23585",
+        2025,
+    ),
     "shaping": (
         "Advantage Shaping as Surrogate Reward Maximization: Unifying Pass@K Policy Gradients",
         "Thrampoulidis, Christos and Mahdavi, Sadegh and Deng, Wenlong",

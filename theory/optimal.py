@@ -299,7 +299,7 @@ def weighted_schemes(group_size: int | None = None) -> list[str]:
     (True, False, False)
     """
     if group_size is None:
-        return [name for name, scheme in SCHEMES.items() if not scheme.needs_confidence]
+        return [name for name, scheme in SCHEMES.items() if scheme.has_weight]
     return [name for name, scheme in SCHEMES.items() if _has_table_for(scheme, group_size)]
 
 

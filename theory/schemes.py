@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from theory import _difficulty as _difficulty
 from theory._arrays import Array
 from theory._definitions import DEFINITIONS
 from theory._options import Allowed, Option, split_reference, write_options

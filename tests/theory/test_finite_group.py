@@ -25,11 +25,7 @@ from theory.optimal import optimal_weight
 from theory.schemes import SCHEMES
 
 
-def has_table(name):
-    return not (SCHEMES[name].needs_confidence or getattr(SCHEMES[name], "needs_baseline", False))
-
-
-TABLES = [name for name in SCHEMES if has_table(name)]
+TABLES = [name for name, scheme in SCHEMES.items() if scheme.has_table]
 WITH_OPTIONS = [
     *TABLES,
     *(f"{name}:zero_success=drop" for name in TABLES if "zero_success" in SCHEMES[name].options),

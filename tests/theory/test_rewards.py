@@ -14,7 +14,7 @@ from theory.rewards import MODES, OutcomeRule, shaping_advantages, two_levels
 from theory.schemes import SCHEMES
 
 ALL = [name for name in SCHEMES if SCHEMES[name].has_table]
-FREE = [name for name in SCHEMES if SCHEMES[name].shift_invariant]
+FREE = [name for name in ALL if SCHEMES[name].shift_invariant]
 BITS = st.lists(st.integers(0, 1), min_size=4, max_size=12)
 
 

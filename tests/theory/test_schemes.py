@@ -49,6 +49,20 @@ FORMULAS = {
     "maxrl:eps=0.01": (lambda p: 1 / (p + 0.01), lambda p: np.log(p + 0.01)),
     "pass_at_k:k=1": (lambda p: 1 + 0 * p, lambda p: p),
     "pass_at_k": (lambda p: 4 * (1 - p) ** 3, lambda p: 1 - (1 - p) ** 4),
+    "mgpo": (lambda p: p ** (-p) * (1 - p) ** (p - 1) / 2 / np.sqrt(p * (1 - p)), None),
+    "mgpo:strength=0": (lambda p: 1 / np.sqrt(p * (1 - p)), None),
+    "dgpo": (lambda p: np.exp(-p / 2) / (2 * p * (1 - p)), None),
+    "dgpo:temperature=0.3": (lambda p: np.exp(-p / 0.3) / (2 * p * (1 - p)), None),
+    "dgpo:temperature=none": (lambda p: 1 / (2 * p * (1 - p)), lambda p: np.log(p / (1 - p)) / 2),
+    "ha_dw": (
+        lambda p: 1.5 * ((1 - p) * np.exp(0.5 - p) + p * np.exp(p - 0.5)) / np.sqrt(p * (1 - p)),
+        None,
+    ),
+    "ha_dw:anchor=0.2,scale=1": (
+        lambda p: ((1 - p) * np.exp(0.2 - p) + p * np.exp(p - 0.2)) / np.sqrt(p * (1 - p)),
+        None,
+    ),
+    "opo": (lambda p: 1 + 0 * p, lambda p: p),
 }
 TABLE_SCHEMES = [name for name, scheme in SCHEMES.items() if scheme.has_table]
 VARIANTS = [
@@ -69,6 +83,7 @@ VARIANTS = [
 def test_every_scheme_of_the_specification_is_there():
     named = ["rloo", "reinforce", "grpo", "dr_grpo", "dapo", "linear_r", "sqrt_r", "plateau_r"]
     named += ["uniform_r", "psr", "nsr", "w_reinforce", "maxrl", "lens", "ppo", "pass_at_k"]
+    named += ["mgpo", "dgpo", "ha_dw", "opo", "curverl"]
     assert set(named) == set(SCHEMES)
     for name, scheme in SCHEMES.items():
         assert scheme.name == name
@@ -87,7 +102,7 @@ def test_weight_and_surrogate_are_the_papers_formulas(name):
         np.testing.assert_allclose(scheme.surrogate(GRID), surrogate(GRID), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("name", [name for name in FORMULAS if resolve(name).surrogate_formula])
 def test_surrogate_has_the_weight_as_derivative(name):
     scheme = resolve(name)
 
@@ -127,6 +142,11 @@ ENDS = {
     "maxrl:order=5": ((5, 1), (0, 0)),
     "pass_at_k": ((4, 0), (0, 0)),
     "pass_at_k:k=1": ((1, 1), (0, 0)),
+    "mgpo": ((INFINITE, INFINITE), (0, 0)),
+    "dgpo": ((INFINITE, INFINITE), (0.5, math.exp(-0.5) / 2)),
+    "dgpo:temperature=none": ((INFINITE, INFINITE), (0.5, 0.5)),
+    "ha_dw": ((INFINITE, INFINITE), (0, 0)),
+    "opo": ((1, 1), (0, 0)),
 }
 
 
@@ -141,7 +161,9 @@ def test_limits_at_zero_and_one(name, backend):
 
 
 def test_every_scheme_with_a_weight_has_its_limits_tested():
-    assert {name.partition(":")[0] for name in ENDS} == set(SCHEMES) - {"lens"}
+    assert {name.partition(":")[0] for name in ENDS} == {
+        name for name, scheme in SCHEMES.items() if scheme.has_weight
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in FORMULAS if resolve(name).has_table])
@@ -242,7 +264,7 @@ def test_centred_schemes_and_no_others_sum_to_zero_over_a_mixed_group(name, size
     total = (correct * positive - (size - correct) * negative)[1:-1]
     if scheme.centred:
         np.testing.assert_allclose(total, 0, atol=1e-12)
-    elif name not in ("pass_at_k:k=1", "reinforce"):  # the one is RLOO, the other is 0 at M = 2
+    elif name not in ("pass_at_k:k=1", "reinforce", "ha_dw"):  # RLOO, and two that are 0 at M = 2
         assert np.any(np.abs(total) > 1e-3)
 
 
@@ -287,7 +309,8 @@ def test_surrogate_without_closed_form_is_integrated_and_refuses_to_be_traced(ba
 @pytest.mark.parametrize("name", list(FORMULAS))
 def test_weights_trace_under_jit_and_vmap(name):
     scheme = resolve(name)
-    methods = (scheme.weight, scheme.effective_weight, scheme.surrogate)
+    methods = [scheme.weight, scheme.effective_weight]
+    methods += [scheme.surrogate] if scheme.surrogate_formula else []
     success = np.linspace(0.1, 0.9, 5)
     traced = jax.jit(jax.vmap(lambda p: tuple(method(p) for method in methods)))(success)
     for values, method in zip(traced, methods, strict=True):

@@ -22,6 +22,7 @@ FAMILIES = [
     ("N7",),
     ("O3",),
     ("O4",),
+    ("O10",),
 ]
 """Claims that share runs, tried in one folder."""
 

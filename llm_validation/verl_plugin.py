@@ -189,7 +189,8 @@ def _by_group(
         advantages[places] = group_advantages(
             rewards[places],
             split.scheme,
-            **chosen,
+            log_confidence=chosen["log_confidence"],
+            length=chosen["length"],
             shaping=shaping,
             shaping_mode=split.shaping_mode,
         )

@@ -36,6 +36,27 @@ def sample_deviation(
     return xp.sqrt(variance) + eps
 
 
+def against_others(xp: Any, mean: Array, group_size: Array | float, eps: float) -> Pair:
+    """Coefficients (r − m)/(s + ε) with mean m and unbiased deviation s of the other responses.
+
+    For rewards of 0 and 1. Where the others are all alike, r − m is left as it is.
+    """
+    size = xp.zeros_like(mean) + group_size
+    others = xp.where(size > 1, size - 1, xp.ones_like(size))
+    left = xp.where(others > 1, others - 1, xp.ones_like(others))
+
+    def divided(correct: Array, difference: Array) -> Array:
+        share = correct / others
+        variance = share * (1 - share) * others / left
+        known = (variance > 0) & (others > 1)
+        deviation = xp.sqrt(xp.where(known, variance, xp.ones_like(variance)))
+        return xp.where(known, difference / (deviation + eps), difference)
+
+    correct = mean * size
+    wrong = size - correct
+    return divided(correct - 1, wrong / others), divided(correct, correct / others)
+
+
 def with_singletons(
     xp: Any, mean: Array, group_size: Array | float, coefficients: Pair, singleton: str
 ) -> Pair:
@@ -89,3 +110,24 @@ def geometric(xp: Any, success: Array, terms: int) -> Array:
     for _ in range(terms):
         total = 1 + (1 - success) * total
     return total
+
+
+def standardised_surrogate(
+    xp: Any, success: Array, *, eps: float, deviation: str | None = "group", **_: Any
+) -> Array | None:
+    """Integral of 1/(√(ρ(1−ρ)) + ε) from 0; 2 arcsin √ρ for ε = 0, and ρ without a deviation.
+
+    With ρ = sin²(θ/2) it is θ − ∫ a/(a + sin θ) dθ with a = 2ε, elementary for a < 1.
+    """
+    if deviation is None:
+        return success
+    sine, cosine = xp.sqrt(success), xp.sqrt(1 - success)
+    angle = 2 * xp.asin(sine)
+    if eps == 0:
+        return angle
+    a = 2 * eps
+    if a >= 1:
+        return None
+    q = math.sqrt(1 - a * a)
+    ratio = (cosine + sine * ((1 + q) / a)) * (1 + q) / ((1 + q) * cosine + a * sine)
+    return angle - (a / q) * xp.log(ratio)

@@ -9,59 +9,51 @@ Coefficients may be infinite where no response uses them.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from theory._arrays import Array
 from theory._coefficients import (
     Factor,
     Pair,
+    against_others,
     all_wrong,
     divide,
     geometric,
     in_population,
     sample_deviation,
+    standardised_surrogate,
     unless_all_right,
     with_singletons,
     with_zero_success,
 )
-from theory._options import ZERO_SUCCESS, Allowed
-from theory._scheme import Coefficients, Scheme
+from theory._options import Allowed
+from theory._registry import (
+    BLACK,
+    BLUE,
+    DEFINITIONS,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    Ddof,
+    Deviation,
+    Eps,
+    Singleton,
+    ZeroSuccess,
+    define,
+)
 
-DEFINITIONS: dict[str, Scheme] = {}
-"""Schemes by name, in the order in which tables and legends list them."""
-
-_BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-_BLUE, _RED, _PURPLE, _GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
-
-ZeroSuccess = Annotated[Factor, ZERO_SUCCESS.allowed]
-Ddof = Annotated[float, Allowed(0, 1, whole=True)]
-Eps = Annotated[float, Allowed(0.0)]
-Singleton = Annotated[str, Allowed(words=("refuse", "raw"), numbers=False)]
-
-
-def _define(
-    name: str, title: str, formula: str, source: str, look: tuple[str, str, str], **fields: Any
-) -> Callable[[Coefficients], Coefficients]:
-    color, dash, marker = look
-    fields = {**fields, "color": color, "dash": dash, "marker": marker}
-
-    def add(function: Coefficients) -> Coefficients:
-        DEFINITIONS[name] = Scheme.from_coefficients(
-            function, name, title=title, formula=formula, source=source, **fields
-        )
-        return function
-
-    return add
+__all__ = ["DEFINITIONS"]
 
 
-@_define(
+@define(
     "rloo",
     "RLOO",
     "1",
     "rloo",
-    (_GREY, "dash", "o"),
+    (GREY, "dash", "o"),
     shift_invariant=True,
     minimum_group=2,
     surrogate_formula=lambda xp, p, **_: p,
@@ -83,12 +75,12 @@ def _rloo(
     return with_singletons(xp, mean, group_size, pair, singleton)
 
 
-@_define(
+@define(
     "reinforce",
     "REINFORCE",
     "a⁺ = 1, a⁻ = 1",
     "reinforce",
-    (_GREY, "solid", "P"),
+    (GREY, "solid", "P"),
     centred=False,
     surrogate_formula=lambda xp, p: 2 * p,
 )
@@ -97,32 +89,22 @@ def _reinforce(xp: Any, mean: Array, variance: Array, group_size: Array | float)
     return xp.ones_like(mean), xp.ones_like(mean)
 
 
-def _grpo_surrogate(xp: Any, success: Array, *, eps: float, **_: Any) -> Array | None:
-    """Integral of 1/(√(ρ(1−ρ)) + ε) from 0; 2 arcsin √ρ for ε = 0.
-
-    With ρ = sin²(θ/2) it is θ − ∫ a/(a + sin θ) dθ with a = 2ε, elementary for a < 1.
-    """
-    sine, cosine = xp.sqrt(success), xp.sqrt(1 - success)
-    angle = 2 * xp.asin(sine)
-    if eps == 0:
-        return angle
-    a = 2 * eps
-    if a >= 1:
-        return None
-    q = math.sqrt(1 - a * a)
-    ratio = (cosine + sine * ((1 + q) / a)) * (1 + q) / ((1 + q) * cosine + a * sine)
-    return angle - (a / q) * xp.log(ratio)
+def _grpo_traits(*, deviation: str | None, **_: Any) -> dict[str, bool]:
+    """Against the others of each response advantages are no longer linear in the reward."""
+    linear = deviation != "others"
+    return {"centred": linear, "graded": linear, "shift_invariant": linear}
 
 
-@_define(
+@define(
     "grpo",
     "GRPO",
     "1/√(ρ(1−ρ))",
     "grpo",
-    (_RED, "short", "s"),
+    (RED, "short", "s"),
     shift_invariant=True,
     minimum_group=2,
-    surrogate_formula=_grpo_surrogate,
+    surrogate_formula=standardised_surrogate,
+    traits=_grpo_traits,
 )
 def _grpo(
     xp: Any,
@@ -132,20 +114,29 @@ def _grpo(
     *,
     ddof: Ddof = 0,
     eps: Eps = 0.0,
+    deviation: Deviation = "group",
     singleton: Singleton = "refuse",
 ) -> Pair:
-    """Rewards standardised by the group's mean and standard deviation."""
-    deviation = sample_deviation(xp, variance, group_size, ddof, eps)
-    pair = divide(xp, 1 - mean, deviation), divide(xp, mean, deviation)
+    """Rewards standardised by the group's mean and standard deviation.
+
+    ``deviation=none`` leaves them centred, and ``others`` takes mean and unbiased deviation of the
+    group's other responses, for binary rewards.
+    """
+    if deviation == "others" and not in_population(group_size):
+        return against_others(xp, mean, group_size, eps)
+    pair = 1 - mean, mean
+    if deviation is not None:
+        spread = sample_deviation(xp, variance, group_size, ddof, eps)
+        pair = divide(xp, 1 - mean, spread), divide(xp, mean, spread)
     return with_singletons(xp, mean, group_size, pair, singleton)
 
 
-@_define(
+@define(
     "dr_grpo",
     "Dr. GRPO",
     "1",
     "dr_grpo",
-    (_GREY, "dot", "X"),
+    (GREY, "dot", "X"),
     shift_invariant=True,
     minimum_group=2,
     surrogate_formula=lambda xp, p, **_: p,
@@ -162,15 +153,16 @@ def _dr_grpo(
     return with_singletons(xp, mean, group_size, (1 - mean, mean), singleton)
 
 
-@_define(
+@define(
     "dapo",
     "DAPO",
     "1/√(ρ(1−ρ)), mixed groups only",
     "dapo",
-    (_RED, "dot", "p"),
+    (RED, "dot", "p"),
     shift_invariant=True,
     minimum_group=2,
-    surrogate_formula=_grpo_surrogate,
+    surrogate_formula=standardised_surrogate,
+    traits=_grpo_traits,
 )
 def _dapo(
     xp: Any,
@@ -180,18 +172,20 @@ def _dapo(
     *,
     ddof: Ddof = 0,
     eps: Eps = 0.0,
+    deviation: Deviation = "group",
     singleton: Singleton = "refuse",
 ) -> Pair:
     """GRPO's advantages; groups without variation are sampled again (the mixed-group clock)."""
-    return _grpo(xp, mean, variance, group_size, ddof=ddof, eps=eps, singleton=singleton)
+    options: dict[str, Any] = {"ddof": ddof, "eps": eps, "singleton": singleton}
+    return _grpo(xp, mean, variance, group_size, deviation=deviation, **options)
 
 
-@_define(
+@define(
     "ppo",
     "PPO",
     "1",
     "ppo",
-    (_BLACK, "dash_dot", "."),
+    (BLACK, "dash_dot", "."),
     needs_baseline=True,
     surrogate_formula=lambda xp, p: p,
 )
@@ -205,12 +199,12 @@ def _ppo(xp: Any, mean: Array, variance: Array, group_size: Array | float) -> Pa
     return 1 - mean, mean
 
 
-@_define(
+@define(
     "linear_r",
     "Linear-R",
     "1/ρ",
     "apw",
-    (_SKY, "dash_dot", "^"),
+    (SKY, "dash_dot", "^"),
     surrogate_formula=lambda xp, p, **_: xp.log(p),
 )
 def _linear_r(
@@ -226,12 +220,12 @@ def _linear_r(
     return divide(xp, 1 - mean, mean), negative
 
 
-@_define(
+@define(
     "sqrt_r",
     "Sqrt-R",
     "1/(ρ√(1−ρ))",
     "apw",
-    (_BLUE, "solid", "D"),
+    (BLUE, "solid", "D"),
     surrogate_formula=lambda xp, p, **_: -2 * xp.atanh(xp.sqrt(1 - p)),
 )
 def _sqrt_r(
@@ -261,12 +255,12 @@ def _plateau_surrogate(xp: Any, success: Array, *, threshold: float, **_: Any) -
     return xp.log(low) - xp.log1p(-low) + xp.log(high / threshold) / (1 - threshold)
 
 
-@_define(
+@define(
     "plateau_r",
     "Plateau-R",
     "min(1, (1−ρ)/(1−τ)) / (ρ(1−ρ))",
     "apw",
-    (_PURPLE, "dash_dot_dot", "h"),
+    (PURPLE, "dash_dot_dot", "h"),
     surrogate_formula=_plateau_surrogate,
 )
 def _plateau_r(
@@ -293,12 +287,12 @@ def _plateau_r(
     return divide(xp, effective, mean), negative
 
 
-@_define(
+@define(
     "uniform_r",
     "Uniform-R",
     "1/(ρ(1−ρ))",
     "apw",
-    (_GREEN, "dot", "v"),
+    (GREEN, "dot", "v"),
     surrogate_formula=lambda xp, p, **_: xp.log(p) - xp.log1p(-p),
 )
 def _uniform_r(
@@ -316,12 +310,12 @@ def _uniform_r(
     return unless_all_right(xp, mean, group_size, divide(xp, one, mean)), negative
 
 
-@_define(
+@define(
     "psr",
     "PSR",
     "a⁺ = 1, a⁻ = 0",
     "nsr",
-    (_SKY, "dash", "<"),
+    (SKY, "dash", "<"),
     centred=False,
     graded=False,
     surrogate_formula=lambda xp, p: p,
@@ -331,12 +325,12 @@ def _psr(xp: Any, mean: Array, variance: Array, group_size: Array | float) -> Pa
     return xp.ones_like(mean), xp.zeros_like(mean)
 
 
-@_define(
+@define(
     "nsr",
     "NSR",
     "a⁺ = 0, a⁻ = 1",
     "nsr",
-    (_PURPLE, "solid", ">"),
+    (PURPLE, "solid", ">"),
     centred=False,
     graded=False,
     surrogate_formula=lambda xp, p: p,
@@ -346,12 +340,12 @@ def _nsr(xp: Any, mean: Array, variance: Array, group_size: Array | float) -> Pa
     return xp.zeros_like(mean), xp.ones_like(mean)
 
 
-@_define(
+@define(
     "w_reinforce",
     "W-REINFORCE",
     "a⁺ = λ, a⁻ = 1",
     "nsr",
-    (_GREEN, "dash", "*"),
+    (GREEN, "dash", "*"),
     centred=False,
     graded=False,
     surrogate_formula=lambda xp, p, *, lam: (1 + lam) * p,
@@ -382,12 +376,12 @@ def _maxrl_surrogate(xp: Any, success: Array, *, order: int | None, eps: float) 
     return -total
 
 
-@_define(
+@define(
     "maxrl",
     "MaxRL",
     "1/ρ; (1−(1−ρ)^T)/ρ at order T",
     "maxrl",
-    (_BLACK, "dash", "d"),
+    (BLACK, "dash", "d"),
     graded=False,
     surrogate_formula=_maxrl_surrogate,
 )
@@ -424,12 +418,12 @@ def _maxrl(
     return positive, negative
 
 
-@_define(
+@define(
     "pass_at_k",
     "Pass@k",
     "k(1−ρ)^(k−1)",
     "pkpo",
-    (_BLACK, "dot", "1"),
+    (BLACK, "dot", "1"),
     centred=False,
     graded=False,
     minimum_group=2,
@@ -461,12 +455,12 @@ def _pass_at_k(
     return positive, scale * correct * all_wrong(xp, correct, others, k - 1)
 
 
-@_define(
+@define(
     "lens",
     "LENS",
     "a⁻ grows with the confidence of the wrong response",
     "lens",
-    (_ORANGE, "solid", "8"),
+    (ORANGE, "solid", "8"),
     needs_confidence=True,
     minimum_group=2,
 )

@@ -11,8 +11,11 @@ from typing import Annotated, Any
 
 from theory._arrays import Array
 from theory._coefficients import Pair, divide, in_population, sample_deviation
-from theory._definitions import _BLUE, _GREEN, _ORANGE, _PURPLE, _RED, Ddof, Eps, _define
+from theory._definitions import DEFINITIONS
 from theory._options import Allowed
+from theory._registry import BLUE, GREEN, ORANGE, PURPLE, RED, Ddof, Eps, define
+
+__all__ = ["DEFINITIONS"]
 
 _TERMS = 80
 """Terms of the exponential integral's series: 10⁸⁰/80! is below 1e-38."""
@@ -23,12 +26,12 @@ def _log(xp: Any, values: Array) -> Array:
     return xp.log(xp.where(values > 0, values, xp.ones_like(values)))
 
 
-@_define(
+@define(
     "mgpo",
     "MGPO",
     "exp(−λ KL(ρ‖p₀))/√(ρ(1−ρ))",
     "mgpo",
-    (_ORANGE, "dash", "2"),
+    (ORANGE, "dash", "2"),
     graded=False,
     minimum_group=2,
 )
@@ -73,12 +76,12 @@ def _dgpo_surrogate(
     return (left - math.exp(-1 / temperature) * right) / 2
 
 
-@_define(
+@define(
     "dgpo",
     "DGPO",
     "e^(−ρ/T)/(2ρ(1−ρ))",
     "dgpo",
-    (_PURPLE, "dash", "3"),
+    (PURPLE, "dash", "3"),
     graded=False,
     minimum_group=2,
     surrogate_formula=_dgpo_surrogate,
@@ -106,12 +109,12 @@ def _dgpo(
     return divide(xp, weight * (1 - mean), deviation), divide(xp, weight * mean, deviation)
 
 
-@_define(
+@define(
     "ha_dw",
     "HA-DW",
     "s((1−ρ)e^(C−ρ) + ρe^(ρ−C))/√(ρ(1−ρ))",
     "ha_dw",
-    (_GREEN, "solid", "4"),
+    (GREEN, "solid", "4"),
     centred=False,
     graded=False,
     minimum_group=2,
@@ -139,12 +142,12 @@ def _ha_dw(
     return positive, divide(xp, scale * mean / factor, deviation)
 
 
-@_define(
+@define(
     "opo",
     "OPO",
     "1",
     "opo",
-    (_BLUE, "dot", "H"),
+    (BLUE, "dot", "H"),
     shift_invariant=True,
     centred=False,
     needs_length=True,
@@ -165,12 +168,12 @@ def _opo(xp: Any, mean: Array, variance: Array, group_size: Array | float) -> Pa
     return 1 - mean, mean
 
 
-@_define(
+@define(
     "curverl",
     "CurveRL",
     "f(ρ)/F(ρ) over the batch",
     "curverl",
-    (_RED, "dash_dot", "+"),
+    (RED, "dash_dot", "+"),
     graded=False,
     needs_batch=True,
     minimum_group=2,

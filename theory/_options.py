@@ -151,7 +151,7 @@ def _expanded(
         return explicit
     if engine not in PRESETS:
         raise ValueError(f"engine must be one of {', '.join(PRESETS)}; got {engine!r}")
-    preset = {k: v for k, v in PRESETS[engine].options().items() if k in declared}
+    preset = {k: v for k, v in PRESETS[engine].options(owner).items() if k in declared}
     if not preset:
         raise ValueError(f"{owner} is the same in every engine; leave engine out")
     return {**preset, **explicit}

@@ -53,6 +53,7 @@ class Scheme:
         declared: What each option may be, with its default.
         surrogate_formula: F(ρ) in closed form, given the array namespace, ρ and the options.
         check: Raises a ``ValueError`` unless the options it is given agree with each other.
+        traits: Fields that depend on the options it is given, such as ``graded``.
 
     Source: one notation for arXiv 2602.11128, 2506.01347, 2510.08696 and their relatives.
 
@@ -81,6 +82,7 @@ class Scheme:
     surrogate_formula: Surrogate | None = None
     declared: Mapping[str, Declared] = dataclasses.field(default_factory=dict)
     check: Callable[..., None] | None = None
+    traits: Callable[..., Mapping[str, bool]] | None = None
 
     @classmethod
     def from_coefficients(cls, function: Coefficients, name: str, **fields: Any) -> Scheme:
@@ -172,7 +174,8 @@ class Scheme:
         bound = bind_options(self.name, self.declared, self.options, options)
         if self.check is not None:
             self.check(**bound)
-        return dataclasses.replace(self, options=bound)
+        changed: Mapping[str, Any] = self.traits(**bound) if self.traits else {}
+        return dataclasses.replace(self, options=bound, **changed)
 
     @property
     def label(self) -> str:

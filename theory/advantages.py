@@ -157,8 +157,8 @@ def _check_rewards(rewards: Array, scheme: Scheme) -> None:
     xp = namespace(rewards)
     if not bool(xp.all((rewards == 0) | (rewards == 1))):
         raise ValueError(
-            f"{scheme.name} is defined for binary rewards, 0 or 1, only: its paper splits "
-            "responses into correct and wrong; use a centred scheme for graded rewards"
+            f"{scheme.label} is defined for binary rewards, 0 or 1, only: it splits responses "
+            "into correct and wrong; use a centred scheme for graded rewards"
         )
 
 

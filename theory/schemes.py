@@ -8,9 +8,9 @@ a binary reward is a pair of coefficients, a⁺ for a correct response and −a�
 *Centred* methods have one weight ω, with a⁺ = ω(1−ρ̂) and a⁻ = ωρ̂, so that A_i = ω(r_i − ρ̂).
 In the population limit M → ∞ the method ascends E[F(ρ)] with F′ = ω = a⁺ + a⁻.
 
-Each scheme of the papers is written once (in ``theory._definitions``), as a function of ρ̂, the
-variance of the group's rewards and M, in the array namespace it is called with; tables, weights
-and advantages all derive from that function. A scheme of your own is a function of the success
+Each scheme of the papers is written once (in ``theory._definitions`` and ``_difficulty``), as a
+function of ρ̂, the variance of the group's rewards and M, in the array namespace it is called with;
+tables, weights and advantages all derive from that function. A scheme of your own is a function of the success
 probability: :meth:`Scheme.from_weight` makes it one and :func:`register` gives it a name.
 """
 
@@ -24,9 +24,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from theory import _difficulty as _difficulty
 from theory._arrays import Array
-from theory._definitions import DEFINITIONS
+from theory._difficulty import DEFINITIONS
 from theory._options import Allowed, Option, split_reference, write_options
 from theory._scheme import Scheme, finite_coefficients
 from theory.problem_schemes import PROBLEM_SCHEMES

@@ -144,6 +144,21 @@ def test_advantages_are_the_schemes(tiny_folder, tmp_path, monkeypatch, scheme):
     np.testing.assert_array_equal(batch["ours"][batch["rewards"][:, 0].isnan()], 0)
 
 
+@pytest.mark.parametrize("scheme", ["opo", "curverl"])
+def test_lengths_and_the_batch_reach_the_schemes_that_need_them(
+    tiny_folder, tmp_path, monkeypatch, scheme
+):
+    trainer = make(tiny_folder, tmp_path, scheme=scheme)
+    (batch,) = watched(trainer, monkeypatch)
+    rewards = batch["rewards"][:, 0].view(-1, GROUP).numpy().astype(float)
+    length = np.reshape(batch["lengths"], (-1, GROUP))
+    assert len(set(length.ravel())) > 1
+    expected = group_advantages(
+        np.nan_to_num(rewards), scheme, length=length, valid=~np.isnan(rewards)
+    )
+    np.testing.assert_allclose(batch["ours"].view(-1, GROUP), expected, atol=1e-6)
+
+
 def test_true_advantages_stand_in_the_logs(tiny_folder, tmp_path, monkeypatch):
     trainer = make(tiny_folder, tmp_path, scheme="linear_r", reward=right)
     (batch,) = watched(trainer, monkeypatch)

@@ -29,7 +29,7 @@ def batch():
     log_probs = (np.log(rng.uniform(0.1, 0.9, (rows, TOKENS))) * mask).astype(np.float32)
     index = np.array([f"uid-{row // SIZE}" for row in range(rows)], dtype=object)
     confidence = log_probs.sum(1) / lengths
-    arrays = {"rewards": rewards, "confidence": confidence}
+    arrays = {"rewards": rewards, "confidence": confidence, "lengths": lengths}
     return {
         "token_level_rewards": torch.tensor(scores[order]),
         "response_mask": torch.tensor(mask[order]),
@@ -43,8 +43,8 @@ def batch():
 def expected(batch, scheme):
     grouped = batch["rewards"].reshape(GROUPS, SIZE).astype(float)
     confidence = batch["confidence"].reshape(GROUPS, SIZE).astype(float)
-    needs = SCHEMES[scheme].needs_confidence
-    advantages = group_advantages(grouped, scheme, log_confidence=confidence if needs else None)
+    length = batch["lengths"].reshape(GROUPS, SIZE)
+    advantages = group_advantages(grouped, scheme, log_confidence=confidence, length=length)
     return advantages.ravel()[batch["order"]][:, None] * batch["response_mask"].numpy()
 
 
@@ -66,6 +66,11 @@ def test_groups_may_differ_in_size():
     assert advantages.flatten().tolist() == [0, -1, 0, -1, -1]
     mixed, _ = estimator("linear_r")(rewards, torch.ones(5, 1), index=["a", "a", "a", "b", "b"])
     np.testing.assert_allclose(mixed.flatten(), [0.5, -1, 0.5, -1, -1], atol=1e-6)
+
+
+def test_a_scheme_of_the_batch_asks_for_groups_of_one_size():
+    with pytest.raises(ValueError, match="curverl compares the prompts of a batch"):
+        estimator("curverl")(torch.eye(5), torch.ones(5, 5), index=["a", "a", "b", "b", "b"])
 
 
 @pytest.mark.parametrize("scheme", ["grpo", "sqrt_r", "w_reinforce"])

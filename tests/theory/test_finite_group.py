@@ -24,7 +24,6 @@ from theory.finite_group import (
 from theory.optimal import optimal_weight
 from theory.schemes import SCHEMES
 
-
 TABLES = [name for name, scheme in SCHEMES.items() if scheme.has_table]
 WITH_OPTIONS = [
     *TABLES,

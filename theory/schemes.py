@@ -10,8 +10,9 @@ In the population limit M → ∞ the method ascends E[F(ρ)] with F′ = ω = a
 
 Each scheme of the papers is written once (in ``theory._definitions`` and ``_difficulty``), as a
 function of ρ̂, the variance of the group's rewards and M, in the array namespace it is called with;
-tables, weights and advantages all derive from that function. A scheme of your own is a function of the success
-probability: :meth:`Scheme.from_weight` makes it one and :func:`register` gives it a name.
+tables, weights and advantages all derive from that function. A scheme of your own is a function of
+the success probability: :meth:`Scheme.from_weight` makes it one and :func:`register` gives it a
+name.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from figures.claim_tables import claim_pictures, read_claim_table, table_picture
 from figures.style import house_style
 
 EVIDENCE = PUBLISHED["sim"]
-UNTRAINED = {"A3", "N5", "O1", "O2", "O5", "O6"}
+UNTRAINED = {"A3", "N5", "O1", "O2", "O5", "O6", "O10"}
 """Claims about single updates or groups that are drawn: their checks are all there is to draw."""
 
 

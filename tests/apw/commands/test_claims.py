@@ -51,7 +51,7 @@ def test_the_table_has_a_row_per_claim(capsys: pytest.CaptureFixture[str], runs:
     assert numbers["O6"] == "theory: −1 ± 2.5 %, got −0.9853"
     assert numbers["L3"] == ""
     assert "~ open, quick run" in rows["O2"]
-    assert "24 claims ask for 51 verdicts" in out
+    assert "25 claims ask for 54 verdicts" in out
 
 
 def test_one_claim_is_told_in_full(capsys: pytest.CaptureFixture[str], runs: Path) -> None:

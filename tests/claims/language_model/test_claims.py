@@ -25,6 +25,7 @@ def publish_made_up(folder, setting, reached, ends, *, starts=None, sharpen=0.0)
         "success": 0.4,
         **{f"pass@{k}": 0.8 for k in KS},
         "entropy": 1.0,
+        "response_length": 3.0,
         "groups_all_wrong": 0.5,
         "grad_norm": 1.0,
         **(starts or {}),
@@ -76,6 +77,9 @@ def test_a_world_in_which_the_papers_are_right(tmp_path):
     halves = {(scheme, "success"): 0.95 for scheme in LENS_PARTS}
     publish_made_up(tmp_path, SETTING["rule-one-in-ten"], {}, halves)
     publish_made_up(tmp_path, SETTING["rule-post-sft-long"], {}, {("nsr", "success"): 0.2})
+    empty = {("grpo", "success"): 0.0, ("grpo", "response_length"): 1.0}
+    publish_made_up(tmp_path, SETTING["length-total"], {}, empty)
+    publish_made_up(tmp_path, SETTING["length-gate"], {}, {("grpo", "success"): 0.9})
     found = {item.id: item.verdict for item in judge(tmp_path)}
     assert set(found) == set(CLAIMS) - {"O4"}  # which needs the memorising settings too
     none = {id for id, verdict in found.items() if verdict == "no effect"}
@@ -100,8 +104,10 @@ def test_a_world_in_which_they_are_wrong(tmp_path):
     )
     publish_made_up(tmp_path, SETTING["rule-one-in-ten"], {}, {("grpo", "success"): 0.95})
     publish_made_up(tmp_path, SETTING["rule-post-sft-long"], {}, {("w_reinforce", "success"): 0.2})
+    publish_made_up(tmp_path, SETTING["length-total"], {}, {("grpo", "success"): 0.9})
+    publish_made_up(tmp_path, SETTING["length-gate"], {}, {("grpo", "success"): 0.0})
     found = {item.id: item.verdict for item in judge(tmp_path)}
-    for claim in ("A4", "A5", "L3", "L4", "N2", "N3", "N4", "N5", "N6", "N7"):
+    for claim in ("A4", "A5", "L3", "L4", "N2", "N3", "N4", "N5", "N6", "N7", "O10"):
         assert found[claim] == "refuted", claim
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
@@ -14,6 +15,8 @@ from theory.schemes import Scheme
 
 RewardMode = Literal["gate", "add", "apart", "total"]
 """How several rewards become advantages: shaping beside the outcome, or the scheme on the total."""
+
+_LOG = logging.getLogger(__name__)
 
 _MOST_VALUES = 8
 """Different rewards that are remembered: more than any pair of levels has."""
@@ -87,6 +90,7 @@ class RewardSplit:
             raise ValueError("the outcome's weight must be above 0")
         self.seen: set[float] = set()
         self._warned = False
+        self._told: OutcomeRule | None = None
 
     def __call__(self, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Split rewards of shape (rows, functions); NaN where a function gave none.
@@ -125,7 +129,15 @@ class RewardSplit:
         # All responses wrong so far, on a scale whose other end is not known yet.
         pair = (-1.0, 1.0) if self.seen == {-1.0} else two_levels(self.seen)
         if pair is not None:
-            return OutcomeRule(*pair)
+            found = OutcomeRule(*pair)
+            if found != self._told:
+                self._told = found
+                _LOG.warning(
+                    "rewards of %g and %g: %s takes %g as correct and %g as wrong; a rule of your "
+                    "own, such as OutcomeRule(low=%g, high=%g), settles it",
+                    *(*pair, self.scheme.name, pair[1], pair[0], *pair),
+                )
+            return found
         if not self._warned:
             self._warned = True
             warnings.warn(

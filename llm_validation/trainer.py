@@ -142,6 +142,11 @@ class WeightedGRPOTrainer(GRPOTrainer):
                 "dead groups are dropped or sampled again where no group is spread over processes: "
                 f"a process's {rows} responses must be whole groups of {self.num_generations}"
             )
+        if self.scheme.needs_batch and self.dead_groups in ("resample", "refill"):
+            raise ValueError(
+                f"{self.scheme.name} weighs prompts against those sampled with them: dead groups "
+                "can be kept or dropped, not sampled again"
+            )
         if self.dead_groups == "refill" and not hasattr(self.train_dataset, "__len__"):
             raise ValueError("dead_groups='refill' needs a train_dataset with a length")
 

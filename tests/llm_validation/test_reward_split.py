@@ -62,6 +62,21 @@ def test_scales_are_recognised_as_they_come_and_stay():
     assert resumed(column(10, 10))[0].tolist() == [1, 1]
 
 
+def test_a_recognised_scale_is_said_once(caplog):
+    read = split(names=["score"])
+    read(column(0, 0))
+    assert not caplog.records
+    for _ in range(3):
+        read(column(0, 10))
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "rewards of 0 and 10: sqrt_r takes 10 as correct and 0 as wrong"
+    )
+    caplog.clear()
+    split(names=["score"])(column(-1, 1))
+    assert "sqrt_r takes 1 as correct and -1 as wrong" in caplog.text
+
+
 def test_a_first_success_on_an_unknown_scale_stops_nothing_and_is_said():
     read = split(names=["score"])
     assert read(column(0, 0.5))[0].tolist() == [0, 0.5]

@@ -515,8 +515,9 @@ def test_groups_sampled_again_are_whole_and_their_rows_belong_together(
     [
         ({"dead_groups": "skip"}, "dead_groups must be keep, drop, resample or refill"),
         ({"dead_groups": "drop", "tries": 0}, "tries must be at least 1"),
+        ({"dead_groups": "refill", "scheme": "curverl"}, "kept or dropped, not sampled again"),
     ],
 )
 def test_dead_groups_are_checked_before_the_first_step(tiny_folder, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        make(tiny_folder, tmp_path, scheme="grpo", **options)
+        make(tiny_folder, tmp_path, **{"scheme": "grpo", **options})

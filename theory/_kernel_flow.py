@@ -15,11 +15,13 @@ from scipy.special import expit
 from theory._arrays import Floats
 from theory._designs import Design, outcomes_of, tables_of
 from theory._scheme import Scheme
+from theory.verifier_errors import RIGHT, VerifierErrors
 
 _GRID = 0.01  # in logit; linear interpolation is then within 2e-5
 _EASIEST = 30.0  # logit beyond which nothing is left to learn
 _STEP = 0.3  # of the fastest prompt, in logit: products are then within 1e-5
 _MOST_STEPS = 5_000
+_PATIENCE = 100  # steps in which a mean success that rises at all rises by more than 1e-6
 
 _Indices = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 _Choice = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -31,9 +33,10 @@ class Curves:
 
     Attributes:
         grid: ℓ, ascending in steps of one length.
-        speed: e = P_S ω_S ρ(1−ρ), or P_S ω_S where the gradient is natural.
+        speed: e = P_S ω_S ρ(1−ρ), or P_S ω_S where the gradient is natural; P_S, ω_S and n_S are
+            at the pass rate ρ̃ that the verifier reports, and ω_S has the factor J.
         second: P_S n_S.
-        second_at_0: n_S of a prompt with ρ = 0.
+        second_at_0: P_S n_S of a prompt with ρ = 0.
     """
 
     grid: Floats
@@ -42,19 +45,51 @@ class Curves:
     second_at_0: float
 
     @classmethod
-    def of(cls, scheme: Scheme, design: Design, size: int, lowest: float, natural: bool) -> Curves:
+    def of(
+        cls,
+        scheme: Scheme,
+        design: Design,
+        size: int,
+        lowest: float,
+        natural: bool,
+        errors: VerifierErrors = RIGHT,
+    ) -> Curves:
         """Curves of a scheme from the log-odds ``lowest`` on; ``natural`` is the mirror flow's."""
         grid = np.arange(lowest, _EASIEST, _GRID)
         success = expit(grid)
-        outcomes = outcomes_of(design, size, success)
+        told = np.asarray(errors.observed(success))
+        outcomes = outcomes_of(design, size, told)
         tables = tables_of(scheme, outcomes)
-        accepted = design.acceptance(size, success)
-        drift = accepted * outcomes.drift(*tables)
+        accepted = design.acceptance(size, told)
+        drift = errors.informedness * (accepted * outcomes.drift(*tables))
         # ρ(1−ρ) of log-odds loses no digits near 1.
         speed = drift if natural else drift * success * expit(-grid)
         second = accepted * outcomes.second_moment(*tables)
-        at_0 = 0.0 if design.drops_all_wrong else float(tables[1][0]) ** 2
+        at_0 = second_at_0(tables, design, size, errors)[1]
         return cls(grid, speed, second, at_0)
+
+
+def second_at_0(
+    tables: tuple[Floats, Floats], design: Design, size: int, errors: VerifierErrors = RIGHT
+) -> tuple[float, float]:
+    """P_S and P_S n_S of prompts with ρ = 0, which pass by false positives alone.
+
+    Args:
+        tables: a⁺ and a⁻ for groups of M.
+        design: A sampling design in which groups have one size.
+        size: M.
+        errors: How often the verifier errs.
+
+    >>> from theory._designs import DESIGNS
+    >>> second_at_0((np.zeros(3), np.ones(3)), DESIGNS["fixed"], 2)
+    (1.0, 1.0)
+    """
+    passing = errors.false_positive
+    used = float(design.acceptance(size, passing))
+    if passing == 0:
+        return used, used * float(tables[1][0]) ** 2
+    outcomes = outcomes_of(design, size, np.array([passing]))
+    return used, used * float(outcomes.second_moment(*tables)[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +108,10 @@ class KernelFlow:
     """dℓ_i/dt = (1/N) Σ_j K_ij e(ρ_j), what it costs and the noise it meets.
 
     Attributes:
-        curves: Speed, second moment and cost by scheme and log-odds, shape (schemes, grid, 3).
+        curves: Speed, second moment and cost by scheme and log-odds, shape (schemes, grid, 3); with
+            an anchor also what it takes from the speed per unit of log-odds above the start.
         lowest: Log-odds at the start of the grid.
+        starts: Log-odds at the start, shape (rows, prompts).
         second_at_0: Second moment of each row's prompts that cannot be solved.
         unsolvable: Share of such prompts, by row.
         cost_at_0: Cost of one of them.
@@ -83,6 +120,7 @@ class KernelFlow:
 
     curves: Floats
     lowest: float
+    starts: Floats
     second_at_0: Floats
     unsolvable: Floats
     cost_at_0: float
@@ -97,6 +135,8 @@ class KernelFlow:
         values = (1 - part) * self.curves[scheme, index] + part * self.curves[scheme, index + 1]
         able = 1 - self.unsolvable[rows.row]
         speed, second, cost = values[..., 0], values[..., 1].mean(axis=1), values[..., 2].mean(1)
+        if values.shape[-1] > 3:
+            speed = speed - values[..., 3] * (odds - self.starts[rows.row])
         if isinstance(self.kernel, float):
             shared = self.kernel * able * speed.mean(axis=1)
             moved = (1 - self.kernel) * speed + shared[:, None]
@@ -105,18 +145,26 @@ class KernelFlow:
         noise = able * second + (1 - able) * self.second_at_0[rows.row]
         return moved, noise, able * cost + (1 - able) * self.cost_at_0
 
-    def spent(self, odds: Floats, scheme: _Indices, target: float) -> Floats:
+    def spent(self, scheme: _Indices, target: float) -> Floats:
         """Time ∫ c dt, energy ∫ n dt and length ∫ √(c n) dt of each row, shape (3, rows).
 
         Nothing is spent where the mean success is the target from the start; ∞ where it never is.
         """
+        odds = self.starts
         done = np.full((3, len(odds)), math.inf)
         rows = _Rows(np.arange(len(odds)), scheme)
         there = expit(odds).mean(axis=1) >= target
         done[:, there] = 0.0
         rows, odds = rows.take(~there), odds[~there]
         spent = np.zeros((3, len(odds)))
-        for _ in range(_MOST_STEPS):
+        seen = np.full(len(done[0]), -1.0)  # mean success of each row when last looked at
+        for number in range(_MOST_STEPS):
+            if self.curves.shape[-1] > 3 and number % _PATIENCE == _PATIENCE - 1:
+                # An anchor lets prompts come to rest; steps then go to and fro.
+                mean = expit(odds).mean(axis=1)
+                moving = mean > seen[rows.row] + 1e-6
+                seen[rows.row] = mean
+                rows, odds, spent = rows.take(moving), odds[moving], spent[:, moving]
             if not len(odds):
                 break
             speed = self.rates(odds, rows)[0]

@@ -80,11 +80,17 @@ class Problem:
         """Where the prompt begins, or where several do."""
         return Starts.of(self.several or self.start)
 
+    def responses(self, success: Array) -> Floats:
+        """M/P_S, what an update takes at each success probability."""
+        return self.design.responses(self.group_size, success)
+
     def cost(self, success: Array) -> Floats:
         """c = α + β M/P_S, what an update costs at each success probability."""
-        return self.update_cost + self.response_cost * self.design.responses(
-            self.group_size, success
-        )
+        return self.update_cost + self.response_cost * self.responses(success)
+
+    def pull(self, success: Array) -> Floats:
+        """What pulls back, in units of the weight ω_S; nothing here."""
+        return np.zeros_like(np.asarray(success, dtype=np.float64))
 
     def velocity(self, success: Array) -> Floats:
         """v(ρ), in NumPy."""

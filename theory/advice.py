@@ -11,35 +11,33 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit
 
 from theory._arrays import Array
 from theory._designs import Design, finite_design, outcomes_of, resolve_design, tables_of
-from theory.clocks import Clock, resolve_clock
-from theory.designs import excess_of_all
+from theory._kernel_flow import second_at_0
+from theory.comparison import WORTH_IT, Change, Comparison, decide
 from theory.intervals import Interval
 from theory.optimal import OptimalWeight, weighted_schemes
 from theory.population import shared_weight
 from theory.prompt_sets import PromptSet, known_set, measured_set
 from theory.schemes import SCHEMES, SchemeLike, name_of, resolve
-from theory.sharing import Kernel, path_costs, spread_odds
+from theory.token_cost import mean_length
+from theory.training_path import USUAL, Conditions
+from theory.verifier_errors import RIGHT, VerifierErrors
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WORTH_IT = 0.05
-"""Saving below which the present scheme is kept: less is lost in what the theory leaves out."""
+__all__ = ["WORTH_IT", "Advice", "Change", "GroupSizes", "advise", "group_sizes"]
 
 GROUP_SIZES = (2, 4, 8, 16, 32, 64, 128)
 
 ENOUGH = 0.9
 """Of what the best group size gets for its cost; the smallest that gets so much is recommended."""
-
-SPREAD = "prompts were unequal (log-odds spread by 2)"
 
 FURTHER = ("sqrt_r:zero_success=drop",)
 """Compared by default, besides every scheme with a table."""
@@ -59,20 +57,6 @@ class GroupSizes(NamedTuple):
     drift: int
 
 
-class Change(NamedTuple):
-    """What would change the recommendation.
-
-    Attributes:
-        condition: What would have to be so, in words.
-        recommended: The scheme that would then be recommended.
-        saving: What it would save over the present one.
-    """
-
-    condition: str
-    recommended: str
-    saving: float
-
-
 @dataclasses.dataclass(frozen=True)
 class Advice:
     """Which scheme and group size suit prompts and costs.
@@ -88,11 +72,13 @@ class Advice:
         excess: Scheme → time over the optimum at the same weight budget, for large groups.
         excess_finite: Scheme → time times energy over the best table of the design, each prompt
             going its own way to the target; empty for the population design.
-        cost: Scheme → what decides, over the present scheme's, the best first.
+        cost: Scheme → what decides, over the present scheme's, the best first; over the best one's
+            if the present one stops short of the target, ∞ for those that do.
         saving: What following the advice saves, a share in [0, 1), with a 95 % interval: 0 if the
             present scheme is kept.
         changes: What would change the recommendation.
         sizes: Group sizes for the recommended scheme.
+        conditions: Errors of the verifier, lengths of responses, and the KL coefficient.
     """
 
     prompts: PromptSet = dataclasses.field(repr=False)
@@ -108,6 +94,7 @@ class Advice:
     saving: Interval
     changes: tuple[Change, ...] = dataclasses.field(repr=False)
     sizes: GroupSizes
+    conditions: Conditions = USUAL
 
     @property
     def candidate(self) -> str:
@@ -117,7 +104,7 @@ class Advice:
     @property
     def recommended(self) -> str:
         """The scheme to use: the present one, unless another saves ``WORTH_IT``."""
-        return _decide(self.cost, self.present)
+        return decide(self.cost, self.present)
 
     @property
     def keep(self) -> bool:
@@ -127,7 +114,17 @@ class Advice:
     @property
     def margin(self) -> float:
         """What the candidate would save over the present scheme."""
-        return 1 - self.cost[self.candidate]
+        return 1 - self.cost[self.candidate] / self.cost[self.present]
+
+    @property
+    def stopped(self) -> list[str]:
+        """Schemes that do not reach the target."""
+        return [name for name, cost in self.cost.items() if not math.isfinite(cost)]
+
+    @property
+    def all_wrong(self) -> float:
+        """Expected share of groups in which no response passes."""
+        return self.prompts.all_wrong(self.group_size, self.conditions.errors)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -169,6 +166,10 @@ def advise(
     response_cost: float = 1.0,
     sampling: str = "fixed",
     sharing: float = 0.5,
+    false_positive: float = 0.0,
+    false_negative: float = 0.0,
+    length_ratio: float = 1.0,
+    kl_coefficient: float = 0.0,
 ) -> Advice:
     """Advise on a scheme and a group size, by time times energy until the target.
 
@@ -183,17 +184,24 @@ def advise(
             groups dropped.
         present: The scheme in use, which is kept unless another saves ``WORTH_IT``.
         update_cost: α, of an update of a prompt, at least 0.
-        response_cost: β, of a response, at least 0; one of the two is positive.
+        response_cost: β, of a correct response, at least 0; one of the two is positive.
         sampling: A sampling design by name.
         sharing: s in [0, 1], how much of an update of one prompt acts on all alike; it matters
             where prompts are unequal.
+        false_positive: f₀ in [0, 1), share of wrong responses that the verifier passes. Measured
+            pass rates are then taken as its own.
+        false_negative: f₁ in [0, 1), share of correct responses that it fails.
+        length_ratio: k > 0, tokens of a wrong response over those of a correct one.
+        kl_coefficient: β ≥ 0 of a KL penalty to the policy as it is, per unit of advantage. It is
+            measured against a scheme's own advantages, so that their scale counts.
 
     Returns:
         The advice.
 
     Raises:
-        ValueError: Values outside these ranges, an unknown scheme, or prompts that have reached
-            the target already.
+        ValueError: Values outside these ranges, an unknown scheme, prompts that have reached the
+            target already, a verifier that passes wrong responses as often as correct ones, or a
+            KL penalty against which no scheme reaches the target.
 
     >>> advice = advise(0.01)
     >>> advice.recommended, round(advice.excess_finite["grpo"], 3)
@@ -209,6 +217,15 @@ def advise(
         raise ValueError("costs must be at least 0 and finite, and one of them positive")
     if not 0 <= sharing <= 1:
         raise ValueError(f"sharing must lie in [0, 1]; got {sharing:g}")
+    conditions = Conditions(
+        VerifierErrors(false_positive, false_negative), length_ratio, kl_coefficient
+    )
+    prompts = _believed(prompts, conditions.errors)
+    if kl_coefficient and design.name == "population":
+        raise ValueError(
+            "a KL coefficient is measured against advantages of groups: take another sampling "
+            "design than population"
+        )
     if prompts.success.mean() >= target:
         raise ValueError(f"the prompts in reach have reached the target {target:g} already")
     SCHEMES["grpo"].check_group_size(group_size)
@@ -217,19 +234,23 @@ def advise(
     names = [name_of(scheme) for scheme in schemes] or [*weighted_schemes(least), *FURTHER]
     if own not in names:
         names.append(own)
-    problem = _Problem(prompts, target, group_size, design, update_cost, response_cost, sharing)
+    costs = update_cost, response_cost
+    problem = Comparison(prompts, target, group_size, design, *costs, sharing, conditions)
     below = prompts.success[prompts.success < target]
     best = shared_weight(below, target, clock=problem.clock)
-    excess = best.excess_of_all(names)
+    if conditions.errors == RIGHT:
+        excess = best.excess_of_all(names)
+    else:
+        excess = {name: best.excess(conditions.errors.weight(name)) for name in names}
     finite = {} if design.name == "population" else problem.excess(names)
     cost = problem.relative(names, own, finite or excess)
-    chosen = _decide(cost, own)
+    chosen = decide(cost, own)
     return Advice(
         prompts,
         target,
         group_size,
         design.name,
-        (update_cost, response_cost),
+        costs,
         own,
         best,
         excess,
@@ -237,7 +258,8 @@ def advise(
         cost,
         problem.saving(chosen, own, cost),
         tuple(problem.changes(names, own, chosen)),
-        group_sizes(chosen, prompts, design, update_cost, response_cost),
+        group_sizes(chosen, prompts, design, *costs, conditions=conditions),
+        conditions,
     )
 
 
@@ -247,6 +269,8 @@ def group_sizes(
     sampling: str | Design = "fixed",
     update_cost: float = 0.0,
     response_cost: float = 1.0,
+    *,
+    conditions: Conditions = USUAL,
 ) -> GroupSizes:
     """Best of the group sizes 2, 4, ..., 128 for a scheme under a sampling design.
 
@@ -260,6 +284,8 @@ def group_sizes(
         sampling: A sampling design; where groups do not have one size, ``"fixed"`` is meant.
         update_cost: α.
         response_cost: β.
+        conditions: Errors of the verifier and lengths of responses. An anchor does not pull yet
+            where training begins.
 
     >>> group_sizes("rloo", 0.3)  # (M − 1)/M of the information per response
     GroupSizes(recommended=16, information=128, drift=2)
@@ -269,7 +295,8 @@ def group_sizes(
     if design.name in ("population", "first_success"):
         design = finite_design("fixed")
     sizes = [size for size in GROUP_SIZES if size >= bound.minimum_group]
-    rows = [_drift_noise_cost(bound, found, design, s, update_cost, response_cost) for s in sizes]
+    costs = update_cost, response_cost
+    rows = [_drift_noise_cost(bound, found, design, s, costs, conditions) for s in sizes]
     drift, noise, cost = np.array(rows).T
     information = np.divide(
         np.array(sizes) * drift**2, noise * cost, out=0 * noise, where=noise > 0
@@ -283,18 +310,30 @@ def group_sizes(
 
 
 def _drift_noise_cost(
-    scheme: Any, prompts: PromptSet, design: Design, size: int, update: float, response: float
+    scheme: Any,
+    prompts: PromptSet,
+    design: Design,
+    size: int,
+    costs: tuple[float, float],
+    conditions: Conditions,
 ) -> tuple[float, float, float]:
-    rho, able = prompts.success, 1 - prompts.out_of_reach
-    outcomes = outcomes_of(design, size, rho)
+    able, errors = 1 - prompts.out_of_reach, conditions.errors
+    share = able / prompts.success.size
+    # Prompts out of reach show the pass rate f₀, with groups that are noise alone.
+    rho, weight = prompts.success, np.full(prompts.success.size, share)
+    told = np.asarray(errors.observed(rho))
+    outcomes = outcomes_of(design, size, told)
     tables = tables_of(scheme, outcomes)
-    used = design.acceptance(size, rho)
-    drift = float(np.mean(used * outcomes.drift(*tables) * rho * (1 - rho)))
-    noise = float(np.mean(used * outcomes.second_moment(*tables)))
-    hopeless = (1 - able) * (not design.drops_all_wrong)
-    noise = able * noise + hopeless * float(tables[1][0]) ** 2
-    groups = able * float(np.mean(used)) + hopeless
-    return able * drift, noise, update * groups + response * size
+    used = design.acceptance(size, told)
+    drift = errors.informedness * float(weight @ (used * outcomes.drift(*tables) * rho * (1 - rho)))
+    noise, groups = float(weight @ (used * outcomes.second_moment(*tables))), float(weight @ used)
+    length = float(weight @ np.asarray(mean_length(rho, conditions.length_ratio)))
+    if able < 1:
+        hopeless, hopeless_noise = second_at_0(tables, design, size, errors)
+        groups += (1 - able) * hopeless
+        noise += (1 - able) * hopeless_noise
+        length += (1 - able) * conditions.length_ratio
+    return drift, noise, costs[0] * groups + costs[1] * size * length
 
 
 def _first_best(values: np.ndarray) -> int:
@@ -316,148 +355,17 @@ def _prompt_set(success: PromptSet | Array, tries: Array | None) -> PromptSet:
     return measured_set(correct, n)
 
 
-def _decide(cost: Mapping[str, float], present: str) -> str:
-    """The present scheme, unless the best one saves enough."""
-    best = min(cost, key=cost.__getitem__)
-    return best if cost[best] <= (1 - WORTH_IT) * cost[present] else present
-
-
-@dataclasses.dataclass(frozen=True)
-class _Problem:
-    """What schemes are compared on."""
-
-    prompts: PromptSet
-    target: float
-    size: int
-    design: Design
-    update: float
-    response: float
-    sharing: float
-
-    @property
-    def equal(self) -> bool:
-        """Whether prompts do not differ, or the design has no groups of one size."""
-        return np.ptp(self.prompts.success) == 0 or self.design.name in (
-            "first_success",
-            "population",
+def _believed(prompts: PromptSet, errors: VerifierErrors) -> PromptSet:
+    """Prompts by their true success, if the verifier is of any use."""
+    gain = errors.informedness
+    if gain <= 0:
+        raise ValueError(
+            f"with false positives of {errors.false_positive:g} and false negatives of "
+            f"{errors.false_negative:g} a correct response passes "
+            + ("less often than" if gain < 0 else "as often as")
+            + f" a wrong one (J = 1 − f₀ − f₁ = {gain:g}): every scheme "
+            + ("unlearns" if gain < 0 else "learns nothing")
+            + "; mend the verifier first"
         )
-
-    @property
-    def clock(self) -> Clock:
-        """Cost of an update of large groups: the same for every prompt, unless one waits."""
-        if self.design.name in ("first_success", "population"):
-            return resolve_clock("affine", update=self.update, response=self.response)
-        return resolve_clock("affine", update=self.update + self.response * self.size, response=0)
-
-    def excess(self, names: Sequence[str], design: Design | None = None) -> dict[str, float]:
-        """Time times energy over that of the best table, each prompt going its own way."""
-        success = self.prompts.success
-        return excess_of_all(
-            names,
-            design=design or self.design,
-            group_size=self.size,
-            start=success[success < self.target],
-            target=self.target,
-            update_cost=self.update,
-            response_cost=self.response,
-        )
-
-    def relative(
-        self,
-        names: Sequence[str],
-        present: str,
-        excess: Mapping[str, float],
-        *,
-        sharing: float | None = None,
-        kernel: Kernel = "softmax",
-    ) -> dict[str, float]:
-        """What decides, over the present scheme's, the best first."""
-        values = excess if self.equal else self.side_by_side(names, sharing, kernel)
-        own = values[present]
-        if not math.isfinite(own):
-            raise ValueError(f"{resolve(present).label} does not reach the target at all")
-        ranked = sorted(names, key=lambda name: (values[name], name != present))
-        return {name: values[name] / own for name in ranked}
-
-    def side_by_side(
-        self, names: Sequence[str], sharing: float | None, kernel: Kernel
-    ) -> dict[str, float]:
-        costs = self._costs([self.prompts], names, sharing, kernel)
-        return dict(zip(names, map(float, costs[:, 0]), strict=True))
-
-    def _costs(
-        self,
-        sets: Sequence[PromptSet],
-        names: Sequence[str],
-        sharing: float | None = None,
-        kernel: Kernel = "softmax",
-    ) -> np.ndarray:
-        return path_costs(
-            names,
-            np.stack([one.odds for one in sets]),
-            sharing=self.sharing if sharing is None else sharing,
-            target=self.target,
-            group_size=self.size,
-            design=self.design,
-            unsolvable=np.array([one.out_of_reach for one in sets]),
-            kernel=kernel,
-            update_cost=self.update,
-            response_cost=self.response,
-        )
-
-    def saving(self, chosen: str, present: str, cost: Mapping[str, float]) -> Interval:
-        """1 − cost, with an interval by the sets that the counts allow, on the log scale."""
-        value = 1 - cost[chosen] / cost[present]
-        if chosen == present:
-            return Interval(0.0, 0.0, 0.0)
-        if self.equal or not self.prompts.draws:
-            return Interval(value, value, value)
-        first, second = self._costs(self.prompts.draws, [chosen, present])
-        there = (first > 0) & (second > 0) & np.isfinite(first) & np.isfinite(second)
-        logs = np.log(first[there] / second[there])
-        if logs.size < 2:
-            return Interval(value, -math.inf, 1.0)
-        half = 1.96 * float(logs.std(ddof=1))
-        centre = math.log(1 - value)
-        return Interval(value, 1 - math.exp(centre + half), 1 - math.exp(centre - half))
-
-    def changes(self, names: Sequence[str], present: str, chosen: str) -> list[Change]:
-        """Settings near this one in which another scheme would be recommended."""
-        found = []
-        for words, costs in self._alternatives(names, present):
-            other = _decide(costs, present)
-            if other != chosen:
-                found.append(Change(words, other, 1 - costs[other]))
-        return found
-
-    def _alternatives(
-        self, names: Sequence[str], present: str
-    ) -> list[tuple[str, Mapping[str, float]]]:
-        if self.design.name in ("first_success", "population"):
-            return []
-        if self.equal:
-            others = [
-                (f"groups were sampled {name}", self._over(names, present, name))
-                for name in ("fixed", "until_any", "until_mixed")
-                if name != self.design.name
-            ]
-            return [*others, (SPREAD, self._spread(names, present))]
-        settings: list[tuple[str, float | None, Kernel]] = [
-            ("each prompt learned by itself (sharing 0)", 0.0, "softmax"),
-            ("all prompts moved together (sharing 1)", 1.0, "softmax"),
-            ("updates followed the natural gradient", None, "mirror"),
-        ]
-        return [
-            (words, self.relative(names, present, {}, sharing=sharing, kernel=kernel))
-            for words, sharing, kernel in settings
-        ]
-
-    def _spread(self, names: Sequence[str], present: str) -> dict[str, float]:
-        start = float(self.prompts.success[0])
-        unequal = dataclasses.replace(self.prompts, success=expit(spread_odds(start, 2.0)))
-        problem = dataclasses.replace(self, prompts=unequal)
-        return problem.relative(names, present, {})
-
-    def _over(self, names: Sequence[str], present: str, design: str) -> dict[str, float]:
-        values = self.excess(names, resolve_design(design))
-        return {name: value / values[present] for name, value in values.items()}
+    measured = prompts.posterior is not None
+    return prompts.behind(errors) if measured and errors != RIGHT else prompts

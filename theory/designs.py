@@ -63,6 +63,7 @@ __all__ = [
     "least_product",
     "outcomes_of",
     "path",
+    "path_of",
     "path_rates",
     "resolve_design",
     "second_moment",
@@ -198,17 +199,29 @@ def path(
     """
     costs = update_cost, response_cost
     problem = Problem.of(start, target, finite_design(design), group_size, *costs, dynamics)
-    return _path(resolve(scheme), problem)
+    return path_of(resolve(scheme), problem)
 
 
-def _path(scheme: Scheme, problem: Problem) -> Path:
+def path_of(scheme: Scheme, problem: Problem) -> Path:
+    """:func:`path` of a problem whose names are resolved and whose numbers are checked.
+
+    >>> from theory.schemes import SCHEMES
+    >>> path_of(SCHEMES["grpo"], Problem.of(0.01, 0.9, "fixed", 16)).converged
+    True
+    """
+
     def integrand(success: Floats) -> Floats:
         outcomes = problem.outcomes(success)
         tables = tables_of(scheme, outcomes)
         omega, second = outcomes.drift(*tables), outcomes.second_moment(*tables)
-        cost = problem.cost(success)
-        responses = problem.design.responses(problem.group_size, success)
-        return path_rates(omega, omega, second, cost, responses, problem.velocity(success))
+        return path_rates(
+            omega - problem.pull(success),
+            omega,
+            second,
+            problem.cost(success),
+            problem.responses(success),
+            problem.velocity(success),
+        )
 
     result = problem.integrate(integrand)
     message = result.message
@@ -400,7 +413,7 @@ def excess_of_all(
         clock = resolve_clock("affine", update=update_cost, response=response_cost)
         low = problem.start
         return optimal_weight(low, target, clock=clock, dynamics=dynamics).excess_of_all(schemes)
-    ways = {name: _path(scheme, problem) for name, scheme in schemes_by_name(schemes).items()}
+    ways = {name: path_of(scheme, problem) for name, scheme in schemes_by_name(schemes).items()}
     if not any(math.isfinite(way.time) for way in ways.values()):
         return dict.fromkeys(ways, math.inf)
     if reference == "best_weight" or budget == "weight":

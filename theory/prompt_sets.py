@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats, check_interval
 from theory.beta_binomial import PassRateModel, Posterior, fit_pass_rates
+from theory.verifier_errors import RIGHT, VerifierErrors
 
 IN_REACH = 1e-3
 """A prompt that was measured is in reach if at least one response in a thousand is correct.
@@ -51,12 +52,49 @@ class PromptSet:
         """Log-odds of the prompts in reach."""
         return np.asarray(logit(self.success))
 
-    def all_wrong(self, group_size: int) -> float:
-        """Expected share of groups of M without a correct response."""
+    def all_wrong(self, group_size: int, errors: VerifierErrors = RIGHT) -> float:
+        """Expected share of groups of M without a response that passes.
+
+        Args:
+            group_size: M.
+            errors: How often the verifier errs; counts are its own already.
+        """
         if self.posterior is not None:
             return float(np.mean(self.posterior.all_wrong(group_size)))
-        inside = float(np.mean((1 - self.success) ** group_size))
-        return self.out_of_reach + (1 - self.out_of_reach) * inside
+        told = np.asarray(errors.observed(self.success))
+        never = self.out_of_reach * (1 - errors.false_positive) ** group_size
+        return never + (1 - self.out_of_reach) * float(np.mean((1 - told) ** group_size))
+
+    def behind(self, errors: VerifierErrors) -> PromptSet:
+        """True success ρ = (ρ̃ − f₀)/J of prompts whose pass rates ρ̃ a verifier with errors counted.
+
+        Prompts whose passes its false positives explain are out of reach.
+
+        Args:
+            errors: How often it errs; J must be positive.
+
+        Raises:
+            ValueError: False positives explain every pass.
+
+        >>> found = measured_set([0, 1, 4, 8], 8, draws=0).behind(VerifierErrors(0.1, 0.0))
+        >>> bool(found.success.min() >= IN_REACH)
+        True
+        """
+        rates = (self.success - errors.false_positive) / errors.informedness
+        able = rates >= IN_REACH
+        if not np.any(able):
+            raise ValueError(
+                f"false positives of {errors.false_positive:g} explain every pass that was counted:"
+                " there is nothing to learn from"
+            )
+        out = 1 - (1 - self.out_of_reach) * float(np.mean(able))
+        draws = tuple(
+            one.behind(errors)
+            for one in self.draws
+            if np.any(one.success >= errors.false_positive + errors.informedness * IN_REACH)
+        )
+        success = np.minimum(_nodes(rates[able], spread=True), _EASIEST)
+        return dataclasses.replace(self, success=success, out_of_reach=out, draws=draws)
 
 
 def known_set(success: Array) -> PromptSet:

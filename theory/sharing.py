@@ -22,6 +22,11 @@ matrix K_ij = ⟨∇ℓ_i, ∇ℓ_j⟩; where entries are negative, prompts lose
 Two budgets: with a constant step size T·E, and with the best schedule of steps (∫√(c n) dt)², the
 time of steps of equal size, which is about what Adam and clipped gradients take.
 
+Under :class:`theory.training_path.Conditions` drift and second moment are those at the pass rate ρ̃
+that the verifier reports, the drift times J = 1 − f₀ − f₁; a response costs by its length; and a KL
+anchor at every prompt's own start takes κ = β (ℓ − ℓ(0)) from ω_S. Prompts with ρ = 0 then show the
+pass rate f₀.
+
 These are predictions of a deterministic flow.
 """
 
@@ -39,6 +44,8 @@ from theory._arrays import Floats
 from theory._designs import Design, check_problem, checked_group_size, finite_design
 from theory._kernel_flow import Curves, KernelFlow
 from theory.schemes import SchemeLike, resolve
+from theory.token_cost import mean_length
+from theory.training_path import USUAL, Conditions
 
 Kernel = Literal["softmax", "mirror"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
@@ -139,6 +146,7 @@ def path_costs(
     budget: Budget = "energy",
     update_cost: float = 0.0,
     response_cost: float = 1.0,
+    conditions: Conditions = USUAL,
 ) -> Floats:
     """Cost of schemes for sets of prompts, until the mean success of each set is the target.
 
@@ -156,6 +164,7 @@ def path_costs(
         budget: ``"energy"`` for T·E, ``"steps"`` for (∫√(c n) dt)².
         update_cost: α ≥ 0, the cost of an update of a prompt.
         response_cost: β ≥ 0, the cost of a response; not both are 0.
+        conditions: Errors of the verifier, lengths, and an anchor at the start of every prompt.
 
     Returns:
         The cost, shape (schemes, sets); 0 where the mean is at the target from the start, ∞ where
@@ -186,19 +195,30 @@ def path_costs(
     check_problem(float(expit(min(hardest, logit(target) - 1))), target, update_cost, response_cost)
     lowest = hardest - (_FALL if isinstance(mixing, float) else _DEEP)
     natural = isinstance(kernel, str) and kernel == "mirror"
-    curves = [Curves.of(resolve(s), found, size, lowest, natural) for s in schemes]
+    if conditions.reference is not None:
+        raise ValueError("the anchor of prompts side by side is the start of each of them")
+    errors, ratio = conditions.errors, conditions.length_ratio
+    curves = [Curves.of(resolve(s), found, size, lowest, natural, errors) for s in schemes]
     grid = curves[0].grid
-    cost = update_cost * found.acceptance(size, expit(grid)) + response_cost * size
+    success = expit(grid)
+    used = found.acceptance(size, errors.observed(success))
+    cost = update_cost * used + response_cost * size * np.asarray(mean_length(success, ratio))
+    columns = [np.stack([c.speed, c.second, cost], axis=-1) for c in curves]
+    if conditions.coefficient:
+        pull = conditions.coefficient * used * (1 if natural else success * expit(-grid))
+        columns = [np.concatenate([c, pull[:, None]], axis=-1) for c in columns]
+    used_at_0 = float(found.acceptance(size, errors.false_positive))
     which = np.repeat(np.arange(len(schemes)), len(starts))
     flow = KernelFlow(
-        np.stack([np.stack([c.speed, c.second, cost], axis=-1) for c in curves]),
+        np.stack(columns),
         lowest,
+        np.tile(starts, (len(schemes), 1)),
         np.array([c.second_at_0 for c in curves])[which],
         np.tile(hopeless, len(schemes)),
-        update_cost * (not found.drops_all_wrong) + response_cost * size,
+        update_cost * used_at_0 + response_cost * size * ratio,
         mixing,
     )
-    time, energy, length = flow.spent(np.tile(starts, (len(schemes), 1)), which, target)
+    time, energy, length = flow.spent(which, target)
     product: Floats = time * energy if budget == "energy" else length**2
     return product.reshape(-1, len(starts))
 

@@ -49,7 +49,7 @@ def mean_length(success: Array, length_ratio: float) -> Array:
     check_length_ratio(length_ratio)
     success = as_floating(success)
     check_interval("success", success)
-    return success + length_ratio * (1 - success)
+    return 1 + (length_ratio - 1) * (1 - success)  # exactly 1 for equal lengths
 
 
 def tokens_per_update(
@@ -107,7 +107,7 @@ def token_clock(
     """
     check_length_ratio(length_ratio)
     check_costs(update_cost, response_cost)
-    return lambda success: update_cost + response_cost * (success + length_ratio * (1 - success))
+    return lambda success: update_cost + response_cost * mean_length(success, length_ratio)
 
 
 def token_scheme(length_ratio: float) -> Scheme:

@@ -30,7 +30,7 @@ import numpy as np
 from theory._arrays import Array, Floats, as_floating, check_interval, namespace
 from theory.dynamics import Weight, weight_function
 
-__all__ = ["VerifierErrors", "sticking_success"]
+__all__ = ["RIGHT", "VerifierErrors", "sticking_success"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +129,10 @@ class VerifierErrors:
             return self.informedness * told(observed)
 
         return real
+
+
+RIGHT = VerifierErrors()
+"""A verifier that is always right."""
 
 
 def sticking_success(start: float, errors: VerifierErrors, observed: Array) -> Floats:

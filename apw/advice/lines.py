@@ -9,7 +9,7 @@ TRL_IMPORTS = "from trl import GRPOConfig; from llm_validation.trainer import We
 """What :func:`trl_line` needs."""
 
 
-def trl_line(scheme: str, group_size: int) -> str:
+def trl_line(scheme: str, group_size: int, kl_coefficient: float = 0.0) -> str:
     """Python that makes a TRL trainer; the names it does not import are the user's own.
 
     A device holds one whole group a step: TRL wants the responses generated together to be a
@@ -20,14 +20,15 @@ def trl_line(scheme: str, group_size: int) -> str:
 per_device_train_batch_size=8), model=model, reward_funcs=reward_funcs, train_dataset=train_dataset)
     """
     name = json.dumps(scheme)
+    beta = f"beta={kl_coefficient!r}, " if kl_coefficient else ""
     return (
-        f"WeightedGRPOTrainer(scheme={name}, args=GRPOConfig(num_generations={group_size}, "
+        f"WeightedGRPOTrainer(scheme={name}, args=GRPOConfig({beta}num_generations={group_size}, "
         f"per_device_train_batch_size={group_size}), model=model, reward_funcs=reward_funcs, "
         "train_dataset=train_dataset)"
     )
 
 
-def verl_line(scheme: str, group_size: int) -> str:
+def verl_line(scheme: str, group_size: int, kl_coefficient: float = 0.0) -> str:
     """Shell command for verl, to which come the words for data, model and hardware.
 
     >>> verl_line("sqrt_r", 8).split()[3:]
@@ -36,4 +37,7 @@ def verl_line(scheme: str, group_size: int) -> str:
     from llm_validation.launch.verl import estimator_words, override
 
     words = [*estimator_words(scheme), override("actor_rollout_ref.rollout.n", group_size)]
+    if kl_coefficient:
+        words.append(override("actor_rollout_ref.actor.use_kl_loss", True))
+        words.append(override("actor_rollout_ref.actor.kl_loss_coef", kl_coefficient))
     return shlex.join(["python", "-m", "verl.trainer.main_ppo", *words])

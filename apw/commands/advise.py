@@ -15,27 +15,17 @@ from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
 from apw.advice.prompts import Prompts, prompts_from
 from apw.command_line import Answer, parse
 from apw.commands.weights import success_grid
-from runs.configuration import GroupSize, Share
+from runs.configuration import GroupSize, NotNegative, Share
 from runs.terminal import table
 from runs.text import interval, number, percent
 from theory.advice import ENOUGH, WORTH_IT, Advice, advise
 from theory.designs import DesignName
 from theory.rollout_plan import LARGEST_GROUP, RolloutPlan, plan_rollouts
 from theory.schemes import resolve
+from theory.verifier_errors import RIGHT
 
 POINTS = 101
 """Success probabilities for which ``--json`` gives weights."""
-
-ASSUMPTIONS = (
-    "time times path energy decides: the noise that an optimizer has to average away, at any "
-    "learning rate. It fails where clipping or one learning rate for all schemes decides how far "
-    "an update goes",
-    "a smooth flow in which prompts help each other by --sharing, or not at all. It fails where "
-    "they interfere, and where exploration decides",
-    "responses that all cost the same. It fails where wrong answers are much longer than others",
-    "pass rates of the policy as it is. It fails once training has moved them: measure again",
-)
-"""What the advice rests on, and where that fails."""
 
 _PLAN_WORTH_IT = 1.1
 _CLASSES = ((0.0, "0"), (0.25, "to 25%"), (0.75, "to 75%"), (1 - 1e-12, "below 100%"), (1, "100%"))
@@ -91,10 +81,28 @@ class Options:
     """Cost of a response; 1 unless tokens are what costs."""
 
     token_cost: float | None = None
-    """Cost of a token of a response, instead of --response-cost; needs --tokens."""
+    """Cost of a token of a response, instead of --response-cost; needs --tokens, or
+    --correct-tokens and --wrong-tokens."""
 
     tokens: float | None = None
     """Tokens of a response, on average."""
+
+    correct_tokens: float | None = None
+    """Tokens of a correct response, on average; with --wrong-tokens, where lengths differ. A
+    response costs by its length, and --response-cost is then that of a correct one."""
+
+    wrong_tokens: float | None = None
+    """Tokens of a wrong response, on average."""
+
+    false_positive: Share = 0.0
+    """Share of wrong responses that the verifier passes. Counts in a file are taken as its own."""
+
+    false_negative: Share = 0.0
+    """Share of correct responses that the verifier fails."""
+
+    kl_coefficient: NotNegative = 0.0
+    """Coefficient of the KL penalty to the policy as it is (beta in TRL, kl_loss_coef in verl). It
+    is measured against a scheme's own advantages: some schemes may stop short of the target."""
 
     sampling: DesignName = "fixed"
     """fixed: M responses per prompt and update; until_any: groups are drawn until one holds a
@@ -132,6 +140,10 @@ def main(arguments: Sequence[str]) -> Answer:
         response_cost=_response_cost(options),
         sampling=options.sampling,
         sharing=options.sharing,
+        false_positive=options.false_positive,
+        false_negative=options.false_negative,
+        length_ratio=_length_ratio(options),
+        kl_coefficient=options.kl_coefficient,
     )
     plan = _plan(prompts, advice)
     data = _data(options, prompts, advice, plan)
@@ -153,7 +165,8 @@ def _file(options: Options) -> Path | None:
 def _plan(prompts: Prompts, advice: Advice) -> RolloutPlan | None:
     posterior = prompts.known.posterior
     sampled = advice.sampling not in ("first_success", "population")
-    if posterior is None or not prompts.named or not sampled:
+    # With errors the posterior is that of passing, of which success is only a part.
+    if posterior is None or not prompts.named or not sampled or advice.conditions.errors != RIGHT:
         return None
     if not 2 <= advice.group_size <= LARGEST_GROUP:
         return None
@@ -169,10 +182,10 @@ def _data(
     return {
         "prompts": known.prompts,
         "never_solved": 0 if read is None else int(np.sum(read.rate == 0)),
-        "out_of_reach": known.out_of_reach,
+        "out_of_reach": advice.prompts.out_of_reach,
         "fit": None if fit is None else dataclasses.asdict(fit),
-        "median": float(np.median(known.success)),
-        "all_wrong": known.all_wrong(options.group_size),
+        "median": float(np.median(advice.prompts.success)),
+        "all_wrong": advice.all_wrong,
         "start": best.start,
         "target": options.target,
         "group_size": options.group_size,
@@ -180,6 +193,10 @@ def _data(
         "sharing": options.sharing,
         "update_cost": advice.costs[0],
         "response_cost": advice.costs[1],
+        "length_ratio": advice.conditions.length_ratio,
+        "false_positive": options.false_positive,
+        "false_negative": options.false_negative,
+        "kl_coefficient": options.kl_coefficient,
         "scheme": advice.present,
         "recommended": advice.recommended,
         "keep": advice.keep,
@@ -187,6 +204,7 @@ def _data(
         "threshold": WORTH_IT,
         "candidate": advice.candidate,
         "margin": advice.margin,
+        "stopped": advice.stopped,
         "changes": [change._asdict() for change in advice.changes],
         "cost": dict(advice.cost),
         "excess": dict(advice.excess),
@@ -198,10 +216,10 @@ def _data(
         "recommended_group_size": advice.sizes.recommended,
         "group_size_drift": advice.sizes.drift,
         "group_size_information": advice.sizes.information,
-        "trl": trl_line(advice.recommended, options.group_size),
-        "verl": verl_line(advice.recommended, options.group_size),
+        "trl": trl_line(advice.recommended, options.group_size, options.kl_coefficient),
+        "verl": verl_line(advice.recommended, options.group_size, options.kl_coefficient),
         "notes": prompts.words,
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": _assumptions(advice),
     }
 
 
@@ -211,18 +229,67 @@ def _rows(names: Sequence[str], plan: RolloutPlan) -> list[dict[str, Any]]:
 
 
 def _response_cost(options: Options) -> float:
-    """Cost of a response, from its own or from its tokens'."""
-    if (options.token_cost is None) != (options.tokens is None):
-        raise ValueError("--token-cost and --tokens, the tokens of a response, go together")
-    if options.token_cost is not None and options.tokens is not None:
-        if options.response_cost is not None:
-            raise ValueError("give the cost of a response or that of a token, not both")
-        if not 0 < options.tokens < math.inf:
-            raise ValueError(f"tokens must be positive and finite; got {options.tokens:g}")
-        cost = options.token_cost * options.tokens
+    """Cost of a response, a correct one if lengths differ, from its own or from its tokens'."""
+    tokens = options.correct_tokens if options.tokens is None else options.tokens
+    if options.tokens is not None and options.correct_tokens is not None:
+        raise ValueError("give --tokens, or --correct-tokens and --wrong-tokens, not both")
+    if options.token_cost is None:
+        if options.tokens is not None:
+            raise ValueError("--tokens, the tokens of a response, need a --token-cost")
+        return 1.0 if options.response_cost is None else options.response_cost
+    if tokens is None:
+        raise ValueError("--token-cost needs --tokens, the tokens of a response")
+    if options.response_cost is not None:
+        raise ValueError("give the cost of a response or that of a token, not both")
+    if not 0 < tokens < math.inf:
+        raise ValueError(f"tokens must be positive and finite; got {tokens:g}")
+    return options.token_cost * tokens
+
+
+def _length_ratio(options: Options) -> float:
+    """Tokens of a wrong response over those of a correct one."""
+    correct, wrong = options.correct_tokens, options.wrong_tokens
+    if correct is None and wrong is None:
+        return 1.0
+    if correct is None or wrong is None:
+        raise ValueError("--correct-tokens and --wrong-tokens go together")
+    if not (0 < correct < math.inf and 0 < wrong < math.inf):
+        raise ValueError(f"tokens must be positive and finite; got {correct:g} and {wrong:g}")
+    return wrong / correct
+
+
+def _assumptions(advice: Advice) -> list[str]:
+    """What the advice rests on, and where that fails."""
+    given = advice.conditions
+    lines = [
+        "time times path energy decides: the noise that an optimizer has to average away, at any "
+        "learning rate. It fails where clipping or one learning rate for all schemes decides how "
+        "far an update goes",
+        "a smooth flow in which prompts help each other by --sharing, or not at all. It fails "
+        "where they interfere, and where exploration decides",
+        "pass rates of the policy as it is. It fails once training has moved them: measure again",
+    ]
+    if given.length_ratio == 1:
+        lines.append(
+            "responses that all cost the same. It fails where wrong answers are much longer than "
+            "others (--correct-tokens, --wrong-tokens)"
+        )
+    if given.errors == RIGHT:
+        lines.append(
+            "a verifier that never errs. It fails where wrong answers pass or correct ones do not "
+            "(--false-positive, --false-negative)"
+        )
     else:
-        cost = 1.0 if options.response_cost is None else options.response_cost
-    return cost
+        lines.append(
+            "a verifier that errs on every response anew. It fails where it errs on the same "
+            "answers every time: those that fool it then grow as correct ones do"
+        )
+    if given.coefficient:
+        lines.append(
+            "a KL penalty to the policy as it is, beside advantages of each scheme's own size. It "
+            "fails where the reference is another policy, or the coefficient is chosen by scheme"
+        )
+    return lines
 
 
 def _describe(
@@ -255,7 +322,7 @@ def _describe(
         )
     if "figure" in data:
         parts += ["", f"Figure: {data['figure']}"]
-    return "\n".join([*parts, "", "This assumes", *(f"- {text}." for text in ASSUMPTIONS)])
+    return "\n".join([*parts, "", "This assumes", *(f"- {text}." for text in data["assumptions"])])
 
 
 def _prompt_words(
@@ -268,22 +335,48 @@ def _prompt_words(
         "first_success": "for each response until the first correct one",
         "population": "for each of 1/ρ responses",
     }[options.sampling]
-    median = f"Median pass rate of those in reach {data['median']:.3g}; to a mean of "
-    if np.ptp(prompts.known.success) == 0:
+    rate = "pass rate" if advice.conditions.errors == RIGHT else "success probability"
+    median = f"Median {rate} of those in reach {data['median']:.3g}; to a mean of "
+    if np.ptp(advice.prompts.success) == 0:
         median = f"From a success probability of {data['median']:.3g} to "
-    return [
-        *prompts.words,
+    errors, ratio = advice.conditions.errors, advice.conditions.length_ratio
+    words = list(prompts.words)
+    right = "correct" if errors == RIGHT else "passing"
+    if errors != RIGHT:
+        words.append(
+            f"The verifier passes {percent(errors.false_positive)} of the wrong responses and "
+            f"fails {percent(errors.false_negative)} of the correct ones."
+        )
+        if prompts.known.posterior is not None:
+            words.append(
+                "The counts are its own: what its false positives explain is no success, and "
+                f"{percent(data['out_of_reach'])} of the prompts are out of reach; there is no "
+                "plan by prompt."
+            )
+    words += [
         f"{median}{options.target:g}.",
-        f"An update of a prompt costs {advice.costs[0]:g}, and {advice.costs[1]:g} {drawn}.",
+        f"An update of a prompt costs {advice.costs[0]:g}, and {advice.costs[1]:g} {drawn}"
+        + ("." if ratio == 1 else f", a wrong one {ratio:.3g} times as much."),
         f"In groups of {options.group_size}, {percent(data['all_wrong'])} of the groups hold no "
-        "correct response.",
+        f"{right} response.",
     ]
+    if advice.conditions.coefficient:
+        kl = f"a KL coefficient of {advice.conditions.coefficient:g}, per unit of advantage"
+        stopped = [resolve(name).label for name in advice.stopped]
+        words.append(
+            f"Against {kl}, these stop short of {options.target:g}: {', '.join(stopped)}."
+            if stopped
+            else f"All schemes that were compared get there against {kl}."
+        )
+    return words
 
 
 def _verdict_words(advice: Advice) -> list[str]:
     present, best = (resolve(name).label for name in (advice.present, advice.candidate))
     saving = advice.saving
-    if not advice.keep:
+    if not math.isfinite(advice.cost[advice.present]):
+        first = f"Use {best} instead of {present}, which does not reach the target."
+    elif not advice.keep:
         words = f"Use {best} instead of {present}: it saves {percent(saving.estimate)}"
         if saving.low < saving.high:
             words += f" ({interval(100 * saving.low, 100 * saving.high, decimals=0)}%)"

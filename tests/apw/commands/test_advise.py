@@ -97,6 +97,35 @@ def test_tokens_cost_what_their_responses_do(capsys: pytest.CaptureFixture[str])
     assert tokens["cost"] == ask(capsys, *base, "--response-cost", "0.25")["cost"]
 
 
+def test_what_training_adds_is_in_words_and_lines(
+    capsys: pytest.CaptureFixture[str], counts: Path
+) -> None:
+    words = ["--schemes", "grpo", "rloo", "maxrl", "--false-positive", "0.02", "--kl-coefficient"]
+    words += ["0.05", "--token-cost", "0.01", "--correct-tokens", "100", "--wrong-tokens", "300"]
+    assert main(["advise", str(counts), *words]) == 0
+    out = capsys.readouterr().out
+    assert "passes 2% of the wrong responses and fails 0% of the correct ones" in out
+    assert "there is no plan by prompt" in out
+    assert "and 1 for each of 16 responses, a wrong one 3 times as much" in out
+    assert "a KL coefficient of 0.05" in out
+    assert "GRPOConfig(beta=0.05," in out
+    assert "actor.use_kl_loss=True actor_rollout_ref.actor.kl_loss_coef=0.05" in out
+    answer: Any = ask(capsys, str(counts), *words)
+    assert answer["plan"] == []
+    assert answer["length_ratio"] == 3
+
+
+def test_a_scheme_that_an_anchor_stops_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--scheme", "rloo", "--schemes", "grpo", "rloo", "--kl-coefficient", "0.3"]
+    assert main(["advise", *words]) == 0
+    out = capsys.readouterr().out
+    assert "per unit of advantage, these stop short of 0.9: RLOO." in out
+    assert "Use GRPO instead of RLOO, which does not reach the target." in out
+    answer = ask(capsys, *words)
+    assert answer["stopped"] == ["rloo"]
+    assert answer["saving"] == {"value": 1, "low": 1, "high": 1}
+
+
 def test_a_histogram_is_its_prompts_one_by_one(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -134,7 +163,7 @@ def test_words_end_in_a_line_to_use_and_the_assumptions(
     assert "algorithm.adv_estimator=apw_grpo actor_rollout_ref.rollout.n=16" in out
     assert "From a success probability of 0.4 to 0.9." in out
     assumptions = out.split("This assumes\n")[1].splitlines()
-    assert len(assumptions) == 4
+    assert len(assumptions) == 5
     assert all(line.startswith("- ") and "It fails" in line for line in assumptions)
 
 
@@ -189,8 +218,16 @@ def test_broken_files_are_named(
         (["--tries", "0"], "tries must be at least 1"),
         (["--group-size", "1"], "at least 2; got 1"),
         (["--schemes", "lens"], "lens"),
-        (["--tokens", "100"], "--token-cost and --tokens"),
-        (["--token-cost", "1"], "--token-cost and --tokens"),
+        (["--tokens", "100"], "--tokens, the tokens of a response, need a --token-cost"),
+        (["--token-cost", "1"], "--token-cost needs --tokens"),
+        (["--correct-tokens", "100"], "--correct-tokens and --wrong-tokens go together"),
+        (["--correct-tokens", "1", "--wrong-tokens", "0"], "tokens must be positive"),
+        (["--token-cost", "1", "--tokens", "9", "--correct-tokens", "9"], "not both"),
+        (["--false-positive", "0.6", "--false-negative", "0.5"], "every scheme unlearns"),
+        (["--false-positive", "0.5", "--false-negative", "0.5"], "every scheme learns nothing"),
+        (["--false-positive", "1.5"], "--false-positive must be"),
+        (["--kl-coefficient", "50"], "GRPO does below 0.384"),
+        (["--kl-coefficient", "1", "--sampling", "population"], "another sampling design"),
         (["--token-cost", "1", "--tokens", "0"], "tokens must be positive"),
         (["--token-cost", "-1", "--tokens", "9"], "costs must be at least 0"),
         (["--token-cost", "1", "--tokens", "9", "--response-cost", "1"], "not both"),

@@ -17,6 +17,7 @@ from llm_validation.binary_advantages import binary_advantages
 from llm_validation.checkpoints import check_checkpoint, last_checkpoint, write_manifest
 from llm_validation.dead_groups import CHOICES, DeadGroups, are_dead, replace_rows, rows_of
 from llm_validation.group_metrics import GROUP_METRICS, RECORDED, group_metrics
+from llm_validation.prompt_history import PromptHistory
 from llm_validation.reward_split import RewardMode, RewardSplit
 from llm_validation.sampling import (
     DivergedError,
@@ -100,6 +101,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
                 "rloo is the group method with the same population weight"
             )
         scheme_at(self.scheme, self.schedules, 0, entropy=0.0)
+        self._history = PromptHistory(self.scheme)
         super().__init__(**arguments)
         self.scheme.check_group_size(self.num_generations)
         self._split = RewardSplit(
@@ -263,7 +265,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         for _ in range(self.tries):
             mine = np.flatnonzero(dead).tolist()
             # Processes generate together: those with fewer dead groups sample others beside them.
-            count = self._most_over_processes(len(mine))
+            count = self._over_processes(len(mine), largest=True)
             if count == 0:
                 break
             spare = [group for group in range(len(dead)) if group not in mine]
@@ -292,10 +294,12 @@ class WeightedGRPOTrainer(GRPOTrainer):
             step, batch = self._batch
             now = self.state.global_step
             self._batch, self._turn = (now, batch + 1 if step == now else 0), 0
+            self._history.begin(inputs, self.num_generations, now)
         output = super()._generate_and_score_completions(inputs)
         if not self.model.training:
             return output
         rewards, advantages, valid = self._weigh(output)
+        self._history.add(rewards, valid)
         rows = output["advantages"].shape[0]
         first = self.accelerator.process_index * rows
         mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])
@@ -335,6 +339,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
             gathered = self.accelerator.gather(self._log_confidence(output))
             confidence = gathered.cpu().numpy().reshape(group)
             advantages = group_advantages(rewards, scheme, log_confidence=confidence, valid=counted)
+        elif scheme.keeps_history:
+            advantages = self._history.advantages(rewards, counted)
         elif counted is None:
             advantages = binary_advantages(rewards, scheme)
         else:
@@ -407,19 +413,12 @@ class WeightedGRPOTrainer(GRPOTrainer):
         for name, value in group_metrics(rewards, advantages, valid).items():
             metrics[name].append(value)
 
-    def _most_over_processes(self, number: int) -> int:
-        """Largest of a number over all processes."""
+    def _over_processes(self, number: int, *, largest: bool = False) -> int:
+        """Sum of a number over all processes, or the largest."""
         if self.accelerator.num_processes == 1:
             return number
-        numbers = torch.tensor([number], device=self.accelerator.device)
-        return int(self.accelerator.gather(numbers).max())
-
-    def _over_processes(self, number: int) -> int:
-        """Sum of a number over all processes."""
-        if self.accelerator.num_processes == 1:
-            return number
-        numbers = torch.tensor([number], device=self.accelerator.device)
-        return int(self.accelerator.gather(numbers).sum())
+        numbers = self.accelerator.gather(torch.tensor([number], device=self.accelerator.device))
+        return int(numbers.max() if largest else numbers.sum())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as TRL does, and record what a run keeps."""
@@ -483,6 +482,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
                 "tokens": self._tokens,
                 "record": record,
                 "rewards_seen": sorted(self._split.seen),
+                "prompts_seen": self._history.state(),
             }
             write_json(folder / STATE_FILE, state)
             write_manifest(folder)
@@ -494,6 +494,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             self._responses, self._tokens = state["responses"], state["tokens"]
             self.record = [(step, name, float(value)) for step, name, value in state["record"]]
             self._split.remember(state.get("rewards_seen", []))
+            self._history.remember(state.get("prompts_seen", {}))
 
 
 def _json_number(value: float) -> float | str:

@@ -105,8 +105,8 @@ def _of_scheme(
         return {}  # groups of many sizes have no table
     if table is not None:
         weight = expected_weight(table, passing, failing)
-    elif scheme is not None and scheme.needs_baseline:
-        weight = jnp.ones_like(success)  # whatever the critic says of the prompt
+    elif scheme is not None and (scheme.needs_baseline or scheme.keeps_history):
+        weight = jnp.ones_like(success)  # whatever is expected of the prompt
     elif scheme is not None and size is None:
         weight = mirror_weight(None, scheme, (passing, failing))
     else:

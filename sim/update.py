@@ -43,6 +43,7 @@ from sim.tables import Table
 from sim.verifier import Verifier
 from theory.clocks import CLOCKS, Clock, resolve_clock
 from theory.designs import DesignName
+from theory.empirical_bayes import History, observed, prior_coefficients, scheme_prior
 from theory.schedules import Schedule, parse_schedule, scheme_at
 from theory.schemes import Scheme
 
@@ -62,12 +63,15 @@ class State(NamedTuple):
         moments: Of the optimiser.
         critic: Parameters of a learned critic; none without one.
         sampler: Parameters of the policy that responses come from, where that is an older one.
+        history: Correct responses and tries seen of each prompt, shape (2, prompts); none where the
+            scheme keeps none.
     """
 
     parameters: Array
     moments: Moments = ()
     critic: Array | None = None
     sampler: Array | None = None
+    history: Array | None = None
 
 
 _BATCH_STREAM = 1 << 20
@@ -146,7 +150,13 @@ def initial_state(rules: Rules, problem: Problem) -> State:
     if rules.critic_rate is not None:
         critic = initial_critic(problem.policy, parameters.shape[-1], parameters.dtype)
     sampler = parameters if rules.sync_every > 1 else None
-    return State(parameters, initial_moments(rules.optimizer, parameters), critic, sampler)
+    history = None
+    if rules.scheme is not None and rules.scheme.keeps_history:
+        policy = problem.policy
+        of_prompts = policy.prior if isinstance(policy, LogLinear | SharedTree) else parameters
+        history = jnp.zeros((2, of_prompts.shape[-1]), parameters.dtype)
+    moments = initial_moments(rules.optimizer, parameters)
+    return State(parameters, moments, critic, sampler, history)
 
 
 def clock_metrics(group_size: int | None) -> dict[str, Clock]:
@@ -201,10 +211,12 @@ def update(
         The new state; what it cost: each clock's cost per prompt, shape (prompts,), and the
         ``responses`` drawn for all of them; memory for the next update to write over.
     """
-    parameters, moments, critic, sampler = State(*state)
+    parameters, moments, critic, sampler, history = State(*state)
     policy = problem.policy
+    chosen: Array | slice = slice(None)
     if rules.batch is not None and isinstance(policy, LogLinear | SharedTree):
-        policy = _batch(rules, policy, seed, number)
+        chosen = _batch(rules, policy, seed, number)
+        policy = policy.take(chosen)
     if sampler is not None:
         sampler = jnp.where(number % jnp.uint32(rules.sync_every) == 0, parameters, sampler)
     behind = parameters if sampler is None else sampler
@@ -248,6 +260,12 @@ def update(
             exact = rules.verifier.observed(success, 1 - success)[0]
             baseline = exact if critic is None else value(policy, critic)
             group = weigh(policy, drawn, 1 - baseline, baseline, rules.verifier)
+        elif scheme is not None and history is not None:
+            prior = scheme_prior(scheme, History(*history[:, chosen]))
+            mean = drawn.passed / drawn.size
+            positive, negative = prior_coefficients(mean, drawn.size, *prior)
+            group = weigh(policy, drawn, positive, negative, rules.verifier)
+            history = _remembered(scheme, history, chosen, drawn)
         else:
             assert scheme is not None
             group = weigh_by_scheme(policy, drawn, scheme, rules.verifier)
@@ -262,7 +280,7 @@ def update(
     if rules.learner == "natural":
         direction = natural_direction(masses, group.weights)
         moved = policy.moved(parameters, rate * direction)
-        return State(moved, moments, critic, sampler), costs, memory
+        return State(moved, moments, critic, sampler, history), costs, memory
     if rules.length_normalisation != "none":
         group = _normalised(rules, policy, group, drawn)
     before = parameters
@@ -292,7 +310,7 @@ def update(
         parameters, moments = ascend(parameters, gradient, moments, count, rate)
     if rules.kl_limit is not None:
         parameters = within_divergence(policy, before, parameters, rules.kl_limit)
-    return State(parameters, moments, critic, sampler), costs, memory
+    return State(parameters, moments, critic, sampler, history), costs, memory
 
 
 def _draw(
@@ -333,11 +351,16 @@ def _normalised(rules: Rules, policy: Policy, group: Group, drawn: Drawn) -> Gro
     return group._replace(weights=group.weights / lengths, negative=negative)
 
 
-def _batch(
-    rules: Rules, policy: LogLinear | SharedTree, seed: Array, number: Array
-) -> LogLinear | SharedTree:
-    """The policy on a random subset of the prompts, drawn without replacement."""
+def _batch(rules: Rules, policy: LogLinear | SharedTree, seed: Array, number: Array) -> Array:
+    """A random subset of the prompts, drawn without replacement."""
     prompts = policy.prior.shape[1]
     keys = draw(rules.generator, seed, number, 1, prompts, stream=_BATCH_STREAM)[0]
-    _, chosen = jax.lax.top_k(keys, rules.batch or prompts)
-    return policy.take(chosen)
+    return jax.lax.top_k(keys, rules.batch or prompts)[1]
+
+
+def _remembered(scheme: Scheme, history: Array, chosen: Array | slice, drawn: Drawn) -> Array:
+    """The history with the groups of this update; prompts that were not sampled fade alone."""
+    tried = jnp.stack([drawn.passed, jnp.zeros_like(drawn.passed) + drawn.size])
+    new = jnp.zeros_like(history).at[:, chosen].set(tried)
+    keep = float(scheme.options["keep"] or 0)
+    return jnp.stack(observed(History(*history), new[0], new[1], keep=keep))

@@ -46,6 +46,8 @@ class Scheme:
         needs_baseline: Advantages depend on a critic's value (PPO).
         needs_length: Advantages depend on the responses' lengths (OPO).
         needs_batch: Advantages depend on the pass rates of the batch's other prompts (CurveRL).
+        history: Advantages may depend on what was seen of the prompt before (empirical Bayes), by
+            the option ``keep``.
         minimum_group: Smallest group the scheme is defined for.
         color: Colour of its lines in figures, as #rrggbb.
         dash: ``solid``, ``dash``, ``short``, ``dot``, ``dash_dot`` or ``dash_dot_dot``.
@@ -74,6 +76,7 @@ class Scheme:
     needs_baseline: bool = False
     needs_length: bool = False
     needs_batch: bool = False
+    history: bool = False
     minimum_group: int = 1
     color: str = "#000000"
     dash: str = "short"
@@ -206,14 +209,18 @@ class Scheme:
     @property
     def has_table(self) -> bool:
         """Tell whether advantages are a table over K, and need rewards alone."""
-        return not (
-            self.needs_confidence or self.needs_baseline or self.needs_length or self.needs_batch
-        )
+        more = self.needs_confidence, self.needs_baseline, self.needs_length, self.needs_batch
+        return not (any(more) or self.keeps_history)
 
     @property
     def has_weight(self) -> bool:
         """Tell whether there is a population weight ω(ρ): PPO and OPO have one, but no table."""
         return not (self.needs_confidence or self.needs_batch)
+
+    @property
+    def keeps_history(self) -> bool:
+        """Tell whether the loop that trains has to hand over the counts of earlier steps."""
+        return self.history and bool(self.options["keep"])
 
     def coefficients(
         self, mean: Array, variance: Array, group_size: Array | float

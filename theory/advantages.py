@@ -16,6 +16,7 @@ from theory._arrays import (
     widened,
 )
 from theory._coefficients import sample_deviation
+from theory.empirical_bayes import History, prior_coefficients, scheme_prior
 from theory.rewards import OutcomeRule, ShapingMode, shaping_advantages
 from theory.schemes import Option, Scheme, SchemeLike, finite_coefficients, resolve
 
@@ -28,6 +29,7 @@ def group_advantages(
     log_probability: Array | None = None,
     baseline: Array | None = None,
     length: Array | None = None,
+    history: tuple[Array, Array] | None = None,
     valid: Array | None = None,
     outcome: OutcomeRule | None = None,
     shaping: Array | None = None,
@@ -52,6 +54,9 @@ def group_advantages(
         baseline: A critic's value V(x) of each prompt, shape (..., 1), or one per response;
             needed by PPO alone.
         length: Tokens of each response, same shape, above 0; needed by OPO alone.
+        history: Correct responses and tries seen of each prompt before, a pair of arrays of shape
+            (...), see :class:`theory.empirical_bayes.History`; for schemes that keep one, which
+            take prompts as new without it.
         valid: Boolean, same shape; False marks a response that could not be scored. It gets
             advantage 0 and does not enter its group's baseline. A single valid response gets 0
             from schemes that compare (those with a ``minimum_group`` above 1), unless
@@ -99,6 +104,10 @@ def group_advantages(
     _check_rewards(rewards, bound)
     if baseline is not None and not bound.needs_baseline:
         raise ValueError(f"baseline is for ppo alone; {bound.name} makes its own from the group")
+    if history is not None and not bound.keeps_history:
+        raise ValueError(
+            f"{bound.label} keeps no history of prompts; empirical_bayes:keep=0.9 does"
+        )
     if bound.needs_confidence:
         advantages = _lens(rewards, log_confidence, log_probability, counted, bound)
     elif bound.needs_baseline:
@@ -112,7 +121,13 @@ def group_advantages(
     else:
         rewards, between = _settled(rewards, counted, float(xp.finfo(given.dtype).eps))
         mean, variance, size = _moments(rewards, counted)
-        positive, negative = finite_coefficients(*bound.coefficients(mean, variance, size))
+        if history is None:
+            found = bound.coefficients(mean, variance, size)
+        else:
+            seen = [_like_rewards("history", part, mean[..., 0])[..., None] for part in history]
+            prior = scheme_prior(bound, History(*seen))
+            found = prior_coefficients(mean, size, *prior)
+        positive, negative = finite_coefficients(*found)
         advantages = rewards * positive - (1 - rewards) * negative
         if bound.centred and bound.graded:
             # a⁺ and a⁻ of equal rewards cancel but for rounding; a lone one may be left raw.

@@ -14,30 +14,38 @@ Its noise is
 the least of any baseline made of the other responses, on average over the prior. A group without a
 correct response is penalised by a/(s+M−1), as much as a success was to be expected of it.
 
-The history of prompts is explicit: correct responses and tries of each, older ones counting less,
-as the policy has moved since. Nothing here keeps a state.
+The scheme ``empirical_bayes:a=0.1,b=5,keep=0.9`` is known wherever schemes are named. A scheme has
+no state: it is a function of one group, the same object in every step, under ``jit`` and in a
+checkpoint's configuration. So the history of prompts is explicit, correct responses and tries of
+each, older ones counting less as the policy has moved since; the loop that trains keeps it and
+hands it over, as it does an optimizer's moments. With ``keep=0`` there is none, the prior is that
+of all prompts, and the scheme is a table.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from scipy.special import betaln
 
 from theory._arrays import Array, Floats, as_floating, check_interval, namespace
 from theory._binomial import check_group_size
-from theory.schemes import Scheme
+from theory._options import Allowed
+from theory._scheme import Scheme
 from theory.tables import table_scheme
 
 __all__ = [
+    "EMPIRICAL_BAYES",
     "History",
     "empirical_bayes",
     "no_history",
     "noise",
     "observed",
+    "prior_coefficients",
     "prior_from",
+    "scheme_prior",
     "with_prior",
 ]
 
@@ -105,6 +113,11 @@ def prior_from(a: float, b: float, history: History) -> tuple[Array, Array]:
     return a + history.correct, b + history.tries - history.correct
 
 
+def scheme_prior(scheme: Scheme, history: History) -> tuple[Array, Array]:
+    """:func:`prior_from` with the a and b of the scheme's options."""
+    return prior_from(float(scheme.options["a"] or 0), float(scheme.options["b"] or 0), history)
+
+
 def with_prior(rewards: Array, a: Array, b: Array) -> Array:
     """Advantages with a prior per prompt: A_i = r_i − (a + Σ_{j≠i} r_j)/(a + b + M − 1).
 
@@ -141,17 +154,66 @@ def with_prior(rewards: Array, a: Array, b: Array) -> Array:
     )
 
 
-def empirical_bayes(
-    a: float, b: float, *, never: float = 0.0, group_size: int | None = None
-) -> Scheme:
-    """The scheme with one prior for all prompts.
+def prior_coefficients(
+    mean: Array, group_size: Array | float, a: Array | float, b: Array | float
+) -> tuple[Array, Array]:
+    """Coefficients a⁺ and a⁻ of groups by their mean reward, with a prior for each or for all.
 
-    Kept in a module of yours, ``baseline = empirical_bayes(0.1, 5.0)``, it is named
-    ``module:baseline`` on the command line and in recipes, as any scheme of your own.
+    Args:
+        mean: ρ̂ of each group, any shape.
+        group_size: M, a number or one per group; ∞ for the population, where the prior is nothing.
+        a: a > 0 of each group's prompt, or of all.
+        b: b > 0, likewise.
+
+    >>> prior_coefficients(np.array([0.0, 0.25]), 4, 0.5, np.array([4.5, 9.5]))[1].round(4).tolist()
+    [0.0625, 0.1154]
+    """
+    if isinstance(group_size, float) and math.isinf(group_size):
+        return 1 - mean, mean
+    total = a + b + (group_size - 1)
+    correct = a + mean * group_size
+    return 1 - (correct - 1) / total, correct / total
+
+
+_Count = Annotated[float, Allowed(1e-9, 1e9)]
+
+
+def _coefficients(
+    xp: Any,
+    mean: Array,
+    variance: Array,
+    group_size: Array | float,
+    *,
+    a: _Count = 0.5,
+    b: _Count = 0.5,
+    keep: Annotated[float, Allowed(0.0, 1.0)] = 0.0,
+) -> tuple[Array, Array]:
+    """The posterior mean given the other responses, and earlier ones, as baseline."""
+    return prior_coefficients(mean, group_size, a, b)
+
+
+EMPIRICAL_BAYES = Scheme.from_coefficients(
+    _coefficients,
+    "empirical_bayes",
+    title="Empirical Bayes",
+    formula="1",
+    source="apw",
+    centred=False,
+    history=True,
+)
+"""The scheme with Jeffreys' prior, a = b = ½, and no history."""
+
+
+def empirical_bayes(
+    a: float, b: float, *, keep: float = 0.0, never: float = 0.0, group_size: int | None = None
+) -> Scheme:
+    """The scheme with one prior for all prompts, and what was seen of each since.
 
     Args:
         a: a > 0, correct responses that the prior counts for.
         b: b > 0, wrong responses that it counts for.
+        keep: γ in [0, 1], the share of a prompt's history that still counts a step later; 0 for
+            no history.
         never: z in [0, 1), the share of prompts that are never solved.
         group_size: M; needed only where ``never`` is positive, as the table is then one for groups
             of this size.
@@ -160,7 +222,8 @@ def empirical_bayes(
         A scheme that simulator, trainer and the rest of the package take.
 
     Raises:
-        ValueError: Parameters outside their ranges, or ``never`` without a group size.
+        ValueError: Parameters outside their ranges, ``never`` without a group size or with a
+            history.
 
     Source: theory.md, section 8 "Empirical Bayes".
 
@@ -169,30 +232,15 @@ def empirical_bayes(
     (0.0123, [1.0, 1.0, 1.0, 1.0])
     """
     _check_prior(a, b, never)
-    if never:
-        if group_size is None:
-            raise ValueError("prompts that are never solved need one group_size for the table")
-        baseline = _baseline(a, b, never, check_group_size(group_size))
-        return table_scheme(
-            np.append(0.0, 1 - baseline), np.append(baseline, 0.0), name="empirical_bayes"
-        )
-
-    def coefficients(
-        xp: Any, mean: Array, variance: Array, group_size: Array | float
-    ) -> tuple[Array, Array]:
-        if isinstance(group_size, float) and math.isinf(group_size):
-            return 1 - mean, mean
-        size = xp.zeros_like(mean) + group_size
-        total = a + b + size - 1
-        return 1 - (a + mean * size - 1) / total, (a + mean * size) / total
-
-    return Scheme.from_coefficients(
-        coefficients,
-        "empirical_bayes",
-        title="Empirical Bayes",
-        formula="1",
-        summary="The posterior mean given the other responses as baseline.",
-        centred=False,
+    if not never:
+        return EMPIRICAL_BAYES.bind(a=a, b=b, keep=keep)
+    if keep:
+        raise ValueError("a mass at 0 has a table of its own, and no history: leave keep at 0")
+    if group_size is None:
+        raise ValueError("prompts that are never solved need one group_size for the table")
+    baseline = _baseline(a, b, never, check_group_size(group_size))
+    return table_scheme(
+        np.append(0.0, 1 - baseline), np.append(baseline, 0.0), name="empirical_bayes"
     )
 
 

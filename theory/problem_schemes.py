@@ -9,7 +9,8 @@ made for the groups they are given.
 (:mod:`theory.designs`) and the velocity v = ρ(1−ρ) of the mirror flow; in the population it is the
 optimal weight of the theorem. Groups without a correct response get nothing where the design does
 not use them. ``best_table`` has the tables of :func:`theory.best_tables.best_table`, for groups of
-one size.
+one size. ``empirical_bayes`` is made for prompts with pass rates spread as Beta(a, b), see
+:mod:`theory.empirical_bayes`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from theory._scheme import Scheme
 from theory._velocity import DYNAMICS
 from theory._weight_coefficients import WeightCoefficients
 from theory.best_tables import best_table
+from theory.empirical_bayes import EMPIRICAL_BAYES
 
 _WITH_TABLES = tuple(name for name in DESIGNS if name not in ("first_success", "population"))
 
@@ -110,6 +112,7 @@ def _check(**options: Option) -> None:
 
 
 PROBLEM_SCHEMES = {
+    "empirical_bayes": EMPIRICAL_BAYES,
     "optimal": Scheme.from_coefficients(
         _optimal,
         "optimal",
@@ -128,4 +131,4 @@ PROBLEM_SCHEMES = {
         check=_check,
     ),
 }
-"""Both by name, with the problem from 0.01 to 0.9 in fixed groups."""
+"""All by name: with the problem from 0.01 to 0.9 in fixed groups, or Jeffreys' prior."""

@@ -8,6 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 from theory.advantages import group_advantages
+from theory.designs import excess
 from theory.empirical_bayes import (
     History,
     empirical_bayes,
@@ -19,7 +20,7 @@ from theory.empirical_bayes import (
 )
 from theory.finite_group import expected_weight, moments
 from theory.pass_rates import PassRates
-from theory.schemes import IMPORTS
+from theory.schemes import IMPORTS, SCHEMES, resolve
 
 RHO = np.array([0.0, 1e-6, 0.01, 0.3, 0.9, 1.0])
 
@@ -132,6 +133,45 @@ def test_with_a_history_noise_falls_to_that_of_a_perfect_critic():
     assert scatter[0] == pytest.approx(np.mean(noise(a, b, size, rho)), rel=0.04)
     assert np.mean(scatter[-5:]) == pytest.approx(floor, rel=0.03)
     np.testing.assert_allclose(history.tries, 160)
+
+
+def test_the_scheme_has_a_name_with_the_table_of_its_prior():
+    named = resolve("empirical_bayes:a=0.1,b=5")
+    assert named == empirical_bayes(0.1, 5.0)
+    assert "empirical_bayes" not in SCHEMES  # made for prompts, it is compared where it is named
+    rewards = np.array([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    found = group_advantages(rewards, "empirical_bayes:a=0.1,b=5")
+    np.testing.assert_allclose(found, with_prior(rewards, 0.1, 5.0), rtol=1e-12)
+    assert found[1].tolist() == pytest.approx([-0.1 / 8.1] * 4)
+    assert excess("empirical_bayes:a=0.1,b=5", group_size=4, start=0.01, target=0.9) > 1
+    with pytest.raises(ValueError, match="a of empirical_bayes must be"):
+        resolve("empirical_bayes:a=0")
+
+
+def test_a_history_makes_the_prior_of_each_prompt_and_weights_stay_one():
+    """By enumeration of every group of a prompt that was seen 3 of 8 times."""
+    scheme, rho, gain = "empirical_bayes:a=0.5,b=4.5,keep=0.9", 0.3, 0.0
+    history = np.array([3.0]), np.array([8.0])
+    for group in itertools.product([0.0, 1.0], repeat=4):
+        chance = np.prod([rho if r else 1 - rho for r in group])
+        found = group_advantages(np.array([group]), scheme, history=history)[0]
+        baseline = [(3.5 + sum(group) - r) / (13 + 3) for r in group]
+        np.testing.assert_allclose(found, np.subtract(group, baseline), rtol=1e-12)
+        gain += chance * np.mean(found * (np.array(group) - rho))
+    assert gain == pytest.approx(rho * (1 - rho), rel=1e-12)
+    new = group_advantages(np.zeros((1, 4)), scheme)
+    assert new[0].tolist() == pytest.approx([-0.5 / 8] * 4)
+    masked = group_advantages(
+        np.array([[1.0, 0.0, 0.0, 1.0]]),
+        scheme,
+        history=history,
+        valid=np.array([[True, True, True, False]]),
+    )
+    np.testing.assert_allclose(masked[0], [1 - 3.5 / 15, -4.5 / 15, -4.5 / 15, 0], rtol=1e-12)
+    with pytest.raises(ValueError, match="keeps no history"):
+        group_advantages(np.zeros((1, 4)), "grpo", history=history)
+    with pytest.raises(ValueError, match="history must have the shape"):
+        group_advantages(np.zeros((2, 4)), scheme, history=history)
 
 
 def test_a_history_forgets_at_the_rate_it_is_told():

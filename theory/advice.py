@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from theory._arrays import Array
+from theory._comparison import WORTH_IT, Change, Comparison, decide
 from theory._designs import Design, finite_design, outcomes_of, resolve_design, tables_of
 from theory._kernel_flow import second_at_0
-from theory.comparison import WORTH_IT, Change, Comparison, decide
 from theory.intervals import Interval
 from theory.optimal import OptimalWeight, weighted_schemes
 from theory.population import shared_weight

@@ -114,7 +114,11 @@ def prior_from(a: float, b: float, history: History) -> tuple[Array, Array]:
 
 
 def scheme_prior(scheme: Scheme, history: History) -> tuple[Array, Array]:
-    """:func:`prior_from` with the a and b of the scheme's options."""
+    """:func:`prior_from` with the a and b of the scheme's options.
+
+    >>> scheme_prior(EMPIRICAL_BAYES, no_history(1))
+    (array([0.5]), array([0.5]))
+    """
     return prior_from(float(scheme.options["a"] or 0), float(scheme.options["b"] or 0), history)
 
 

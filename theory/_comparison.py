@@ -52,7 +52,11 @@ class TargetOutOfReachError(ValueError):
 
 
 def decide(cost: Mapping[str, float], present: str) -> str:
-    """The present scheme, unless the best one saves enough."""
+    """The present scheme, unless the best one saves ``WORTH_IT``.
+
+    >>> decide({"maxrl": 0.97, "grpo": 1.0}, "grpo"), decide({"maxrl": 0.5, "grpo": 1.0}, "grpo")
+    ('grpo', 'maxrl')
+    """
     best = min(cost, key=cost.__getitem__)
     return best if cost[best] <= (1 - WORTH_IT) * cost[present] else present
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
+from theory.intervals import FEWEST_FOR_BAND, band_over_seeds
 from theory.schemes import in_order
 
 SMOOTHING = 10
@@ -17,7 +17,7 @@ SMOOTHING = 10
 def curves_table(
     metrics: pd.DataFrame, metric: str, *, clock: str = "step", points: int = 120
 ) -> pd.DataFrame:
-    """Mean of a metric over seeds along a clock, with 95% bootstrap intervals over seeds.
+    """Mean of a metric over seeds along a clock, with 95% intervals over seeds.
 
     Seeds are interpolated onto common clock readings, as far as every seed got; one that diverged
     got as far as its values are finite.
@@ -132,9 +132,9 @@ def band_in_words(seeds: int) -> str:
     """
     if seeds == 1:
         return "one seed, hence no band"
-    if seeds < FEWEST_FOR_BOOTSTRAP:
+    if seeds < FEWEST_FOR_BAND:
         return f"bands are the range of {seeds} seeds"
-    return f"bands are 95% bootstrap intervals over {seeds} seeds"
+    return f"bands are 95% intervals over {seeds} seeds"
 
 
 def training_table(

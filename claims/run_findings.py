@@ -12,9 +12,9 @@ import pandas as pd
 from claims.curves import readings
 from runs.text import plural
 from sim.prediction import time_to_target_table
-from sim.summary import THEORY_CLOCKS, crossing
+from sim.summary import THEORY_CLOCKS, crossing, paired_ratio
 from sim.times_text import outcome_in_words
-from theory.intervals import FEWEST_FOR_BOOTSTRAP, band_over_seeds
+from theory.intervals import mean_interval
 from theory.schemes import in_order, title
 
 _CLOCKS = {name: THEORY_CLOCKS[name].name for name in ("first_success", "updates")}
@@ -146,20 +146,16 @@ def _halfway(metrics: pd.DataFrame, schemes: Sequence[str], reference: str) -> l
         return [f"A success probability of {HALFWAY:.0%} was reached by {' and '.join(reached)}."]
     sentences = []
     for scheme in schemes:
-        ratios = np.log(steps[scheme] / steps[reference])
         if scheme == reference or np.all(steps[reference] == 0):
             continue
-        low, high = (float(np.exp(end[0])) for end in band_over_seeds(ratios[:, None]))
-        row = {"ratio": float(np.exp(ratios.mean())), "ratio_low": low, "ratio_high": high}
+        ratio, low, high = paired_ratio(steps[scheme], steps[reference])
+        row = {"ratio": ratio, "ratio_low": low, "ratio_high": high}
+        seeds = len(steps[scheme])
         sentences.append(
             f"Steps until that probability is {HALFWAY:.0%}: {title(reference)} "
             f"{steps[reference].mean():.0f}, {title(scheme)} {steps[scheme].mean():.0f}; with "
             f"{title(reference)}'s as 1, {title(scheme)} {_compared(row)}, "
-            + (
-                "95% bootstrap interval."
-                if len(ratios) >= FEWEST_FOR_BOOTSTRAP
-                else f"the range of {plural(len(ratios), 'seed')}: a hint at most."
-            )
+            + ("one seed." if seeds == 1 else f"95% interval over {seeds} paired seeds.")
         )
     return sentences
 
@@ -190,26 +186,15 @@ def _at_the_end(scheme: str, reference: str, values: np.ndarray, base: np.ndarra
     names = f"{title(scheme)} and {title(reference)}"
     if len(values) != len(base) or len(values) == 1:
         return f"{names} were run with too few seeds to be compared."
-    differences = values - base
-    low, high = (float(end[0]) for end in band_over_seeds(differences[:, None]))
-    kind = (
-        f"95% interval over {len(values)} paired seeds"
-        if len(values) >= FEWEST_FOR_BOOTSTRAP
-        else f"range of {len(values)} paired seeds"
-    )
+    difference, low, high = (100 * end for end in mean_interval(values - base))
     numbers = (
-        f"{100 * differences.mean():+.2f} points ({kind}: {100 * low:+.2f} to {100 * high:+.2f})"
-    )
-    numbers = numbers.replace("-", "−")
+        f"{difference:+.2f} points (95% interval over {len(values)} paired seeds: {low:+.2f} to "
+        f"{high:+.2f})"
+    ).replace("-", "−")
     if low <= 0 <= high:
         return (
             f"{names}: the difference at the end is {numbers}, which includes 0: a run this short "
             "does not tell them apart."
-        )
-    if len(values) < FEWEST_FOR_BOOTSTRAP:
-        return (
-            f"{names}: the difference at the end is {numbers}, of one sign in every seed, which is "
-            "a hint and, with so few seeds, no more."
         )
     return f"{names}: the difference at the end is {numbers}, which does not include 0."
 

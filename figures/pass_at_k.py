@@ -129,7 +129,7 @@ def pass_at_k_picture(summaries: Mapping[str, pd.DataFrame], *, group: str = "al
         "pass_at_k",
         "Pass@k",
         f"Share of {problems} problems solved by at least one of k samples: unbiased estimates, "
-        "bands are 95% bootstrap intervals over problems.",
+        "bands are 95% intervals over problems.",
         "Curves of pass@k over k.",
         table,
         draw,

@@ -122,8 +122,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self._conversations: list[Any] = []
         self._messages: list[int] = []
         self.record: list[tuple[int, str, float]] = []
-        self._responses = 0
-        self._tokens = 0
+        self._responses = self._tokens = 0
         self._rewards: torch.Tensor | None = None
         self._dead = np.zeros(0, dtype=bool)
         self._lengths: list[int] = []
@@ -233,9 +232,9 @@ class WeightedGRPOTrainer(GRPOTrainer):
 
     def _inner_model(self) -> Any:
         """The model without its wrappers, which are looked through once: that takes a while."""
-        if self._unwrapped[0] is not self.model_wrapped:
-            inner = self.accelerator.unwrap_model(self.model_wrapped)
-            self._unwrapped = (self.model_wrapped, inner)
+        whole = self.model_wrapped
+        if self._unwrapped[0] is not whole:
+            self._unwrapped = (whole, self.accelerator.unwrap_model(whole))
         return self._unwrapped[1]
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
@@ -304,9 +303,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
         first = self.accelerator.process_index * rows
         mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])
         output["advantages"] = mine.to(output["advantages"])
-        groups = rows // self.num_generations
-        first_group = self.accelerator.process_index * groups
-        self._dead = are_dead(rewards, valid)[first_group : first_group + groups]
+        groups = slice(first // self.num_generations, (first + rows) // self.num_generations)
+        self._dead = are_dead(rewards, valid)[groups]
         self._correct_logs(rewards, advantages, valid)
         return output
 

@@ -1,9 +1,10 @@
-"""Intervals for means over seeds and over problems, and tests of equivalence.
+"""Intervals for means over seeds and over problems.
 
 Student's t covers what it says at the five to twenty seeds of a run; for ratios and times it is
 taken of logarithms. Means of numbers in a known range, such as pass@k over problems, have an
 interval that is right for constant and for rare values too. Percentile bootstraps of so few
-values cover less than they say.
+values cover less than they say. A mean is shown to lie in a range, by two one-sided t tests,
+exactly if its interval does.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ from scipy import stats
 
 from theory._arrays import Floats
 
-FEWEST_FOR_BOOTSTRAP = 5
-"""With fewer seeds a band is their range: a bootstrap of them would be too narrow."""
-
-_BAND_RESAMPLES = 1000
+FEWEST_FOR_BAND = 5
+"""With fewer seeds a band is their range: an interval of so few is too wide to be drawn."""
 
 
 class Interval(NamedTuple):
@@ -35,10 +34,6 @@ class Interval(NamedTuple):
     estimate: float
     low: float
     high: float
-
-    def inside(self, low: float, high: float) -> bool:
-        """Tell whether the whole interval lies in [low, high]."""
-        return bool(low <= self.low and self.high <= high)
 
 
 def mean_interval(values: npt.ArrayLike, *, level: float = 0.95, log: bool = False) -> Interval:
@@ -71,8 +66,7 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95, log: bool = Fal
     centre = float(data.mean())
     if data.size == 1:
         return Interval(centre, -np.inf, np.inf)
-    spread = float(data.std(ddof=1)) if np.ptp(data) > 0 else 0.0
-    half = float(stats.t.ppf((1 + level) / 2, data.size - 1)) * spread / math.sqrt(data.size)
+    half = float(_t_interval(data, level)[1])
     return Interval(centre, centre - half, centre + half)
 
 
@@ -107,63 +101,6 @@ def time_interval(times: npt.ArrayLike, *, level: float = 0.95) -> Interval:
             estimate = float(np.exp(np.log(data).mean()))
         return Interval(estimate, float(data.min()), float(data.max()))
     return mean_interval(data, level=level, log=True)
-
-
-def ratio_interval(
-    values: npt.ArrayLike, reference: npt.ArrayLike, *, level: float = 0.95
-) -> Interval:
-    """Interval of the ratio of two quantities measured on the same seeds.
-
-    Student's t of the paired differences ln x_i − ln y_i, as a factor.
-
-    Args:
-        values: x, one positive value per seed, shape (seeds,).
-        reference: y of the same seeds, in the same order.
-        level: Coverage, in (0, 1).
-
-    Returns:
-        The geometric mean of x/y with its interval.
-
-    Raises:
-        ValueError: Different numbers of seeds, or as :func:`mean_interval`.
-
-    >>> ratio_interval([2.0, 4.0], [1.0, 2.0]).estimate
-    2.0
-    """
-    above, below = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
-    if above.shape != below.shape:
-        raise ValueError(
-            f"values and reference must be of the same seeds; got {above.size} and {below.size}"
-        )
-    if not np.all(below > 0):
-        raise ValueError("reference must be positive to take a ratio")
-    return mean_interval(above / below, level=level, log=True)
-
-
-def equivalent(
-    values: npt.ArrayLike, low: float, high: float, *, level: float = 0.95, log: bool = False
-) -> bool:
-    """Tell whether a mean is shown to lie in [low, high], by two one-sided t tests.
-
-    Each test has the error (1 − level)/2; both reject exactly if the interval lies in the range. A
-    mean that merely cannot be told from the range is not shown to be in it.
-
-    Args:
-        values: One value per seed, shape (seeds,).
-        low: Lower end of what counts as equal.
-        high: Upper end, at least ``low``.
-        level: Coverage of the interval.
-        log: Whether to work with logarithms, as in :func:`mean_interval`.
-
-    Raises:
-        ValueError: ``low`` above ``high``, or as :func:`mean_interval`.
-
-    >>> equivalent([1.9, 2.0, 2.1, 2.0], 1.8, 2.2), equivalent([-50, 54, 2, 1.9, 2.2], 1.8, 2.2)
-    (True, False)
-    """
-    if not low <= high:
-        raise ValueError(f"low must be at most high; got {low:g} and {high:g}")
-    return mean_interval(values, level=level, log=log).inside(low, high)
 
 
 def bounded_interval(
@@ -214,14 +151,13 @@ def _checked(values: npt.ArrayLike, level: float) -> Floats:
 
 
 def band_over_seeds(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Band around the mean over seeds of a curve, point by point.
+    """Band around the mean over seeds of a curve: Student's t at every point.
 
-    The percentile bootstrap for five seeds or more, the range of the seeds below; every point has
-    the same resamples.
+    Below ``FEWEST_FOR_BAND`` seeds it is their range, which covers nothing in particular.
 
     Args:
         values: One row per seed, shape (seeds, points), finite.
-        level: Coverage of the bootstrap, in (0, 1).
+        level: Coverage at each point, in (0, 1).
 
     Returns:
         Lower and upper ends, shape (points,).
@@ -229,23 +165,19 @@ def band_over_seeds(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[Floa
     Raises:
         ValueError: No seeds, values that are not finite, or a level outside (0, 1).
 
-    Source: Efron and Tibshirani (1993), percentile interval.
-
     >>> low, high = band_over_seeds([[0.0, 1.0], [0.5, 1.0]])
     >>> low.tolist(), high.tolist()
     ([0.0, 1.0], [0.5, 1.0])
     """
     data = _checked(values, level)
-    if len(data) < FEWEST_FOR_BOOTSTRAP:
+    if len(data) < FEWEST_FOR_BAND:
         return data.min(axis=0), data.max(axis=0)
-    found = stats.bootstrap(
-        (data,),
-        np.mean,
-        axis=0,
-        vectorized=True,
-        confidence_level=level,
-        n_resamples=_BAND_RESAMPLES,
-        method="percentile",
-        random_state=np.random.default_rng(20260211),
-    ).confidence_interval
-    return np.asarray(found.low), np.asarray(found.high)
+    centre, half = _t_interval(data, level)
+    return centre - half, centre + half
+
+
+def _t_interval(data: Floats, level: float) -> tuple[Floats, Floats]:
+    """Mean over seeds and half the width of its interval, at every point."""
+    spread = np.where(np.ptp(data, axis=0) > 0, data.std(axis=0, ddof=1), 0.0)
+    quantile = float(stats.t.ppf((1 + level) / 2, len(data) - 1))
+    return data.mean(axis=0), quantile * spread / math.sqrt(len(data))

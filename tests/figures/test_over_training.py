@@ -36,7 +36,7 @@ def test_the_share_of_all_wrong_groups_names_start_and_ends(runs: Runs) -> None:
     picture = negative_groups_picture(simulated(runs))
     # (1 − 0.1)⁴ at the start; (1 − 0.6)⁴ and (1 − 0.9)⁴ at the end.
     assert "at the start 66%, at the end GRPO 3%, LENS 0%" in picture.caption
-    assert "95% bootstrap intervals over 5 seeds" in picture.caption
+    assert "95% intervals over 5 seeds" in picture.caption
     assert set(picture.data["metric"]) == {"all_wrong", "all_wrong − grpo"}
     assert picture.render("svg")
 

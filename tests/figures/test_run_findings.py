@@ -46,10 +46,11 @@ def test_a_collapse_is_an_outcome(runs: Runs) -> None:
     assert "does not tell them apart" in text
 
 
-def test_few_seeds_of_one_sign_are_a_hint_only(runs: Runs) -> None:
+def test_two_seeds_of_one_sign_do_not_tell_schemes_apart(runs: Runs) -> None:
     text = " ".join(training_findings(runs({"grpo": (0.05, 0.05), "sqrt_r": (0.06, 0.07)})))
-    assert "+15.00 points (range of 2 paired seeds: +10.00 to +20.00)" in text
-    assert "a hint and, with so few seeds, no more" in text
+    # 15 ± 12.706 × 5: Student's t of two seeds.
+    assert "+15.00 points (95% interval over 2 paired seeds: −48.53 to +78.53)" in text
+    assert "does not tell them apart" in text
 
 
 def test_enough_seeds_may_differ(runs: Runs) -> None:

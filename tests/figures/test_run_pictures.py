@@ -19,7 +19,6 @@ from figures.training import training_picture
 from runs.files import write_table
 from runs.folder import Run
 from sim.prediction import predicted_ratios, time_to_target_table
-from theory.intervals import band_over_seeds
 from theory.optimal import optimal_weight
 
 Runs = Callable[..., pd.DataFrame]
@@ -31,16 +30,6 @@ CONFIG = {
     "learner": "natural",
     "comparison": "same_budget",
 }
-
-
-def test_few_seeds_give_their_range_and_many_a_bootstrap_interval() -> None:
-    values = np.random.default_rng(0).normal(size=(4, 3))
-    np.testing.assert_array_equal(band_over_seeds(values), (values.min(axis=0), values.max(axis=0)))
-    many = np.random.default_rng(1).normal(size=(400, 2))
-    low, high = band_over_seeds(many)
-    # 1.96 standard errors, to within the scatter of 1,000 resamples (about 5%).
-    half = 1.96 * many.std(axis=0) / 20
-    np.testing.assert_allclose(high - low, 2 * half, rtol=0.15)
 
 
 def test_curves_end_where_the_slowest_seed_does(runs: Runs) -> None:
@@ -109,7 +98,7 @@ def test_a_scheme_that_never_arrives_is_drawn_as_such(runs: Runs) -> None:
 
 def test_convergence_and_training_say_what_their_bands_are(runs: Runs) -> None:
     convergence = convergence_picture(runs({"grpo": (0.1,) * 6}))
-    assert "95% bootstrap intervals over 6 seeds" in convergence.caption
+    assert "95% intervals over 6 seeds" in convergence.caption
     assert "In updates the mean reaches 0.9: GRPO after 8." in convergence.caption
     slow = convergence_picture(runs({"grpo": (0.1,), "lens": (0.01,)}))
     assert "GRPO after 8, LENS not within 10 (success 0.2 at the end)." in slow.caption

@@ -7,6 +7,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rollouts.layouts import COUNTS, MEANS, NAMES, ROLES, TABLE, Layout, layout_of
 from rollouts.rewards import two_values
@@ -42,6 +43,9 @@ _KEY = re.compile(r"(^|[_.])(id|idx|index|uid|key|hash|group|prompt|problem|ques
 TRIES = ("n_samples", "num_samples", "n_tries", "num_tries", "n_rollouts", "total", "n", "attempts")
 """Names of a column of responses, where a row is a prompt and another counts the correct ones."""
 
+_TEXTS = ("prompt", "response", "split", "truncated")
+"""Roles whose columns are read as text."""
+
 SPLITS = ("split", "mode", "phase", "run.work.type", "run.type")
 TRAINING = {"train", "training"}
 EVALUATION = {"eval", "evaluation", "val", "valid", "validation", "test"}
@@ -53,7 +57,7 @@ class Table:
     """What is known of a table before it is read.
 
     Attributes:
-        kind: ``parquet``, ``csv`` or ``jsonl``.
+        kind: ``parquet``, ``csv``, ``jsonl``, or ``typed`` (JSON lines with types).
         types: Column → DuckDB type, in the table's order; ``JSON`` for JSON lines.
         steps_in_names: Every file's path names a step.
     """
@@ -204,6 +208,53 @@ def choose_columns(
         groupings=_groupings(sample, used),
         pair=pair or (0.0, 1.0),
     )
+
+
+def typed(table: Table, columns: Columns, sample: Sample) -> Table | None:
+    """The table with types for its columns, where JSON lines can be parsed straight into them.
+
+    Numbers that are parsed into columns of numbers need not be written out as text and read again,
+    which takes twice as long. What a later line holds beside these types is an error there, and
+    whoever reads has to begin again without types.
+
+    Returns:
+        None where rows are made from nested values, or a column of numbers shows something else.
+
+    >>> rows = ({"q": "a", "reward": 1}, {"q": "b", "reward": None})
+    >>> table = Table("jsonl", {"q": "JSON", "reward": "JSON"})
+    >>> columns = Columns(TABLE, {"prompt": ("q",), "reward": ("reward",)}, {}, False, False)
+    >>> typed(table, columns, Sample(rows)).types
+    {'q': 'VARCHAR', 'reward': 'DOUBLE'}
+    """
+    plain = table.kind == "jsonl" and sample.container == "lines" and sample.nested is None
+    if not plain or columns.formulas or columns.only or columns.layout.rows != "{source}":
+        return None
+    types: dict[str, str] = {}
+    for role, names in columns.roles.items():
+        for name in names:
+            kind = _kind(sample.values(name), role, role in columns.lists)
+            if name not in table.types or kind is None or types.get(name, kind) != kind:
+                return None
+            types[name] = kind
+    if len({name.lower() for name in types}) < len(types):
+        return None
+    return Table("typed", types, table.steps_in_names)
+
+
+def _kind(values: list[Any], role: str, in_list: bool) -> str | None:
+    """DuckDB's type for a role's values; None if they are not all of one."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    lists = all(isinstance(value, list) for value in known)
+    if in_list and not lists:
+        return None
+    if role in _TEXTS:
+        return "VARCHAR[]" if in_list else "VARCHAR"
+    if lists and (in_list or role in ("log_prob", "sampler_log_prob")):
+        numbers = all(isinstance(item, int | float) for item in flat(known))
+        return "DOUBLE[]" if numbers else None
+    return "DOUBLE" if all(isinstance(value, int | float) for value in known) else None
 
 
 def _there(table: Table, column: str) -> bool:

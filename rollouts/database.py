@@ -6,7 +6,7 @@ import contextlib
 import csv
 import dataclasses
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,20 @@ class Links:
             return self._json(chosen)
         files = dict(self.pairs)
         return f"({' UNION ALL '.join(self._csv(link, files[link], table) for link in chosen)})"
+
+    def typed_source(self, types: Mapping[str, str]) -> str:
+        """FROM clause for JSON lines parsed into columns of these types, or not at all.
+
+        A line that is no object, a value of another type and a key that comes twice raise DuckDB's
+        error, unlike :meth:`source`, so that nothing is read otherwise than there.
+        """
+        columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
+        names = ", ".join(map(identifier, types))
+        return (
+            f"(SELECT {names}, filename AS __file FROM read_json({_listed(self._links())}, "
+            f"format='newline_delimited', columns={{{columns}}}, filename=true, "
+            f"maximum_object_size={LONGEST}))"
+        )
 
     def rejected(
         self, connection: duckdb.DuckDBPyConnection

@@ -21,11 +21,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 
 from rollouts import database
 from rollouts.choice import choose_files
-from rollouts.columns import Columns, Table, choose_columns
+from rollouts.columns import Columns, Table, choose_columns, typed
 from rollouts.files import RolloutFile
 from rollouts.groups import Groups, first_of_runs, whole_groups
 from rollouts.progress import progress_bar
@@ -205,11 +206,9 @@ class Reading:
             ValueError: A file that cannot be read.
         """
         with self.connected() as (connection, links):
-            fields = fields_query(self.table, self.columns, links.source(self.table))
-            names = [name for name in connection.sql(fields).columns if name != "shown"]
             with progress_bar(connection, shown=progress):
                 held: dict[str, np.ndarray] = {}
-                for batch in database.batches(connection, sorted_query(fields, names), BATCH):
+                for batch in self._sorted(connection, links):
                     held = self._good(batch, held)
                     # The last group may go on in the next batch.
                     first = first_of_runs(held["step"], held["prompt"])
@@ -219,6 +218,25 @@ class Reading:
                 if held:
                     yield self._made(held, every)
             self._find_places(connection)
+
+    def _sorted(self, connection: Any, links: database.Links) -> Iterator[dict[str, np.ndarray]]:
+        """Rows as numbers, sorted by step and prompt, some at a time."""
+        table = typed(self.table, self.columns, self.sample)
+        if table is not None:
+            try:
+                # Sorting sees every row before it hands over the first.
+                rows = _sorted_rows(
+                    connection, table, self.columns, links.typed_source(table.types)
+                )
+                first = next(rows, None)
+            except duckdb.Error:
+                first = None  # some line is not as the first ones are
+            if first is not None:
+                yield first
+                yield from rows
+                return
+        source = links.source(self.table)
+        yield from _sorted_rows(connection, self.table, self.columns, source)
 
     def _good(
         self, batch: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray]
@@ -272,6 +290,14 @@ class Reading:
             self.places += [Place(file.path, row, Status(code), value) for row, code, value in rows]
             wanted -= len(rows)
         self.places = self.places[:most]
+
+
+def _sorted_rows(
+    connection: Any, table: Table, columns: Columns, source: str
+) -> Iterator[dict[str, np.ndarray]]:
+    fields = fields_query(table, columns, source)
+    names = [name for name in connection.sql(fields).columns if name != "shown"]
+    yield from database.batches(connection, sorted_query(fields, names), BATCH)
 
 
 @contextlib.contextmanager

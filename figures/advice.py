@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from figures.picture import Picture
 from figures.style import (
+    COLUMN,
     WIDE,
     Theme,
     draw_excess,
@@ -85,6 +86,35 @@ def advice_picture(advice: Advice) -> Picture:
         f"compared, that of {title(bars[0])}; {title(advice.present)} is in use.",
         "Histogram of prompts over success probability above curves of weights; bars of cost.",
         data,
+        draw,
+    )
+
+
+def cost_picture(advice: Advice) -> Picture:
+    """Every scheme's cost over the least, as wide as a column.
+
+    Args:
+        advice: What was advised.
+    """
+    bars = [name for name in advice.cost if math.isfinite(advice.cost[name])]
+    least = min(advice.cost[name] for name in bars)
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(COLUMN, 0.9 + 0.17 * len(bars))
+        axes = figure.subplots()
+        draw_excess(
+            axes, {name: advice.cost[name] / least for name in bars}, theme, longest=_LONGEST
+        )
+        axes.set_title("cost, 1 = the least")
+        return figure
+
+    return Picture(
+        "costs",
+        "What schemes cost",
+        f"Time times path energy to the target in groups of {advice.group_size}, over the least of "
+        f"those compared, that of {title(bars[0])}; {title(advice.present)} is in use.",
+        "Bars of cost, one for each scheme.",
+        pd.DataFrame({"scheme": bars, "cost": [advice.cost[name] for name in bars]}),
         draw,
     )
 

@@ -9,7 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from figures.picture import Picture
-from figures.style import WIDE, Theme, in_order, look, new_figure, probability_axis, title
+from figures.style import (
+    COLUMN,
+    WIDE,
+    Theme,
+    accent,
+    in_order,
+    look,
+    new_figure,
+    probability_axis,
+    title,
+)
 from rollouts.outcomes import DIFFICULTIES
 
 MOST_STEPS = 120
@@ -63,6 +73,171 @@ def diagnosis_picture(steps: pd.DataFrame, mass: pd.DataFrame, scheme: str) -> P
         table,
         draw,
     )
+
+
+def shares_picture(steps: pd.DataFrame) -> Picture:
+    """Shares of all-wrong, mixed and all-right groups over the steps, as wide as a column.
+
+    Args:
+        steps: Table of :func:`rollouts.tables.step_table`.
+    """
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(COLUMN, 2.6)
+        _draw_shares(figure.subplots(), steps, theme)
+        return figure
+
+    lead = steps["all_wrong"].iloc[-1]
+    return Picture(
+        "shares",
+        "What the groups came to",
+        f"Share of the groups with no, some and only correct responses; at the end {lead:.0%} are "
+        "all wrong.",
+        "Stacked shares of three kinds of groups over training steps.",
+        steps[["step", "last_step", *_SHARES]],
+        draw,
+    )
+
+
+def credit_picture(credit: pd.DataFrame) -> Picture:
+    """Where Σ|A| of the log lies by difficulty, and what it was made of.
+
+    Args:
+        credit: Table of :func:`rollouts.credit.credit_table`.
+    """
+    rows = credit.iloc[:-1]
+    columns = list(credit.columns)
+    parts = columns[columns.index("noise") + 1 :]
+    names = ["outcome", *parts, "noise"]
+    shares = rows["share"].fillna(0.0)
+    table = pd.DataFrame({name: shares * rows[name].fillna(0.0) for name in names})
+    table = table.assign(unsplit=shares * (1 - rows["split"].fillna(1.0)))
+    table[names] = table[names].mul(rows["split"].fillna(1.0), axis=0)
+    data = table.assign(difficulty=rows["difficulty"]).melt("difficulty", None, "part", "share")
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(COLUMN, 2.6)
+        axes = figure.subplots()
+        above, below = np.zeros(len(rows)), np.zeros(len(rows))
+        for place, name in enumerate([*names, "unsplit"]):
+            values = table[name].to_numpy(float)
+            if not np.abs(values).sum() > 1e-9:
+                continue
+            base = np.where(values >= 0, above, below)
+            axes.bar(
+                range(len(rows)),
+                values,
+                0.8,
+                bottom=base,
+                color=_part_color(name, place, theme),
+                label=drawable(name),
+                linewidth=0,
+            )
+            above, below = above + values.clip(min=0), below + values.clip(max=0)
+        axes.set_xticks(range(len(rows)), rows["difficulty"], fontsize=6)
+        axes.tick_params(axis="x", length=0)
+        axes.grid(False, axis="x")
+        axes.set_title("share of Σ|A| in the log")
+        axes.set_xlabel("pass rate of the group")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, handlelength=1.2)
+        return figure
+
+    return Picture(
+        "credit",
+        "What the advantages were made of",
+        f"Share of Σ|A| of the advantages in the log by the group's pass rate; "
+        f"{shares.iloc[0]:.0%} lies in groups without a correct response. Parts below 0 pull "
+        "against the advantages.",
+        "Stacked bars of Σ|A| by pass rate, one colour for the outcome, each component of the "
+        "reward, and noise.",
+        data,
+        draw,
+    )
+
+
+def _part_color(name: str, place: int, theme: Theme) -> str:
+    if name in ("noise", "unsplit"):
+        return {"noise": _COLORS[theme]["mixed"], "unsplit": _BEHIND[theme]}[name]
+    if name == "outcome":
+        return _COLORS[theme]["all_right"]
+    return accent(place - 1, theme).color
+
+
+def course_picture(steps: pd.DataFrame, column: str, words: str) -> Picture:
+    """How one number of a run went over its steps.
+
+    Args:
+        steps: Table of :func:`rollouts.tables.step_table`.
+        column: The number's column.
+        words: What it is called.
+    """
+    known = steps.dropna(subset=[column])
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(COLUMN, 2.2)
+        axes = figure.subplots()
+        style = accent(0, theme)
+        axes.plot(known["step"], known[column], color=style.color, marker="o", markersize=2)
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_title(words)
+        axes.set_xlabel("training step")
+        return figure
+
+    return Picture(
+        "course",
+        f"{words.capitalize()} over the steps",
+        f"{words.capitalize()} at each step or in each bin of steps.",
+        f"A line of the {words} over training steps.",
+        known[["step", "last_step", column]],
+        draw,
+    )
+
+
+def age_picture(ages: pd.DataFrame) -> Picture:
+    """What importance weights would keep of responses by their age.
+
+    Args:
+        ages: Table of :func:`rollouts.tables.age_table` with ``effective_sample_size``.
+    """
+
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(COLUMN, 2.2)
+        axes = figure.subplots()
+        axes.bar(ages["age"], ages["share"], 0.96, color=_BEHIND[theme], label="responses")
+        axes.bar(
+            ages["age"],
+            ages["effective_sample_size"],
+            0.5,
+            color=accent(0, theme).color,
+            label="effective sample",
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        probability_axis(axes)
+        axes.set_title("share by age")
+        axes.set_xlabel("updates since sampling")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, handlelength=1.2)
+        return figure
+
+    return Picture(
+        "ages",
+        "How old the responses were",
+        "Share of the responses by the number of updates since they were sampled (wide bars), and "
+        "the share of each that importance weights would keep.",
+        "Bars over the age of responses.",
+        ages,
+        draw,
+    )
+
+
+def drawable(text: str, most: int = 28) -> str:
+    r"""A name from a log as Matplotlib may draw it: no formulas, nothing that its font lacks.
+
+    >>> print(drawable("cost in $"), drawable("a\x00b"))
+    cost in \$ a?b
+    """
+    plain = "".join(c if c.isprintable() and c.isascii() else "?" for c in text)
+    return (plain if len(plain) <= most else f"{plain[: most - 1]}…").replace("$", r"\$")
 
 
 def _draw_shares(axes: Axes, steps: pd.DataFrame, theme: Theme) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from runs.files import write_text
 
@@ -22,7 +22,19 @@ TEMPLATES = Environment(
 """The templates; whatever is not marked as HTML is escaped."""
 
 
-def write_page(path: Path, template: str, *, title: str, head: str = "", **values: Any) -> None:
+_HEAD = 1 << 16
+"""Bytes in which a page says who wrote it."""
+
+
+def write_page(
+    path: Path,
+    template: str,
+    *,
+    title: str,
+    head: str = "",
+    generator: str = "",
+    **values: Any,
+) -> None:
     """Write a page.
 
     Args:
@@ -30,11 +42,43 @@ def write_page(path: Path, template: str, *, title: str, head: str = "", **value
         template: Name of a template that extends ``page.html``.
         title: Title, as plain text.
         head: HTML that the head holds besides the style.
+        generator: The command that writes it, which then replaces only pages of its own.
         **values: What else the template asks for.
+
+    Raises:
+        ValueError: A file that is there and no page of the generator.
     """
+    if generator:
+        refuse_foreign(path, generator)
+        head += _mark(generator)
     page = TEMPLATES.get_template(template)
     style = asset("report.css")
     write_text(path, page.render(title=title, style=style, head=Markup(head), **values))
+
+
+def refuse_foreign(path: Path, generator: str) -> None:
+    """Raise unless a path is free or holds a page that the generator wrote.
+
+    Raises:
+        ValueError: It is something else.
+
+    >>> refuse_foreign(Path("/dev/null"), "apw diagnose")
+    Traceback (most recent call last):
+    ...
+    ValueError: /dev/null is there and no page of apw diagnose; name another file
+    """
+    if not path.exists() and not path.is_symlink():
+        return
+    ours = False
+    if path.is_file():
+        with path.open("rb") as stream:
+            ours = _mark(generator).encode() in stream.read(_HEAD)
+    if not ours:
+        raise ValueError(f"{path} is there and no page of {generator}; name another file")
+
+
+def _mark(generator: str) -> str:
+    return f'<meta name="generator" content="{escape(generator)}">'
 
 
 def asset(name: str) -> Markup:

@@ -64,6 +64,8 @@ def write_report(
     environment: Mapping[str, Any],
     head: str = "",
     figures: str = "",
+    lead: Picture | None = None,
+    generator: str = "",
 ) -> None:
     """Write a report.
 
@@ -75,6 +77,8 @@ def write_report(
         environment: What it was run with, as in ``environment.json``.
         head: Further style sheets, as HTML put in as it is.
         figures: Folder beside the page that the figures are saved in, for links to their data.
+        lead: Figure that comes before everything else.
+        generator: As in :func:`figures.page.write_page`.
     """
     write_page(
         path,
@@ -85,6 +89,8 @@ def write_report(
         sections=sections,
         environment=_environment(environment),
         figures=figures,
+        lead=lead,
+        generator=generator,
     )
 
 

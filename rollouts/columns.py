@@ -7,11 +7,11 @@ import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from rollouts.beside import beside
 from rollouts.layouts import COUNTS, MEANS, NAMES, ROLES, TABLE, Layout, layout_of
 from rollouts.rewards import two_values
-from rollouts.sample import Sample, binary, flat, number
+from rollouts.sample import Sample, binary, flat
 from runs.text import listed
 
 FLAGS = {role: f"--{role.replace('_', '-')}" for role in ROLES}
@@ -43,14 +43,6 @@ _KEY = re.compile(r"(^|[_.])(id|idx|index|uid|key|hash|group|prompt|problem|ques
 TRIES = ("n_samples", "num_samples", "n_tries", "num_tries", "n_rollouts", "total", "n", "attempts")
 """Names of a column of responses, where a row is a prompt and another counts the correct ones."""
 
-_TEXTS = ("prompt", "response", "split", "truncated")
-"""Roles whose columns are read as text."""
-
-SPLITS = ("split", "mode", "phase", "run.work.type", "run.type")
-TRAINING = {"train", "training"}
-EVALUATION = {"eval", "evaluation", "val", "valid", "validation", "test"}
-TEMPERATURES = ("temperature", "sampling_params.temperature", "sampling_args.temperature")
-
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -78,9 +70,8 @@ class Columns:
 
     Attributes:
         layout: How the table is laid out.
-        roles: Role → its columns; ``split`` and ``temperature`` tell training from the rest,
-            ``advantage`` is the one that the trainer used, and ``correct`` and ``tried`` are
-            counts where a row is a prompt.
+        roles: Role → its columns; those of :mod:`rollouts.beside` too, and ``correct`` and
+            ``tried``, which are counts where a row is a prompt.
         formulas: Role → SQL instead of columns.
         mean_log_prob: Log-probabilities are means over tokens.
         step_from_name: The step is the one that a file's path names.
@@ -90,6 +81,7 @@ class Columns:
         offers: Other columns that may say whether a response is correct, for complaints.
         groupings: Other columns that may name the prompt, as options.
         pair: Rewards that stand for wrong and correct.
+        boxed: Prompts and responses are texts, and answers stand in boxes.
     """
 
     layout: Layout
@@ -103,6 +95,7 @@ class Columns:
     offers: str = ""
     groupings: str = ""
     pair: tuple[float, float] = (0.0, 1.0)
+    boxed: bool = False
 
     def has(self, role: str) -> bool:
         """Tell whether something stands for a role."""
@@ -151,7 +144,9 @@ def choose_columns(
     layout = layout_of(table.columns, sample, lines=table.kind == "jsonl")
     roles: dict[str, tuple[str, ...]] = {}
     formulas = {
-        role: layout.formulas[role] for role in ("rollout", "turn") if role in layout.formulas
+        role: layout.formulas[role]
+        for role in ("rollout", "turn", "age")
+        if role in layout.formulas
     }
     there = {column.lower(): column for column in reversed(table.columns)}
     for role in ROLES:
@@ -170,7 +165,9 @@ def choose_columns(
     notes: list[str] = []
     if not given.get("reward"):
         notes += _choose_reward(table, layout, roles, formulas, sample, threshold, name, offers)
-    notes += _set_aside(table, layout, roles, sample)
+    others, note = beside(table.types, layout, roles, sample)
+    roles |= others
+    notes += note
     only, note = _only(layout, sample)
     notes += note
     if layout.ordered is not None and "prompt" not in roles:
@@ -207,54 +204,9 @@ def choose_columns(
         offers=offers,
         groupings=_groupings(sample, used),
         pair=pair or (0.0, 1.0),
+        boxed=len(roles.get("prompt", ())) == 1
+        and any("boxed{" in str(text) for text in sample.values(roles.get("response", ("",))[0])),
     )
-
-
-def typed(table: Table, columns: Columns, sample: Sample) -> Table | None:
-    """The table with types for its columns, where JSON lines can be parsed straight into them.
-
-    Numbers that are parsed into columns of numbers need not be written out as text and read again,
-    which takes twice as long. What a later line holds beside these types is an error there, and
-    whoever reads has to begin again without types.
-
-    Returns:
-        None where rows are made from nested values, or a column of numbers shows something else.
-
-    >>> rows = ({"q": "a", "reward": 1}, {"q": "b", "reward": None})
-    >>> table = Table("jsonl", {"q": "JSON", "reward": "JSON"})
-    >>> columns = Columns(TABLE, {"prompt": ("q",), "reward": ("reward",)}, {}, False, False)
-    >>> typed(table, columns, Sample(rows)).types
-    {'q': 'VARCHAR', 'reward': 'DOUBLE'}
-    """
-    plain = table.kind == "jsonl" and sample.container == "lines" and sample.nested is None
-    if not plain or columns.formulas or columns.only or columns.layout.rows != "{source}":
-        return None
-    types: dict[str, str] = {}
-    for role, names in columns.roles.items():
-        for name in names:
-            kind = _kind(sample.values(name), role, role in columns.lists)
-            if name not in table.types or kind is None or types.get(name, kind) != kind:
-                return None
-            types[name] = kind
-    if len({name.lower() for name in types}) < len(types):
-        return None
-    return Table("typed", types, table.steps_in_names)
-
-
-def _kind(values: list[Any], role: str, in_list: bool) -> str | None:
-    """DuckDB's type for a role's values; None if they are not all of one."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    lists = all(isinstance(value, list) for value in known)
-    if in_list and not lists:
-        return None
-    if role in _TEXTS:
-        return "VARCHAR[]" if in_list else "VARCHAR"
-    if lists and (in_list or role in ("log_prob", "sampler_log_prob")):
-        numbers = all(isinstance(item, int | float) for item in flat(known))
-        return "DOUBLE[]" if numbers else None
-    return "DOUBLE" if all(isinstance(value, int | float) for value in known) else None
 
 
 def _there(table: Table, column: str) -> bool:
@@ -279,7 +231,7 @@ def _choose_reward(
         found = [
             leaf
             for leaf in sample.leaves()
-            if leaf.startswith("__metric__.") and binary(sample.values(leaf))
+            if leaf.startswith(("metric.", "__metric__.")) and binary(sample.values(leaf))
         ]
         if found:
             roles["reward"] = (found[0],)
@@ -333,29 +285,6 @@ def _trl_reward(
         f"{name} has {what}; it has: {_shown(names)}; name the one that says whether a "
         f"response is correct with --reward{offers}"
     )
-
-
-def _set_aside(
-    table: Table, layout: Layout, roles: dict[str, tuple[str, ...]], sample: Sample
-) -> list[str]:
-    """Find the advantage, and columns that tell evaluations and greedy rows from training."""
-    if any(number(value) is not None for value in sample.values("advantage")):
-        roles["advantage"] = ("advantage",)
-    for column in SPLITS:
-        values = {str(value).lower() for value in sample.values(column) if value is not None}
-        if values and values <= TRAINING | EVALUATION:
-            if values <= EVALUATION:
-                return [f"These are evaluations, by {column}."]
-            roles["split"] = (column,)
-            break
-    for column in TEMPERATURES:
-        numbers = [
-            found for value in flat(sample.values(column)) if (found := number(value)) is not None
-        ]
-        if numbers and max(numbers) > 0:
-            roles["temperature"] = (column,)
-            break
-    return []
 
 
 def _only(layout: Layout, sample: Sample) -> tuple[str | None, list[str]]:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rollouts.credit import credit_table
+from rollouts.findings import Finding, find
 from rollouts.layouts import ROLES
 from rollouts.reader import Reading, open_rollouts
 from rollouts.report import describe
 from rollouts.sentences import sentences
-from rollouts.tables import MOST_ROWS, lens_on_all_wrong, mass_table, step_table
+from rollouts.tables import MOST_ROWS, age_table, lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import Rollouts, Tally
 from runs.files import write_text
 from runs.text import plural
@@ -102,7 +104,28 @@ class Diagnosis:
                 "the log does not show which responses were compared with each other; name the "
                 f"column that tells the prompt with {other}."
             ]
-        return sentences(self.rollouts, self.schemes)
+        found = [finding.sentence for finding in self.findings if finding.raised]
+        return found + sentences(self.rollouts, self.schemes, self.components)
+
+    @functools.cached_property
+    def findings(self) -> list[Finding]:
+        """What was looked for, raised or not, the raised ones first; none without groups."""
+        return find(self.rollouts, self.schemes, self.components) if self.grouped else []
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the reward's components beside the outcome."""
+        return self.reading.columns.roles.get("component", ())
+
+    def credit(self) -> pd.DataFrame | None:
+        """What the logged advantages came to by difficulty; None where there are none."""
+        if self.rollouts.advantages is None or not self.grouped:
+            return None
+        return credit_table(self.rollouts.advantages, self.components)
+
+    def ages(self) -> pd.DataFrame | None:
+        """Responses by the number of updates since they were sampled; None where not known."""
+        return age_table(self.rollouts)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -146,6 +169,7 @@ class Diagnosis:
     def data(self) -> dict[str, Any]:
         """Everything as plain values."""
         lens = lens_on_all_wrong(self.rollouts) if self.grouped else None
+        credit, ages = self.credit(), self.ages()
         return {
             **self.reading.data(),
             "scheme": self.trained,
@@ -155,6 +179,9 @@ class Diagnosis:
             "steps": _records(self.steps()),
             "mass": _records(self.mass().drop(columns="step")) if self.grouped else [],
             "lens_on_all_wrong": _records(lens)[:1] if lens is not None else None,
+            "findings": [finding.data() for finding in self.findings],
+            "credit": _records(credit) if credit is not None else [],
+            "ages": _records(ages) if ages is not None else [],
             "in_words": self.sentences,
         }
 
@@ -172,6 +199,8 @@ class Diagnosis:
             "mass_overall": self.mass().drop(columns="step"),
             "pass_rates": self.rollouts.recent,
             "lens_on_all_wrong": lens_on_all_wrong(self.rollouts, rows=MOST_ROWS),
+            "credit": self.credit(),
+            "ages": self.ages(),
         }
         written = []
         for name, frame in tables.items():
@@ -182,7 +211,16 @@ class Diagnosis:
 
     def __str__(self) -> str:
         mass = self.mass() if self.grouped else None
-        return describe(self.reading, self.sizes, self.steps, mass, self.schemes, self.sentences)
+        return describe(
+            self.reading,
+            self.sizes,
+            self.steps,
+            mass,
+            self.schemes,
+            self.credit(),
+            self.findings,
+            self.sentences,
+        )
 
 
 def diagnose(

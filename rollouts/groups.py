@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,12 @@ class Groups:
         log_ratio: Log-probability of each response under the trainer minus that under the sampler,
             NaN where not known; or None.
         advantage: Advantage that the trainer gave each response, NaN where not known; or None.
+        truncated: 1 for responses that were cut off, 0 for others, NaN where not known; or None.
+        age: Updates of the policy between sampling and training, NaN where not known; or None.
+        characters: Characters of each response where tokens are not known; or None.
+        restated: 1 for boxed answers that only say the problem again, NaN without a box; or None.
+        components: Parts of the reward beside the outcome, shape (components, responses), NaN
+            where not known; or None.
     """
 
     step: Integers
@@ -40,6 +47,11 @@ class Groups:
     length: Floats | None = None
     log_ratio: Floats | None = None
     advantage: Floats | None = None
+    truncated: Floats | None = None
+    age: Floats | None = None
+    characters: Floats | None = None
+    restated: Floats | None = None
+    components: Floats | None = None
 
     @functools.cached_property
     def start(self) -> Integers:
@@ -60,27 +72,14 @@ class Groups:
         return np.add.reduceat(values.astype(np.float64, copy=False), self.start)
 
 
-def whole_groups(
-    step: Integers,
-    prompt: Keys,
-    success: Booleans,
-    text: Keys | None = None,
-    log_confidence: Floats | None = None,
-    length: Floats | None = None,
-    log_ratio: Floats | None = None,
-    advantage: Floats | None = None,
-) -> Groups:
+def whole_groups(step: Integers, prompt: Keys, success: Booleans, **known: Any) -> Groups:
     """Groups of responses that stand sorted by step and prompt.
 
     Args:
         step: Step of each response, shape (responses,).
         prompt: Key of each response's prompt.
         success: Whether it is correct.
-        text: As in :class:`Groups`, and so are the rest.
-        log_confidence: Mean log-probability per token.
-        length: Tokens.
-        log_ratio: Log-probability under the trainer minus under the sampler.
-        advantage: Advantage that the trainer gave it.
+        **known: What else is known, as in :class:`Groups`.
 
     >>> groups = whole_groups(
     ...     np.array([1, 1, 2]), np.array([7, 7, 7], np.uint64), np.array([True, False, True])
@@ -89,17 +88,8 @@ def whole_groups(
     ([2, 1], [1, 1])
     """
     first = first_of_runs(step, prompt)
-    return Groups(
-        step[first],
-        prompt[first],
-        np.diff(np.append(first, step.size)),
-        success,
-        text,
-        log_confidence,
-        length,
-        log_ratio,
-        advantage,
-    )
+    size = np.diff(np.append(first, step.size))
+    return Groups(step[first], prompt[first], size, success, **known)
 
 
 def first_of_runs(*keys: np.ndarray) -> Integers:

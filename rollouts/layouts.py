@@ -78,7 +78,8 @@ def _prime_rl_trace() -> Layout:
         " * coalesce(TRY_CAST(x ->> '$.weight' AS DOUBLE), 1))"
     )
     task = [
-        f"json ->> '{path}'" for path in ("$.group.id", "$.task.key", "$.task.hash", "$.task.idx")
+        f"json ->> '{path}'"
+        for path in ("$.group.id", "$.group_id", "$.task.key", "$.task.hash", "$.task.idx")
     ]
     return Layout(
         "prime-rl traces",
@@ -94,7 +95,8 @@ def _prime_rl_trace() -> Layout:
             "sampler_log_prob": "CAST(json_extract(json, '$.nodes[*].logprobs[*]') AS JSON)",
         },
         folders=("rollouts", "train/effective", "train/all", "traces"),
-        source="prime-rl monitors/file and verifiers v1/trace.py, v1/episode.py",
+        source="prime-rl orchestrator/types.py, Rollout.to_dict, and verifiers v1/trace.py, "
+        "v1/episode.py",
     )
 
 
@@ -205,7 +207,11 @@ LAYOUTS = (
         frozenset({"task_id", "sample_idx", "head_version", "reward"}),
         {"prompt": ("task_id",), "reward": ("reward",), "response": ("completion",)},
         # The responses of a task may begin under different versions of the policy.
-        {"step": "first_version"},
+        {
+            "step": "first_version",
+            "age": "TRY_CAST(json ->> '$.tail_version' AS DOUBLE) "
+            "- TRY_CAST(json ->> '$.head_version' AS DOUBLE)",
+        },
         rows="(SELECT *, min(TRY_CAST(json ->> '$.head_version' AS DOUBLE)) OVER "
         "(PARTITION BY json ->> '$.task_id') AS first_version FROM {source})",
         source="AReaL core/workflow_executor.py, trajectory dump",
@@ -256,12 +262,15 @@ LAYOUTS = (
         evaluation=True,
         source="lm-evaluation-harness evaluator.py, samples",
     ),
-    Layout(
-        "lighteval details",
-        frozenset({"__doc__", "__metric__", "__model_response__"}),
-        {"prompt": ("__doc__.query",)},
-        evaluation=True,
-        source="lighteval logging/info_loggers.py, details",
+    *(
+        Layout(
+            "lighteval details",
+            frozenset({f"{mark}doc{mark}", f"{mark}metric{mark}", f"{mark}model_response{mark}"}),
+            {"prompt": (f"{mark}doc{mark}.query",)},
+            evaluation=True,
+            source="lighteval logging/evaluation_tracker.py and info_loggers.py, Detail",
+        )
+        for mark in ("", "__")  # up to version 0.12 the names stood between underscores
     ),
 )
 """Known layouts, the most particular first."""

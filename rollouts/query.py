@@ -10,9 +10,14 @@ import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
 
-from rollouts.columns import EVALUATION, Columns, Table
+from rollouts.beside import CUT_OFF, EVALUATION
+from rollouts.columns import Columns, Table
+from rollouts.restated import restated
 
 NAN = "CAST('NaN' AS DOUBLE)"
+
+NUMBERS = ("advantage", "truncated", "age", "characters", "restated")
+"""What may be known of a response, as numbers."""
 
 MOST_TRIES = 1_000_000
 """More responses to a prompt than these are a mistake in a column of counts."""
@@ -175,7 +180,7 @@ def fields_query(table: Table, columns: Columns, source: str) -> str:
         "prompt": f"CASE WHEN {missing} THEN NULL ELSE hash({', '.join(parts)}) END",
         "step": step,
         **_set_aside(value),
-        **_optional_fields(columns, value),
+        **_optional_fields(columns, values, value),
     }
     inner = ", ".join(f"{sql} AS {name}" for name, sql in fields.items())
     chosen = {
@@ -242,6 +247,7 @@ def row_values(
                 "reward": "DOUBLE",
                 "step": "DOUBLE",
                 "length": "DOUBLE",
+                "age": "DOUBLE",
                 "sampler_log_prob": "JSON",
             }.get(role, "VARCHAR")
             return Value(f"({columns.formulas[role]})", kind)
@@ -309,6 +315,9 @@ def _folded(rows: str, columns: Mapping[str, str]) -> str:
     """The turns of a rollout as one row: the last one's reward, and sums over all of them."""
     sums = {
         "length": "sum(length)",
+        "characters": "sum(characters)",
+        "age": "max(age)",
+        "truncated": "max(truncated)",
         "log_ratio": "sum(log_ratio)",
         "log_confidence": "sum(log_confidence * length) / sum(length)"
         if "length" in columns
@@ -322,15 +331,35 @@ def _folded(rows: str, columns: Mapping[str, str]) -> str:
     return f"SELECT {chosen} FROM ({rows}) GROUP BY {', '.join(keys)}, rollout"
 
 
-def _optional_fields(columns: Columns, value: Callable[[str], Value | None]) -> dict[str, str]:
+def _plain(value: Value) -> str:
+    """A value as it is, JSON as text."""
+    return value.text if value.type == "JSON" else value.sql
+
+
+def _optional_fields(
+    columns: Columns, values: Mapping[str, Value], value: Callable[[str], Value | None]
+) -> dict[str, str]:
     fields: dict[str, str] = {}
     response, length = value("response"), value("length")
     if response is not None:
-        text = response.text if response.type == "JSON" else response.sql
+        text = _plain(response)
         fields["text"] = f"hash({text})"
         fields["has_text"] = f"{text} IS NOT NULL"
+        if length is None:
+            fields["characters"] = f"CAST(length({text}) AS DOUBLE)"
+        if columns.boxed and (asked := value("prompt")) is not None:
+            fields["restated"] = restated(_plain(asked), text)
     if (advantage := value("advantage")) is not None:
         fields["advantage"] = advantage.number
+    if (truncated := value("truncated")) is not None:
+        words = ", ".join(map(literal, CUT_OFF))
+        fields["truncated"] = f"CAST(lower({truncated.text}) IN ({words}) AS DOUBLE)"
+    if (age := value("age")) is not None:
+        fields["age"] = age.number
+    elif (version := value("version")) is not None and (step := value("step")) is not None:
+        fields["age"] = f"{step.number} - {version.number}"
+    for place, name in enumerate(columns.roles.get("component", ())):
+        fields[f"component_{place}"] = values[name].number
     for role, short in (("log_prob", "trainer"), ("sampler_log_prob", "sampler")):
         found = value(role)
         if found is not None:
@@ -347,8 +376,9 @@ def _optional_columns(columns: Columns, fields: set[str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     if "text" in fields:
         chosen["text"] = "CASE WHEN has_text THEN text ELSE 0 END"
-    if "advantage" in fields:
-        chosen["advantage"] = f"CASE WHEN isfinite(advantage) THEN advantage ELSE {NAN} END"
+    for name in sorted(fields):
+        if name in NUMBERS or name.startswith("component_"):
+            chosen[name] = f"CASE WHEN isfinite({name}) THEN {name} ELSE {NAN} END"
     which = "trainer" if "trainer" in fields else "sampler"
     if which in fields:
         count = f"coalesce({which}_count, length)"

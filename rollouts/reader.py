@@ -26,13 +26,14 @@ import numpy as np
 
 from rollouts import database
 from rollouts.choice import choose_files
-from rollouts.columns import Columns, Table, choose_columns, typed
+from rollouts.columns import Columns, Table, choose_columns
 from rollouts.files import RolloutFile
 from rollouts.groups import Groups, first_of_runs, whole_groups
 from rollouts.progress import progress_bar
-from rollouts.query import Status, fields_query, sorted_query
+from rollouts.query import NUMBERS, Status, fields_query, sorted_query
 from rollouts.rewards import Rewards
 from rollouts.sample import Sample
+from rollouts.typed import typed
 from runs.environment import available_cores
 from runs.text import listed
 
@@ -258,9 +259,10 @@ class Reading:
 
     def _made(self, columns: Mapping[str, np.ndarray], every: int) -> Groups:
         rest = {
-            name: columns.get(name)
-            for name in ("text", "log_confidence", "length", "log_ratio", "advantage")
-        }
+            name: columns.get(name) for name in ("text", "log_confidence", "length", "log_ratio")
+        } | {name: columns.get(name) for name in NUMBERS}
+        parts = [columns[name] for name in sorted(columns) if name.startswith("component_")]
+        rest["components"] = np.stack(parts) if parts else None
         groups = whole_groups(columns["step"], columns["prompt"], columns["success"], **rest)
         if every > 1:
             groups = dataclasses.replace(groups, step=groups.step // every * every)

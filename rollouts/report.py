@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from rollouts.findings import Finding
 from rollouts.outcomes import DIFFICULTIES
 from rollouts.reader import Reading
 from runs.terminal import table
@@ -33,6 +34,8 @@ def describe(
     steps: Callable[[int], pd.DataFrame],
     mass: pd.DataFrame | None,
     schemes: Mapping[str, Scheme],
+    credit: pd.DataFrame | None,
+    findings: Sequence[Finding],
     sentences: Sequence[str],
 ) -> str:
     """Everything a diagnosis says, from what was read to its sentences."""
@@ -42,10 +45,12 @@ def describe(
             _size_words(sizes),
             *reading.notes(),
             "",
+            *_finding_words(findings),
             _step_words(steps(SHOWN_ROWS)),
             "",
+            *([] if credit is None else [_credit_words(credit), ""]),
             *([] if mass is None else [_mass_words(mass, schemes), ""]),
-            *sentences,
+            *sentences[sum(finding.raised for finding in findings) :],
         ]
     )
 
@@ -105,3 +110,77 @@ def _mass_words(mass: pd.DataFrame, schemes: Mapping[str, Scheme]) -> str:
     header = ["scheme", *DIFFICULTIES, "A = 0"]
     heading = "Share of the gradient mass Σ|A| by pass rate of the group, and responses with A = 0:"
     return f"{heading}\n{table(header, rows, right='l' + 'r' * len(rows[0]))}"
+
+
+def _credit_words(credit: pd.DataFrame) -> str:
+    """Σ|A| as logged by difficulty, and what it was made of."""
+    columns = list(credit.columns)
+    parts = columns[columns.index("noise") + 1 :]
+    names = ["outcome", "shaping", "noise", *(parts if len(parts) > 1 else [])]
+    header = ["pass rate", "groups", "A = 0", "Σ|A|", *names]
+    rows = [
+        [
+            str(row["difficulty"]),
+            f"{row['groups']:,}",
+            *(percent(row[name]) for name in ("zero_advantage", "share")),
+            *(signed_percent(row[name]) for name in names),
+        ]
+        for row in credit.to_dict("records")
+        if row["groups"]
+    ]
+    heading = (
+        "The advantages in the log by pass rate of the group: responses with A = 0, share of Σ|A|, "
+        "and what it comes from:"
+    )
+    return f"{heading}\n{table(header, rows, right='l' + 'r' * len(header))}"
+
+
+def signed_percent(share: float) -> str:
+    """A share that may be negative, as what pulls against the rest is.
+
+    >>> signed_percent(-0.25), signed_percent(0.5)
+    ('−25%', '50%')
+    """
+    return f"−{percent(-share)}" if share < 0 else percent(share)
+
+
+def _finding_words(findings: Sequence[Finding]) -> list[str]:
+    """Every finding with the numbers it rests on, and how often clean logs raise it."""
+    if not findings:
+        return []
+    raised = [finding for finding in findings if finding.raised]
+    quiet = [finding.name for finding in findings if not finding.raised]
+    words = []
+    for finding in raised:
+        words.append(f"FOUND {finding.name}: {finding.sentence}")
+        words.append(f"  Rests on {evidence_words(finding)}.")
+        if finding.false_positives:
+            words.append(f"  {clean_words(finding)}")
+    if quiet:
+        words.append(f"Looked for and not found: {listed(quiet)}.")
+    return [*words, ""]
+
+
+def evidence_words(finding: Finding) -> str:
+    """The row that a finding rests on, on one line.
+
+    >>> from theory.intervals import Interval
+    >>> row = {"groups": 12.0, "share": 0.25}
+    >>> evidence_words(Finding("a", "b", Interval(0, 0, 0), 1.0, evidence=row))
+    'groups 12, share 0.25'
+    """
+    return ", ".join(
+        f"{name.replace('_', ' ')} {number(value, 3) if isinstance(value, float) else value}"
+        for name, value in finding.evidence.items()
+    )
+
+
+def clean_words(finding: Finding) -> str:
+    """How often a finding is raised where nothing is wrong."""
+    counted = finding.false_positives
+    if counted is None:
+        return ""
+    return (
+        f"Raised on {counted['raised']:,} of {counted['logs']:,} simulated logs in which nothing "
+        f"is wrong ({percent(counted['rate'])})."
+    )

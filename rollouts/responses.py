@@ -17,6 +17,9 @@ from theory.schemes import Scheme
 _LENS_KEYS = ("step", "size", "correct", "groups")
 _LENS_VALUES = ("mass", "zero_advantage", "raised", "confidence", "advantage_largest")
 
+OLDEST = 64
+"""Ages from this one on are put together."""
+
 _CACHED = 1 << 15
 """Responses at a time for which LENS's many intermediate arrays stay in a core's cache."""
 
@@ -33,8 +36,8 @@ def response_sums(groups: Groups) -> pd.DataFrame:
         stands in their group already); ``confidences``, ``confidence`` = Σ π̄, ``surprise`` =
         −Σ ln π(response) over ``tokens`` tokens, each with its part from correct responses
         (``confidences_correct``, ``confidence_correct``); ``lengths``, ``length``;
-        ``advantages``, ``advantages_zero``, ``advantage_mass`` = Σ|A| as the trainer gave them and
-        its part in all-wrong groups, ``advantage_mass_all_wrong``;
+        ``truncated``, ``age`` and ``characters`` with the number of responses in which they are
+        known, ``truncated_known`` and so on; ``boxed_correct`` and ``restated_correct``;
         ``log_ratios``, ``log_ratio`` = Σ δ, ``log_ratio_absolute``, ``log_ratio_largest``,
         ``k3``, ``compared_tokens``, and Σ w = ``ratio``·e^``ratio_shift``, Σ w² =
         ``ratio_square``·e^(2 ``ratio_shift``).
@@ -80,23 +83,21 @@ def response_sums(groups: Groups) -> pd.DataFrame:
         else:
             add("surprise", -log_confidence * length)
             add("tokens", length if known is None else length * known)
-    if groups.advantage is not None:
-        known, advantage = _known(groups.advantage)
-        mass, wrong = np.abs(advantage), np.repeat(groups.correct == 0, groups.size)
-        count("advantages", known)
-        add("advantages_zero", (mass == 0) if known is None else (mass == 0) & known)
-        add("advantage_mass", mass)
-        add("advantage_mass_all_wrong", mass * wrong)
+    for name in ("truncated", "age", "characters"):
+        values = getattr(groups, name)
+        if values is not None:
+            known, found = _known(values)
+            count(f"{name}_known", known)
+            add(name, found)
+    if groups.restated is not None:
+        known, found = _known(groups.restated)
+        count("boxed_correct", groups.success if known is None else groups.success & known)
+        add("restated_correct", found * groups.success)
     if groups.log_ratio is not None:
         known, log_ratio = _known(groups.log_ratio)
-        absolute = np.abs(log_ratio)
-        count("log_ratios", known)
-        add("log_ratio", log_ratio)
-        add("log_ratio_absolute", absolute)
-        table["log_ratio_largest"] = np.maximum.reduceat(absolute, bounds)
+        table |= _ratio_sums(log_ratio, known, bounds)
         if length is not None:
             add("compared_tokens", length if known is None else length * known)
-        _add_ratios(table, log_ratio, known, bounds)
     return pd.DataFrame(table)
 
 
@@ -108,24 +109,59 @@ def _known(values: Floats) -> tuple[Booleans | None, Floats]:
     return known, np.where(known, values, 0.0)
 
 
-def _add_ratios(
-    table: dict[str, np.ndarray], log_ratio: Floats, known: Booleans | None, bounds: Integers
-) -> None:
-    """Add k3 and the sums of importance ratios, which a shift keeps from overflowing."""
+def _ratio_sums(
+    log_ratio: Floats, known: Booleans | None, bounds: Integers
+) -> dict[str, np.ndarray]:
+    """Sums over runs of responses of δ, k3 and importance ratios, which a shift keeps finite."""
+    absolute = np.abs(log_ratio)
+    rows = np.diff(np.append(bounds, log_ratio.size))
     with np.errstate(over="ignore"):  # an infinite divergence is what such ratios mean
         excess = np.expm1(log_ratio)
-    table["k3"] = np.add.reduceat(excess - log_ratio, bounds)
     shift = np.maximum.reduceat(
         log_ratio if known is None else np.where(known, log_ratio, -np.inf), bounds
     )
     shift = np.where(np.isfinite(shift), shift, 0.0)
-    rows = np.diff(np.append(bounds, log_ratio.size))
     ratio = np.exp(log_ratio - np.repeat(shift, rows))
     if known is not None:
         ratio[~known] = 0.0
-    table["ratio_shift"] = shift
-    table["ratio"] = np.add.reduceat(ratio, bounds)
-    table["ratio_square"] = np.add.reduceat(ratio * ratio, bounds)
+    return {
+        "log_ratios": rows.astype(np.float64)
+        if known is None
+        else np.add.reduceat(known.astype(np.float64), bounds),
+        "log_ratio": np.add.reduceat(log_ratio, bounds),
+        "log_ratio_absolute": np.add.reduceat(absolute, bounds),
+        "log_ratio_largest": np.maximum.reduceat(absolute, bounds),
+        "k3": np.add.reduceat(excess - log_ratio, bounds),
+        "ratio_shift": shift,
+        "ratio": np.add.reduceat(ratio, bounds),
+        "ratio_square": np.add.reduceat(ratio * ratio, bounds),
+    }
+
+
+def age_sums(groups: Groups) -> pd.DataFrame:
+    """Sums over the responses of each age, the number of updates since they were sampled.
+
+    Returns:
+        Columns age (``OLDEST`` stands for it and all above, −1 for what is below 0), responses,
+        correct, and of log-ratios what :func:`response_sums` gives.
+    """
+    assert groups.age is not None
+    known = np.flatnonzero(~np.isnan(groups.age))
+    age = np.clip(np.floor(groups.age[known]), -1, OLDEST).astype(np.int64)
+    order = np.argsort(age, kind="stable")
+    age, chosen = age[order], known[order]
+    first = first_of_runs(age)
+    if not first.size:
+        return pd.DataFrame({"age": age})
+    table: dict[str, np.ndarray] = {
+        "age": age[first],
+        "responses": np.diff(np.append(first, age.size)),
+        "correct": np.add.reduceat(groups.success[chosen].astype(np.int64), first),
+    }
+    if groups.log_ratio is not None:
+        there, log_ratio = _known(groups.log_ratio[chosen])
+        table |= _ratio_sums(log_ratio, there, first)
+    return pd.DataFrame(table)
 
 
 def _repeated(groups: Groups) -> Booleans:

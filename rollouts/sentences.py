@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from rollouts.tables import lens_on_all_wrong, mass_table, step_table
+from rollouts.credit import credit_table
+from rollouts.tables import age_table, lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import Rollouts
-from runs.text import percent
+from runs.text import listed, number, percent
 from theory.schemes import Scheme
 
 _share = functools.partial(percent, unknown="an unknown share")
@@ -18,27 +19,26 @@ _TENTHS = 10
 _MATTERS = 0.1
 """Changes of a share, or relative changes of a mean, from which on they are told."""
 
-_REPEATED = 0.2
-_LOST = 0.9
-"""Effective sample sizes below this share are worth a warning."""
 
-
-def sentences(rollouts: Rollouts, schemes: Mapping[str, Scheme]) -> list[str]:
+def sentences(
+    rollouts: Rollouts, schemes: Mapping[str, Scheme], components: Sequence[str] = ()
+) -> list[str]:
     """What a practitioner should know, the most important first.
 
     Args:
         rollouts: What is known.
         schemes: Name → scheme; the first is what was trained with, the rest are compared with it.
+        components: Names of the reward's components beside the outcome.
     """
+    credit = None
+    if rollouts.advantages is not None:
+        credit = credit_table(rollouts.advantages, tuple(components))
     trained = next(iter(schemes.values()))
     whole = step_table(rollouts, trained, rows=1).iloc[0]
     tenths = step_table(rollouts, trained, rows=_TENTHS)
     mass = mass_table(rollouts, schemes, rows=1)
     said = [_outcomes(whole, trained), _hard_prompts(mass, schemes)]
-    if not math.isnan(whole.get("logged_zero_advantage", math.nan)):
-        # Some schemes, as LENS and NSR, mean all-wrong groups to teach.
-        rows = mass[(mass["scheme"] == next(iter(schemes))) & (mass["difficulty"] == "0")]
-        _add_logged(said, whole, meant=bool(rows["mass"].sum() > 0))
+    said += _logged(whole, credit, components)
     said += _trend(tenths)
     said += _lens(rollouts)
     said += _confidence(tenths)
@@ -46,28 +46,36 @@ def sentences(rollouts: Rollouts, schemes: Mapping[str, Scheme]) -> list[str]:
         said.append(_repetition(float(whole["repeated"])))
     if "k3" in whole and not math.isnan(whole["k3"]):
         said.append(_mismatch(whole))
-    return said
+    return said + _ages(rollouts) + _cut_off(tenths, whole)
 
 
-def _add_logged(said: list[str], whole: pd.Series, *, meant: bool) -> None:
-    """What the advantages in the log say, first of all if all-wrong groups taught much."""
-    zero, phantom = whole["logged_zero_advantage"], whole["logged_mass_all_wrong"]
-    words = f"By the advantages in the log, {percent(zero)} of the responses had advantage 0"
-    if phantom > _MATTERS and not meant:
-        said.insert(
-            0,
-            f"{words}, and {percent(phantom)} of Σ|A| lies in groups without a correct response: "
-            "there the policy learned something other than to be correct.",
-        )
-    else:
-        said.append(f"{words}.")
+def _logged(whole: pd.Series, credit: pd.DataFrame | None, components: Sequence[str]) -> list[str]:
+    """What the advantages in the log were made of."""
+    if credit is None or math.isnan(whole.get("logged_zero_advantage", math.nan)):
+        return []
+    said = (
+        "By the advantages in the log, "
+        f"{percent(whole['logged_zero_advantage'])} of the responses had advantage 0"
+    )
+    row = credit.iloc[-1]
+    if not math.isnan(row["outcome"]):
+        parts = [f"{_share(row['outcome'])} from the outcome"]
+        pulls = ", ".join(f"{name} {_share(row[name])}" for name in components if name in row)
+        if pulls:
+            parts.append(f"{_share(row['shaping'])} from the rest of the reward ({pulls})")
+        parts.append(f"{_share(row['noise'])} from neither")
+        said += f"; of Σ|A| came {listed(parts)}"
+    return [f"{said}."]
 
 
 def _outcomes(whole: pd.Series, trained: Scheme) -> str:
+    zero = f"{_share(whole['zero_advantage'])} of the responses"
+    told = f"{zero} taught nothing, because {trained.label} gave them advantage 0"
+    if not math.isnan(whole.get("logged_zero_advantage", math.nan)):
+        told = f"by the outcome alone {trained.label} gives {zero} advantage 0"
     return (
         f"{_share(whole['all_wrong'])} of the groups are all wrong, {_share(whole['mixed'])} "
-        f"mixed and {_share(whole['all_right'])} all right; {_share(whole['zero_advantage'])} of "
-        f"the responses taught nothing, because {trained.label} gave them advantage 0."
+        f"mixed and {_share(whole['all_right'])} all right; {told}."
     )
 
 
@@ -142,13 +150,7 @@ def _confidence(tenths: pd.DataFrame) -> list[str]:
             f"{first['entropy']:.3f} nats per token."
         ]
     fall = 1 - last["entropy"] / first["entropy"] if first["entropy"] > 0 else 0.0
-    verdict = (
-        "; it loses the diversity that sampling a group lives on"
-        if fall >= 0.5
-        else ""
-        if abs(fall) >= _MATTERS
-        else ", which is steady"
-    )
+    verdict = "" if abs(fall) >= _MATTERS else ", which is steady"
     said = (
         f"The policy's confidence went from {first['confidence']:.3f} to {last['confidence']:.3f} "
         f"per token, its entropy from about {first['entropy']:.3f} to {last['entropy']:.3f} nats "
@@ -160,17 +162,44 @@ def _confidence(tenths: pd.DataFrame) -> list[str]:
 def _repetition(share: float) -> str:
     if share == 0:
         return "No response repeats another of its group word for word."
-    much = "; a group of copies is a smaller group" if share >= _REPEATED else ""
-    return f"{_share(share)} of the responses repeat another of their group word for word{much}."
+    return f"{_share(share)} of the responses repeat another of their group word for word."
 
 
 def _mismatch(whole: pd.Series) -> str:
     ess, k3 = float(whole["effective_sample_size"]), float(whole["k3"])
-    words = (
+    return (
         f"Trainer and sampler disagree by {whole['log_ratio_absolute']:.2g} nats per response on "
         f"average and {whole['log_ratio_largest']:.2g} at most: KL(sampler ‖ trainer) is about "
-        f"{k3:.2g} nats, and importance weights would keep {_share(ess)} of the sample"
+        f"{k3:.2g} nats, and importance weights would keep {_share(ess)} of the sample."
     )
-    if ess < _LOST:
-        return words + ", so that the update is not on-policy: correct for it or find the cause."
-    return words + "."
+
+
+def _ages(rollouts: Rollouts) -> list[str]:
+    """How old responses were when they were trained on, and what of them counts."""
+    table = age_table(rollouts)
+    if table is None or (len(table) < 2 and table["age"].iloc[0] == 0):
+        return []
+    mean = (table["age"] * table["share"]).sum()
+    said = f"Responses were {number(mean, 2)} updates old on average, {table['age'].max()} at most"
+    if "effective_sample_size" in table:
+        kept = [
+            f"{_share(row['effective_sample_size'])} at age {int(row['age'])}"
+            for row in table.nlargest(4, "share").sort_values("age").to_dict("records")
+        ]
+        said += f"; importance weights would keep {listed(kept)}"
+    return [f"{said}."]
+
+
+def _cut_off(tenths: pd.DataFrame, whole: pd.Series) -> list[str]:
+    """Responses that were cut off, and boxed answers that only say the problem again."""
+    said = []
+    if not math.isnan(whole.get("truncated", math.nan)):
+        first, last = tenths["truncated"].iloc[0], tenths["truncated"].iloc[-1]
+        grew = f", from {_share(first)} at first to {_share(last)}" if len(tenths) > 1 else ""
+        said.append(f"{_share(whole['truncated'])} of the responses were cut off{grew}.")
+    if not math.isnan(whole.get("restated", math.nan)):
+        said.append(
+            f"{_share(whole['restated'])} of the correct boxed answers only say again what was "
+            "asked."
+        )
+    return said

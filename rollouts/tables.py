@@ -33,8 +33,11 @@ def step_table(rollouts: Rollouts, scheme: Scheme, *, rows: int = MOST_ROWS) -> 
         Columns step and last_step; groups, responses, smallest_group, largest_group; pass_rate
         (share of correct responses); all_wrong, mixed and all_right (shares of the groups);
         zero_advantage (share of the responses with advantage 0 under the scheme); of those that are
-        known: logged_zero_advantage (the same share by the advantages in the log) and
-        logged_mass_all_wrong (share of their Σ|A| in all-wrong groups); length;
+        known: logged_zero_advantage (the same share by the advantages in the log),
+        logged_mass_all_wrong (share of their Σ|A| in all-wrong groups), logged_outcome and
+        logged_noise (shares of outcome and noise in it); length or characters; truncated (share of
+        responses that were cut off); age (mean updates since sampling); restated (share of the
+        correct boxed answers that only say the problem again);
         repeated (share of responses whose text stands in their group already);
         confidence (mean π̄), confidence_correct, confidence_wrong, entropy (−Σ ln π over tokens, per
         token); log_ratio (mean δ), log_ratio_absolute (mean |δ|), log_ratio_largest,
@@ -53,6 +56,8 @@ def step_table(rollouts: Rollouts, scheme: Scheme, *, rows: int = MOST_ROWS) -> 
         step=_bins_of(rollouts.responses["step"], outcomes["step"], rows)
     )
     table = table.join(_response_columns(add_up([sums], ["step"]).set_index("step")))
+    if rollouts.advantages is not None:
+        table = table.join(_logged(rollouts.advantages, outcomes["step"], rows))
     place = in_bins(outcomes["size"].to_numpy(), outcomes["correct"].to_numpy(), 10)
     for number, name in enumerate(PASS_RATES):
         counted = outcomes["groups"].where(place == number, 0)
@@ -108,23 +113,69 @@ def _response_columns(sums: pd.DataFrame) -> pd.DataFrame:
         wrong = sums["confidence"] - sums["confidence_correct"]
         table["confidence_wrong"] = _ratio(wrong, known - right)
         table["entropy"] = _ratio(sums["surprise"], sums["tokens"])
-    if "advantages" in sums:
-        table["logged_zero_advantage"] = _ratio(sums["advantages_zero"], sums["advantages"])
-        table["logged_mass_all_wrong"] = _ratio(
-            sums["advantage_mass_all_wrong"], sums["advantage_mass"]
-        )
+    if "boxed_correct" in sums:
+        table["restated"] = _ratio(sums["restated_correct"], sums["boxed_correct"])
+    for name in ("truncated", "age", "characters"):
+        if name in sums:
+            table[name] = _ratio(sums[name], sums[f"{name}_known"])
     if "log_ratios" in sums:
         known = sums["log_ratios"]
-        table["log_ratio"] = _ratio(sums["log_ratio"], known)
-        table["log_ratio_absolute"] = _ratio(sums["log_ratio_absolute"], known)
-        table["log_ratio_largest"] = sums["log_ratio_largest"].where(known > 0)
+        table |= _ratio_columns(sums)
         if "compared_tokens" in sums:
             table["log_ratio_per_token"] = _ratio(
                 sums["log_ratio_absolute"], sums["compared_tokens"]
             )
-        table["k3"] = _ratio(sums["k3"], known)
-        table["effective_sample_size"] = _ratio(sums["ratio"] ** 2, known * sums["ratio_square"])
     return pd.DataFrame(table, index=sums.index)
+
+
+def _ratio_columns(sums: pd.DataFrame) -> dict[str, pd.Series]:
+    known = sums["log_ratios"]
+    return {
+        "log_ratio": _ratio(sums["log_ratio"], known),
+        "log_ratio_absolute": _ratio(sums["log_ratio_absolute"], known),
+        "log_ratio_largest": sums["log_ratio_largest"].where(known > 0),
+        "k3": _ratio(sums["k3"], known),
+        "effective_sample_size": _ratio(sums["ratio"] ** 2, known * sums["ratio_square"]),
+    }
+
+
+def _logged(advantages: pd.DataFrame, among: pd.Series, rows: int) -> pd.DataFrame:
+    """What the advantages in the log came to in each bin of steps."""
+    wrong = advantages["mass"].where(advantages["correct"] == 0, 0.0)
+    sums = (
+        advantages.assign(step=_bins_of(advantages["step"], among, rows), wrong=wrong)
+        .groupby("step")
+        .sum()
+    )
+    return pd.DataFrame(
+        {
+            "logged_zero_advantage": _ratio(sums["zero"], sums["responses"]),
+            "logged_mass_all_wrong": _ratio(sums["wrong"], sums["mass"]),
+            "logged_outcome": _ratio(sums["outcome"], sums["split"]),
+            "logged_noise": _ratio(sums["noise"], sums["split"]),
+        }
+    )
+
+
+def age_table(rollouts: Rollouts) -> pd.DataFrame | None:
+    """Responses by the number of updates since they were sampled; None where it is not known.
+
+    Returns:
+        Columns age, responses, share of the responses, pass_rate, and with log-probabilities of
+        trainer and sampler those of :func:`step_table` that compare them.
+    """
+    if rollouts.ages is None:
+        return None
+    ages = rollouts.ages
+    table = pd.DataFrame(
+        {
+            "age": ages["age"],
+            "responses": ages["responses"],
+            "share": ages["responses"] / ages["responses"].sum(),
+            "pass_rate": ages["correct"] / ages["responses"],
+        }
+    )
+    return table.assign(**_ratio_columns(ages)) if "log_ratios" in ages else table
 
 
 def _ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:

@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from rollouts.credit import advantage_sums
 from rollouts.groups import Groups, Integers
 from rollouts.outcomes import KEYS, add_up, outcome_table
-from rollouts.responses import lens_sums, response_sums
+from rollouts.responses import age_sums, lens_sums, response_sums
 from theory.schemes import SCHEMES, Scheme
 
 MOST_STEPS = 100_000
@@ -33,12 +34,16 @@ class Rollouts:
             log-probabilities.
         recent: Prompts of the latest steps: step (the last), responses, correct, and pass_rate over
             all their groups in those steps.
+        advantages: Sums of the logged advantages (see ``advantage_sums``); None without them.
+        ages: Sums over the responses of each age (see ``age_sums``); None where it is not known.
     """
 
     outcomes: pd.DataFrame
     responses: pd.DataFrame
     lens: pd.DataFrame | None
     recent: pd.DataFrame
+    advantages: pd.DataFrame | None = None
+    ages: pd.DataFrame | None = None
 
 
 class Tally:
@@ -61,6 +66,8 @@ class Tally:
         self._responses: list[pd.DataFrame] = []
         self._lens: list[pd.DataFrame] = []
         self._recent: list[pd.DataFrame] = []
+        self._advantages: list[pd.DataFrame] = []
+        self._ages: list[pd.DataFrame] = []
 
     def add(self, groups: Groups) -> None:
         """Add a batch of groups.
@@ -74,6 +81,10 @@ class Tally:
         self._responses.append(response_sums(groups))
         if groups.log_confidence is not None:
             self._lens.append(lens_sums(groups, self._lens_scheme))
+        if groups.advantage is not None:
+            self._advantages.append(advantage_sums(groups))
+        if groups.age is not None:
+            self._ages.append(age_sums(groups))
         self._recent.append(
             pd.DataFrame(
                 {
@@ -93,6 +104,10 @@ class Tally:
         self._responses = [add_up(self._responses, ["step"])]
         if self._lens:
             self._lens = [add_up(self._lens, KEYS)]
+        if self._advantages:
+            self._advantages = [add_up(self._advantages, KEYS)]
+        if self._ages:
+            self._ages = [add_up(self._ages, ["age"])]
         if len(self._responses[0]) > MOST_STEPS:
             raise ValueError(
                 f"there are more than {MOST_STEPS:,} different steps: name the column of the "
@@ -109,7 +124,14 @@ class Tally:
             raise ValueError("there is no group of responses to diagnose")
         self._compact()
         lens = self._lens[0] if self._lens and len(self._lens[0]) else None
-        return Rollouts(self._outcomes[0], self._responses[0], lens, _pass_rates(self._recent))
+        return Rollouts(
+            self._outcomes[0],
+            self._responses[0],
+            lens,
+            _pass_rates(self._recent),
+            self._advantages[0] if self._advantages else None,
+            self._ages[0] if self._ages and len(self._ages[0]) else None,
+        )
 
 
 def latest(tables: list[pd.DataFrame], least: int) -> list[pd.DataFrame]:

@@ -139,6 +139,35 @@ def bounded_interval(
     return np.maximum(mean - half, low), np.minimum(mean + half, high)
 
 
+def share_interval(share: float, trials: float, *, level: float = 0.95) -> Interval:
+    """Wilson's interval of a share p̂ of n trials.
+
+    (p̂ + z²/2n ± z √(p̂(1−p̂)/n + z²/4n²)) / (1 + z²/n).
+
+    Args:
+        share: p̂; NaN where it is not known. Beyond [0, 1], as a share of a sum with negative parts
+            may be, it has the interval of the nearer end.
+        trials: n, or a number of trials that vary as much; not a whole number then.
+        level: Coverage, in (0, 1).
+
+    Returns:
+        The share with its interval, all of [0, 1] where nothing is known.
+
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
+
+    >>> [round(end, 3) for end in share_interval(0.5, 100)]
+    [0.5, 0.404, 0.596]
+    """
+    if math.isnan(share) or not trials > 0:
+        return Interval(math.nan, 0.0, 1.0)
+    within = min(max(share, 0.0), 1.0)
+    z = float(stats.norm.ppf((1 + level) / 2))
+    centre = (within + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials)
+    half *= math.sqrt(within * (1 - within) / trials + z * z / (4 * trials**2))
+    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+
+
 def _checked(values: npt.ArrayLike, level: float) -> Floats:
     data = np.asarray(values, dtype=np.float64)
     if data.ndim < 1 or data.shape[0] < 1:

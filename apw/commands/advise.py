@@ -115,6 +115,9 @@ class Options:
     figure: Path | None = None
     """Draw prompts, weights and costs into this .png or .svg file, with the data as CSV beside."""
 
+    out: Path | None = None
+    """Page to be read by a colleague; its name ends in .html."""
+
     json: bool = False
     """Print one JSON object."""
 
@@ -122,6 +125,8 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw advise``."""
     options = parse(Options, arguments, command="advise")
+    if options.out is not None and options.out.suffix != ".html":
+        raise ValueError(f"--out takes a page's name, which ends in .html; got {options.out}")
     prompts = prompts_from(
         start=options.start,
         rates=_file(options),
@@ -152,6 +157,20 @@ def main(arguments: Sequence[str]) -> Answer:
 
         advice_picture(advice).save_as(options.figure)
         data["figure"] = str(options.figure)
+    if options.out is not None:
+        from figures.advice_page import write_advice
+
+        write_advice(
+            options.out,
+            advice,
+            verdict=[line.strip() for line in _verdict_words(advice)],
+            prompts=_prompt_words(options, prompts, advice, data),
+            more=[_size_words(advice), *_plan_words(prompts, plan)[-1:]],
+            lines={"TRL": f"{TRL_IMPORTS}\n{data['trl']}", "verl": data["verl"]},
+            assumptions=data["assumptions"],
+            command=["apw", "advise", *arguments],
+        )
+        data["written"] = [str(options.out)]
     return Answer(data, _describe(options, prompts, advice, plan, data))
 
 
@@ -322,6 +341,8 @@ def _describe(
         )
     if "figure" in data:
         parts += ["", f"Figure: {data['figure']}"]
+    if "written" in data:
+        parts += ["", f"Written: {', '.join(data['written'])}"]
     return "\n".join([*parts, "", "This assumes", *(f"- {text}." for text in data["assumptions"])])
 
 

@@ -12,6 +12,7 @@ import tyro
 
 from apw.command_line import Answer, parse
 from runs.files import write_json
+from runs.text import listed
 
 if TYPE_CHECKING:
     from rollouts.diagnosis import Diagnosis
@@ -72,7 +73,11 @@ class Options:
     """Steps that are reported together."""
 
     out: Path | None = None
-    """Folder for the tables, the pass rates, a summary and the picture."""
+    """Folder for the tables, the pass rates, a summary and the picture; or a name that ends in
+    .html, for one page to be read by a colleague."""
+
+    fail_on: tuple[str, ...] = ()
+    """Findings that end the command with exit status 1, by their names, or any."""
 
     memory: float = 1.0
     """GiB of memory for sorting; the rest goes to disk."""
@@ -102,8 +107,15 @@ def main(arguments: Sequence[str]) -> Answer:
         threads=options.threads,
         progress=True,
     )
-    rates = options.out and options.out / "pass_rates.csv"
-    data = {**diagnosis.data(), "advise": diagnosis.advise_call(rates)}
+    page = options.out if options.out is not None and options.out.suffix == ".html" else None
+    failed = _failed(options.fail_on, diagnosis)
+    folder = None if page else options.out
+    rates = folder and folder / "pass_rates.csv"
+    data = {
+        **diagnosis.data(),
+        "failed_on": failed,
+        "advise": diagnosis.advise_call(rates),
+    }
     words = [str(diagnosis), ""]
     if not diagnosis.grouped:
         words = words[:1]
@@ -113,12 +125,46 @@ def main(arguments: Sequence[str]) -> Answer:
         )
     else:
         words.append(f"Next: {data['advise']}")
-        if options.out is None:
+        if folder is None:
             words.append("With --out FOLDER the call takes every prompt's own pass rate.")
-    if options.out is not None:
+    if page is not None:
+        from figures.diagnosis_page import write_diagnosis
+
+        write_diagnosis(page, diagnosis, command=["apw", "diagnose", *arguments])
+        data["written"] = [str(page)]
+    elif options.out is not None:
         data["written"] = _write(options.out, diagnosis, data)
+    if "written" in data:
         words.append(f"Written: {', '.join(data['written'])}")
-    return Answer(data, "\n".join(words))
+    if failed:
+        words += ["", f"Failed on {listed(failed)}."]
+    elif options.fail_on:
+        words += ["", f"Passed: none of {listed(options.fail_on)} was found."]
+    return Answer(data, "\n".join(words), 1 if failed else 0)
+
+
+def _failed(wanted: Sequence[str], diagnosis: Diagnosis) -> list[str]:
+    """Findings among those wanted that were raised.
+
+    Raises:
+        ValueError: A name of no finding, or one that this log does not hold the numbers for: a
+            check that cannot be made must not pass.
+    """
+    from rollouts.findings import NAMES
+
+    unknown = [name for name in wanted if name not in (*NAMES, "any")]
+    if unknown:
+        raise ValueError(
+            f"--fail-on takes any, {listed(NAMES, 'or')}; got {listed([repr(n) for n in unknown])}"
+        )
+    raised = {finding.name: finding.raised for finding in diagnosis.findings}
+    blind = [name for name in wanted if name not in (*raised, "any")]
+    if blind:
+        raise ValueError(
+            f"{listed(blind)} cannot be looked for in this log: it does not hold the numbers that "
+            f"takes; it can be asked for {listed(list(raised), 'or') or 'none'}"
+        )
+    return [name for name, found in raised.items() if found and ("any" in wanted or name in wanted)]
 
 
 def _write(out: Path, diagnosis: Diagnosis, data: Mapping[str, Any]) -> list[str]:

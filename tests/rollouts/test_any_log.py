@@ -260,6 +260,56 @@ def slime(root: Path) -> None:
         torch.save({"rollout_id": step, "samples": samples}, root / f"rollout_{step}.pt")
 
 
+def prime_rl(root: Path) -> None:
+    for step in (1, 2):
+        lines(
+            root / "rollouts" / f"step_{step}" / "train_rollouts.jsonl",
+            [
+                {
+                    "task": {"idx": p, "prompt": f"q{p}"},
+                    "nodes": [{"message": {"content": "a"}, "logprobs": [-0.5, -0.25]}],
+                    "rewards": {"math": float(right), "length": 0.0},
+                    "kind": kind,
+                    "env_name": "math",
+                    "group_id": f"0f{p}-{kind}",
+                    "policy_version": step - n % 2,
+                    "off_policy_steps": n % 2,
+                    "filters": {"repetition": False},
+                    "advantage": right - CORRECT[p] / 4,
+                }
+                for s, p, n, right in responses()
+                if s == step
+                for kind in ("train", "eval")
+            ],
+        )
+
+
+def lighteval(root: Path) -> None:
+    lighteval_details(root, "")
+
+
+def lighteval_0_12(root: Path) -> None:
+    lighteval_details(root, "__")
+
+
+def lighteval_details(root: Path, mark: str) -> None:
+    for step in (1, 2):  # two evaluations
+        path = root / "details" / "org" / "model" / f"2026-01-0{step}" / "details_math.parquet"
+        path.parent.mkdir(parents=True)
+        pd.DataFrame(
+            [
+                {
+                    f"{mark}doc{mark}": {"query": f"q{s}{p}", "choices": ["g"], "gold_index": 0},
+                    f"{mark}metric{mark}": {"extractive_match": right},
+                    f"{mark}model_response{mark}": {"text": ["so"], "output_tokens": [[1]]},
+                }
+                for s, p, n, right in responses()
+                if s == step
+            ]
+        ).to_parquet(path)
+    (root / "results.json").write_text('{"results": {"all": {"extractive_match": 0.4}}}')
+
+
 def verifiers_stream(root: Path) -> None:
     episodes = [
         {
@@ -405,6 +455,9 @@ LAYOUTS = {
     rllm: "rLLM episodes",
     slime: "slime samples",
     verifiers_results: "verifiers rollouts",
+    prime_rl: "prime-rl traces",
+    lighteval: "lighteval details",
+    lighteval_0_12: "lighteval details",
     lm_eval: "lm-eval samples",
     wandb_table: "a table",
     array: "a table",

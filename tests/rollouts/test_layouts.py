@@ -216,7 +216,12 @@ def test_fields_may_lie_inside_others(tmp_path: Path) -> None:
 def test_layouts_are_told_apart_by_columns_they_use() -> None:
     for layout in LAYOUTS:
         assert layout_of(sorted(layout.marks)) is layout
-        assert set(layout.roles) | set(layout.formulas) <= {*ROLES, "rollout", "turn"}
+        assert set(layout.roles) | set(layout.formulas) <= {
+            *ROLES,
+            "rollout",
+            "turn",
+            "age",
+        }
         assert layout.source
     assert layout_of(["prompt", "reward"]) is TABLE
     assert set(FLAGS) == set(ROLES)

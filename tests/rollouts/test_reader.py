@@ -481,3 +481,59 @@ def test_nothing_outside_the_files_can_be_read(tmp_path: Path) -> None:
             connection.sql(f"SELECT * FROM read_csv('{secret}')").fetchall()
         with pytest.raises(Exception, match="locked"):
             connection.execute("SET enable_external_access = true")
+
+
+NUMBER = st.one_of(
+    st.integers(-3, 3),
+    st.sampled_from([0, 1, 1.0, True, None, 2**53 + 1, 10**30, 1e400, math.nan, "1", "x", "", [1]]),
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    late=st.lists(
+        st.one_of(
+            st.fixed_dictionaries(
+                {
+                    "prompt": st.sampled_from(["a", "b", 7, 7.0, 10**30, 10**30 + 1, None, ""]),
+                    "reward": st.sampled_from([0, 1, 1.0, True, None, "1", "x", math.nan]),
+                    "step": NUMBER,
+                    "length": NUMBER,
+                    "log_prob": st.one_of(NUMBER, st.just([-1.0, -2.0])),
+                }
+            ).map(json.dumps),
+            st.sampled_from(
+                [
+                    "{",
+                    "[1]",
+                    "null",
+                    '"a"',
+                    "",
+                    '{"prompt": "a", "reward": 1, "reward": 0, "step": 1}',
+                    '{"PROMPT": "a", "reward": 1, "step": 1}',
+                    '{"prompt": "a", "reward": 1, "step": 1} {}',
+                ]
+            ),
+        ),
+        max_size=4,
+    )
+)
+def test_lines_unlike_the_first_ones_are_read_as_carefully(
+    tmp_path_factory: pytest.TempPathFactory, late: list[str]
+) -> None:
+    usual = [
+        json.dumps({"prompt": p, "reward": r, "step": s, "length": 3, "log_prob": -1.5})
+        for s in (1, 2)
+        for p in "ab"
+        for r in (0, 1)
+    ]
+    path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
+    # The types of columns are those of the first 200 rows.
+    path.write_text("\n".join([*(usual * 25), *late]) + "\n")
+    quick, reading = read(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rollouts.reader.typed", lambda *_: None)
+        careful, slow = read(path)
+    pd.testing.assert_frame_equal(quick.outcomes, careful.outcomes)
+    pd.testing.assert_frame_equal(quick.responses, careful.responses, rtol=1e-12)
+    assert (reading.rows, reading.broken.total()) == (slow.rows, slow.broken.total())

@@ -193,3 +193,86 @@ def test_no_paths_and_no_rows_are_refused(
     path = tmp_path / "header.csv"
     path.write_text("prompt,reward\n")
     assert "holds no rows" in complaint(capsys, path)
+
+
+HOSTILE = "x</td><script>alert(1)</script>$\\frac{$ format"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """Advantages for a format whose column has a hostile name, in a file with one."""
+    generator = np.random.default_rng(1)
+    right = np.repeat(generator.random(40) < 0.4, SIZE) & (generator.random(40 * SIZE) < 0.6)
+    bonus = (generator.random(40 * SIZE) < 0.5).astype(float)
+    path = tmp_path / "<img src=x onerror=alert(1)>.jsonl"
+    rows = pd.DataFrame(
+        {
+            "prompt": np.repeat([f"<b>q{p}</b>" for p in range(40)], SIZE),
+            "reward": right.astype(int),
+            HOSTILE: bonus,
+            "advantage": bonus - 0.5,
+            "response": "</svg><script>alert(2)</script>",
+        }
+    )
+    rows.to_json(path, orient="records", lines=True)
+    return path
+
+
+def test_a_page_says_the_finding_first_and_shows_hostile_names_as_text(
+    capsys: pytest.CaptureFixture[str], hostile: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    answer = ask(capsys, hostile, "--out", page)
+    assert answer["written"] == [str(page)]
+    text = page.read_text(encoding="utf-8")
+    first = answer["findings"][0]
+    assert first["name"] == "phantom-advantages"
+    assert text.index("of Σ|A| lies in groups without a correct response") < text.index("<figure")
+    assert "<script" not in text
+    assert "<img src=x" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "alert(2)" not in text  # no response is shown
+    ask(capsys, hostile, "--out", page)  # its own page is replaced
+
+
+@pytest.mark.parametrize("command", ["diagnose", "advise"])
+def test_pages_of_others_are_not_replaced(
+    capsys: pytest.CaptureFixture[str], table: Path, tmp_path: Path, command: str
+) -> None:
+    page = tmp_path / "mine.html"
+    page.write_text("<h1>mine</h1>")
+    words = [str(table)] if command == "diagnose" else ["--start", "0.1", "--schemes", "grpo"]
+    assert main([command, *words, "--out", str(page)]) == 2
+    assert "name another file" in capsys.readouterr().err
+    assert page.read_text() == "<h1>mine</h1>"
+
+
+def test_an_advice_is_a_page_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    page = tmp_path / "advice.html"
+    words = ["--start", "0.01", "--schemes", "grpo", "sqrt_r", "--out", str(page)]
+    assert main(["advise", *words]) == 0
+    assert f"Written: {page}" in capsys.readouterr().out
+    assert page.read_text().count("<figure") == 2
+    assert main(["advise", "--start", "0.01", "--out", str(tmp_path / "folder")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "sentence"),
+    [
+        (["any"], 1, "Failed on phantom-advantages"),
+        (["phantom-advantages"], 1, "Failed on phantom-advantages."),
+        (["dead-groups"], 0, "Passed: none of dead-groups was found."),
+        (["falling-entropy"], 2, "falling-entropy cannot be looked for in this log"),
+        (["phantoms"], 2, "--fail-on takes any, phantom-advantages"),
+    ],
+)
+def test_findings_can_fail_a_pipeline(
+    capsys: pytest.CaptureFixture[str],
+    hostile: Path,
+    wanted: list[str],
+    status: int,
+    sentence: str,
+) -> None:
+    assert main(["diagnose", str(hostile), "--fail-on", *wanted]) == status
+    captured = capsys.readouterr()
+    assert sentence in captured.out + captured.err

@@ -12,6 +12,7 @@ from rollouts.outcomes import DIFFICULTIES
 from rollouts.reader import Reading
 from runs.terminal import table
 from runs.text import listed, number, percent
+from theory.intervals import share_interval
 from theory.schemes import Scheme
 
 SHOWN_ROWS = 10
@@ -180,7 +181,8 @@ def clean_words(finding: Finding) -> str:
     counted = finding.false_positives
     if counted is None:
         return ""
+    most = share_interval(counted["rate"], counted["logs"]).high
     return (
         f"Raised on {counted['raised']:,} of {counted['logs']:,} simulated logs in which nothing "
-        f"is wrong ({percent(counted['rate'])})."
+        f"is wrong: {percent(counted['rate'])}, by the 95% interval at most {percent(most)}."
     )

@@ -606,7 +606,7 @@ def test_advantages_for_something_else_than_being_correct_are_the_headline(tmp_p
     assert diagnosis.overall["logged_zero_advantage"] == 4 / 6
     assert diagnosis.overall["logged_mass_all_wrong"] == 1
     assert diagnosis.sentences[0].endswith("something other than to be correct.")
-    assert "67% of the responses had advantage 0" in diagnosis.sentences[0]
+    assert "67% of the responses had advantage 0" in " ".join(diagnosis.sentences)
     lines(tmp_path / "rows.jsonl", [{**row, "advantage": row["reward"]} for row in rows])
     assert told(tmp_path).overall["logged_mass_all_wrong"] == 0
 
@@ -616,6 +616,34 @@ def test_a_format_reward_that_taught_more_than_the_accuracy_is_the_headline() ->
     diagnosis = told(CASES / "layouts" / "trl_accuracy_and_format")
     assert diagnosis.overall["logged_zero_advantage"] == pytest.approx(0.02, abs=0.005)
     assert diagnosis.overall["logged_mass_all_wrong"] == pytest.approx(0.58, abs=0.005)
+
+
+def test_ages_truncation_and_restated_answers_are_read(tmp_path: Path) -> None:
+    rows = [
+        {
+            "step": 5 + s,
+            "prompt": "Compute 45^2 - 35^2.",
+            "reward": right,
+            "response": [r"so \boxed{800}", r"so $\boxed{45^2-35^2}$"][n % 2] + "!" * n,
+            "policy_version": 5 + s - n % 2,
+            "finish_reason": "length" if n == 3 else "stop",
+            "log_probs": [-1.0, -0.5],
+            "rollout_log_probs": [-1.0, -0.5 - n % 2],
+        }
+        for s, p, n, right in responses()
+    ]
+    lines(tmp_path / "rows.jsonl", rows)
+    diagnosis = told(tmp_path)
+    whole = diagnosis.overall
+    assert (whole["age"], whole["truncated"]) == (0.5, 0.25)
+    right = [n for _, _, n, correct in responses() if correct]
+    assert whole["restated"] == pytest.approx(sum(n % 2 for n in right) / len(right))
+    ages = diagnosis.ages()
+    assert ages is not None
+    assert ages["age"].tolist() == [0, 1]
+    assert ages["share"].tolist() == [0.5, 0.5]
+    assert ages["log_ratio"].tolist() == pytest.approx([0, 1])
+    assert "importance weights would keep 100% at age 0 and 100% at age 1" in str(diagnosis)
 
 
 def test_a_pipe_in_a_folder_of_logs_is_passed_over(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_words_say_what_the_tables_say() -> None:
     assert "LENS would give the 2 all-wrong groups 0% of its gradient mass" in words
     assert "entropy from about 0.100 to 0.100 nats per token, which is steady" in words
     assert "75% of the responses repeat another" in words
-    assert "the update is not on-policy" in words
+    assert "importance weights would keep 52% of the sample" in words
 
 
 def test_words_do_without_what_is_not_known() -> None:

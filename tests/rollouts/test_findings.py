@@ -61,7 +61,7 @@ def one_age(groups: Groups) -> dict[str, Array]:
 
 FAULTS: dict[str, Callable[[Groups], dict[str, Array]]] = {
     "phantom-advantages": lambda g: {"advantage": g.advantage + g.components[0] - 0.5},
-    "shaping-outweighs-outcome": lambda g: {"advantage": g.advantage + 5 * g.components[0]},
+    "shaping-outweighs-outcome": lambda g: {"advantage": g.advantage + 5 * (g.components[0] - 0.5)},
     "noise-in-advantages": lambda g: {"advantage": g.advantage + some(0.5)},
     "dead-groups": lambda g: {"advantage": g.advantage * np.repeat(g.prompt % 20 == 0, SIZE)},
     "restated-answers": lambda g: {"restated": some(0.2).astype(float)},

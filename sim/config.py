@@ -395,6 +395,11 @@ def _check_training(config: SimulationConfig) -> None:
             f"{config.false_positives:g} + {config.false_negatives:g}"
         )
     for name, scheme in config.bound.items():
+        if scheme.scaled_like is not None and not config.shared:
+            raise ValueError(
+                f"{name} takes its scale from a batch, which only prompts that share parameters "
+                "have: set policy to log_linear or shared_tree"
+            )
         if config.sampling != "fixed" and scheme.needs_confidence:
             raise ValueError(f"{name} reads the responses of fixed groups: sampling must be fixed")
     if config.comparison == "same_budget" and (errs or config.sampling != "fixed"):

@@ -39,5 +39,5 @@ def fitted(policy: Policy, critic: Array, pass_rate: Array, rate: float) -> Arra
     if features is None:
         return critic + rate * error[None]
     # Features have a mean square length of 1, so that this is a step per prompt again.
-    step: Array = (features * error).mean(axis=1, keepdims=True)
+    step: Array = (features * error[None]).mean(axis=1, keepdims=True)
     return critic + rate * step

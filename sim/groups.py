@@ -18,7 +18,7 @@ from sim.policies.base import Policy
 from sim.sampling import counts_between, cumulative_counts, sample_answers, sample_counts
 from sim.tables import Table, look_up
 from sim.verifier import Verifier
-from theory.advantages import group_advantages
+from theory.advantages import group_advantages, scale_factor
 from theory.schemes import Scheme, finite_coefficients
 
 Array = jax.Array
@@ -213,8 +213,23 @@ def weigh(
 
 
 def weigh_by_table(policy: Policy, drawn: Drawn, table: Table, verifier: Verifier = EXACT) -> Group:
-    """Weights of groups under a scheme with a table."""
-    return weigh(policy, drawn, *look_up(table, drawn.passed), verifier)
+    """Weights of groups under a scheme with a table, at the scale of another where it has one."""
+    positive, negative = look_up(table, drawn.passed)
+    if table.like is not None:
+        wanted, given = (
+            _sum_of_squares(drawn, *pair)
+            for pair in (look_up(table.like, drawn.passed), (positive, negative))
+        )
+        factor = scale_factor(wanted, given)
+        positive, negative = positive * factor, negative * factor
+    return weigh(policy, drawn, positive, negative, verifier)
+
+
+def _sum_of_squares(drawn: Drawn, positive: Array, negative: Array) -> Array:
+    squares = drawn.passed * positive**2 + (drawn.size - drawn.passed) * negative**2
+    if drawn.accepted is not None:
+        squares = jnp.where(drawn.accepted, squares, 0)
+    return squares.sum()
 
 
 def table_group(

@@ -101,8 +101,8 @@ def _of_scheme(
     """What the scheme does to these prompts: its drift, and its noise over its drift."""
     passing, failing = rules.verifier.observed(success, failure)
     size, scheme = rules.group_size, None if rules.schedules else rules.scheme
-    if rules.sampling == "first_success":
-        return {}  # groups of many sizes have no table
+    if rules.sampling == "first_success" or rules.rescaled:
+        return {}  # groups of many sizes have no table, and a batch has a say in a rescaled one
     if table is not None:
         weight = expected_weight(table, passing, failing)
     elif scheme is not None and (scheme.needs_baseline or scheme.keeps_history):

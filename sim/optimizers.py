@@ -90,7 +90,7 @@ def within_divergence(policy: Policy, old: Array, new: Array, largest: float) ->
     def divergence(share: Array) -> Array:
         after = policy.log_probabilities(old + share * (new - old))
         each = (jnp.exp(before) * (before - after)).sum(axis=0)
-        return each.mean() if policy.shared else each
+        return each.mean() if policy.shared else each[None]
 
     def too_far(state: tuple[Array, Array, Array]) -> Array:
         _, found, trial = state
@@ -101,7 +101,7 @@ def within_divergence(policy: Policy, old: Array, new: Array, largest: float) ->
         share = share * jnp.minimum(1, jnp.sqrt(largest / jnp.maximum(found, largest)))
         return share, divergence(share), trial + 1
 
-    one = jnp.ones_like(before[0].mean() if policy.shared else before[0])
+    one = jnp.ones_like(before[0, 0] if policy.shared else before[:1])
     start = one, divergence(one), jnp.zeros((), jnp.int32)
     share, _, _ = jax.lax.while_loop(too_far, shorter, start)
     return old + share * (new - old)

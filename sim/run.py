@@ -167,6 +167,7 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
         critic_rate=config.critic_rate if learned else None,
         sync_every=config.sync_every,
         tokens=config.policy in TREES and config.learner != "mirror",
+        rescaled=scheme.scaled_like is not None,
         evaluation_temperature=config.evaluation_temperature,
     )
 

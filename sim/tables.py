@@ -11,7 +11,7 @@ import numpy as np
 
 from sim._floats import tiny
 from theory.designs import DesignName, resolve_design
-from theory.schemes import Scheme
+from theory.schemes import Scheme, resolve
 
 Array = jax.Array
 
@@ -27,10 +27,12 @@ class Table:
     Attributes:
         positive: a⁺, shape (M + 1,).
         negative: a⁻, shape (M + 1,).
+        like: Table of the scheme whose mean square over a batch they are to have, if any.
     """
 
     positive: Array
     negative: Array
+    like: Table | None = None
 
 
 def scheme_table(
@@ -46,12 +48,16 @@ def scheme_table(
     design = resolve_design(sampling)
     negative[0] *= not design.drops_all_wrong
     positive[-1] *= not design.drops_all_right
-    return Table(jnp.asarray(positive, dtype), jnp.asarray(negative, dtype))
+    like = None
+    if scheme.scaled_like is not None:
+        like = scheme_table(resolve(scheme.scaled_like), group_size, dtype, sampling)
+    return Table(jnp.asarray(positive, dtype), jnp.asarray(negative, dtype), like)
 
 
 def stack(tables: list[Table]) -> Table:
     """Tables of several schemes as one, with a leading axis."""
-    return Table(jnp.stack([t.positive for t in tables]), jnp.stack([t.negative for t in tables]))
+    stacked: Table = jax.tree.map(lambda *parts: jnp.stack(parts), *tables)
+    return stacked
 
 
 def look_up(table: Table, correct: Array) -> tuple[Array, Array]:

@@ -106,6 +106,7 @@ class Rules:
         critic_rate: Step size of a learned critic; none for the exact value.
         sync_every: Updates from one copy of the policy to the sampler to the next.
         tokens: Whether answers have lengths, so that tokens are counted.
+        rescaled: Whether a scheme has the scale of another, so that its table holds two.
         evaluation_temperature: Temperature at which success, pass@k and entropy are measured.
     """
 
@@ -131,6 +132,7 @@ class Rules:
     critic_rate: float | None = None
     sync_every: int = 1
     tokens: bool = False
+    rescaled: bool = False
     evaluation_temperature: float = 1.0
 
     @property

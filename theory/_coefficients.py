@@ -69,6 +69,11 @@ def with_singletons(
     return xp.where(alone, lone, coefficients[0]), xp.where(alone, zero, coefficients[1])
 
 
+def with_penalty(xp: Any, mean: Array, negative: Array, zero: float) -> Array:
+    """Penalty a⁻, which is ``zero`` where a group holds no correct response."""
+    return xp.where(mean > 0, negative, zero * xp.ones_like(mean)) if zero else negative
+
+
 def with_zero_success(
     xp: Any, mean: Array, group_size: Array | float, negative: Array, zero_success: Factor
 ) -> Array:

@@ -23,6 +23,7 @@ from theory._coefficients import (
     sample_deviation,
     standardised_surrogate,
     unless_all_right,
+    with_penalty,
     with_singletons,
     with_zero_success,
 )
@@ -41,6 +42,7 @@ from theory._registry import (
     Deviation,
     Eps,
     Singleton,
+    Zero,
     ZeroSuccess,
     define,
 )
@@ -57,6 +59,7 @@ __all__ = ["DEFINITIONS"]
     shift_invariant=True,
     minimum_group=2,
     surrogate_formula=lambda xp, p, **_: p,
+    traits=lambda *, zero, **_: {"shift_invariant": not zero},
 )
 def _rloo(
     xp: Any,
@@ -65,13 +68,14 @@ def _rloo(
     group_size: Array | float,
     *,
     singleton: Singleton = "refuse",
+    zero: Zero = 0.0,
 ) -> Pair:
     """REINFORCE with the mean of the other responses as baseline."""
     if in_population(group_size):
         return 1 - mean, mean
     size = xp.zeros_like(mean) + group_size
     others = size / xp.where(size > 1, size - 1, xp.ones_like(size))
-    pair = (1 - mean) * others, mean * others
+    pair = (1 - mean) * others, with_penalty(xp, mean, mean * others, zero)
     return with_singletons(xp, mean, group_size, pair, singleton)
 
 
@@ -89,10 +93,13 @@ def _reinforce(xp: Any, mean: Array, variance: Array, group_size: Array | float)
     return xp.ones_like(mean), xp.ones_like(mean)
 
 
-def _grpo_traits(*, deviation: str | None, **_: Any) -> dict[str, bool]:
-    """Against the others of each response advantages are no longer linear in the reward."""
+def _grpo_traits(*, deviation: str | None, zero: float = 0.0, **_: Any) -> dict[str, bool]:
+    """Against the others of each response advantages are no longer linear in the reward.
+
+    A penalty tells an all-wrong group by rewards of 0, so that a shift is not free.
+    """
     linear = deviation != "others"
-    return {"centred": linear, "graded": linear, "shift_invariant": linear}
+    return {"centred": linear, "graded": linear, "shift_invariant": linear and not zero}
 
 
 @define(
@@ -116,18 +123,22 @@ def _grpo(
     eps: Eps = 0.0,
     deviation: Deviation = "group",
     singleton: Singleton = "refuse",
+    zero: Zero = 0.0,
 ) -> Pair:
     """Rewards standardised by the group's mean and standard deviation.
 
     ``deviation=none`` leaves them centred, and ``others`` takes mean and unbiased deviation of the
-    group's other responses, for binary rewards.
+    group's other responses, for binary rewards. ``zero`` is the penalty of all-wrong groups.
     """
     if deviation == "others" and not in_population(group_size):
-        return against_others(xp, mean, group_size, eps)
+        positive, negative = against_others(xp, mean, group_size, eps)
+        return positive, with_penalty(xp, mean, negative, zero)
     pair = 1 - mean, mean
     if deviation is not None:
         spread = sample_deviation(xp, variance, group_size, ddof, eps)
         pair = divide(xp, 1 - mean, spread), divide(xp, mean, spread)
+    if not in_population(group_size):
+        pair = pair[0], with_penalty(xp, mean, pair[1], zero)
     return with_singletons(xp, mean, group_size, pair, singleton)
 
 

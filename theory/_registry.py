@@ -19,6 +19,7 @@ ZeroSuccess = Annotated[Factor, ZERO_SUCCESS.allowed]
 Ddof = Annotated[float, Allowed(0, 1, whole=True)]
 Eps = Annotated[float, Allowed(0.0)]
 Deviation = Annotated[str | None, Allowed(words=("group", "others"), numbers=False, none=True)]
+Zero = Annotated[float, Allowed(0.0)]
 Singleton = Annotated[str, Allowed(words=("refuse", "raw"), numbers=False)]
 
 

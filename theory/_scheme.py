@@ -181,6 +181,11 @@ class Scheme:
         return dataclasses.replace(self, options=bound, **changed)
 
     @property
+    def scaled_like(self) -> str | None:
+        """Scheme whose mean square over a batch the advantages are to have; none for their own."""
+        return str(self.options["scale"]) if self.name == "rescaled" else None
+
+    @property
     def label(self) -> str:
         """Title with the options that differ from the defaults, as used in legends."""
         changed = write_options(self.options, self.declared).replace(",", ", ")

@@ -134,10 +134,31 @@ def group_advantages(
             advantages = xp.where(between & (size > 1), xp.zeros_like(advantages), advantages)
     if counted is not None:
         advantages = xp.where(counted, advantages, xp.zeros_like(advantages))
+    if bound.scaled_like is not None:
+        like = group_advantages(rewards, bound.scaled_like, valid=valid)
+        advantages = advantages * scale_factor((like**2).sum(), (advantages**2).sum())
     if shaping is not None:
         beside = shaping_advantages(rewards, shaping, shaping_mode, valid=counted)
         advantages = advantages + beside
     return xp.astype(advantages, given.dtype, copy=False)
+
+
+def scale_factor(wanted: Array, given: Array) -> Array:
+    """√(wanted/given), by which advantages are multiplied to have another sum of squares.
+
+    Args:
+        wanted: Σ A² that is wanted, a scalar array.
+        given: Σ A² that they have; where it is 0 they stay what they are.
+
+    Source: the ablation of weights and scale in theory.md, section 4c.
+
+    >>> import numpy as np
+    >>> float(scale_factor(np.array(8.0), np.array(2.0)))
+    2.0
+    """
+    xp = namespace(wanted, given)
+    some = xp.where(given > 0, given, xp.ones_like(given))
+    return xp.where(given > 0, xp.sqrt(wanted / some), xp.ones_like(given))
 
 
 def _with_remainder(shaping: Array | None, outcome: OutcomeRule, rewards: Array) -> Array | None:

@@ -144,6 +144,49 @@ def tradeoff(
     )
 
 
+def noise_dose(
+    scheme: SchemeLike,
+    rates: PassRates | Array,
+    group_size: int,
+    *,
+    learning_rate: float = 1.0,
+    batch: float = 1.0,
+    **options: Option,
+) -> float:
+    """Noise that training takes in per unit of success that it gains, the *noise dose*.
+
+    (η/B)·E[A²]/E[ω_M(ρ) ρ(1−ρ)], means over prompts. A step of length η gains η E[ω_M ρ(1−ρ)] of
+    success in proportion, and spreads parameters by η² E[A²]/B. What the noise does to the
+    distribution among answers is therefore a matter of the dose: where it is small all schemes
+    leave the same policy at the same success.
+
+    Args:
+        scheme: Scheme with a table, or its name.
+        rates: A pass rate, one per prompt, or :class:`~theory.pass_rates.PassRates`.
+        group_size: M.
+        learning_rate: η > 0.
+        batch: B ≥ 1, prompts of an update that share parameters.
+        **options: Options of the scheme.
+
+    Returns:
+        The dose; ∞ where the scheme gains nothing.
+
+    Raises:
+        ValueError: Values outside these ranges, a scheme without a table.
+
+    Source: derived in this module.
+
+    >>> round(noise_dose("reinforce", 0.5, 16, learning_rate=0.5, batch=4), 6)  # 1/(2·¼)/8
+    0.25
+    """
+    if not (learning_rate > 0 and batch >= 1):
+        raise ValueError("learning_rate must be positive and batch at least 1")
+    problem = _Problem(as_pass_rates(rates), group_size, resolve_dynamics("mirror"), 0.0)
+    table = np.stack(resolve(scheme, **options).table(group_size))
+    gain, noise = problem.inner(problem.success_table, table), problem.inner(table, table)
+    return learning_rate / batch * noise / gain if gain > 0 else math.inf
+
+
 def frontier_scheme(
     rates: PassRates | Array,
     group_size: int,

@@ -11,6 +11,9 @@ optimal weight of the theorem. Groups without a correct response get nothing whe
 not use them. ``best_table`` has the tables of :func:`theory.best_tables.best_table`, for groups of
 one size. ``empirical_bayes`` is made for prompts with pass rates spread as Beta(a, b), see
 :mod:`theory.empirical_bayes`.
+
+``rescaled:weights=sqrt_r,scale=grpo`` is for telling the weights of a scheme from its scale: the
+advantages of one scheme, multiplied so that their mean square over a batch is that of another.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import numpy as np
 from theory._arrays import Array, is_traced
 from theory._coefficients import Pair
 from theory._designs import DESIGNS, resolve_design
+from theory._difficulty import DEFINITIONS
 from theory._options import Allowed, Option
 from theory._problem import Problem
 from theory._scheme import Scheme
@@ -32,6 +36,7 @@ from theory._weight_coefficients import WeightCoefficients
 from theory.best_tables import best_table
 from theory.empirical_bayes import EMPIRICAL_BAYES
 
+_RESCALABLE = tuple(name for name, scheme in DEFINITIONS.items() if scheme.has_table)
 _WITH_TABLES = tuple(name for name in DESIGNS if name not in ("first_success", "population"))
 
 Probability = Annotated[float, Allowed(0.0, 1.0)]
@@ -96,6 +101,23 @@ def _best_table(
     return best.scheme().coefficients(mean, variance, size)
 
 
+def _rescaled(
+    xp: Any,
+    mean: Array,
+    variance: Array,
+    size: Array | float,
+    *,
+    weights: Annotated[str, Allowed(words=_RESCALABLE, numbers=False)] = "sqrt_r",
+    scale: Annotated[str, Allowed(words=_RESCALABLE, numbers=False)] = "grpo",
+) -> Pair:
+    """The weights of one scheme at the total scale of another.
+
+    A_i = A_i(weights) √(Σ A(scale)²/Σ A(weights)²) with sums over all responses of the batch. The
+    table is that of ``weights``, as long as there is no batch.
+    """
+    return DEFINITIONS[weights].coefficients(mean, variance, size)
+
+
 def _one_size(name: str, size: Array | float) -> int:
     """The size of all groups; M must be told where it cannot be seen."""
     sizes = np.array([]) if is_traced(size) else np.unique(np.asarray(size))
@@ -129,6 +151,15 @@ PROBLEM_SCHEMES = {
         centred=False,
         graded=False,
         check=_check,
+    ),
+    "rescaled": Scheme.from_coefficients(
+        _rescaled,
+        "rescaled",
+        title="Rescaled",
+        formula="the weights of one scheme at the scale of another",
+        centred=False,
+        graded=False,
+        minimum_group=2,
     ),
 }
 """All by name: with the problem from 0.01 to 0.9 in fixed groups, or Jeffreys' prior."""

@@ -461,3 +461,19 @@ def test_a_single_valid_response_is_a_group_of_one_or_has_nothing_to_compare_wit
     else:
         alone = group_advantages(np.array([reward]), scheme)
         assert single.tolist() == [alone[0], 0, 0, 0]
+
+
+def test_rescaled_advantages_have_the_ratios_of_one_scheme_and_the_mean_square_of_another(backend):
+    generator = np.random.default_rng(0)
+    rewards = (generator.random((40, 8)) < generator.random((40, 1))).astype(float)
+    valid = generator.random(rewards.shape) < 0.9
+    options = {"valid": backend.array(valid)}
+    told, weights, like = (
+        backend.numpy(group_advantages(backend.array(rewards), scheme, **options))
+        for scheme in ("rescaled:weights=sqrt_r,scale=grpo", "sqrt_r", "grpo")
+    )
+    assert (told**2).sum() == pytest.approx((like**2).sum(), rel=1e-12)
+    np.testing.assert_allclose(told * np.sqrt((weights**2).sum() / (like**2).sum()), weights)
+    # Nothing to scale stays nothing.
+    nothing = group_advantages(np.ones((3, 4)), "rescaled:weights=grpo,scale=sqrt_r")
+    assert not nothing.any()

@@ -1,5 +1,7 @@
 """Drift against noise: enumeration, theorems on the frontier, and an optimiser that knows none."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from theory.finite_group import moments
-from theory.noise import frontier_scheme, tradeoff
+from theory.noise import frontier_scheme, noise_dose, tradeoff
 from theory.pass_rates import PassRates
-from theory.schemes import SCHEMES
+from theory.schemes import SCHEMES, resolve
 from theory.tables import table_scheme
 
 SPREAD = PassRates(np.array([0.02, 0.3, 0.8]), np.array([0.5, 0.3, 0.2]))
@@ -159,3 +161,21 @@ def test_bad_input_is_named():
         frontier_scheme(0.1, 0)
     with pytest.raises(ValueError, match="positive"):
         tradeoff("grpo", 0.1, 4).signal_to_noise(0)
+
+
+def test_noise_dose_is_noise_over_drift_by_enumeration():
+    rates, size = np.array([0.1, 0.6]), 3
+    positive, negative = resolve("sqrt_r").table(size)
+    noise = drift = 0.0
+    for rho in rates:
+        for verdicts in itertools.product((0, 1), repeat=size):
+            hits = sum(verdicts)
+            chance = rho**hits * (1 - rho) ** (size - hits) / len(rates)
+            told = np.where(verdicts, positive[hits], -negative[hits])
+            noise += chance * (told**2).mean()
+            drift += chance * (told * (np.array(verdicts) - rho)).mean()
+    got = noise_dose("sqrt_r", rates, size, learning_rate=0.3, batch=8)
+    assert got == pytest.approx(0.3 / 8 * noise / drift, rel=1e-12)
+    assert noise_dose("grpo", 0.0, size) == np.inf
+    with pytest.raises(ValueError, match="batch at least 1"):
+        noise_dose("grpo", 0.5, size, batch=0)

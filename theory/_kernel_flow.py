@@ -35,8 +35,8 @@ class Curves:
         grid: ℓ, ascending in steps of one length.
         speed: e = P_S ω_S ρ(1−ρ), or P_S ω_S where the gradient is natural; P_S, ω_S and n_S are
             at the pass rate ρ̃ that the verifier reports, and ω_S has the factor J.
-        second: P_S n_S.
-        second_at_0: P_S n_S of a prompt with ρ = 0.
+        second: P_S n_S, or the second moment of the scores that it weighs.
+        second_at_0: the same of a prompt with ρ = 0.
     """
 
     grid: Floats
@@ -51,8 +51,10 @@ class Curves:
         design: Design,
         size: int,
         lowest: float,
+        *,
         natural: bool,
         errors: VerifierErrors = RIGHT,
+        concentration: tuple[float, float] = (0.0, 0.0),
     ) -> Curves:
         """Curves of a scheme from the log-odds ``lowest`` on; ``natural`` is the mirror flow's."""
         grid = np.arange(lowest, _EASIEST, _GRID)
@@ -64,8 +66,14 @@ class Curves:
         drift = errors.informedness * (accepted * outcomes.drift(*tables))
         # ρ(1−ρ) of log-odds loses no digits near 1.
         speed = drift if natural else drift * success * expit(-grid)
-        second = accepted * outcomes.second_moment(*tables)
-        at_0 = second_at_0(tables, design, size, errors)[1]
+        right, wrong = score_variances(success, *concentration)
+        # Of the responses called right some are wrong, and the other way round.
+        missed, passed = errors.false_negative * success, errors.false_positive * expit(-grid)
+        second = accepted * (
+            ((success - missed) * right + passed * wrong) * (outcomes.right @ tables[0] ** 2)
+            + ((expit(-grid) - passed) * wrong + missed * right) * (outcomes.wrong @ tables[1] ** 2)
+        )
+        at_0 = second_at_0(tables, design, size, errors)[1] * (1 - concentration[1])
         return cls(grid, speed, second, at_0)
 
 
@@ -90,6 +98,28 @@ def second_at_0(
         return used, used * float(tables[1][0]) ** 2
     outcomes = outcomes_of(design, size, np.array([passing]))
     return used, used * float(outcomes.second_moment(*tables)[0])
+
+
+def score_variances(success: Floats, right: float, wrong: float) -> tuple[Floats, Floats]:
+    """E|∇_z ln π|² of a right and of a wrong answer of a softmax over logits z.
+
+    With h⁺ and h⁻ the collision probabilities Σq² of the right and of the wrong answers,
+
+        D⁺ = 1 − 2ρh⁺ + s,   D⁻ = 1 − 2(1−ρ)h⁻ + s,   s = ρ²h⁺ + (1−ρ)²h⁻:
+
+    1 for very many answers, 2(1−ρ)² and 2ρ² where there are two.
+
+    Args:
+        success: ρ.
+        right: h⁺ in [0, 1].
+        wrong: h⁻ in [0, 1].
+
+    >>> [variance.tolist() for variance in score_variances(np.array([0.0, 0.5]), 1.0, 1.0)]
+    [[2.0, 0.5], [0.0, 0.5]]
+    """
+    failure = 1 - success
+    same = success**2 * right + failure**2 * wrong
+    return 1 - 2 * success * right + same, 1 - 2 * failure * wrong + same
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,10 @@ that the verifier reports, the drift times J = 1 − f₀ − f₁; a response c
 anchor at every prompt's own start takes κ = β (ℓ − ℓ(0)) from ω_S. Prompts with ρ = 0 then show the
 pass rate f₀.
 
+The noise of an update is that of its scores, A ∇ln π. Energy takes the same score variance for
+every response, as very many answers have; ``concentration`` says how few they are, so that a policy
+which has become certain hardly makes noise any more.
+
 These are predictions of a deterministic flow.
 """
 
@@ -71,6 +75,7 @@ def relative_cost(
     reference: SchemeLike = "grpo",
     kernel: Kernel = "softmax",
     budget: Budget = "energy",
+    concentration: tuple[float, float] = (0.0, 0.0),
 ) -> float:
     """Cost of a scheme over that of another, for prompts spread over pass rates.
 
@@ -87,6 +92,7 @@ def relative_cost(
         reference: The scheme to compare with.
         kernel: ``"softmax"`` or ``"mirror"``.
         budget: ``"energy"``, of a constant step size, or ``"steps"``, of steps of equal size.
+        concentration: See :func:`path_costs`.
 
     Returns:
         The ratio; below 1 the scheme is the better one, ∞ if it does not arrive.
@@ -113,6 +119,7 @@ def relative_cost(
         group_size=group_size,
         kernel=kernel,
         budget=budget,
+        concentration=concentration,
     )[:, 0]
     return float(first / second)
 
@@ -144,6 +151,7 @@ def path_costs(
     unsolvable: Floats | float = 0.0,
     kernel: Kernel | Floats = "softmax",
     budget: Budget = "energy",
+    concentration: tuple[float, float] = (0.0, 0.0),
     update_cost: float = 0.0,
     response_cost: float = 1.0,
     conditions: Conditions = USUAL,
@@ -162,6 +170,8 @@ def path_costs(
             all-wrong groups an advantage.
         kernel: ``"softmax"``, ``"mirror"`` or K, a matrix of shape (prompts, prompts).
         budget: ``"energy"`` for T·E, ``"steps"`` for (∫√(c n) dt)².
+        concentration: Σq² of the right and of the wrong answers, each in [0, 1]: 0 for very many
+            answers of every kind, 1 for one.
         update_cost: α ≥ 0, the cost of an update of a prompt.
         response_cost: β ≥ 0, the cost of a response; not both are 0.
         conditions: Errors of the verifier, lengths, and an anchor at the start of every prompt.
@@ -182,6 +192,8 @@ def path_costs(
         raise ValueError("groups of one size are needed; until the first success sizes differ")
     if budget not in BUDGETS:
         raise ValueError(f"budget must be {' or '.join(BUDGETS)}; got {budget!r}")
+    if not all(0 <= share <= 1 for share in concentration):
+        raise ValueError(f"concentration must be two numbers in [0, 1]; got {concentration}")
     starts = np.atleast_2d(np.asarray(odds, dtype=np.float64))
     hopeless = np.broadcast_to(np.asarray(unsolvable, dtype=np.float64), starts.shape[:1])
     if not np.all((hopeless >= 0) & (hopeless < 1)):
@@ -198,7 +210,18 @@ def path_costs(
     if conditions.reference is not None:
         raise ValueError("the anchor of prompts side by side is the start of each of them")
     errors, ratio = conditions.errors, conditions.length_ratio
-    curves = [Curves.of(resolve(s), found, size, lowest, natural, errors) for s in schemes]
+    curves = [
+        Curves.of(
+            resolve(scheme),
+            found,
+            size,
+            lowest,
+            natural=natural,
+            errors=errors,
+            concentration=concentration,
+        )
+        for scheme in schemes
+    ]
     grid = curves[0].grid
     success = expit(grid)
     used = found.acceptance(size, errors.observed(success))

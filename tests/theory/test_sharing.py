@@ -5,6 +5,7 @@ import pytest
 from scipy import integrate
 from scipy.special import expit
 
+from theory._kernel_flow import score_variances
 from theory.designs import drift, path, second_moment
 from theory.schemes import Scheme
 from theory.sharing import block_kernel, path_costs, relative_cost, spread_odds
@@ -118,12 +119,35 @@ def test_prompts_lose_where_a_kernel_is_negative():
         ({"kernel": np.full((3, 3), np.nan)}, "finite numbers"),
         ({"kernel": np.eye(3), "sharing": 0.5}, "sharing is 0"),
         ({"kernel": np.eye(3), "unsolvable": 0.1}, "unsolvable is 0"),
+        ({"concentration": (0.5, 1.5)}, "two numbers in \\[0, 1\\]"),
         ({"budget": "weight"}, "budget must be energy or steps"),
     ],
 )
 def test_what_is_no_kernel_is_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         path_costs(["grpo"], np.zeros(3), **{"target": 0.9, "group_size": 4, **change})
+
+
+def test_score_variances_are_those_of_a_softmax():
+    """E|e_a − π|² over right and over wrong answers, summed answer by answer."""
+    right, wrong = np.array([0.5, 0.3, 0.2]), np.array([0.6, 0.3, 0.1, 0.0])
+    for rho in (0.0, 0.01, 0.4, 1.0):
+        policy = np.concatenate([rho * right, (1 - rho) * wrong])
+        score = np.square(np.eye(7) - policy).sum(axis=1)
+        found = score_variances(np.array([rho]), np.sum(right**2), np.sum(wrong**2))
+        assert found[0][0] == pytest.approx(right @ score[:3], rel=1e-12)
+        assert found[1][0] == pytest.approx(wrong @ score[3:], rel=1e-12)
+
+
+def test_few_answers_make_no_noise_where_prompts_are_solved():
+    setting = {"sharing": 0.5, "target": 0.9, "group_size": 16}
+    odds = spread_odds(0.05, 4.0, 16)
+    many, few = (
+        path_costs(["rloo", "sqrt_r", "grpo"], odds, concentration=(h, h), **setting)[:, 0]
+        for h in (0.0, 1.0)
+    )
+    # Sqrt-R's weights lie on hard prompts, which two answers leave without noise as well.
+    assert few[1] / few[2] < 0.9 < 1 < many[1] / many[2]
 
 
 def test_blocks_without_prompts_are_refused():

@@ -45,8 +45,13 @@ class MathJudge:
         # Grammar, regular expressions and SymPy's tables are built by first use: do that now, so
         # that no answer is charged for it.
         _verifier_parser.parse_without_context_first()
+        _verifier_parser.read_numbers_directly()
         for gold, answer in _verifier_parser.WARM_UP:
-            self._compare(self.read_gold(gold), f"\\boxed{{{answer}}}")
+            meaning = self.read_gold(gold)
+            self._compare(meaning, f"\\boxed{{{answer}}}")
+            self.judge(meaning, f"\\boxed{{{answer}}}")
+        for formula in _verifier_parser.FORMULAS:
+            self._parse(f"\\boxed{{{formula}}}")
 
     def _parse(self, text: str) -> list[Any]:
         parsed: list[Any] = self._math.parse(text, self._configs, parsing_timeout=None)

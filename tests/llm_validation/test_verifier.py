@@ -12,8 +12,10 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy
+from sympy.parsing import sympy_parser
 
-from llm_validation import _verifier_process
+from llm_validation import _verifier_parser, _verifier_process
 from llm_validation.boxed import last_boxed
 from llm_validation.outcomes import Outcome
 from llm_validation.verifier import Verifier, VerifierError
@@ -431,3 +433,13 @@ def test_no_math_answer_is_refused_by_itself_nor_taken_for_another(verifier):
     assert "correct" not in found
     solutions = verifier.score([row["answer"] for row in rows], [row["solution"] for row in rows])
     assert solutions == ["correct"] * len(rows)
+
+
+@pytest.mark.parametrize("text", ["7", "007", "0.50", "1.", ".25", "1,000", f"{10**30}.5", "0"])
+def test_numbers_are_read_as_sympy_evaluates_them_without_evaluating(text, monkeypatch):
+    expected = _Latex2Sympy.parse_number(None, text)
+    monkeypatch.setattr(_Latex2Sympy, "parse_number", _Latex2Sympy.parse_number)  # put back later
+    _verifier_parser.read_numbers_directly()
+    monkeypatch.setattr(sympy_parser, "parse_expr", None)  # calling it fails
+    found = _Latex2Sympy.parse_number(None, text)
+    assert (type(found), found, str(found)) == (type(expected), expected, str(expected))

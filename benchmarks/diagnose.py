@@ -1,10 +1,12 @@
 """``apw diagnose`` on ten million rollouts, against the same measures in plain pandas.
 
 Bound: groups may be spread over files, so a reader in bounded memory must sort, on disk where
-memory ends; everything after that is a pass over columns. The log is hard on it: the rows of a step
-stand in the order in which a sampler finishes them, the prompts are texts. Both programs run as
-processes of their own on one core and must agree on what they report. What counts is the processor
-time of the whole program, imports included, so that a busy machine does not change it much.
+memory ends; everything after that is a pass over columns. JSON lines have to be parsed besides, and
+no faster than DuckDB parses them into columns: their peer does that and nothing else. The log is
+hard on it: the rows of a step stand in the order in which a sampler finishes them, the prompts are
+texts. All programs run as processes of their own on one core, and apw and pandas must agree on what
+they report. What counts is the processor time of the whole program, imports included, so that a
+busy machine does not change it much.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +28,20 @@ from runs.environment import describe_environment
 
 STEPS, PROMPTS, GROUP_SIZE = 1000, 625, 16
 ROWS = STEPS * PROMPTS * GROUP_SIZE
+JSON_ROWS = 3_000_000
 MEMORY_LIMIT = 2.0 * 2**30
+
+_PARSER = """
+import json, sys
+import duckdb
+kinds = dict.fromkeys(["step", "reward", "length", "log_prob", "sampler_log_prob"], "DOUBLE")
+names = ", ".join(f"{name}: '{kind}'" for name, kind in {**kinds, "prompt": "VARCHAR"}.items())
+duckdb.connect(config={"threads": 1, "enable_progress_bar": False}).sql(
+    f"SELECT max(COLUMNS(*)) FROM read_json('{sys.argv[1]}', format='newline_delimited', "
+    f"columns={{{names}}})"
+).fetchall()
+print(json.dumps({}))
+"""
 
 _PEER = """
 import json, sys
@@ -102,6 +118,14 @@ def run() -> list[dict[str, object]]:
         ]
         ours = _finished(words)
         peer = _finished([sys.executable, "-c", _PEER, str(path)])
+        lines = Path(folder) / "rollouts.jsonl"
+        duckdb.sql(
+            f"COPY (SELECT * FROM read_parquet('{path}') LIMIT {JSON_ROWS}) TO '{lines}' "
+            "(FORMAT json)"
+        )
+        words[4] = str(lines)
+        ours_json = _finished(words)
+        peer_json = _finished([sys.executable, "-c", _PARSER, str(lines)])
     _agree(ours.answer, peer.answer)
     environment = describe_environment()
     speeds = ROWS / ours.seconds, ROWS / peer.seconds
@@ -114,6 +138,16 @@ def run() -> list[dict[str, object]]:
             "unit": f"rows per second of one core, {ROWS:,} rollouts, start of the program "
             "included, against pandas with two of the seven schemes; ratio = ours / peer, higher "
             "is better",
+            "environment": environment,
+        },
+        {
+            "name": "diagnose_json_rows_per_second",
+            "ours": JSON_ROWS / ours_json.seconds,
+            "peer": JSON_ROWS / peer_json.seconds,
+            "ratio": peer_json.seconds / ours_json.seconds,
+            "unit": f"rows per second of one core, {JSON_ROWS:,} rollouts as JSON lines, start of "
+            "the program included, against DuckDB parsing them alone, which is the bound; ratio = "
+            "ours / peer, higher is better",
             "environment": environment,
         },
         {

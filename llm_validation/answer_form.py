@@ -153,8 +153,13 @@ def decide(gold: str, answer: str) -> tuple[bool | None, str]:
 
     >>> decide("101_2", "101_3"), decide("7919", r"\neq 7919")[0], decide("1/2", "0.5")[0]
     ((False, 'another base'), False, None)
+    >>> decide(r"1, 2, \ldots", "1, 2, ...")[0], decide(r"1, 2, \ldots", r"1, 2, 4, \ldots")[0]
+    (True, False)
     """
-    mine, theirs = bare(gold), bare(answer)
+    # One way to write the dots of a sequence, of which the last are no end of a sentence.
+    mine, theirs = (
+        bare(_DOTS.sub(r"\\ldots ", text) if "," in text else text) for text in (gold, answer)
+    )
     if mine == theirs:
         return True, "the same text"
     if any(_DOTS.search(t) and not _DIGITS_ONLY_BEFORE_DOTS.fullmatch(t) for t in (mine, theirs)):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-_DIGITS = 40
-"""Digits to which irrational numbers are worked out; SymPy adds more where terms cancel."""
+_DIGITS = 400
+"""Digits to which irrational numbers are worked out at most, where terms cancel."""
 
 
 def exactly_equal(
@@ -61,5 +61,6 @@ def _same(one: Any, other: Any, tolerance: Fraction, scale: int | Fraction) -> b
         return bool(abs(difference) <= sympy.Rational(tolerance))
     if difference.is_Rational:
         return False
-    size = abs(one.evalf(_DIGITS))
-    return bool(abs(difference.evalf(_DIGITS)) <= size * sympy.Float(10) ** -(_DIGITS // 2))
+    # SymPy works with more digits until two are certain; of 0 they never are.
+    left = abs(difference).evalf(2, maxn=_DIGITS)
+    return not left.is_comparable or left == 0

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from rollouts.credit import credit_table
 from rollouts.tables import age_table, mass_table, step_table
@@ -118,7 +118,7 @@ def change(values: pd.Series, *, ratio: bool, level: float = 0.95) -> Interval |
     half = 0.0
     if parts.sum() > 0:
         freedom = parts.sum() ** 2 / (parts**2 / (quarter - 1)).sum()
-        half = float(stats.t.ppf((1 + level) / 2, freedom) * math.sqrt(parts.sum()))
+        half = float(special.stdtrit(freedom, (1 + level) / 2) * math.sqrt(parts.sum()))
     ends = (centre, centre - half, centre + half)
     return Interval(*(math.exp(end) for end in ends)) if ratio else Interval(*ends)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from theory._arrays import Floats
 
@@ -130,7 +130,7 @@ def bounded_interval(
     table = _checked(values, level)
     if not np.all((table >= low) & (table <= high)):
         raise ValueError(f"values must lie in [{low:g}, {high:g}]")
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     size = table.shape[0] + z**2
     mean = (table.sum(axis=0) + z**2 * (low + high) / 2) / size
     squares = ((table - mean) ** 2).sum(axis=0)
@@ -161,7 +161,7 @@ def share_interval(share: float, trials: float, *, level: float = 0.95) -> Inter
     if math.isnan(share) or not trials > 0:
         return Interval(math.nan, 0.0, 1.0)
     within = min(max(share, 0.0), 1.0)
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     centre = (within + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials)
     half *= math.sqrt(within * (1 - within) / trials + z * z / (4 * trials**2))
@@ -208,5 +208,5 @@ def band_over_seeds(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[Floa
 def _t_interval(data: Floats, level: float) -> tuple[Floats, Floats]:
     """Mean over seeds and half the width of its interval, at every point."""
     spread = np.where(np.ptp(data, axis=0) > 0, data.std(axis=0, ddof=1), 0.0)
-    quantile = float(stats.t.ppf((1 + level) / 2, len(data) - 1))
+    quantile = float(special.stdtrit(len(data) - 1, (1 + level) / 2))
     return data.mean(axis=0), quantile * spread / math.sqrt(len(data))

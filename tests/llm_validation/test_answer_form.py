@@ -263,3 +263,19 @@ def test_no_form_takes_long_to_read(text):
         form.listed(gold)
         restates(gold, gold, answer)
     assert time.process_time() - start < 2  # linear: a few milliseconds
+
+
+@pytest.mark.parametrize("digits", [3, 20, 60, 150])
+def test_irrational_numbers_are_compared_to_the_digit_where_they_part(digits: int) -> None:
+    import sympy
+
+    from llm_validation.exact import exactly_equal
+
+    large = sympy.Integer(10) ** digits
+    near = sympy.sqrt(large**2 + 1)
+    assert not exactly_equal([near], [large], Fraction(0), percent=False)
+    assert exactly_equal([near], [sympy.sqrt(large**2 + 1, evaluate=False)], Fraction(0), False)
+    nested = sympy.sqrt(5 + 2 * sympy.sqrt(6))
+    same = (sympy.sqrt(2) + sympy.sqrt(3)) * large / large
+    assert exactly_equal([nested], [same], Fraction(0), percent=False)
+    assert not exactly_equal([nested], [same + 1 / large], Fraction(0), percent=False)

@@ -185,7 +185,7 @@ def test_schemes_that_need_what_is_not_known_are_refused() -> None:
     rollouts = tallied(groups_of((1, 2, 1))).result()
     with pytest.raises(ValueError, match=r"lens needs log-prob.*--log-prob and --length"):
         mass_table(rollouts, {"lens": resolve("lens")})
-    with pytest.raises(ValueError, match="critic"):
+    with pytest.raises(ValueError, match="ppo has no table"):
         mass_table(rollouts, {"ppo": resolve("ppo")})
     assert lens_on_all_wrong(rollouts) is None
 

@@ -36,7 +36,9 @@ import json, sys
 import duckdb
 kinds = dict.fromkeys(["step", "reward", "length", "log_prob", "sampler_log_prob"], "DOUBLE")
 names = ", ".join(f"{name}: '{kind}'" for name, kind in {**kinds, "prompt": "VARCHAR"}.items())
-duckdb.connect(config={"threads": 1, "enable_progress_bar": False}).sql(
+connection = duckdb.connect(config={"threads": 1})
+connection.execute("SET enable_progress_bar = false")
+connection.sql(
     f"SELECT max(COLUMNS(*)) FROM read_json('{sys.argv[1]}', format='newline_delimited', "
     f"columns={{{names}}})"
 ).fetchall()

@@ -120,7 +120,7 @@ SETTINGS = (
             measure_every=20,
             fields={"shaping": mode},
         )
-        for mode in ("total", "gate", "add", "apart")
+        for mode in ("total", "gate")
     ),
 )
 

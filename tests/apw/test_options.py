@@ -117,6 +117,6 @@ def test_help_names_every_choice_range_and_default(capsys):
         parse(SimulateOptions, ["--help"], command="simulate")
     assert not stopped.value.code
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "--policy {bandit,tree,log_linear}" in shown
+    assert "--policy {bandit,tree,log_linear,shared_tree}" in shown
     assert "Takes a number in (0, 1). (default: 0.8)" in shown
     assert "Responses per prompt and update, M" in shown

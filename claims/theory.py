@@ -17,6 +17,7 @@ from claims import (
     optimal_weights,
     shaping,
     time_to_target,
+    unequal_prompts,
 )
 from claims.spec import bound
 from claims.verdicts import Check, said
@@ -38,6 +39,7 @@ CHECKS: dict[str, Callable[[], float | list[Check]]] = {
     "O5": designs.theory_o5,
     "O6": designs.theory_o6,
     "O10": shaping.theory_o10,
+    "O12": unequal_prompts.theory_o12,
 }
 """Claim → its checks, or the one number that its main bound judges; of a number the docstring says
 what it is."""

@@ -30,7 +30,8 @@ def measure(
     """Means over prompts of what the training and its critics look at.
 
     ``success``; ``pass@k`` = 1 − (1−ρ)^k; ``entropy`` of the answers and ``entropy_correct``
-    among the correct ones, in nats, all at the evaluation temperature; ``all_wrong``,
+    among the correct ones, in nats, all at the evaluation temperature; ``odds_spread``, the
+    standard deviation of logit ρ, by which prompts have become unequal; ``all_wrong``,
     ``all_right`` and ``mixed``, the probabilities that a group of the training is so, as its
     verifier sees it; ``effective_weight`` = ω_M(ρ̃)Jρ(1−ρ), the drift of ρ that the scheme's groups
     realise, of schemes whose ω depends on the pass rate ρ̃ alone; ``noise_dose``, see
@@ -69,6 +70,7 @@ def measure(
     # ln(1−ρ) from whichever of ρ and 1 − ρ has the digits.
     likely = jnp.log(jnp.maximum(failure, tiny(failure)))
     log_failure = jnp.where(success < 0.5, jnp.log1p(-success), likely)
+    values["odds_spread"] = (jnp.log(rho) - likely).std()
     solved = -jnp.expm1(exponents * log_failure[None])
     means = jnp.concatenate([success[None], solved]) @ _averages(success)
     for row, name in enumerate(("success", *(f"pass@{k}" for k in pass_k))):

@@ -26,6 +26,7 @@ class Family:
         fields: Regime → fields of its own; the first regime decides.
         rates: Regime → grid of learning rates, where it is tuned.
         tuning_seeds: Seeds that rates are picked on.
+        quick_rates: Rates of the short version, which are known to learn.
     """
 
     base: Mapping[str, Any]
@@ -33,6 +34,7 @@ class Family:
     fields: Mapping[str, Mapping[str, Any]]
     rates: Mapping[str, tuple[float, ...]]
     tuning_seeds: int
+    quick_rates: tuple[float, ...]
 
     def config(self, regime: str, lab: Lab, **changes: Any) -> SimulationConfig:
         """Configuration of a regime; changes win."""
@@ -53,7 +55,7 @@ def family(name: str) -> Family:
     text = resources.files("claims").joinpath("claims.toml").read_text(encoding="utf-8")
     values = tomllib.loads(text)["regimes"][name]
     rates = {regime: tuple(grid) for regime, grid in values.pop("rates").items()}
-    return Family(**values, rates=rates)
+    return Family(**values, rates=rates, quick_rates=tuple(values.pop("quick_rates")))
 
 
 def trained(
@@ -79,8 +81,7 @@ def trained(
     found = family(name)
     rates = found.rates.get(regime, ())
     if lab.quick and rates:
-        # Two or three of the grid's rates that are known to learn.
-        rates = rates[:3] if name == "speed" else (100.0, 300.0)
+        rates = found.quick_rates
     seeds = 0 if not rates else 5 if lab.quick else found.tuning_seeds
     config = found.config(regime, lab, **changes)
     plain = regime.replace(", ", "-").replace(" ", "-")

@@ -17,6 +17,7 @@ from claims import (
     reinforcement,
     shaping,
     time_to_target,
+    unequal_prompts,
 )
 from claims.looks import until_decided
 from claims.simulation.lab import Lab
@@ -48,6 +49,7 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "O5": designs.simulation_o5,
     "O6": designs.simulation_o6,
     "O10": shaping.simulation_o10,
+    "O12": unequal_prompts.simulation_o12,
 }
 """Claims of the ledger that have a simulation."""
 

@@ -38,6 +38,7 @@ CHECKS: dict[str, Callable[[], float | list[Check]]] = {
     "O4": crossover.theory_o4,
     "O5": designs.theory_o5,
     "O6": designs.theory_o6,
+    "O7": unequal_prompts.theory_o7,
     "O10": shaping.theory_o10,
     "O12": unequal_prompts.theory_o12,
 }

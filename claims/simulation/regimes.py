@@ -55,7 +55,8 @@ def family(name: str) -> Family:
     text = resources.files("claims").joinpath("claims.toml").read_text(encoding="utf-8")
     values = tomllib.loads(text)["regimes"][name]
     rates = {regime: tuple(grid) for regime, grid in values.pop("rates").items()}
-    return Family(**values, rates=rates, quick_rates=tuple(values.pop("quick_rates")))
+    quick_rates = tuple(values.pop("quick_rates"))
+    return Family(**values, rates=rates, quick_rates=quick_rates)
 
 
 def trained(

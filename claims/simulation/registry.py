@@ -48,6 +48,7 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "O4": crossover.simulation_o4,
     "O5": designs.simulation_o5,
     "O6": designs.simulation_o6,
+    "O7": unequal_prompts.simulation_o7,
     "O10": shaping.simulation_o10,
     "O12": unequal_prompts.simulation_o12,
 }

@@ -106,8 +106,13 @@ class Run:
             self._rows.append(dict(zip(METRIC_COLUMNS, row, strict=True)))
 
     def log_table(self, table: pd.DataFrame) -> None:
-        """Add rows from a table with the columns scheme, seed, step, metric, value."""
-        table = table.assign(run=self.name, source=self.source)
+        """Add rows from a table with the columns scheme, seed, step, metric, value.
+
+        A column ``run`` tells apart several runs in one folder.
+        """
+        table = table.assign(source=self.source)
+        if "run" not in table:
+            table = table.assign(run=self.name)
         self._tables = [*self._unwritten(), _metric_types(table[list(METRIC_COLUMNS)])]
         self._rows = []
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from sim.config import SimulationConfig
 
+Work = tuple[SimulationConfig, tuple[float, ...]]
+"""What goes into a folder: a configuration, and the step sizes to try if it is not its own."""
+
 
 def run_on_ray(
-    cells: Mapping[Path, SimulationConfig], *, retries: int = 5, cpus: float = 1.0
+    cells: Mapping[Path, Work], *, retries: int = 5, cpus: float = 1.0
 ) -> Iterator[Path]:
     """Run cells as Ray tasks and yield their folders as they finish.
 
@@ -18,7 +21,7 @@ def run_on_ray(
     lie on a disk that all machines of the cluster share.
 
     Args:
-        cells: Configuration of each run folder.
+        cells: What goes into each run folder.
         retries: How often a cell is started again after its worker died.
         cpus: Processors a cell reserves.
 
@@ -36,7 +39,8 @@ def run_on_ray(
         ray.init(log_to_driver=False)
     remote = ray.remote(num_cpus=cpus, max_retries=retries)(_run_cell)
     waiting = {
-        remote.remote(config.to_dict(), str(path.resolve())): path for path, config in cells.items()
+        remote.remote(config.to_dict(), rates, str(path.resolve())): path
+        for path, (config, rates) in cells.items()
     }
     while waiting:
         ready, _ = ray.wait(list(waiting), num_returns=1)
@@ -45,9 +49,9 @@ def run_on_ray(
             yield waiting.pop(task)
 
 
-def _run_cell(config: Mapping[str, Any], path: str) -> None:
+def _run_cell(config: Mapping[str, Any], rates: tuple[float, ...], path: str) -> None:
     from runs.folder import is_finished
     from sim.run import simulate
 
     if not is_finished(path):
-        simulate(SimulationConfig.from_dict(config), path, progress=False)
+        simulate(SimulationConfig.from_dict(config), path, rates=rates, progress=False)

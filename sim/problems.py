@@ -48,13 +48,13 @@ def build(config: SimulationConfig, seed: int) -> Problem:
     if config.policy == "bandit":
         prior = make_prior(**_common(config, config.answers), seed=seed)
         bandit = Bandit(config.answers, config.correct_answers)
-        return Problem(bandit, None, jnp.asarray(prior.log_probabilities, dtype))
+        return Problem(bandit, None, _array(prior.log_probabilities, dtype))
     if config.policy == "tree":
         shape = tree_shape(config)
         prior = scatter_answers(make_prior(**_common(config, shape.answers), seed=seed), seed)
         logits = choice_logits(shape, prior.log_probabilities)
         tree = Tree(jnp.asarray(prior.correct), shape)
-        return Problem(tree, None, jnp.asarray(logits, dtype))
+        return Problem(tree, None, _array(logits, dtype))
     if config.policy == "shared_tree":
         return _shared_tree(config, seed)
     if config.sharing is not None:
@@ -67,7 +67,7 @@ def build(config: SimulationConfig, seed: int) -> Problem:
     held_out = None
     if config.held_out_prompts:
         held_out = _rule_policy(config, seed, 1, config.held_out_prompts)
-    parameters = jnp.zeros((policy.features.shape[0], config.answers), dtype)
+    parameters = _array(np.zeros((policy.features.shape[0], config.answers)), dtype)
     return Problem(policy, held_out, parameters)
 
 
@@ -82,14 +82,14 @@ def _shared_tree(config: SimulationConfig, seed: int) -> Problem:
         prior = rule.apply(prior, features, config.rule, stream)
         return SharedTree(
             jnp.asarray(prior.correct),
-            jnp.asarray(choice_logits_by_level(shape, prior.log_probabilities), dtype),
-            jnp.asarray(features, dtype),
-            jnp.asarray(rule.prefixes, dtype),
+            _array(choice_logits_by_level(shape, prior.log_probabilities), dtype),
+            _array(features, dtype),
+            _array(rule.prefixes, dtype),
             shape,
         )
 
     held_out = policy(config.held_out_prompts, 1) if config.held_out_prompts else None
-    parameters = jnp.zeros((config.features, config.symbols), dtype)
+    parameters = _array(np.zeros((config.features, config.symbols)), dtype)
     return Problem(policy(config.prompts, 0), held_out, parameters)
 
 
@@ -104,9 +104,14 @@ def _rule_policy(config: SimulationConfig, seed: int, stream: int, prompts: int)
 def _log_linear(prior: Prior, features: np.ndarray, dtype: str) -> LogLinear:
     return LogLinear(
         jnp.asarray(prior.correct),
-        jnp.asarray(prior.log_probabilities, dtype),
-        jnp.asarray(features, dtype),
+        _array(prior.log_probabilities, dtype),
+        _array(features, dtype),
     )
+
+
+def _array(values: np.ndarray, dtype: str) -> Array:
+    """An array on the device; NumPy converts in less time than a program takes to be called."""
+    return jnp.asarray(np.asarray(values, dtype))
 
 
 def _common(config: SimulationConfig, answers: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from sim.divergence import DIVERGED
 from sim.measure import measure
 from sim.policies.bandit import Bandit
 from sim.policies.base import Policy
+from sim.policies.shared_tree import SharedTree
 from sim.problems import Problem
 from sim.tables import Table
 from sim.update import Costs, Memory, Rules, State, initial_state, memory_of, update
@@ -40,6 +41,9 @@ _BLOCK = 256
 
 _ITEM_ELEMENTS = 1 << 13
 """Parameters per item of small cells, which are vectorised together."""
+
+_ROUND = 8
+"""Larger groups of cells are multiples of this."""
 
 
 @jax.tree_util.register_dataclass
@@ -117,13 +121,20 @@ def initial_states(rules: Rules, cells: Cells) -> State:
 def layout(rules: Rules, cells: Cells) -> Layout:
     """Items of a batch of cells, from its shape alone."""
     count, rows, prompts = cells.problem.parameters.shape
-    shared = any(isinstance(parse_schedule(text), ByEntropy) for _, text in rules.schedules)
+    policy = cells.problem.policy
+    by_entropy = any(isinstance(parse_schedule(text), ByEntropy) for _, text in rules.schedules)
     blocks = 1
-    if isinstance(cells.problem.policy, Bandit) and not shared:
+    if isinstance(policy, Bandit) and not by_entropy:
         widths = [w for w in range(max(1, _BLOCK // 2), _BLOCK + 1) if prompts % w == 0]
         blocks = prompts // widths[-1] if widths else 1
-    group = 1 if blocks > 1 else max(1, min(count, _ITEM_ELEMENTS // (rows * prompts)))
-    return Layout(count, blocks, group)
+    if blocks > 1:
+        return Layout(count, blocks, 1)
+    elements = rows * prompts
+    if isinstance(policy, SharedTree):
+        elements = policy.shape.answers * (rules.batch or policy.features.shape[-1])
+    group = max(1, min(count, _ITEM_ELEMENTS // elements))
+    # Some more cells, of which the last is run again: other batches then have the same program.
+    return Layout(count, 1, -(-group // _ROUND) * _ROUND if group > _ROUND else group)
 
 
 class Runner:
@@ -158,6 +169,9 @@ class Runner:
         size = len(self._shares[0])
         padded = [range(share.start, share.start + size) for share in self._shares]
         self._inputs = [_inputs(rules, cells, self._layout, share) for share in padded]
+        self._held_out = [
+            jax.tree.map(_picker(self._layout, share), self._policies[1]) for share in padded
+        ]
         start = initial_states(rules, cells) if state is None else state
         self._parts: list[State] = [
             jax.tree.map(lambda x, share=share: jnp.array(_take(x, self._layout, share)), start)
@@ -194,9 +208,22 @@ class Runner:
     def measure(self) -> Metrics:
         """Measurements of :func:`sim.measure.measure` and whether it diverged, per cell."""
         parameters = [part[0] for part in self._parts]
-        program = _measure_program(self._rules, self._pass_k, self._layout)
-        metrics = program(*self._policies, self._table, self._rate, parameters)
-        return {name: np.asarray(value, float) for name, value in metrics.items()}
+        if self._layout.blocks > 1:
+            program = _measure_program(self._rules, self._pass_k, self._layout)
+            metrics = program(*self._policies, self._table, self._rate, parameters)
+            return {name: np.asarray(value, float) for name, value in metrics.items()}
+        by_item = _measure_program(self._rules, self._pass_k, None)
+        calls = [
+            (inputs.policy, held_out, inputs.table, inputs.rate, part)
+            for inputs, held_out, part in zip(self._inputs, self._held_out, parameters, strict=True)
+        ]
+        done = on_cores(by_item, calls)
+        return {
+            name: np.concatenate([np.asarray(part[name], float).ravel() for part in done])[
+                : self._layout.cells
+            ]
+            for name in done[0]
+        }
 
     def state(self) -> State:
         """Parameters and optimiser state of all cells, as :func:`initial_states` has them."""
@@ -245,10 +272,17 @@ def run_updates(
         return state, {name: carry[1][name] + cost for name, cost in costs.items()}, memory
 
     memory = memory_of(rules, problem(state))
-    _, shapes, _ = jax.eval_shape(one, state, first, memory)
-    zeros = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+    # Each cost is one number per prompt of an update.
+    zero = jnp.zeros(rules.batch or _prompts(inputs.policy, state[0]), state[0].dtype)
+    zeros = dict.fromkeys(rules.summed, zero)
     state, totals, _ = lax.fori_loop(first, end, step, (state, zeros, memory))
     return state, {name: total.mean() for name, total in totals.items()}
+
+
+def _prompts(policy: Policy, parameters: Array) -> int:
+    """Number of prompts of a policy, which only their parameters tell where none are shared."""
+    features: Array | None = getattr(policy, "features", None)
+    return int(parameters.shape[-1] if features is None else features.shape[-1])
 
 
 @functools.lru_cache(maxsize=64)
@@ -283,9 +317,13 @@ def _advance_program(rules: Rules, stride: int | None, options: Options) -> Comp
 
 @functools.lru_cache(maxsize=64)
 def _measure_program(
-    rules: Rules, pass_k: tuple[int, ...], layout: Layout
-) -> Callable[[Policy, Policy | None, Table | None, Array, list[Array]], dict[str, Array]]:
-    """Program (policies, tables, rates, parameters of every share) → measurements of every cell."""
+    rules: Rules, pass_k: tuple[int, ...], layout: Layout | None
+) -> Callable[..., dict[str, Array]]:
+    """Program (policy, held-out one, table, rate, parameters) → measurements.
+
+    Without a layout it measures items, all arrays leading with (items, group); with one, all cells,
+    whose parameters are a list of every share's.
+    """
 
     def one(
         policy: Policy,
@@ -301,6 +339,9 @@ def _measure_program(
         metrics[DIVERGED] = ~(jnp.isfinite(parameters).all() & jnp.isfinite(metrics["success"]))
         return metrics
 
+    if layout is None:
+        return jax.jit(jax.vmap(jax.vmap(one)), compiler_options=dict(compiler_options()))
+
     def program(
         policy: Policy,
         held_out: Policy | None,
@@ -308,19 +349,26 @@ def _measure_program(
         rate: Array,
         parts: list[Array],
     ) -> dict[str, Array]:
-        return jax.vmap(one)(policy, held_out, table, rate, _join(jnp.concatenate(parts), layout))
+        parameters = _join(jnp.concatenate(parts), layout)
+        return jax.vmap(one)(policy, held_out, table, rate, parameters)
 
     return jax.jit(program, compiler_options=dict(compiler_options()))
 
 
-def _inputs(rules: Rules, cells: Cells, layout: Layout, items: range) -> Inputs:
-    """Inputs of some items."""
-    chosen, blocks = _places(layout, items)
-    width = cells.problem.parameters.shape[2] // layout.blocks
+def _picker(layout: Layout, items: range) -> Callable[[Array], Array]:
+    """Function from an array of all cells to what some items need of it."""
+    chosen = _places(layout, items)[0]
 
     def pick(values: Array) -> Array:
         return jnp.asarray(np.asarray(values)[chosen])
 
+    return pick
+
+
+def _inputs(rules: Rules, cells: Cells, layout: Layout, items: range) -> Inputs:
+    """Inputs of some items."""
+    blocks, pick = _places(layout, items)[1], _picker(layout, items)
+    width = cells.problem.parameters.shape[2] // layout.blocks
     initial = _take(cells.problem.parameters, layout, items) if rules.kl_penalty else None
     return Inputs(
         jax.tree.map(pick, cells.problem.policy),

@@ -42,6 +42,15 @@ def learning_rates(config: SimulationConfig) -> dict[str, float]:
     }
 
 
+def rate_name(rate: float) -> str:
+    """A step size as a part of names.
+
+    >>> rate_name(0.3)
+    '0.3'
+    """
+    return f"{rate:.15g}"
+
+
 def _budget(config: SimulationConfig, name: str, scheme: Scheme) -> float:
     budget = weight_budget(config, scheme)
     if not 0 < budget < math.inf:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -21,11 +21,13 @@ from sim.config import TREES, SimulationConfig
 from sim.divergence import DIVERGED
 from sim.problems import build
 from sim.program import Cells, Runner, initial_states
-from sim.rates import dynamic_attempts, learning_rates, sampling_of
+from sim.rates import dynamic_attempts, learning_rates, rate_name, sampling_of
 from sim.tables import scheme_table, stack
 from sim.update import Rules
 from sim.verifier import Verifier
 from theory.schemes import Scheme
+
+Values = dict[str, np.ndarray]
 
 RATES_FILE = "pass_rates.csv"
 """Pass rates a run began from, where its start is a file: the file may change or not come along."""
@@ -35,22 +37,44 @@ _CELL_ELEMENTS = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
+class Cell:
+    """One scheme under one seed at one step size.
+
+    Attributes:
+        scheme: Its name.
+        seed: The seed.
+        rate: Step size.
+        run: Run it belongs to, where several are in one folder.
+    """
+
+    scheme: str
+    seed: int
+    rate: float
+    run: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Batch:
     """Cells that run in one program.
 
     Attributes:
         name: Key of its parts and checkpoints.
         rules: What the program is compiled for.
-        cells: (scheme, seed) of each cell.
+        cells: The cells.
     """
 
     name: str
     rules: Rules
-    cells: tuple[tuple[str, int], ...]
+    cells: tuple[Cell, ...]
 
 
 def simulate(
-    config: SimulationConfig, path: Path | str, *, overwrite: bool = False, progress: bool = True
+    config: SimulationConfig,
+    path: Path | str,
+    *,
+    rates: Sequence[float] = (),
+    overwrite: bool = False,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Run every scheme under every seed and write the run folder.
 
@@ -64,6 +88,8 @@ def simulate(
         config: What to run.
         path: The run folder. An unfinished run of the same configuration is continued, to the
             bits of an uninterrupted one; a finished one is returned as it is.
+        rates: Step sizes, each tried with every scheme in the place of the configuration's own, all
+            in one program; the column ``run`` then is the rate, see :func:`sim.rates.rate_name`.
         overwrite: Delete whatever run the folder holds.
         progress: Show a progress bar on a terminal, else a line a minute.
 
@@ -82,11 +108,13 @@ def simulate(
     [0.0, 1.0, 2.0]
     """
     described, rates_read = config.to_dict(), _rates_read(config)
+    if rates:
+        described["learning_rate"] = list(rates)
     if not overwrite and is_finished(path) and read_config(path) == described:
         _check_rates(Path(path), rates_read)
         return read_metrics(path)
     # What can be refused is refused before there is a folder.
-    rates, batches = learning_rates(config), plan(config)
+    batches = plan(config, rates)
     total = sum(len(batch.cells) for batch in batches) * config.steps
     run = Run.open(path, described, source="sim", overwrite=overwrite)
     with contextlib.closing(run), _precision(config.precision):
@@ -95,7 +123,7 @@ def simulate(
             write_text(run.path / RATES_FILE, rates_read)
         with Progress(Path(path).name, total, unit="updates", shown=progress) as bar:
             for batch in batches:
-                _run_batch(config, run, batch, rates, bar)
+                _run_batch(config, run, batch, bar)
         return run.finish()
 
 
@@ -121,8 +149,12 @@ def _check_rates(path: Path, rates_read: str) -> None:
         )
 
 
-def plan(config: SimulationConfig) -> list[Batch]:
+def plan(config: SimulationConfig, rates: Sequence[float] = ()) -> list[Batch]:
     """Divide the cells among programs: tables together, other schemes each by itself."""
+    runs = {"": learning_rates(config)}
+    if rates:
+        every = {rate: dataclasses.replace(config, learning_rate=rate) for rate in rates}
+        runs = {rate_name(rate): learning_rates(one) for rate, one in every.items()}
     seeds = range(config.seed, config.seed + config.seeds)
     groups: dict[Rules, list[str]] = {}
     for name, scheme in config.bound.items():
@@ -130,7 +162,12 @@ def plan(config: SimulationConfig) -> list[Batch]:
     size = max(1, _CELL_ELEMENTS // (config.number_of_answers * config.prompts))
     batches: list[Batch] = []
     for rules, names in groups.items():
-        cells = [(name, seed) for name in names for seed in seeds]
+        cells = [
+            Cell(name, seed, by_scheme[name], run)
+            for run, by_scheme in runs.items()
+            for name in names
+            for seed in seeds
+        ]
         for first in range(0, len(cells), size):
             name = f"batch-{len(batches):04d}"
             batches.append(Batch(name, rules, tuple(cells[first : first + size])))
@@ -172,20 +209,18 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
     )
 
 
-def _run_batch(
-    config: SimulationConfig, run: Run, batch: Batch, rates: dict[str, float], bar: Progress
-) -> None:
-    cells = _cells(config, batch, rates)
+def _run_batch(config: SimulationConfig, run: Run, batch: Batch, bar: Progress) -> None:
+    cells = _cells(config, batch)
     measurements = config.steps // config.measure_every
     saved = run.load_checkpoint(batch.name)
     done = 0 if saved is None else int(saved["measurements"])
-    tables: list[pd.DataFrame] = []
+    kept: list[tuple[int, Values]] = []
     if saved is None:
         runner = Runner(batch.rules, config.pass_k, cells)
         totals = {name: np.zeros(len(batch.cells)) for name in batch.rules.summed}
         start = {**runner.measure(), **totals}
-        start["learning_rate"] = np.array([rates[s] for s, _ in batch.cells])
-        tables.append(_rows(config, batch, 0, start))
+        start["learning_rate"] = np.array([cell.rate for cell in batch.cells])
+        kept.append((0, start))
     else:
         leaves = [saved[f"state/{i}"] for i in range(_count(saved, "state/"))]
         structure = jax.tree.structure(initial_states(batch.rules, cells))
@@ -199,7 +234,7 @@ def _run_batch(
         costs = runner.advance(first, end)
         totals = {name: total + costs[name] for name, total in totals.items()}
         measured = runner.measure()
-        tables.append(_rows(config, batch, number + 1, {**measured, **totals}))
+        kept.append((number + 1, {**measured, **totals}))
         watched = {"success": percent(float(np.mean(measured["success"])))}
         if "mixed" in measured:
             watched["mixed_groups"] = percent(float(np.mean(measured["mixed"])))
@@ -207,57 +242,61 @@ def _run_batch(
             watched["diverged"] = plural(int(measured[DIVERGED].sum()), "run")
         bar.advance(config.measure_every * len(batch.cells), **watched)
         if (number + 1) % config.checkpoint_every == 0 or number + 1 == measurements:
-            run.log_table(pd.concat(tables, ignore_index=True))
+            run.log_table(_rows(config, batch, kept))
             run.write_part(f"{batch.name}-{number // config.checkpoint_every:06d}")
             leaves = jax.tree.leaves(runner.state())
             arrays = {f"state/{i}": np.asarray(x) for i, x in enumerate(leaves)}
             arrays["measurements"] = np.asarray(number + 1)
             run.save_checkpoint(batch.name, {**arrays, **totals})
-            tables = []
+            kept = []
 
 
 def _count(saved: Mapping[str, np.ndarray], prefix: str) -> int:
     return sum(name.startswith(prefix) for name in saved)
 
 
-def _cells(config: SimulationConfig, batch: Batch, rates: dict[str, float]) -> Cells:
-    problems = {seed: build(config, seed) for seed in {seed for _, seed in batch.cells}}
+def _cells(config: SimulationConfig, batch: Batch) -> Cells:
+    problems = {seed: build(config, seed) for seed in {cell.seed for cell in batch.cells}}
     table = None
     if batch.rules.scheme is None and config.group_size is not None:
         size, design = config.group_size, batch.rules.sampling
-        names = {name for name, _ in batch.cells}
+        names = {cell.scheme for cell in batch.cells}
         tables = {n: scheme_table(config.bound[n], size, config.precision, design) for n in names}
-        table = stack([tables[name] for name, _ in batch.cells])
+        table = stack([tables[cell.scheme] for cell in batch.cells])
     return Cells(
         problem=jax.tree.map(
             lambda *leaves: jnp.asarray(np.stack(leaves)),
-            *(problems[seed] for _, seed in batch.cells),
+            *(problems[cell.seed] for cell in batch.cells),
         ),
         table=table,
-        rate=jnp.asarray([rates[s] for s, _ in batch.cells], config.precision),
-        seed=jnp.asarray([seed for _, seed in batch.cells], jnp.uint32),
+        rate=jnp.asarray([cell.rate for cell in batch.cells], config.precision),
+        seed=jnp.asarray([cell.seed for cell in batch.cells], jnp.uint32),
     )
 
 
 def _rows(
-    config: SimulationConfig, batch: Batch, measurement: int, values: dict[str, np.ndarray]
+    config: SimulationConfig, batch: Batch, measurements: Sequence[tuple[int, Values]]
 ) -> pd.DataFrame:
-    """Rows of one measurement of every cell, in the columns of the run folder."""
-    step, count = measurement * config.measure_every, len(batch.cells)
-    updates = np.full(count, float(step * batch.rules.epochs))
-    everything = {**values, "updates": updates}
-    if config.learner == "mirror":
-        del everything["responses"]  # none were drawn
-    names = sorted(everything)
-    table = pd.DataFrame(
-        {
-            "scheme": np.repeat([s for s, _ in batch.cells], len(names)),
-            "seed": np.repeat([seed for _, seed in batch.cells], len(names)),
-            "step": step,
-            "metric": names * count,
+    """Rows of some measurements of every cell, in the columns of the run folder."""
+    cells, parts = batch.cells, []
+    for number, values in measurements:
+        step = number * config.measure_every
+        updates = np.full(len(cells), float(step * batch.rules.epochs))
+        everything = {**values, "updates": updates}
+        if config.learner == "mirror":
+            del everything["responses"]  # none were drawn
+        names = sorted(everything)
+        columns = {
+            "scheme": np.repeat([cell.scheme for cell in cells], len(names)),
+            "seed": np.repeat([cell.seed for cell in cells], len(names)),
+            "step": np.full(len(cells) * len(names), step),
+            "metric": np.tile(names, len(cells)),
             "value": np.stack([everything[name] for name in names], axis=1).ravel(),
         }
-    )
+        if cells[0].run:
+            columns["run"] = np.repeat([cell.run for cell in cells], len(names))
+        parts.append(columns)
+    table = pd.DataFrame({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
     return table[(table["metric"] != DIVERGED) | (table["value"] > 0)]
 
 

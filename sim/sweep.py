@@ -24,7 +24,9 @@ from runs.configuration import Configuration, Positive, read_toml
 from runs.files import write_json, write_table
 from runs.folder import Run, is_finished, read_config, read_metrics
 from runs.terminal import Progress
+from sim.cluster import Work, run_on_ray
 from sim.config import TREES, SimulationConfig
+from sim.rates import rate_name
 from sim.summary import CLOCK_METRICS, seed_times, time_to_target
 
 TUNING_SEED = 1_000_000
@@ -65,7 +67,7 @@ class SweepConfig(Configuration):
             raise ValueError("regimes must name at least one regime")
         if self.tuning_seeds and not self.learning_rates:
             raise ValueError("learning_rates must hold at least one rate to choose from")
-        if len(set(map(_rate_name, self.learning_rates))) < len(self.learning_rates):
+        if len(set(map(rate_name, self.learning_rates))) < len(self.learning_rates):
             raise ValueError("learning_rates must differ from each other")
         for name in self.regimes:
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
@@ -76,7 +78,7 @@ class SweepConfig(Configuration):
         config = self.regime(name)
         if not self.tuning_seeds:
             return
-        self.tuned(name, self.learning_rates[0])
+        self.tuned(name)
         for field in ("learning_rate", "learning_rates"):
             if field in self.regimes[name]:
                 raise ValueError(
@@ -94,11 +96,11 @@ class SweepConfig(Configuration):
         values = {**self.base.to_dict(), **self.regimes[name], **changes}
         return SimulationConfig.from_dict(values, where=f"regime {name}")
 
-    def tuned(self, name: str, rate: float) -> SimulationConfig:
-        """Configuration of a grid point: a rate in a regime, under seeds of its own."""
+    def tuned(self, name: str) -> SimulationConfig:
+        """Configuration in which the rates of a regime are tried, under seeds of its own."""
         return self.regime(
             name,
-            learning_rate=rate,
+            learning_rate=self.learning_rates[0],
             learning_rates={},
             seeds=self.tuning_seeds,
             seed=self.regime(name).seed + TUNING_SEED,
@@ -116,10 +118,6 @@ def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
     missing |= set() if groups else {"any_success", "mixed_group"}
     missing |= set() if config.policy in TREES and not missing & {"responses"} else {"tokens"}
     return tuple(clock for clock in CLOCK_METRICS if clock not in missing)
-
-
-def _rate_name(rate: float) -> str:
-    return f"{rate:.15g}"
 
 
 def read_sweep(path: Path | str) -> SweepConfig:
@@ -145,7 +143,8 @@ def sweep(
 
     The folder gets ``metrics.parquet`` (column ``run`` is the regime), ``tuning.parquet`` (every
     grid point), ``rates.json`` (the picks), ``times.parquet`` (:func:`sweep_times`) and
-    ``cells/``, a run folder per grid point and regime. A killed sweep resumes.
+    ``cells/``, two run folders per regime: all rates that were tried, in one program, and the
+    measurements. A killed sweep resumes.
 
     Args:
         config: What to run.
@@ -171,18 +170,19 @@ def sweep(
 
 def _sweep(config: SweepConfig, path: Path, progress: bool, executor: str) -> pd.DataFrame:
     cells = path / "cells"
-    tuning: dict[Path, SimulationConfig] = {}
     if config.tuning_seeds:
-        for regime in config.regimes:
-            for rate in config.learning_rates:
-                tuning[_tuning_cell(cells, regime, rate)] = config.tuned(regime, rate)
+        tuning: dict[Path, Work] = {
+            cells / f"tune-{regime}": (config.tuned(regime), config.learning_rates)
+            for regime in config.regimes
+        }
         _run_cells(tuning, executor, progress, "tuning")
     table, picks = _choose(config, cells)
     write_table(path / "tuning.parquet", table)
     write_json(path / "rates.json", picks)
-    measured = {
-        cells / f"measure-{regime}": config.regime(
-            regime, **({"learning_rates": picks[regime]} if picks else {})
+    measured: dict[Path, Work] = {
+        cells / f"measure-{regime}": (
+            config.regime(regime, **({"learning_rates": picks[regime]} if picks else {})),
+            (),
         )
         for regime in config.regimes
     }
@@ -195,10 +195,6 @@ def _sweep(config: SweepConfig, path: Path, progress: bool, executor: str) -> pd
     write_table(path / "times.parquet", sweep_times(config, everything, table))
     write_table(path / "metrics.parquet", everything)
     return read_metrics(path)
-
-
-def _tuning_cell(cells: Path, regime: str, rate: float) -> Path:
-    return cells / f"tune-{regime}-{_rate_name(rate)}"
 
 
 def sweep_times(
@@ -236,27 +232,19 @@ def sweep_times(
     return pd.concat(tables, ignore_index=True)
 
 
-def _run_cells(
-    cells: Mapping[Path, SimulationConfig], executor: str, progress: bool, name: str
-) -> None:
+def _run_cells(cells: Mapping[Path, Work], executor: str, progress: bool, name: str) -> None:
     waiting = {path: config for path, config in cells.items() if not is_finished(path)}
-    finished: Iterable[Path]
-    if executor == "ray":
-        from sim.cluster import run_on_ray
-
-        finished = run_on_ray(waiting)
-    else:
-        finished = _run_here(waiting)
+    finished = run_on_ray(waiting) if executor == "ray" else _run_here(waiting)
     with Progress(name, len(waiting), unit="runs", shown=progress) as bar:
         for _ in finished:
             bar.advance()
 
 
-def _run_here(cells: Mapping[Path, SimulationConfig]) -> Iterable[Path]:
+def _run_here(cells: Mapping[Path, Work]) -> Iterable[Path]:
     from sim.run import simulate
 
-    for path, config in cells.items():
-        simulate(config, path, progress=False)
+    for path, (config, rates) in cells.items():
+        simulate(config, path, rates=rates, progress=False)
         yield path
 
 
@@ -265,8 +253,9 @@ def _choose(config: SweepConfig, cells: Path) -> tuple[pd.DataFrame, dict[str, d
     rows: list[dict[str, Any]] = []
     for regime in config.regimes if config.tuning_seeds else ():
         target = config.regime(regime).target
+        everything = read_metrics(cells / f"tune-{regime}")
         for rate in config.learning_rates:
-            metrics = read_metrics(_tuning_cell(cells, regime, rate))
+            metrics = everything[everything["run"] == rate_name(rate)]
             times = seed_times(metrics, target)
             times = times[times["clock"] == config.clock]
             level = metrics[metrics["metric"] == "success"].groupby("scheme")["value"].mean()

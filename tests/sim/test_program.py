@@ -6,7 +6,6 @@ import pytest
 
 from sim.config import SimulationConfig
 from sim.program import Cells, Layout, Runner, layout
-from sim.rates import learning_rates
 from sim.run import _cells, plan
 from sim.update import Rules
 
@@ -34,7 +33,7 @@ def cells_of(**options) -> tuple[Rules, Cells]:
         }
     )
     (batch,) = plan(config)
-    return batch.rules, _cells(config, batch, learning_rates(config))
+    return batch.rules, _cells(config, batch)
 
 
 def results(rules, cells, cores, pieces):

@@ -34,6 +34,8 @@ RECORDED = {
     "sampling/sampling_logp_difference/mean": "sampler_gap_mean",
     "sampling/sampling_logp_difference/max": "sampler_gap_max",
     "groups_left_out": "groups_left_out",
+    "prior_a": "prior_a",
+    "prior_b": "prior_b",
     RESTARTS: RESTARTS,
 }
 """What is logged and a run records, with the name it is recorded by."""

@@ -2,25 +2,41 @@
 
 A scheme is a function of one group and has no state (:mod:`theory.empirical_bayes`): the trainer
 keeps correct responses and tries of each prompt, discounted by the optimizer step, and puts them
-into its checkpoints.
+into its checkpoints. With ``refit`` it also fits the prior of all prompts every so many steps.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from accelerate.utils import gather_object
 
 from theory.advantages import group_advantages
+from theory.beta_binomial import fit_pass_rates
 from theory.schemes import Scheme
 
 
+class _Seen(NamedTuple):
+    """Discounted S and N of a prompt, the step they are of, and K and M of its last group."""
+
+    correct: float
+    tries: float
+    step: int
+    last_correct: float
+    last_tries: float
+
+
 class PromptHistory:
-    """Correct responses and tries of every prompt so far.
+    """Correct responses and tries of every prompt so far, and the prior of all prompts.
+
+    The prior is the scheme's own a and b until ``refit`` steps have passed, and is then the
+    Beta-binomial fit to the last group of every prompt seen: one count of each, whole and as recent
+    as there is. Where the counts leave the fit open, as when no response was correct, the prior
+    stays as it was. It is a Beta distribution without a mass at 0.
 
     Args:
         scheme: The scheme; one that keeps no history makes every method do nothing.
@@ -38,10 +54,16 @@ class PromptHistory:
 
     def __init__(self, scheme: Scheme) -> None:
         self.scheme = scheme
-        self._keep = float(scheme.options["keep"] or 0) if scheme.keeps_history else 0.0
-        self._seen: dict[str, tuple[float, float, int]] = {}  # with the step of the last update
+        options = scheme.options if scheme.keeps_history else {"keep": 0, "refit": 0}
+        self._keep, self._refit = float(options["keep"] or 0), int(options["refit"] or 0)
+        self._seen: dict[str, _Seen] = {}
         self._keys: list[str] = []
-        self._step = 0
+        self._step = self._fitted = 0
+
+    @property
+    def prior(self) -> tuple[float, float]:
+        """a and b of all prompts at present."""
+        return float(self.scheme.options["a"] or 0), float(self.scheme.options["b"] or 0)
 
     def begin(self, inputs: Sequence[Any], group_size: int, step: int) -> None:
         """Learn which prompts are sampled next.
@@ -57,6 +79,9 @@ class PromptHistory:
         # With one process this is the list itself.
         rows: list[str] = gather_object([_key(row["prompt"]) for row in inputs])
         self._keys, self._step = rows[::group_size], step
+        # Before its responses are drawn: a baseline made of them would bias the update.
+        if self._refit and step - self._fitted >= self._refit:
+            self._fit()
 
     def advantages(self, rewards: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         """Advantages of the groups of these prompts, shape (groups, M)."""
@@ -65,28 +90,65 @@ class PromptHistory:
         return np.asarray(group_advantages(rewards, self.scheme, history=history, valid=valid))
 
     def add(self, rewards: np.ndarray, valid: np.ndarray) -> None:
-        """Count the responses of these prompts; those that could not be scored do not count."""
+        """Count the responses of these prompts; those that could not be scored do not count.
+
+        Raises:
+            ValueError: A grade between 0 and 1 where the prior is refitted: its likelihood is that
+                of counts.
+        """
         if not self.scheme.keeps_history:
             return
+        if self._refit and not np.all((rewards == 0) | (rewards == 1) | ~valid):
+            raise ValueError(
+                f"{self.scheme.label} fits a and b to counts of correct responses, which needs "
+                "rewards of 0 and 1; leave refit at 0 for grades"
+            )
         correct, tries = (rewards * valid).sum(axis=1), valid.sum(axis=1)
         for key, right, tried in zip(self._keys, correct, tries, strict=True):
-            before, seen, step = self._seen.get(key, (0.0, 0.0, self._step))
-            kept = self._keep ** (self._step - step)
-            self._seen[key] = kept * before + float(right), kept * seen + float(tried), self._step
+            before = self._seen.get(key, _Seen(0.0, 0.0, self._step, 0.0, 0.0))
+            kept, group = self._keep ** (self._step - before.step), (float(right), float(tried))
+            last = group if tried else before[3:]
+            self._seen[key] = _Seen(
+                kept * before.correct + group[0], kept * before.tries + group[1], self._step, *last
+            )
 
     def _counts(self, key: str) -> tuple[float, float]:
         """S and N after the last step: that one counts in full, earlier ones less and less."""
-        correct, tries, step = self._seen.get(key, (0.0, 0.0, self._step))
-        kept = self._keep ** max(self._step - step - 1, 0)
-        return kept * correct, kept * tries
+        if key not in self._seen or not self._keep:
+            return 0.0, 0.0
+        seen = self._seen[key]
+        kept = self._keep ** max(self._step - seen.step - 1, 0)
+        return kept * seen.correct, kept * seen.tries
 
-    def state(self) -> dict[str, list[float]]:
-        """Everything, of JSON types."""
-        return {key: list(values) for key, values in self._seen.items()}
+    def _fit(self) -> None:
+        """Fit a and b to the last group of every prompt."""
+        groups = [seen[3:] for seen in self._seen.values() if seen.last_tries]
+        if not groups:
+            return
+        counts = np.array(groups)
+        self._fitted = self._step
+        fit = fit_pass_rates(counts[:, 0], counts[:, 1], mass_at_zero=False)
+        if not fit.message:
+            self.scheme = self.scheme.bind(a=fit.a, b=fit.b)
 
-    def remember(self, state: dict[str, list[float]]) -> None:
+    def metrics(self) -> dict[str, float]:
+        """The prior that the last batch was weighed by, if it is refitted."""
+        return dict(zip(("prior_a", "prior_b"), self.prior, strict=True)) if self._refit else {}
+
+    def state(self) -> dict[str, Any]:
+        """Everything, of JSON types; empty for a scheme that keeps no history."""
+        if not self.scheme.keeps_history:
+            return {}
+        prompts = {key: list(seen) for key, seen in self._seen.items()}
+        return {"prompts": prompts, "prior": list(self.prior), "fitted": self._fitted}
+
+    def remember(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state`."""
-        self._seen = {key: (k, n, int(step)) for key, (k, n, step) in state.items()}
+        if not state:
+            return
+        self._seen = {key: _Seen(*seen) for key, seen in state["prompts"].items()}
+        self._fitted, (a, b) = state["fitted"], state["prior"]
+        self.scheme = self.scheme.bind(a=a, b=b)
 
 
 def _key(prompt: Any) -> str:

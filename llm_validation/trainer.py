@@ -25,6 +25,7 @@ from llm_validation.sampling import (
     seeded_generation,
     uniform_rows,
 )
+from llm_validation.turns import Turns
 from runs.files import read_json, write_json
 from runs.text import listed
 from theory.advantages import group_advantages
@@ -101,6 +102,10 @@ class WeightedGRPOTrainer(GRPOTrainer):
                 "rloo is the group method with the same population weight"
             )
         scheme_at(self.scheme, self.schedules, 0, entropy=0.0)
+        if self.scheme.keeps_history and self.schedules:
+            raise ValueError(
+                f"the prior of {self.scheme.name} follows the history of prompts: no schedules"
+            )
         self._history = PromptHistory(self.scheme)
         super().__init__(**arguments)
         self.scheme.check_group_size(self.num_generations)
@@ -118,9 +123,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         if self.seeded:
             self._check_generation()
         self._batch = (-1, 0)  # step, and number of the batch among those generated at it
-        self._turn = self._rows = 0
-        self._conversations: list[Any] = []
-        self._messages: list[int] = []
+        self._turns = Turns()
         self.record: list[tuple[int, str, float]] = []
         self._responses = self._tokens = 0
         self._rewards: torch.Tensor | None = None
@@ -178,18 +181,17 @@ class WeightedGRPOTrainer(GRPOTrainer):
     ) -> Any:
         if not (self.seeded and self.model.training):
             return super()._generate_single_turn(prompt_ids, images, fields, *arguments, **options)
-        rows = self._rows_of_turn(len(prompt_ids))
+        rows = self._turns.rows(len(prompt_ids))
         step = self.state.global_step
         uniforms = uniform_rows(
             self.args.seed,
             step,
-            self.accelerator.process_index * self._rows,
-            self._rows,
+            self.accelerator.process_index * self._turns.size,
+            self._turns.size,
             self.generation_config.max_new_tokens,
             batch=self._batch[1],
-            turn=self._turn,
+            turn=self._turns.number - 1,
         )[rows]
-        self._turn += 1
         numbers = torch.from_numpy(uniforms).to(self.accelerator.device)
         try:
             with seeded_generation(self._inner_model(), numbers):
@@ -204,31 +206,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
     def _tool_call_loop(
         self, prompts: Any, prompt_ids: Any, completion_ids: Any, completions: Any, *more: Any
     ) -> Any:
-        self._conversations = completions
+        self._turns.follow(completions)
         return super()._tool_call_loop(prompts, prompt_ids, completion_ids, completions, *more)
-
-    def _rows_of_turn(self, count: int) -> list[int]:
-        """Rows of this process's batch that a turn generates for.
-
-        After a tool these are the conversations that its answer has made longer.
-        """
-        if self._turn == 0:
-            self._rows, self._conversations, self._messages = count, [], [0] * count
-            return list(range(count))
-        lengths = [len(messages) for messages in self._conversations]
-        rows = [
-            row
-            for row, (now, before) in enumerate(zip(lengths, self._messages, strict=True))
-            if now > before and self._conversations[row][-1].get("role") == "tool"
-        ]
-        if len(rows) != count:
-            raise RuntimeError(
-                f"{count} of the batch's rows go on after a tool, but {len(rows)} have its answer; "
-                "this version of TRL is not supported with seeded=True"
-            )
-        for row in rows:
-            self._messages[row] = lengths[row]
-        return rows
 
     def _inner_model(self) -> Any:
         """The model without its wrappers, which are looked through once: that takes a while."""
@@ -292,7 +271,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         if self.model.training:
             step, batch = self._batch
             now = self.state.global_step
-            self._batch, self._turn = (now, batch + 1 if step == now else 0), 0
+            self._batch, self._turns = (now, batch + 1 if step == now else 0), Turns()
             self._history.begin(inputs, self.num_generations, now)
         output = super()._generate_and_score_completions(inputs)
         if not self.model.training:
@@ -408,7 +387,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self._responses += advantages.size
         self._tokens += self._over_processes(sum(self._lengths))
         metrics = self._metrics["train"]
-        for name, value in group_metrics(rewards, advantages, valid).items():
+        values = group_metrics(rewards, advantages, valid)
+        for name, value in (values | self._history.metrics()).items():
             metrics[name].append(value)
 
     def _over_processes(self, number: int, *, largest: bool = False) -> int:

@@ -57,8 +57,8 @@ def estimator(
         (rows, T), the sampler's log-probabilities, among the keyword arguments.
 
     Raises:
-        ValueError: An unknown scheme or one that needs a critic; when called, LENS without
-            ``old_log_probs``, or rewards the scheme is not defined for.
+        ValueError: An unknown scheme, or one that needs a critic or a history of prompts; when
+            called, LENS without ``old_log_probs``, or rewards the scheme is not defined for.
 
     >>> rewards = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
     >>> mask = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
@@ -68,6 +68,11 @@ def estimator(
     bound = resolve(scheme)
     if bound.needs_baseline:
         raise ValueError(f"{bound.name} needs a critic; use verl's own adv_estimator=gae")
+    if bound.keeps_history:
+        raise ValueError(
+            f"{bound.label} needs a history of prompts, which verl's estimators have no place for: "
+            "leave keep and refit at 0"
+        )
     split = RewardSplit(bound, ["reward"], [1.0], rule=rule, mode=shaping)
 
     def compute(

@@ -436,6 +436,11 @@ def _check_schemes(config: SimulationConfig) -> None:
                     else "the other prompts of the batch"
                 )
             )
+        if bound.keeps_history and bound.options["refit"]:
+            raise ValueError(
+                f"{bound.name} is simulated with the a and b it is given: leave refit at 0, "
+                "which is for training a model"
+            )
         if config.learner == "mirror" and not bound.has_table:
             raise ValueError(
                 f"{bound.name} has no table of advantages, which the mirror learner needs; use a "

@@ -225,7 +225,7 @@ class Scheme:
     @property
     def keeps_history(self) -> bool:
         """Tell whether the loop that trains has to hand over the counts of earlier steps."""
-        return self.history and bool(self.options["keep"])
+        return self.history and bool(self.options["keep"] or self.options["refit"])
 
     def coefficients(
         self, mean: Array, variance: Array, group_size: Array | float

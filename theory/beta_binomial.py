@@ -130,6 +130,7 @@ def fit_pass_rates(
     tries: Array,
     prompts: Array | None = None,
     *,
+    mass_at_zero: bool = True,
     near: PassRateModel | None = None,
 ) -> PassRateModel:
     """Fit Beta(a, b) with a mass at 0 to counts of correct responses, by maximum likelihood.
@@ -141,6 +142,7 @@ def fit_pass_rates(
         correct: K of each prompt, whole numbers in [0, n].
         tries: n of each prompt, at least 1, or one number for all.
         prompts: How many prompts have each count; one by default.
+        mass_at_zero: Whether there may be a mass at 0; without one the fit is Beta-binomial.
         near: Fit of similar counts, such as those these were resampled from: the search starts
             there, and has a mass at 0 if that has one.
 
@@ -172,6 +174,8 @@ def fit_pass_rates(
     if near is not None and not near.message:
         return _result(k, n, w, *_maximise(counts, inflated=near.never > 0, near=near)[:3], "")
     plain = _maximise(counts, inflated=False)
+    if not mass_at_zero:
+        return _result(k, n, w, *plain[:3], "")
     inflated = _maximise(counts, inflated=True)
     best = inflated if inflated[3] >= plain[3] + _GAIN else plain
     return _result(k, n, w, *best[:3], "")

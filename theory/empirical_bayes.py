@@ -18,8 +18,10 @@ The scheme ``empirical_bayes:a=0.1,b=5,keep=0.9`` is known wherever schemes are 
 no state: it is a function of one group, the same object in every step, under ``jit`` and in a
 checkpoint's configuration. So the history of prompts is explicit, correct responses and tries of
 each, older ones counting less as the policy has moved since; the loop that trains keeps it and
-hands it over, as it does an optimizer's moments. With ``keep=0`` there is none, the prior is that
-of all prompts, and the scheme is a table.
+hands it over, as it does an optimizer's moments. With ``refit=20`` the loop also fits a and b to
+the counts of all prompts every 20 steps; the TRL trainer does, the simulator does not. With
+``keep=0`` and ``refit=0`` there is no history, the prior is one for all prompts and all steps, and
+the scheme is a table.
 """
 
 from __future__ import annotations
@@ -179,7 +181,7 @@ def prior_coefficients(
     return 1 - (correct - 1) / total, correct / total
 
 
-_Count = Annotated[float, Allowed(1e-9, 1e9)]
+_Count = Annotated[float, Allowed(1e-18, 1e9)]
 
 
 def _coefficients(
@@ -191,6 +193,7 @@ def _coefficients(
     a: _Count = 0.5,
     b: _Count = 0.5,
     keep: Annotated[float, Allowed(0.0, 1.0)] = 0.0,
+    refit: Annotated[int, Allowed(0, 10**9, whole=True)] = 0,
 ) -> tuple[Array, Array]:
     """The posterior mean given the other responses, and earlier ones, as baseline."""
     return prior_coefficients(mean, group_size, a, b)
@@ -209,7 +212,13 @@ EMPIRICAL_BAYES = Scheme.from_coefficients(
 
 
 def empirical_bayes(
-    a: float, b: float, *, keep: float = 0.0, never: float = 0.0, group_size: int | None = None
+    a: float,
+    b: float,
+    *,
+    keep: float = 0.0,
+    refit: int = 0,
+    never: float = 0.0,
+    group_size: int | None = None,
 ) -> Scheme:
     """The scheme with one prior for all prompts, and what was seen of each since.
 
@@ -218,6 +227,8 @@ def empirical_bayes(
         b: b > 0, wrong responses that it counts for.
         keep: γ in [0, 1], the share of a prompt's history that still counts a step later; 0 for
             no history.
+        refit: Steps after which the loop that trains fits a and b to the counts of all prompts
+            again; 0 for never. Only the TRL trainer does it.
         never: z in [0, 1), the share of prompts that are never solved.
         group_size: M; needed only where ``never`` is positive, as the table is then one for groups
             of this size.
@@ -237,9 +248,9 @@ def empirical_bayes(
     """
     _check_prior(a, b, never)
     if not never:
-        return EMPIRICAL_BAYES.bind(a=a, b=b, keep=keep)
-    if keep:
-        raise ValueError("a mass at 0 has a table of its own, and no history: leave keep at 0")
+        return EMPIRICAL_BAYES.bind(a=a, b=b, keep=keep, refit=refit)
+    if keep or refit:
+        raise ValueError("a mass at 0 has a table of its own, and no history: leave keep, refit 0")
     if group_size is None:
         raise ValueError("prompts that are never solved need one group_size for the table")
     baseline = _baseline(a, b, never, check_group_size(group_size))

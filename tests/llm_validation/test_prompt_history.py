@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 import apw
 from llm_validation.prompt_history import PromptHistory
+from llm_validation.verl_plugin import estimator
 from sim.config import SimulationConfig
 from sim.problems import build
 from sim.run import rules_of
@@ -52,7 +54,8 @@ def test_the_trainer_weighs_by_what_it_has_seen_of_each_prompt(tiny_folder, tmp_
     kept = PromptHistory(resolve(SCHEME))
     kept.remember(state)
     assert kept.state() == trainer._history.state() == state
-    assert sum(n for _, n, _ in state.values()) == pytest.approx(seen.tries.sum())
+    tries = [n for _, n, *_ in state["prompts"].values()]
+    assert sum(tries) == pytest.approx(seen.tries.sum())
 
 
 def test_the_simulator_has_the_same_advantages():
@@ -94,9 +97,64 @@ def test_a_simulation_keeps_the_history_of_batches_and_refuses_what_has_none():
         apw.simulate(**small, learner="mirror")
 
 
-def test_a_resumed_trainer_remembers(tiny_folder, tmp_path):
-    settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
-    first, again = (make(tiny_folder, tmp_path, scheme=SCHEME, config=settings) for _ in range(2))
+def test_the_prior_is_refitted_to_the_last_group_of_every_prompt():
+    """Prompts of Beta(0.6, 1.8): after a refit the baseline is that of SciPy's likeliest prior."""
+    random = np.random.default_rng(3)
+    kept = PromptHistory(resolve("empirical_bayes:a=5,b=5,refit=2"))
+    rates, last = random.beta(0.6, 1.8, 200), np.zeros(200)
+    for step in range(3):
+        for batch in np.split(np.arange(200), 2):  # two batches in a step
+            kept.begin([{"prompt": f"{i}"} for i in batch for _ in range(8)], 8, step)
+            assert (kept.prior == (5, 5)) == (step < 2)
+            rewards = (random.random((100, 8)) < rates[batch, None]).astype(float)
+            found = kept.advantages(rewards, None)
+            kept.add(rewards, np.ones_like(rewards, dtype=bool))
+            if step == 2:
+                break
+            last[batch] = rewards.sum(1)
+
+    def unlikely(logs):
+        return -stats.betabinom.logpmf(last, 8, *np.exp(logs)).sum()
+
+    best = np.exp(optimize.minimize(unlikely, [0.0, 0.0], method="Nelder-Mead").x)
+    np.testing.assert_allclose(kept.prior, best, rtol=1e-3)  # Nelder-Mead's xatol of 1e-4
+    np.testing.assert_allclose(found, with_prior(rewards, *kept.prior), atol=1e-12)  # keep is 0
+    assert kept.metrics() == {"prior_a": kept.prior[0], "prior_b": kept.prior[1]}
+    again = PromptHistory(resolve("empirical_bayes:a=5,b=5,refit=2"))
+    again.remember(json.loads(json.dumps(kept.state())))
+    assert again.state() == kept.state()
+
+
+def test_counts_that_leave_the_prior_open_leave_it_as_it_was_and_grades_are_refused():
+    kept = PromptHistory(resolve("empirical_bayes:a=5,b=5,refit=1"))
+    every = np.ones((2, 4), dtype=bool)
+    for step in range(3):
+        kept.begin([{"prompt": f"{i}"} for i in range(2) for _ in range(4)], 4, step)
+        kept.add(np.zeros((2, 4)), every)
+    assert kept.prior == (5, 5)
+    with pytest.raises(ValueError, match="leave refit at 0 for grades"):
+        kept.add(np.full((2, 4), 0.5), every)
+
+
+def test_a_trainer_that_refits_resumes_with_the_same_prior(tiny_folder, tmp_path):
+    scheme = "empirical_bayes:a=0.3,b=1.2,keep=0.8,refit=1"
+    settings = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1, "logging_steps": 1}
+    first, again = (make(tiny_folder, tmp_path, scheme=scheme, config=settings) for _ in range(2))
     first.train()
-    again.train(str(tmp_path / "checkpoint-1"))
+    again.train(str(tmp_path / "checkpoint-2"))
     assert again._history.state() == first._history.state()
+    assert again._history.prior != (0.3, 1.2)
+    same = {"prior_a", "prior_b", "loss", "advantage_square"}
+    rows = [[row for row in trainer.record if row[1] in same] for trainer in (first, again)]
+    assert rows[0] == rows[1]
+    assert len({row[2] for row in rows[0] if row[1] == "prior_a"}) > 1
+
+
+def test_what_cannot_refit_says_so():
+    scheme = "empirical_bayes:a=0.3,b=1.2,refit=5"
+    with pytest.raises(ValueError, match="leave refit at 0"):
+        SimulationConfig(schemes=(scheme,))
+    with pytest.raises(ValueError, match="leave keep and refit at 0"):
+        estimator(scheme)
+    with pytest.raises(ValueError, match="leave keep and refit at 0"):
+        estimator(SCHEME)

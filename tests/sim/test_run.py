@@ -48,14 +48,25 @@ def kill_after(monkeypatch, checkpoints):
     monkeypatch.setattr(Run, "save_checkpoint", save)
 
 
-@pytest.mark.parametrize("checkpoints", [1, 2, 3])
-def test_killed_run_resumes_to_the_same_bits(tmp_path, monkeypatch, checkpoints):
-    whole = simulate(SMALL, tmp_path / "whole", progress=False)
+HISTORY = dataclasses.replace(
+    SMALL,
+    schemes=("empirical_bayes:a=0.3,b=1.2,keep=0.8",),
+    policy="log_linear",
+    features=3,
+    batch=4,
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "checkpoints"), [(SMALL, 1), (SMALL, 2), (SMALL, 3), (HISTORY, 2)]
+)
+def test_killed_run_resumes_to_the_same_bits(tmp_path, monkeypatch, config, checkpoints):
+    whole = simulate(config, tmp_path / "whole", progress=False)
     with monkeypatch.context() as patched:
         kill_after(patched, checkpoints)
         with pytest.raises(Killed):
-            simulate(SMALL, tmp_path / "killed", progress=False)
-    resumed = simulate(SMALL, tmp_path / "killed", progress=False)
+            simulate(config, tmp_path / "killed", progress=False)
+    resumed = simulate(config, tmp_path / "killed", progress=False)
     pd.testing.assert_frame_equal(
         whole.drop(columns="run"), resumed.drop(columns="run"), check_exact=True
     )

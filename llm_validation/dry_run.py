@@ -88,7 +88,8 @@ def plan(config: TrainConfig) -> Plan:
         Counts, an estimate of memory, what is missing and what is worth knowing.
 
     Raises:
-        ValueError: An unknown task or task option, or a model folder of another kind.
+        ValueError: What the run itself would refuse of the task: unknown options, rows that lack
+            what they need, nothing to train on. Or a model folder of another kind.
 
     >>> plan(TrainConfig(schemes=("grpo",), seeds=1, steps=10)).responses
     2560
@@ -152,12 +153,23 @@ def find_missing(config: TrainConfig, shape: Shape | None) -> list[str]:
         absent = [module for module in modules if importlib.util.find_spec(module) is None]
         if absent:
             missing.append(f"packages {', '.join(absent)}: pip install '.[{extra}]'")
-    for field in ("train_path", "test_path"):
-        path = getattr(config, field)
-        if path is not None and path.startswith("hub:"):
-            missing.append(f"{field} {path} is on the hub: it needs a network")
-        elif path is not None and not Path(path).is_file():
-            missing.append(f"{field} {path} is not a file")
+    paths = {"train_path": config.train_path, "test_path": config.test_path}
+    absent_data = False
+    for field, path in paths.items():
+        if path is None or Path(path).is_file():
+            continue
+        absent_data = True
+        on_hub = path.startswith("hub:")
+        reason = "is on the hub: it needs a network" if on_hub else "is not a file"
+        missing.append(f"{field} {path} {reason}")
+    if not absent_data:
+        # Whether the run would take the data, only reading it tells.
+        from llm_validation.train import load_training_task
+
+        try:
+            load_training_task(config).close()
+        except ImportError as error:
+            missing.append(str(error))
     if config.model != "tiny" and not Path(config.model).is_dir():
         looks_local = config.model.startswith((".", "/", "weights/"))
         missing.append(

@@ -73,7 +73,7 @@ def train(
     state = PartialState(cpu=config.cpu)
     run = None
     # The task comes first: a broken file leaves no folder behind and costs no older run.
-    with _quiet(), _load_task(config) as loaded:
+    with _quiet(), load_training_task(config) as loaded:
         tokenizer = load_tokenizer(config)
         task = without_long_prompts(loaded, tokenizer, config.max_prompt_tokens)
         if state.is_main_process:
@@ -151,7 +151,13 @@ def prompt_order(examples: int, needed: int, seed: int) -> np.ndarray:
     return np.concatenate(shuffles)[:needed]
 
 
-def _load_task(config: TrainConfig) -> Task:
+def load_training_task(config: TrainConfig) -> Task:
+    """The task of a configuration.
+
+    Raises:
+        ValueError: Bad rows or options, or nothing to train on.
+        FileNotFoundError: A file that is not there.
+    """
     from llm_validation.tasks import load_task
 
     task = load_task(

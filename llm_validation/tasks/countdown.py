@@ -219,10 +219,11 @@ def _make_problems(
             left, right = (values.pop(int(rng.integers(len(values)))) for _ in range(2))
             step = operators[int(rng.integers(4))]
             if step is operator.truediv and right == 0:
-                break
-            values.append(step(left, right))
+                values = [Fraction(0)]  # it has no value; no target is 0
+            else:
+                values.append(step(left, right))
         target = values[0]
-        if len(values) > 1 or target.denominator != 1 or not 1 <= target <= largest:
+        if target.denominator != 1 or not 1 <= target <= largest:
             continue
         found.setdefault((tuple(sorted(numbers)), int(target)), numbers)
         if len(found) == count:

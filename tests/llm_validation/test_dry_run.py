@@ -15,6 +15,9 @@ from llm_validation.tasks import check_options
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_is_planned_and_says_what_is_missing(name):
     config = load_recipe(name)
+    if config.task.startswith(("countdown", "reasoning_gym")):  # thousands take seconds to make
+        options = {**config.task_options, "train_size": 20, "test_size": 20}
+        config = dataclasses.replace(config, task_options=options)
     result = plan(config)
     assert result.responses >= config.steps * config.responses_per_step
     assert result.total_tokens == (
@@ -125,3 +128,25 @@ def test_what_is_here_is_not_missing(tmp_path):
     assert any(f"train_path {rows} is not a file" in sentence for sentence in missing)
     assert "model folder weights/none" in missing
     assert any("shape" in sentence for sentence in missing)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"levels": [4]}, "option levels needs the column 'level'"),
+        ({"subjects": ["Algebra"]}, "line 1: the row lacks 'subject'"),
+        ({"style": "loud"}, "style"),
+    ],
+)
+def test_what_the_run_would_refuse_of_its_data_is_refused(options, match, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"problem": "1 + 1?", "solution": r"\boxed{2}"}) + "\n")
+    config = TrainConfig(cpu=True, task="math", train_path=str(rows))
+    assert plan(config).missing == ()
+    with pytest.raises(ValueError, match=match):
+        plan(dataclasses.replace(config, task_options=options))
+
+
+def test_a_task_without_its_data_is_refused():
+    with pytest.raises(ValueError, match="reads its problems from files"):
+        plan(TrainConfig(cpu=True, task="math"))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from rollouts.beside import beside
 from rollouts.layouts import COUNTS, MEANS, NAMES, ROLES, TABLE, Layout, layout_of
 from rollouts.rewards import two_values
-from rollouts.sample import Sample, binary, flat
+from rollouts.sample import Sample, binary, flat, number
 from runs.text import listed
 
 FLAGS = {role: f"--{role.replace('_', '-')}" for role in ROLES}
@@ -159,6 +159,10 @@ def choose_columns(
         elif layout is TABLE or role not in ("prompt", "reward", "length"):
             taken = {column for columns in layout.roles.values() for column in columns}
             found = [there[other] for other in NAMES[role] if other in there]
+            if role == "step" and not found and "checkpoint" in there:
+                # Other checkpoints' answers are another policy's; a path is no step.
+                numbered = map(number, flat(sample.values(there["checkpoint"])))
+                found = [there["checkpoint"]] * all(n is not None for n in numbered)
             if found and found[0] not in taken:
                 roles[role] = (found[0],)
     offers = _offers(sample, [name for names in roles.values() for name in names])
@@ -170,6 +174,14 @@ def choose_columns(
     notes += note
     only, note = _only(layout, sample)
     notes += note
+    if (
+        layout is TABLE
+        and "prompt" not in roles
+        and table.kind == "jsonl"
+        and _listed(roles, sample)
+    ):
+        formulas["prompt"] = "json"
+        notes.append("No column names the prompt; rewards are lists, and every row is a group.")
     if layout.ordered is not None and "prompt" not in roles:
         formulas["prompt"], note = _by_order(layout, sample)
         notes += note
@@ -239,13 +251,16 @@ def _choose_reward(
     counts = {column.lower(): column for column in table.columns}
     right = next((counts[name] for name in COUNTS if name in counts), None)
     tried = next((counts[name] for name in TRIES if name in counts), None)
-    if right is not None and tried is not None and not binary(sample.values(right)):
-        roles.pop("reward", None)
+    rewards = sample.values(roles["reward"][0]) if "reward" in roles else []
+    told = sample.nested is not None or any(isinstance(value, list) for value in rewards)
+    if right is not None and tried is not None and not told and not binary(sample.values(right)):
+        # What else such a row holds is not of one response.
+        for role in ("reward", "response", "log_prob", "sampler_log_prob", "length"):
+            roles.pop(role, None)
         roles |= {"correct": (right,), "tried": (tried,)}
         return []
     if "reward" in formulas or threshold is not None or not sample.rows:
         return []
-    rewards = sample.values(roles["reward"][0]) if "reward" in roles else []
     better = [column for column in layout.outcomes if binary(sample.values(column))]
     if not better and not binary(rewards) and two_values(rewards) is None:
         better = [
@@ -254,6 +269,10 @@ def _choose_reward(
             for leaf in sample.leaves()
             if leaf.lower().rpartition(".")[2] == word and binary(sample.values(leaf))
         ]
+    if not better and "reward" not in roles:
+        named = [leaf for leaf in sample.leaves() if _OUTCOME.search(leaf)]
+        alone = [leaf for leaf in named if binary(sample.values(leaf))]
+        better = alone if len(alone) == 1 else []
     if not better:
         return []
     beside = f", not by {roles['reward'][0]}" if "reward" in roles else ""
@@ -356,10 +375,9 @@ def _lists(table: Table, roles: Mapping[str, tuple[str, ...]], sample: Sample) -
     """Roles that have an item for every response, where a row is a prompt."""
     if "reward" not in roles or len(roles["reward"]) != 1:
         return ()
-    rewards = sample.values(roles["reward"][0])
-    known = [value for value in rewards if value is not None]
-    if 2 * sum(isinstance(value, list) for value in known) <= len(known):
+    if not _listed(roles, sample):
         return ()
+    rewards = sample.values(roles["reward"][0])
     lengths = [len(value) if isinstance(value, list) else None for value in rewards]
     same = [
         role
@@ -369,6 +387,12 @@ def _lists(table: Table, roles: Mapping[str, tuple[str, ...]], sample: Sample) -
         and [len(v) if isinstance(v, list) else None for v in sample.values(columns[0])] == lengths
     ]
     return ("reward", *same)
+
+
+def _listed(roles: Mapping[str, tuple[str, ...]], sample: Sample) -> bool:
+    """Whether the rewards of most rows are lists."""
+    known = [value for value in sample.values(roles.get("reward", ("",))[0]) if value is not None]
+    return 2 * sum(isinstance(value, list) for value in known) > len(known)
 
 
 def _groupings(sample: Sample, taken: Sequence[str]) -> str:

@@ -101,6 +101,7 @@ def _prime_rl_trace() -> Layout:
 
 
 _VERL = {"step": ("step",), "response": ("output",), "reward": ("score",)}
+_OLDEST = "list_min(TRY_CAST(json -> '$.weight_versions' AS DOUBLE[]))"
 _LAST = "'^(.*)_[0-9]+_[0-9]+$'"
 
 LAYOUTS = (
@@ -146,18 +147,21 @@ LAYOUTS = (
         source="verl 0.9 trainer/ppo/ray_trainer.py, _write_generations",
     ),
     _prime_rl_trace(),
-    Layout(
-        "verifiers rollouts",
-        frozenset({"example_id", "task", "reward"}),
-        {
-            "prompt": ("task", "example_id"),
-            "reward": ("reward",),
-            "response": ("completion",),
-            "sampler_log_prob": ("completion_logprobs",),
-        },
-        outcomes=("correct_answer", "metrics.correct_answer"),
-        folders=("rollouts",),
-        source="prime-rl orchestrator/vf_utils.py, save_rollouts; vf-eval's results.jsonl",
+    *(
+        Layout(
+            "verifiers rollouts",
+            frozenset({id, "task", "reward", *others}),
+            {
+                "prompt": ("task", id),
+                "reward": ("reward",),
+                "response": ("completion",),
+                "sampler_log_prob": ("completion_logprobs",),
+            },
+            outcomes=("correct_answer", "metrics.correct_answer"),
+            folders=("rollouts",),
+            source="prime-rl orchestrator/vf_utils.py, save_rollouts; vf-eval's results.jsonl",
+        )
+        for id, others in (("example_id", ()), ("id", ("completion", "generation_ms")))
     ),
     Layout(
         "open-instruct rollouts",
@@ -239,17 +243,26 @@ LAYOUTS = (
         folders=("episodes",),
         source="rLLM utils/episode_logger.py",
     ),
-    Layout(
-        "slime samples",
-        frozenset({"group_index", "index", "response", "reward"}),
-        {
-            "step": ("rollout_id",),
-            "prompt": ("group_index",),
-            "reward": ("reward",),
-            "response": ("response",),
-            "length": ("response_length",),
-        },
-        source="slime ray/rollout.py and utils/types.py, Sample.to_dict",
+    *(
+        Layout(
+            "slime samples",
+            frozenset({"group_index", "index", "response", "reward", *versions}),
+            {
+                "step": ("rollout_id",),
+                "prompt": ("group_index",),
+                "reward": ("reward",),
+                "response": ("response",),
+                "length": ("response_length",),
+            },
+            # Versions count updates since the start or restart of a run, not rollouts.
+            {"age": f"newest - {_OLDEST}"} if versions else {},
+            rows=f"(SELECT *, max({_OLDEST.replace('min', 'max')}) OVER "
+            "(PARTITION BY json ->> '$.rollout_id') AS newest FROM {source})"
+            if versions
+            else "{source}",
+            source="slime ray/rollout.py and utils/types.py, Sample.to_dict",
+        )
+        for versions in (("weight_versions",), ())
     ),
     Layout(
         "lm-eval samples",

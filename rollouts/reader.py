@@ -153,7 +153,14 @@ class Reading:
         notes += self.columns.notes
         if self.evaluation:
             notes.append("These are evaluations: nothing was trained on them.")
-        if not self.columns.has("step") and not self.columns.step_from_name:
+        stepless = not self.columns.has("step") and not self.columns.step_from_name
+        folders = len({file.path.parent for file in self.files})
+        if self.evaluation and stepless and folders > 1:
+            notes.append(
+                f"The evaluations of {folders} folders are taken together: a prompt that several "
+                "asked, of one model or of many, is one group. Name one folder to tell them apart."
+            )
+        if stepless:
             notes.append("There is no column of steps (--step): everything counts as one step.")
         notes += self.rewards.notes()
         if self.unusable:

@@ -39,6 +39,10 @@ REWARDS = (
 """Names by which a reward is recognised, the likeliest first."""
 
 
+_LFS = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that stands for another which Git has not fetched."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """What the first rows of a file show.
@@ -110,6 +114,11 @@ def peek(file: RolloutFile) -> Sample:
         ValueError: The file cannot be read.
     """
     try:
+        with file.path.open("rb") as stream:
+            if stream.read(len(_LFS)) == _LFS:
+                raise ValueError(
+                    f"{file.path} is only a pointer of Git LFS to the file; git lfs pull fetches it"
+                )
         if file.kind == "parquet":
             return Sample(tuple(_parquet(file.path)))
         text = _text(file)

@@ -442,6 +442,71 @@ def by_id(root: Path) -> None:
     )
 
 
+def counted_and_nested(root: Path) -> None:
+    lines(
+        root / "raw.jsonl",
+        [
+            {
+                "qid": p,
+                "question": f"q{p}",
+                "n_correct": correct,
+                "n_rollouts": 4,
+                "step": step,
+                "rollouts": [{"rollout": n, "correct": n < correct, "text": "t"} for n in range(4)],
+            }
+            for step in (1, 2)
+            for p, correct in enumerate(CORRECT)
+        ],
+    )
+
+
+def listed_without_prompts(root: Path) -> None:
+    """As atropos writes groups: a row each, and nothing that names the prompt."""
+    lines(
+        root / "groups.jsonl",
+        [
+            {
+                "step": step,
+                "tokens": [[p, n] for n in range(4)],
+                "scores": [float(n < correct) for n in range(4)],
+                "messages": [[{"role": "user", "content": f"q{p}"}]] * 4,
+            }
+            for step in (1, 2)
+            for p, correct in enumerate(CORRECT)
+        ],
+    )
+
+
+def checkpoints(root: Path) -> None:
+    """The same prompts asked of several checkpoints, and one column of 0 and 1 with a long name."""
+    lines(
+        root / "scores.jsonl",
+        [
+            {"checkpoint": 100 * s, "prompt": f"q{p}", "task_correct": bool(right), "level": p}
+            for s, p, _, right in responses()
+        ],
+    )
+
+
+def verifiers_before_example_ids(root: Path) -> None:
+    for step in (1, 2):
+        lines(
+            root / f"step_{step}" / "results.jsonl",
+            [
+                {
+                    "id": p,
+                    "prompt": [{"role": "user", "content": "the same"}],
+                    "completion": [{"role": "assistant", "content": "c"}],
+                    "task": "math",
+                    "generation_ms": 1.0,
+                    "reward": float(right),
+                }
+                for s, p, n, right in responses()
+                if s == step
+            ],
+        )
+
+
 LAYOUTS = {
     verl_agent: "verl agent rollouts, turn by turn",
     verl_overlong: "verl rollouts",
@@ -466,6 +531,10 @@ LAYOUTS = {
     listed_parquet: "a table",
     counted: "a table",
     by_id: "a table",
+    counted_and_nested: "a table",
+    listed_without_prompts: "a table",
+    checkpoints: "a table",
+    verifiers_before_example_ids: "verifiers rollouts",
 }
 
 
@@ -503,6 +572,8 @@ def test_agents_of_an_episode_are_groups_of_their_own_and_evaluations_stay_aside
         (rllm, "(evaluations)"),
         (lm_eval, "Rows of the filter strict only; the others repeat them."),
         (lm_eval, "These are evaluations: nothing was trained on them."),
+        (listed_without_prompts, "No column names the prompt; rewards are lists"),
+        (checkpoints, "A response is correct by task_correct."),
     ],
 )
 def test_what_was_understood_is_said(tmp_path: Path, write: Any, sentence: str) -> None:
@@ -656,3 +727,66 @@ def test_a_pipe_in_a_folder_of_logs_is_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jsonl")
     (tmp_path / "endless.csv").symlink_to("/dev/zero")
     assert told(tmp_path).overall == before.overall
+
+
+def test_a_text_beside_counts_is_not_every_response(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"q{p}", "n_correct": correct, "n_samples": 4, "response": ["a", "b", "c", "d"]}
+        for p, correct in enumerate(CORRECT)
+    ]
+    lines(tmp_path / "counts.jsonl", rows)
+    whole = told(tmp_path).overall
+    assert is_true(told(tmp_path), steps=1)
+    assert "repeated" not in whole
+
+
+def test_a_checkpoint_that_is_a_path_is_no_step(tmp_path: Path) -> None:
+    rows = [
+        {"checkpoint": "runs/a", "prompt": f"q{p}", "reward": right}
+        for s, p, _, right in responses()
+        if s == 1
+    ]
+    lines(tmp_path / "rows.jsonl", rows)
+    assert is_true(told(tmp_path), steps=1)
+
+
+def test_pointers_of_git_lfs_are_named(tmp_path: Path) -> None:
+    for name in ("results.jsonl", "results.parquet"):
+        (tmp_path / name).write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+        )
+        with pytest.raises(ValueError, match="pointer of Git LFS to the file; git lfs pull"):
+            told(tmp_path / name)
+
+
+def test_several_evaluations_in_one_folder_are_said_to_be_several(tmp_path: Path) -> None:
+    for model in ("a", "b"):
+        rows = [{"prompt": f"q{p}", "reward": r} for s, p, _, r in responses() if s == 1]
+        lines(tmp_path / "evals" / model / "results.jsonl", rows)
+    sentence = "evaluations of 2 folders are taken together"
+    assert sentence in str(told(tmp_path))
+    assert sentence not in str(told(tmp_path / "evals" / "a"))
+
+
+def test_the_age_of_slime_s_rollouts_counts_from_the_newest_weights_of_their_step(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {
+            "rollout_id": s,
+            "group_index": p,
+            "index": n,
+            "response": "r",
+            "reward": float(right),
+            "response_length": 3,
+            # A response may go on under newer weights than it began with.
+            "weight_versions": [str(s + 40 - n % 2), str(s + 40)],
+        }
+        for s, p, n, right in responses()
+    ]
+    lines(tmp_path / "rollouts.jsonl", rows)
+    diagnosis = told(tmp_path)
+    assert is_true(diagnosis)
+    assert diagnosis.overall["age"] == 0.5
+    lines(tmp_path / "rollouts.jsonl", [{**row, "weight_versions": []} for row in rows])
+    assert is_true(told(tmp_path))

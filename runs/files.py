@@ -15,8 +15,15 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     import pandas as pd
+
+_SUFFIX = ".unfinished"
 
 
 def read_json(path: Path) -> Any:
@@ -137,17 +144,27 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 class Replacing:
-    """Context of a temporary name that becomes ``path`` if the block ends well."""
+    """Context of a temporary name that becomes ``path`` if the block ends well.
+
+    What a killed process left of an earlier attempt at the same path is removed: nobody holds the
+    lock of it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 
     def __enter__(self) -> str:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self.temporary = tempfile.mkstemp(
-            dir=self.path.parent, prefix=f".{self.path.name}."
-        )
-        os.close(handle)
+        folder, prefix = self.path.parent, f".{self.path.name}."
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in os.listdir(folder):
+            if name.startswith(prefix) and name.endswith(_SUFFIX):
+                _remove_abandoned(folder / name)
+        while True:
+            self._lock, self.temporary = tempfile.mkstemp(_SUFFIX, prefix, folder)
+            # Another process may take it for abandoned until it is locked.
+            if _locked(self._lock) and os.path.exists(self.temporary):
+                break
+            os.close(self._lock)
         os.chmod(self.temporary, 0o644)
         return self.temporary
 
@@ -162,8 +179,28 @@ class Replacing:
             error = failed
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.temporary)
+        os.close(self._lock)
         if isinstance(error, OSError) and error.errno and error.filename in (None, self.temporary):
             # A full disk names no file.
             raise type(error)(error.errno, error.strerror, str(self.path)) from error
         if kind is None and isinstance(error, OSError):
             raise error
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether the lock of a file is ours now; true where there are no locks."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _remove_abandoned(file: Path) -> None:
+    # Where there are no locks this raises, and removes nothing: Windows has no fcntl at all.
+    with contextlib.suppress(OSError, AttributeError), file.open("rb") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.unlink()

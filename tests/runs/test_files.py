@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from llm_validation.launch.files import write_files
 from llm_validation.shapes import model_shape
 from llm_validation.tasks.rows import BadRowError, Reader
 from runs.configuration import check
-from runs.files import read_json, read_table
+from runs.files import read_json, read_table, write_text
 from runs.folder import Run, read_metrics
 from sim.sweep import SweepConfig
 
@@ -84,3 +86,34 @@ def test_a_model_whose_sizes_cannot_be_read_is_named(
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match=f"config.json.*{sentence}"):
         model_shape(str(tmp_path), hidden_size=1, layers=1)
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_live_one_is_let_be(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, runs.files as f\n"
+        "f.Replacing(pathlib.Path(sys.argv[1])).__enter__()\n"
+        "print(flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    path = tmp_path / "table"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / ".table.settings").touch()
+    try:
+        writers[0].kill()
+        writers[0].communicate()
+        write_text(path, "whole")
+        assert len(list(tmp_path.iterdir())) == 3  # table, settings and the live writer's
+    finally:
+        writers[1].kill()
+        writers[1].communicate()
+    write_text(path, "whole")
+    assert {file.name for file in tmp_path.iterdir()} == {"table", ".table.settings"}

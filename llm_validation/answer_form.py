@@ -15,6 +15,16 @@ _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit)\s*\{([^{}]*)\}")
 _TEXT_SPLIT = re.compile(r"\\text\s*\{[, ]*(?:and|or)[, ]*\}|\band\b|\bor\b")
 _DOTS = re.compile(r"\\[lc]?dots[bcmio]?(?![a-z])|…|\.\.\.")
 _DIGITS_ONLY_BEFORE_DOTS = re.compile(r"-?[0-9]*\.[0-9]+(?:\\[lc]?dots|…|\.\.\.)")
+_BAR = re.compile(
+    r"(?P<sign>[-+]?)(?P<before>[0-9]*)\.(?P<after>[0-9]*)"
+    r"(?P<all>\\(?:overline|bar)\{(?P<period>[0-9]+)\})",
+    re.ASCII,
+)
+_PERIODS = re.compile(
+    r"(?P<sign>[-+]?)(?P<before>[0-9]*)\.(?P<after>[0-9]*?)"
+    rf"(?P<all>(?P<period>[0-9]+?)(?P=period)+)(?:{_DOTS.pattern})",
+    re.ASCII,
+)
 _ALTERNATIVE = re.compile(r"\\text\s*\{[, ]*or[, ]*\}|\\(?:lor|vee)(?![a-z])|\bor\b")
 _MEMBER = re.compile(r"\\?[A-Za-z]+\\in(?![a-z])")
 _SPAN = re.compile(r"[(\[][^,;()\[\]]+,[^,;()\[\]]+[)\]]")
@@ -90,6 +100,26 @@ def literal(text: str) -> Fraction | None:
     return -value if sign == "-" else value
 
 
+def _recurring(text: str) -> tuple[bool, Fraction | None]:
+    r"""Whether a text is a recurring decimal, and the number it writes down, if it is one.
+
+    The period stands under a bar, or is written out for three digits and twice at least.
+
+    >>> _recurring(r"0.1\overline{6}"), _recurring("0.1666..."), _recurring("1/6")
+    ((True, Fraction(1, 6)), (True, Fraction(1, 6)), (False, Fraction(1, 6)))
+    >>> _recurring("3.1415..."), _recurring("0.33...")
+    ((False, None), (False, None))
+    """
+    text = _BLANK.sub("", text)
+    match = None if len(text) > 60 else _BAR.fullmatch(text) or _PERIODS.fullmatch(text)
+    if match is None or len(match["all"]) < 3:
+        return False, None if _DOTS.search(text) else literal(bare(text))
+    before, after, period = match["before"] or "0", match["after"], match["period"]
+    value = Fraction(int(before + after)) + Fraction(int(period), 10 ** len(period) - 1)
+    value /= 10 ** len(after)
+    return True, -value if match["sign"] == "-" else value
+
+
 def plain(text: str) -> Fraction | None:
     r"""The number an answer consists of, besides its variable, its unit or a sign of money.
 
@@ -156,6 +186,10 @@ def decide(gold: str, answer: str) -> tuple[bool | None, str]:
     >>> decide(r"1, 2, \ldots", "1, 2, ...")[0], decide(r"1, 2, \ldots", r"1, 2, 4, \ldots")[0]
     (True, False)
     """
+    recurs, values = zip(*map(_recurring, (gold, answer)), strict=True)
+    if any(recurs) and None not in values:
+        apart = abs(values[0] - values[1])
+        return apart <= tolerance(gold), "recurring decimals are quotients"
     # One way to write the dots of a sequence, of which the last are no end of a sentence.
     mine, theirs = (
         bare(_DOTS.sub(r"\\ldots ", text) if "," in text else text) for text in (gold, answer)

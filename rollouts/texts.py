@@ -50,6 +50,7 @@ class Texts:
         step: Training step; 0 where none is known.
         gold: The reference answer.
         response: What was said; the last message of several.
+        prompt: What stands for the prompt, its text or its id; empty where several columns do.
         reward: As logged.
     """
 
@@ -59,6 +60,7 @@ class Texts:
     step: np.ndarray
     gold: list[str]
     response: list[str]
+    prompt: list[str]
     reward: np.ndarray
 
 
@@ -101,6 +103,8 @@ def texts_query(reading: Reading, gold: str, source: str) -> str:
         fields["step"] = "CAST(regexp_extract(__file, '([0-9]+)-[0-9]+[.][a-z.]+$', 1) AS DOUBLE)"
     elif (step := value("step")) is not None:
         fields["step"] = step.number
+    asked = value("prompt") if len(reading.columns.roles.get("prompt", ())) == 1 else None
+    fields["prompt"] = "''" if asked is None else f"coalesce({_text(asked)}, '')"
     for name, found in (("gold", values[gold]), ("response", value("response"))):
         assert found is not None
         fields[name] = _text(found)
@@ -115,7 +119,8 @@ def texts_query(reading: Reading, gold: str, source: str) -> str:
     if not turns:
         return rows
     # Of a rollout's turns the last has the answer and the reward.
-    last = ", ".join(f"arg_max({name}, turn) AS {name}" for name in ("gold", "response", "reward"))
+    kept = ("prompt", "gold", "response", "reward")
+    last = ", ".join(f"arg_max({name}, turn) AS {name}" for name in kept)
     return f"SELECT __file, step, {last} FROM ({rows}) GROUP BY __file, step, rollout"
 
 
@@ -193,5 +198,6 @@ def _texts(batch: Mapping[str, np.ndarray], files: Mapping[str, str], seen: Coun
         step=np.nan_to_num(batch["step"][known]).astype(np.int64),
         gold=[last_message(batch["gold"][place]) for place in known],
         response=[last_message(batch["response"][place]) for place in known],
+        prompt=[last_message(batch["prompt"][place]) for place in known],
         reward=batch["reward"][known].astype(np.float64),
     )

@@ -80,6 +80,8 @@ class Tally:
     counts: Counter[tuple[bool, str]] = dataclasses.field(default_factory=Counter)
     examples: dict[tuple[bool, str], list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     rows: int = 0
+    boxed: int = 0
+    restated: int = 0
 
     @property
     def judged(self) -> int:
@@ -130,6 +132,8 @@ def main(arguments: Sequence[str]) -> Answer:
             "agreement": 1 - sum(tally.disagreements.values()) / tally.judged
             if tally.judged
             else None,
+            "boxed_and_correct": tally.boxed,
+            "restated": tally.restated,
             "counts": [
                 {"logged": _logged(right), "verifier": said, "responses": count}
                 for (right, said), count in sorted(tally.counts.items(), reverse=True)
@@ -163,6 +167,8 @@ def _judge(
     reading: Reading, gold: str, options: Options, tally: Tally, stream: TextIO | None
 ) -> None:
     """Judge every response, count, and write the rows on which log and verifier disagree."""
+    from llm_validation.boxed import last_boxed
+    from llm_validation.restated import restates
     from llm_validation.verifier import Verifier
     from rollouts.texts import count_rows, read_texts
 
@@ -181,6 +187,11 @@ def _judge(
             for place, (right, outcome) in enumerate(zip(rights, outcomes, strict=True)):
                 pair = bool(right), str(outcome)
                 tally.counts[pair] += 1
+                box = last_boxed(texts.response[place]) if pair[1] == "correct" else None
+                if box is not None:
+                    tally.boxed += 1
+                    wanted = texts.gold[place].strip().strip("$")
+                    tally.restated += restates(texts.prompt[place], wanted, box)
                 if not _differ(*pair):
                     continue
                 row = {
@@ -219,6 +230,13 @@ def _words(data: dict[str, Any]) -> str:
         lines.append(
             f"{data['unreadable_references']:,} responses have a reference answer that cannot be "
             "read as mathematics."
+        )
+    if data["boxed_and_correct"]:
+        share = percent(data["restated"] / data["boxed_and_correct"])
+        lines.append(
+            f"{data['restated']:,} of {data['boxed_and_correct']:,} boxed answers that the "
+            f"verifier calls correct ({share}) only say the problem again or leave it to be "
+            "worked out."
         )
     cells = [[row["logged"], row["verifier"], f"{row['responses']:,}"] for row in data["counts"]]
     lines += ["", table(["logged", "verifier", "responses"], cells, right="llr")]

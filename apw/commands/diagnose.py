@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from apw.command_line import Answer, parse
-from runs.files import write_json
+from runs.files import read_json, write_json
 from runs.text import listed
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw diagnose``."""
     options = parse(Options, arguments, command="diagnose")
+    if options.out is not None and options.out.suffix != ".html":
+        _own_files(options.out)
     from rollouts.diagnosis import TARGET, diagnose
     from rollouts.layouts import ROLES
 
@@ -167,9 +169,42 @@ def _failed(wanted: Sequence[str], diagnosis: Diagnosis) -> list[str]:
     return [name for name, found in raised.items() if found and ("any" in wanted or name in wanted)]
 
 
+_GENERATOR, _SUMMARY = "apw diagnose", "summary.json"
+_NAMES = {
+    *(f"{name}.csv" for name in ("steps", "mass", "mass_overall", "credit", "ages")),
+    *(f"diagnosis.{ending}" for ending in ("png", "svg", "csv", "txt")),
+    *("lens_on_all_wrong.csv", "pass_rates.csv", _SUMMARY),
+}
+"""Files that a folder may get; a test holds them to what is written."""
+
+
+def _own_files(out: Path) -> set[str]:
+    """Files in a folder that an earlier call wrote; what it did not write is not replaced.
+
+    Raises:
+        ValueError: A file that would be replaced and is not among them.
+    """
+    there = {name for name in _NAMES if (out / name).exists() or (out / name).is_symlink()}
+    own: set[str] = set()
+    if _SUMMARY in there and (out / _SUMMARY).is_file():
+        try:
+            summary = read_json(out / _SUMMARY)
+        except (OSError, ValueError):
+            summary = None
+        if isinstance(summary, dict) and summary.get("generator") == _GENERATOR:
+            own = there.intersection(map(str, summary.get("files") or ()))
+    if there - own:
+        raise ValueError(
+            f"{listed([str(out / name) for name in sorted(there - own)])} would be replaced and "
+            f"{'is' if len(there - own) == 1 else 'are'} not by {_GENERATOR}; name another folder"
+        )
+    return own
+
+
 def _write(out: Path, diagnosis: Diagnosis, data: Mapping[str, Any]) -> list[str]:
     from figures.diagnosis import MOST_STEPS, diagnosis_picture
 
+    before = _own_files(out)
     written = diagnosis.write(out)
     if diagnosis.grouped:
         picture = diagnosis_picture(
@@ -177,6 +212,7 @@ def _write(out: Path, diagnosis: Diagnosis, data: Mapping[str, Any]) -> list[str
         )
         written += picture.save(out)
     summary = {key: value for key, value in data.items() if key not in ("steps", "mass")}
-    written.append(out / "summary.json")
+    written.append(out / _SUMMARY)
+    summary |= {"generator": _GENERATOR, "files": sorted(before | {file.name for file in written})}
     write_json(written[-1], json.loads(Answer(summary, "").as_json()))
     return [str(file) for file in written]

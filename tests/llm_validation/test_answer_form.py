@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_validation.answer_form import literal, tolerance
+from llm_validation.answer_form import decide, literal, tolerance
 from llm_validation.boxed import all_boxed
 from llm_validation.restated import restates
 from llm_validation.tasks import Task
@@ -279,3 +279,32 @@ def test_irrational_numbers_are_compared_to_the_digit_where_they_part(digits: in
     same = (sympy.sqrt(2) + sympy.sqrt(3)) * large / large
     assert exactly_equal([nested], [same], Fraction(0), percent=False)
     assert not exactly_equal([nested], [same + 1 / large], Fraction(0), percent=False)
+
+
+@given(
+    before=st.integers(0, 99),
+    after=st.text("0123456789", max_size=3),
+    period=st.text("0123456789", min_size=1, max_size=6),
+)
+def test_recurring_decimals_are_the_quotients_they_write_down(
+    before: int, after: str, period: str
+) -> None:
+    # Long division by hand: the digits after the point, so often repeated that rest is below 1e-60.
+    digits = after + period * 70
+    value = Fraction(int(f"{before}{digits}"), 10 ** len(digits)).limit_denominator(10**10)
+    quotient = rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+    for text in (
+        rf"{before}.{after}\overline{{{period}}}",
+        rf"{before}.{after}\bar{{{period}}}",
+        f"{before}.{after}{period * 3}...",
+        rf"{before}.{after}{period * 3}\ldots",
+    ):
+        assert decide(quotient, text)[0] is True
+        assert decide(text, quotient)[0] is True
+        assert decide(f"{value + 1}", text)[0] is False
+    assert decide(rf"{before}.\overline{{{period}}}", f"{before}.5{period}")[0] is not True
+
+
+def test_dots_after_digits_that_do_not_recur_say_nothing() -> None:
+    for text in ("3.1415...", "0.33...", "0.12...", "0.1155..."):
+        assert decide("1/3", text) == decide(text, "1/3") == (None, "")

@@ -50,6 +50,26 @@ def test_disagreements_are_counted_shown_and_written(tmp_path, capsys):
     assert written[1]["response"] == r"\boxed{8}"
 
 
+def test_restated_answers_are_counted_by_what_was_asked(tmp_path, capsys):
+    rows = [
+        ("Compute 45^2-35^2.", "800", r"\boxed{800}"),
+        ("Compute 45^2-35^2.", "800", r"\boxed{45^2-35^2}"),
+        ("Write 16/20 in lowest terms.", r"\frac{4}{5}", r"so \boxed{\frac{16}{20}}"),
+        ("Write 16/20 in lowest terms.", r"\frac{4}{5}", r"so \boxed{\frac{4}{5}}"),
+        ("Write 16/20 in lowest terms.", r"\frac{4}{5}", r"so \boxed{16}"),
+    ]
+    asked = [[{"role": "user", "content": problem}] for problem, _, _ in rows]
+    for prompts, restated in ((asked, 2), (["q"] * 5, 1)):
+        (tmp_path / "log.jsonl").write_text(
+            "".join(
+                json.dumps({"prompt": prompt, "response": said, "gold": gold, "reward": 1}) + "\n"
+                for prompt, (_, gold, said) in zip(prompts, rows, strict=True)
+            )
+        )
+        found = audit(capsys, tmp_path / "log.jsonl")
+        assert (found["boxed_and_correct"], found["restated"]) == (4, restated)
+
+
 def test_people_read_a_table_and_examples(tmp_path, capsys):
     assert main(["audit", str(verl(tmp_path)), "--workers", "1", "--timeout", "60"]) == 0
     text = capsys.readouterr().out

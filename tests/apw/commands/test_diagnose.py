@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from apw.commands.diagnose import _NAMES
 from apw.main import main
 
 SIZE = 8
@@ -104,6 +105,25 @@ def test_it_writes_tables_summary_and_picture(
         (rates["correct"] / rates["responses"]).tolist()
     )
     assert (out / "diagnosis.png").stat().st_size > 10_000
+
+
+def test_only_files_it_wrote_are_replaced(
+    capsys: pytest.CaptureFixture[str], table: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = ask(capsys, table, "--out", out)
+    assert {Path(name).name for name in first["written"]} <= _NAMES
+    (out / "notes.txt").write_text("mine")
+    ask(capsys, table, "--out", out)
+    (out / "credit.csv").write_text("mine")
+    said = complaint(capsys, table, "--out", out)
+    assert "out/credit.csv would be replaced and is not by apw diagnose" in said
+    assert (out / "credit.csv").read_text() == "mine"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "summary.json").write_text("{}")
+    assert "name another folder" in complaint(capsys, table, "--out", other)
+    assert [path.name for path in other.iterdir()] == ["summary.json"]
 
 
 def test_what_was_done_to_the_data_is_said(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import xlogy
 
 from sim._floats import tiny
 from sim.learners import mirror_weight
@@ -59,17 +58,15 @@ def measure(
         policy, parameters = policy.at_temperature(parameters, rules.evaluation_temperature)
         masses = policy.masses(parameters)
         success, failure = policy.success_of(masses)
-    probabilities = masses / masses.sum(axis=0)[None]
-    surprise = -xlogy(probabilities, probabilities)
-    # With shares π/ρ the entropy among correct answers is −Σ (π/ρ) ln π + ln ρ.
-    rho = jnp.maximum(success, tiny(success))
-    among_correct = policy.sum_correct(surprise) / rho + jnp.log(rho)
-    values["entropy"] = surprise.sum(axis=0).mean()
-    values["entropy_correct"] = jnp.maximum(among_correct, 0).mean()
+    zero = jnp.zeros_like(success)
+    right = jnp.where(policy.by_verdict(zero + 1, zero) > 0, masses, 0)
+    values["entropy"] = entropy_of(masses).mean()
+    values["entropy_correct"] = entropy_of(right).mean()
     exponents = jnp.asarray(pass_k, success.dtype)[:, None]
     # ln(1−ρ) from whichever of ρ and 1 − ρ has the digits.
     likely = jnp.log(jnp.maximum(failure, tiny(failure)))
     log_failure = jnp.where(success < 0.5, jnp.log1p(-success), likely)
+    rho = jnp.maximum(success, tiny(success))
     values["odds_spread"] = (jnp.log(rho) - likely).std()
     solved = -jnp.expm1(exponents * log_failure[None])
     means = jnp.concatenate([success[None], solved]) @ _averages(success)
@@ -78,6 +75,22 @@ def measure(
         for part in range(1, means.shape[1]):
             values[f"{name}/q{part}"] = means[row, part]
     return values
+
+
+def entropy_of(masses: Array) -> Array:
+    """Entropy of unnormalised probabilities, shape (answers, prompts); 0 where all of them are 0.
+
+    That of the likeliest answer may round to 1: its logarithm is that of 1 plus the rest.
+    """
+    top = masses.argmax(axis=0, keepdims=True)
+    first = jnp.arange(len(masses))[:, None] == top
+    most = jnp.maximum(masses.max(axis=0, keepdims=True), tiny(masses))
+    rest = jnp.where(first, 0, masses).sum(axis=0, keepdims=True)
+    shares = masses / (most + rest)
+    logarithms = jnp.where(
+        first, -jnp.log1p(rest / most), jnp.log(jnp.maximum(shares, tiny(shares)))
+    )
+    return -(shares * logarithms).sum(axis=0)
 
 
 def _of_groups(rules: Rules, success: Array, failure: Array) -> dict[str, Array]:

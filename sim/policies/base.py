@@ -1,4 +1,4 @@
-"""What every policy offers: logits, samples, score, exact success probability, exact entropy.
+"""What every policy offers: logits, samples, score and exact success probability.
 
 Arrays are laid out (answers, prompts): sums over answers then add rows, which vectorises over
 prompts, and one layout serves four prompts and a million.
@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import xlogy
 
 from sim._folds import sum_over_answers
 
@@ -114,11 +113,6 @@ class Policy(abc.ABC):
         """Sum over the wrong answers of values of shape (answers, prompts)."""
         zero = jnp.zeros_like(values[0])
         return jnp.where(self.by_verdict(zero, zero + 1) > 0, values, 0).sum(axis=0)
-
-    def entropy(self, parameters: Array) -> Array:
-        """Entropy of the answers to each prompt in nats, shape (prompts,)."""
-        probabilities = jnp.exp(self.log_probabilities(parameters))
-        return -xlogy(probabilities, probabilities).sum(axis=0)
 
     def sample(self, parameters: Array, uniforms: Array) -> Array:
         """Answers drawn by inverse CDF, int32 of the shape of ``uniforms``, (group, prompts)."""

@@ -51,6 +51,22 @@ def test_pass_at_k_and_groups_are_those_of_enumerated_draws():
     assert got["mixed"] == pytest.approx(1 - wrong - right, rel=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_entropies_of_a_confident_policy_count_its_likeliest_answer(dtype):
+    """Of H, rest is −ln(1 − rest): 5 % of it here, though 1 − rest rounds to 1."""
+    rest = np.array([1e-9, 5e-10])
+    probabilities = np.append(rest, 1 - rest.sum())[[0, 2, 1], None]  # correct ones first
+    policy = Bandit(3, 2)
+    logits = jnp.log(jnp.asarray(probabilities, dtype))
+    got = MEASURE(policy, logits, Rules("softmax", GROUP), (1,))
+    every = rest.sum() - (rest * np.log(rest)).sum()
+    right = rest[0] - rest[0] * np.log(rest[0])
+    # Logarithms of float32 near −21 are known to 1e-7 of themselves, masses to 21 times that.
+    tolerance = 1e-5 if dtype == jnp.float32 else 1e-9
+    assert float(got["entropy"]) == pytest.approx(every, rel=tolerance)
+    assert float(got["entropy_correct"]) == pytest.approx(right, rel=tolerance)
+
+
 def test_entropies_are_those_of_scipy():
     got = measured()
     assert got["entropy"] == pytest.approx(stats.entropy(PROBABILITIES).mean(), rel=1e-12)

@@ -10,6 +10,7 @@ import scipy.linalg
 
 from sim.groups import Group
 from sim.learners import clipped_weights
+from sim.measure import entropy_of
 from sim.policies.bandit import Bandit
 from sim.policies.log_linear import LogLinear
 from sim.policies.tree import Tree, choice_logits
@@ -69,7 +70,7 @@ def test_success_and_entropy_are_those_of_the_enumerated_distribution(make):
     np.testing.assert_allclose(success, (probabilities * verdicts).sum(axis=0), rtol=1e-12)
     np.testing.assert_allclose(failure, 1 - success, atol=1e-12)
     entropy = -(probabilities * np.log(probabilities)).sum(axis=0)
-    np.testing.assert_allclose(policy.entropy(parameters), entropy, rtol=1e-12)
+    np.testing.assert_allclose(entropy_of(policy.masses(parameters)), entropy, rtol=1e-12)
 
 
 @pytest.mark.parametrize("make", POLICIES)

@@ -174,7 +174,7 @@ def drawn_in_words(start: Measured, success: Floats, target: float) -> list[str]
         drawn = "starts at a draw from the posterior of a prompt of the file"
     words = measured_in_words(start, known)
     none, hard = int(np.sum(success <= LEAST)), int(np.sum(success < IN_REACH))
-    words.append(f"Every simulated prompt {drawn}, anew under every seed.")
+    words.append(f"Every simulated prompt {drawn}, separately under every seed.")
     if hard:
         parts = f"{hard:,} of {success.size:,} start below {IN_REACH:g}"
         if none:

@@ -32,6 +32,12 @@ _END = 1e-8  # the square root of machine precision: 1 − ρ is still known to 
 
 INFINITE = "the integrand is infinite inside the interval"
 
+NARROW = (
+    "a peak of the function that was given is missed if it is narrower than 1/10,000 of the range "
+    "of log-odds: name such points in kinks"
+)
+"""What no finite number of looks at a caller's function can exclude."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Integrals:
@@ -280,7 +286,8 @@ def features(
 
     The function is looked at on a grid of log-odds; where its second difference is large, the ends
     and the peak of that stretch are returned. A spike narrower than 1/10,000 of the range of
-    log-odds can be missed, and has to be named as a kink, about which panels are :func:`graded`.
+    log-odds can be missed (:data:`NARROW`), and has to be named as a kink, about which panels are
+    :func:`graded`.
     """
     low, high = max(start, _END), min(target, 1 - _END)
     grid = np.linspace(float(logit(low)), float(logit(high)), _LOOKS)

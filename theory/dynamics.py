@@ -16,7 +16,7 @@ from scipy import integrate, optimize
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats, check_interval, elementwise
-from theory._quadrature import INFINITE, features, graded, integrate_success
+from theory._quadrature import INFINITE, NARROW, features, graded, integrate_success
 from theory._velocity import DYNAMICS, Dynamics, check_range, resolve_dynamics
 from theory.clocks import Clock, resolve_clock
 from theory.schemes import Scheme, resolve
@@ -52,7 +52,7 @@ class TimeToTarget:
         value: The time on the clock asked for; ∞ if the target is never reached.
         error: Estimated absolute error of the quadrature.
         converged: The time is finite and its relative error at most 1e-9.
-        message: What went wrong, empty if nothing did.
+        message: What went wrong, or what was given may hide; empty if neither.
     """
 
     value: float
@@ -148,7 +148,8 @@ def time_to_target(
             # Where the success probability does not rise it never passes.
             return np.where(speed > 0, clock.cost(success) / speed, math.inf)[None, :]
 
-    found = features(integrand, start, target) if is_custom(scheme, clock, dynamics) else ()
+    custom = is_custom(scheme, clock, dynamics)
+    found = features(integrand, start, target) if custom else ()
     points = (*graded(kinks), *scheme_kinks(scheme), *found)
     result = integrate_success(integrand, start, target, points)
     message = result.message
@@ -157,6 +158,8 @@ def time_to_target(
             "the success probability stops rising on the way, where the weight is not positive or "
             "an update never comes"
         )
+    elif custom and not message and not kinks:
+        message = NARROW
     return TimeToTarget(float(result.values[0]), float(result.errors[0]), result.converged, message)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from theory._arrays import Array, Floats, as_floating, check_interval, elementwise
 from theory._notebook import html_table
-from theory._quadrature import Integrals, features, graded, integrate_success
+from theory._quadrature import NARROW, Integrals, features, graded, integrate_success
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import (
     Dynamics,
@@ -48,7 +48,7 @@ class OptimalWeight:
         budget: B.
         time: T*, the least time on the clock; ∞ if no weight reaches the target.
         converged: T* is finite and its relative error at most 1e-9.
-        message: What went wrong, empty if nothing did.
+        message: What went wrong, or what was given may hide; empty if neither.
     """
 
     start: float
@@ -267,9 +267,10 @@ def optimal_weight(
         with np.errstate(divide="ignore"):
             return np.asarray(np.sqrt(cost * density(success) / velocity))[None, :]
 
-    if is_custom(clock, dynamics, budget_density):
-        kinks = (*kinks, *features(integrand, start, target))
-    result: Integrals = integrate_success(integrand, start, target, kinks)
+    points, custom = tuple(kinks), is_custom(clock, dynamics, budget_density)
+    if custom:
+        points += features(integrand, start, target)
+    result: Integrals = integrate_success(integrand, start, target, points)
     norm = float(result.values[0])
     return OptimalWeight(
         start,
@@ -279,10 +280,10 @@ def optimal_weight(
         budget,
         norm**2 / budget,
         result.converged,
-        result.message,
+        NARROW if custom and not kinks and not result.message else result.message,
         density,
         norm,
-        tuple(kinks),
+        points,
     )
 
 

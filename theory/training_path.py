@@ -40,7 +40,7 @@ class Conditions:
     """What training adds to a sampling design.
 
     Attributes:
-        errors: How often the verifier errs, anew for every response.
+        errors: How often the verifier errs, independently for every response.
         length_ratio: k > 0, the tokens of a wrong response over those of a right one.
         coefficient: β ≥ 0 of the KL anchor, per unit of advantage.
         reference: ρ_ref of the anchor in (0, 1); the start if none.
@@ -174,7 +174,7 @@ def training_path(
         update_cost: α ≥ 0.
         response_cost: β ≥ 0, the cost of a right response; not both are 0.
         length_ratio: k > 0, the tokens of a wrong response over those of a right one.
-        errors: How often the verifier errs, anew for every response.
+        errors: How often the verifier errs, independently for every response.
         coefficient: β of the KL anchor, per unit of advantage.
         reference: ρ_ref of the anchor in (0, 1); ``start`` by default.
         dynamics: The velocity v.

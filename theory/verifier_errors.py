@@ -5,11 +5,11 @@ J = 1 − f₀ − f₁ a prompt of success probability ρ shows the pass rate
 
     ρ̃ = f₀ + Jρ.
 
-*Errors drawn anew* for every response: of two responses the right one passes more often by J, so
-that a scheme moves by Jω_M(ρ̃) v instead of ω_M(ρ) v, with the noise E[A²] at ρ̃. Every weight is
-constant for ρ ≲ f₀/J, where passes are accidents, and below J = 0 training unlearns, whatever the
-scheme. The reward (r − f₀)/J has mean ρ; with a constant weight it undoes J in the drift and
-multiplies E[A²] by 1/J², while a standardised one has the same advantages as before.
+*Errors drawn independently* for every response: of two responses the right one passes more often by
+J, so that a scheme moves by Jω_M(ρ̃) v instead of ω_M(ρ) v, with the noise E[A²] at ρ̃. Every
+weight is constant for ρ ≲ f₀/J, where passes are accidents, and below J = 0 training unlearns,
+whatever the scheme. The reward (r − f₀)/J has mean ρ; with a constant weight it undoes J in the
+drift and multiplies E[A²] by 1/J², while a standardised one has the same advantages as before.
 
 *Errors that stick* to a response, as those of a verifier that a wrong answer fools every time: the
 wrong responses that pass grow in step with the right ones that pass, and the shares

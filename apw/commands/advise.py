@@ -165,7 +165,7 @@ def main(arguments: Sequence[str]) -> Answer:
             advice,
             verdict=[line.strip() for line in _verdict_words(advice)],
             prompts=_prompt_words(options, prompts, advice, data),
-            more=[_size_words(advice), *_plan_words(prompts, plan)[-1:]],
+            more=[*_size_words(advice), *_plan_words(prompts, plan)[-1:]],
             lines={"TRL": f"{TRL_IMPORTS}\n{data['trl']}", "verl": data["verl"]},
             assumptions=data["assumptions"],
             command=["apw", "advise", *arguments],
@@ -300,8 +300,8 @@ def _assumptions(advice: Advice) -> list[str]:
         )
     else:
         lines.append(
-            "a verifier that errs on every response anew. It fails where it errs on the same "
-            "answers every time: those that fool it then grow as correct ones do"
+            "a verifier whose errors are independent from response to response. It fails where it "
+            "errs on the same answers every time: those that fool it then grow as correct ones do"
         )
     if given.coefficient:
         lines.append(
@@ -327,7 +327,7 @@ def _describe(
         "",
         "Cost: time times path energy to the target, over your scheme's. Best table: the same over "
         "the least that any table can do, each prompt on its own way.",
-        _size_words(advice),
+        *_size_words(advice),
         *_plan_words(prompts, plan),
         "",
         f"In TRL ({TRL_IMPORTS}):",
@@ -378,9 +378,12 @@ def _prompt_words(
         f"{median}{options.target:g}.",
         f"An update of a prompt costs {advice.costs[0]:g}, and {advice.costs[1]:g} {drawn}"
         + ("." if ratio == 1 else f", a wrong one {ratio:.3g} times as much."),
-        f"In groups of {options.group_size}, {percent(data['all_wrong'])} of the groups hold no "
-        f"{right} response.",
     ]
+    if options.sampling != "first_success":
+        words.append(
+            f"In groups of {options.group_size}, {percent(data['all_wrong'])} of the groups hold "
+            f"no {right} response."
+        )
     if advice.conditions.coefficient:
         kl = f"a KL coefficient of {advice.conditions.coefficient:g}, per unit of advantage"
         stopped = [resolve(name).label for name in advice.stopped]
@@ -425,7 +428,9 @@ def _verdict_words(advice: Advice) -> list[str]:
     return [first]
 
 
-def _size_words(advice: Advice) -> str:
+def _size_words(advice: Advice) -> list[str]:
+    if advice.sampling == "first_success":
+        return []
     sizes = advice.sizes
     words = f"Group size for {resolve(advice.recommended).label}: {sizes.recommended}"
     if sizes.recommended < sizes.information:
@@ -433,7 +438,9 @@ def _size_words(advice: Advice) -> str:
             f", the smallest that gets {ENOUGH:.0%} of what the best, {sizes.information}, gets "
             "for its cost"
         )
-    return f"{words}, where noise limits the learning rate; {sizes.drift} at a fixed learning rate."
+    return [
+        f"{words}, where noise limits the learning rate; {sizes.drift} at a fixed learning rate."
+    ]
 
 
 def _plan_words(prompts: Prompts, plan: RolloutPlan | None) -> list[str]:
@@ -475,5 +482,6 @@ def _scheme_words(advice: Advice) -> str:
         ]
         for name, cost in advice.cost.items()
     ]
-    size = f"best table, M = {advice.group_size}"
+    one_by_one = advice.sampling == "first_success"
+    size = "best table" if one_by_one else f"best table, M = {advice.group_size}"
     return table(["scheme", "cost", size, "M → ∞"], rows, right="lrrr")

@@ -19,6 +19,7 @@ from theory.dynamics import (
     trajectory,
     weight_function,
 )
+from theory.optimal import optimal_weight
 from theory.schemes import SCHEMES
 
 RANGES = [(0.001, 0.9), (0.01, 0.5), (0.38, 0.95)]
@@ -190,6 +191,21 @@ def test_narrow_spikes_of_a_clock_are_seen(width):
     plain = 2 * (math.asin(math.sqrt(0.9)) - math.asin(math.sqrt(0.01)))
     assert result.converged
     assert result.value == pytest.approx(plain + spike, rel=1e-9)
+
+
+def test_a_result_says_that_a_narrower_spike_is_missed_unless_it_is_named():
+    """A spike of area √π·1e-6·1e6 between the nodes: 1.77/√(0.3·0.7) of time that nobody sees."""
+
+    def clock(rho):
+        return 1 + 1e6 * np.exp(-(((rho - 0.3000123) / 1e-6) ** 2))
+
+    unseen = time_to_target("grpo", 0.01, 0.9, clock=clock)
+    assert "1/10,000 of the range of log-odds" in unseen.message
+    assert "1/10,000" in optimal_weight(0.01, 0.9, clock=clock).message
+    named = time_to_target("grpo", 0.01, 0.9, clock=clock, kinks=[0.3000123])
+    assert named.message == ""
+    assert named.value - unseen.value == pytest.approx(math.sqrt(math.pi / 0.21), rel=1e-4)
+    assert time_to_target("grpo", 0.01, 0.9).message == ""
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,19 @@ def test_one_start_is_judged_by_its_design(capsys: pytest.CaptureFixture[str]) -
     assert answer["plan"] == []
 
 
+def test_responses_one_by_one_are_not_said_to_be_groups(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["advise", "--schemes", "grpo", "linear_r", "--sampling"]
+    assert main([*words, "first_success"]) == 0
+    said = capsys.readouterr().out.split("In TRL")[0]
+    assert "roups of" not in said
+    assert "M = 16" not in said
+    assert "Group size" not in said
+    assert main([*words, "until_any"]) == 0
+    assert "best table, M = 16" in capsys.readouterr().out
+
+
 COUNTS = [0] * 44 + [1] * 6 + [2] * 3 + [4] * 2 + [9] * 2 + [13, 15, 16]
 
 

@@ -295,8 +295,15 @@ def run_until_parsed(module: str, words: list[str], monkeypatch: pytest.MonkeyPa
 def test_every_block_is_of_a_kind_that_is_tried() -> None:
     for page in PAGES:
         fences = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert set(fences[::2]) <= {"sh", "console", "python", "py", "pycon", "toml"}, page
+        assert set(fences[::2]) <= {"sh", "console", "python", "py", "pycon", "toml", "yaml"}, page
         assert not any(fences[1::2]), page
+
+
+def test_yaml_on_pages_can_be_read() -> None:
+    yaml = pytest.importorskip("yaml")
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    for block in re.findall(r"^```yaml\n(.*?)^```$", "\n".join(texts), flags=re.M | re.S):
+        assert isinstance(yaml.safe_load(block), dict), block
 
 
 @pytest.mark.parametrize("text", blocks("toml"))

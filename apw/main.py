@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "train schemes on a bandit of prompts and answers, with intervals",
     "train": "train a language model with any scheme, through TRL's GRPOTrainer",
     "evaluate": "pass@k of a model on a task, unbiased, with intervals",
+    "models": "real language models from the package index, where there is no hub",
     "figures": "draw the figures of theory and of run folders",
     "doctor": "what is installed, whether it works, and what to install",
     "advise": "which scheme and group size suit measured pass rates and your costs",

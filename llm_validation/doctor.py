@@ -201,9 +201,9 @@ def _verifier(weights: Path) -> Check:
 
 
 def _weights(weights: Path) -> Check:
-    from llm_validation.smollm2 import is_converted
+    from llm_validation.packaged_models import is_whole
 
-    if is_converted(weights):
+    if is_whole(weights):
         return Check("weights", True, f"SmolLM2-135M-Instruct is in {weights}")
     return Check("weights", None, f"{weights} does not hold SmolLM2-135M-Instruct", "make smollm2")
 

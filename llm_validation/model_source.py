@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llm_validation.packaged_models import MODELS
+
 _HUB_SECONDS = 5.0
 """How long the hub may take to answer; loading itself retries for most of a minute."""
 
@@ -20,7 +22,8 @@ def check_model(model: str) -> None:
     if model in ("", "tiny") or Path(model).expanduser().is_dir():
         return
     if model.startswith(("weights/", ".", "/", "~")):
-        remedy = "; `make smollm2` makes it" if "smollm2" in model else ""
+        name = Path(model).name
+        remedy = f"; `apw models fetch {name}` makes it" if name in MODELS else ""
         raise FileNotFoundError(f"the model folder {model} does not exist{remedy}")
     reason = _why_not_on_hub(model)
     if reason:

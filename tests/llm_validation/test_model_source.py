@@ -15,8 +15,8 @@ def test_a_folder_the_tiny_model_and_none_are_not_looked_for(tmp_path, monkeypat
 
 
 def test_a_folder_that_is_not_there_names_its_remedy(tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist; `make smollm2` makes it"):
-        check_model(str(tmp_path / "smollm2"))
+    with pytest.raises(FileNotFoundError, match="does not exist; `apw models fetch smoll"):
+        check_model(str(tmp_path / "smollm2-135m-instruct"))
     with pytest.raises(FileNotFoundError, match=r"folder \./other does not exist$"):
         check_model("./other")
 

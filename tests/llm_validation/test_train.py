@@ -328,7 +328,7 @@ def test_mixed_precision_keeps_float32_weights_that_bfloat16_would_not_move(tmp_
 
 
 def test_a_model_folder_that_is_not_there_is_refused_at_once(tmp_path):
-    config = small(task="math", model=str(tmp_path / "smollm2"))
-    with pytest.raises(FileNotFoundError, match="does not exist; `make smollm2` makes it"):
+    config = small(task="math", model=str(tmp_path / "smollm2-135m-instruct"))
+    with pytest.raises(FileNotFoundError, match="does not exist; `apw models fetch smoll"):
         train(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()

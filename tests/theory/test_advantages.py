@@ -387,7 +387,7 @@ PAIR = np.array([1.0, 0.0])
         (lambda: group_advantages([[1.0], [1.0, 0.0]], "grpo"), "real numbers in an array of one"),
         (lambda: group_advantages(["yes", "no"], "grpo"), "expected real numbers"),
         (lambda: group_advantages(np.array([1j, 0]), "grpo"), "expected real numbers; got an"),
-        (lambda: group_advantages([0.5, 0.0], "psr"), "psr is defined for binary rewards"),
+        (lambda: group_advantages([0.5, 0.0], "psr"), "PSR is defined for binary rewards"),
         (lambda: group_advantages([0.5, 0.0], "w_reinforce"), "binary rewards, 0 or 1, only"),
         (lambda: group_advantages([0.5, 0.0], "maxrl"), "use a centred scheme for graded"),
         (lambda: group_advantages(PAIR, "grpo", valid=np.ones(3, bool)), r"valid must have the"),

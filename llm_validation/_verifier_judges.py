@@ -54,7 +54,9 @@ class MathJudge:
             self._parse(f"\\boxed{{{formula}}}")
 
     def _parse(self, text: str) -> list[Any]:
-        parsed: list[Any] = self._math.parse(text, self._configs, parsing_timeout=None)
+        parsed: list[Any] = self._math.parse(
+            _verifier_parser.braced(text), self._configs, parsing_timeout=None
+        )
         return parsed
 
     def read_gold(self, gold: str) -> Any:

@@ -142,3 +142,26 @@ def read_numbers_directly() -> None:
         return Float(digits) if "." in digits else Integer(digits)
 
     _Latex2Sympy.parse_number = parse_number
+
+
+_SYMBOL = (
+    r"(\\(?:pi|alpha|beta|gamma|delta|epsilon|varepsilon|theta|lambda|mu|rho|sigma|tau|phi|varphi"
+    r"|psi|omega|infty)(?![a-zA-Z]))"
+)
+_FRACTION = r"(\\[dt]?frac)\s*"
+_FIRST = re.compile(rf"({_FRACTION}|\\sqrt\s*){_SYMBOL}")
+_SECOND_DIGIT = re.compile(rf"({_FRACTION}\{{{_SYMBOL}\}})\s*([0-9a-zA-Z])")
+_SECOND = re.compile(rf"({_FRACTION}(?:\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|[0-9a-zA-Z]))\s*{_SYMBOL}")
+
+
+def braced(text: str) -> str:
+    r"""The same LaTeX with braces round Greek letters that are arguments of fractions and roots.
+
+    math-verify puts braces round the backslash alone, and then finds the last number only.
+
+    >>> braced(r"2007 + \frac\pi 2"), braced(r"\frac3\pi"), braced(r"\sqrt\pi + \pi")
+    ('2007 + \\frac{\\pi}{2}', '\\frac3{\\pi}', '\\sqrt{\\pi} + \\pi')
+    """
+    text = _FIRST.sub(lambda m: f"{m[1].rstrip()}{{{m[3]}}}", text)
+    text = _SECOND_DIGIT.sub(lambda m: f"{m[1]}{{{m[4]}}}", text)
+    return _SECOND.sub(lambda m: f"{m[1]}{{{m[3]}}}", text)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from runs.files import read_table
-from sim.summary import log_ratios, seed_times
+from sim.matched import at_place
+from sim.summary import LEAST_UPDATES, log_ratios, seed_times
 from theory._arrays import Floats
 
 ASYMMETRIC = ("linear_r", "sqrt_r", "uniform_r")
@@ -20,9 +21,6 @@ KS = (4, 16, 64, 256)
 CEILING = float(np.log(20))
 """Logarithms of ratios are counted up to this: a scheme that never arrives is not infinitely
 worse, and a pair in which neither arrives says nothing."""
-
-LEAST_UPDATES = 5.0
-"""Arrivals in fewer updates are a matter of one step's size, and say nothing about weights."""
 
 NEARLY_ONE = 0.99
 """Where a share is above this before training nothing is left to be won or lost."""
@@ -121,18 +119,8 @@ class Metrics:
 
     def at_level(self, scheme: str, metric: str, level: float) -> Floats:
         """Value of a metric when success first reaches a level, interpolated; NaN if never."""
-        success, values = self.course(scheme, "success"), self.course(scheme, metric)
-        found = []
-        for seed in success.index:
-            curve, other = success.loc[seed].to_numpy(), values.loc[seed].to_numpy()
-            above = np.flatnonzero(curve >= level)
-            if above.size == 0 or above[0] == 0:
-                found.append(np.nan)
-                continue
-            i = int(above[0])
-            share = (level - curve[i - 1]) / (curve[i] - curve[i - 1])
-            found.append(other[i - 1] + share * (other[i] - other[i - 1]))
-        return np.asarray(found)
+        runs = self.table[self.table["scheme"] == scheme]
+        return _array(at_place(runs, f"success={level:.17g}", metric)[scheme])
 
     def log_ratio(self, scheme: str, reference: str) -> Floats:
         """Logarithms of the ratios of times to the target, paired by seed."""

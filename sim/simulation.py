@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sim.config import SimulationConfig
+from sim.matched import matched_table
 from sim.rates import start_in_words
 from sim.run import simulate as run
 from sim.summary import reference_of, time_to_target
@@ -43,6 +44,10 @@ class Simulation:
         return time_to_target(
             self.metrics, self.config.target, metric=metric, reference=self.reference
         )
+
+    def matched(self, at: str) -> pd.DataFrame:
+        """Diversity where every scheme has gained the same, see ``sim.matched.matched_table``."""
+        return matched_table(self.metrics, at, reference=self.reference)
 
     def __str__(self) -> str:
         return "\n".join([*self.notes, times_text(self.times(), self.reference)])

@@ -25,6 +25,9 @@ CLOCK_METRICS = {
 }
 """Clock → the metric that counts it; ``responses`` and ``tokens`` are those that were drawn."""
 
+LEAST_UPDATES = 5.0
+"""Arrivals in fewer updates are a matter of one step's size, and say nothing about weights."""
+
 
 def reachable(config: SimulationConfig) -> tuple[str, ...]:
     """Metrics of a simulation that a target can be set for: success and pass@k, and their parts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -14,6 +14,9 @@ from apw.options import read_ahead
 from runs.configuration import read_toml
 from runs.files import read_json, read_table
 from sim.config import SimulationConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Executor = Literal["local", "ray"]
 FOLDER, SWEEP_FOLDER = Path("results/simulate"), Path("results/sweep")
@@ -50,6 +53,10 @@ class Options:
     target_metric: str = "success"
     """What has to reach the target: success or pass@k of the training prompts, of a fifth of them
     as in success/q1 (the hardest), or of held-out ones as in held_out/success."""
+
+    at: str | None = None
+    """Compare pass@k and entropy where every scheme has gained the same, as in pass@1=+0.1, or is
+    at the same level, pass@1=0.6; held_out/pass@1 for held-out prompts."""
 
     overwrite: bool = False
     """Replace a run that the folder holds."""
@@ -89,12 +96,15 @@ def _check(options: Options) -> None:
 
 
 def _simulate(options: Options) -> Answer:
-    from sim.summary import check_metric, reference_of
+    from sim.matched import check_place
+    from sim.summary import check_metric, reachable, reference_of
     from sim.times_text import times_text
 
     config, out, metric = options.config, options.out or FOLDER, options.target_metric
     reference = reference_of(config.schemes, options.reference)
     check_metric(config, metric)
+    if options.at:
+        check_place(options.at, reachable(config))
 
     from sim.rates import start_in_words
     from sim.run import simulate
@@ -115,14 +125,32 @@ def _simulate(options: Options) -> Answer:
     prompts = config.held_out_prompts if metric.startswith("held_out/") else config.prompts
     text = "".join(f"{note}\n" for note in notes) + (
         f"Time until the mean {metric} of {prompts} prompts is {config.target:g}.\n\n"
-        f"{times_text(times, reference)}\n{figures_hint(out)}"
+        f"{times_text(times, reference)}\n{_matched(options, data, metrics, reference)}"
+        f"{figures_hint(out)}"
     )
     return Answer(data, text)
 
 
+def _matched(options: Options, data: dict[str, Any], metrics: pd.DataFrame, reference: str) -> str:
+    """The comparison at ``--at`` in words, kept in the data too; nothing where none is wanted."""
+    if not options.at:
+        return ""
+    from sim.matched import matched_table, matched_text
+
+    parts, text = [], []
+    for name, run in metrics.groupby("run", sort=False):
+        found = matched_table(run, options.at, reference=reference)
+        parts += [{"run": name, **row} for row in found.to_dict("records")]
+        title = f"{name}: " if metrics["run"].nunique() > 1 else ""
+        text.append(f"\n{title}{matched_text(found, options.at, reference)}\n")
+    data["at"], data["matched"] = options.at, parts
+    return "\n".join(text) + "\n"
+
+
 def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
+    from sim.matched import check_place
     from sim.rates import start_in_words
-    from sim.summary import check_metric, reference_of
+    from sim.summary import check_metric, reachable, reference_of
     from sim.sweep import read_sweep, sweep, sweep_times
     from sim.times_text import times_text
 
@@ -132,6 +160,8 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     reference = reference_of(schemes, options.reference)
     for regime in regimes:
         check_metric(regime, metric)
+        if options.at:
+            check_place(options.at, reachable(regime))
     notes = list(dict.fromkeys(note for regime in regimes for note in start_in_words(regime)))
     metrics = sweep(config, out, overwrite=options.overwrite, executor=executor)
     tuning = read_table(out / "tuning.parquet")
@@ -146,7 +176,7 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     rates = "its own best learning rate" if config.tuning_seeds else "the learning rate given"
     text = "".join(f"{note}\n" for note in notes) + (
         f"Time until the mean {metric} is at the target, every scheme at {rates}.\n\n"
-        f"{times_text(times, reference)}\n"
+        f"{times_text(times, reference)}\n{_matched(options, data, metrics, reference)}"
         f"Folder: {out}   (times.parquet, metrics.parquet, tuning.parquet)"
     )
     return Answer(data, text)

@@ -41,6 +41,28 @@ def sweep_file(tmp_path: Path) -> Path:
     return file
 
 
+def test_schemes_are_compared_where_they_have_gained_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", "--schemes", "grpo", "rloo", "--seeds", "2", "--prompts", "8"]
+    words += ["--answers", "4", "--correct-answers", "1", "--start", "0.2", "--steps", "40"]
+    words += ["--measure-every", "2", "--pass-k", "4", "8", "--out", str(tmp_path / "run")]
+    assert main([*words, "--at", "pass@1=+0.2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    table = pd.DataFrame(found["matched"]).query("metric == 'entropy'").set_index("scheme")
+    assert found["at"] == "pass@1=+0.2"
+    assert list(table.index) == ["base", "grpo", "rloo"]
+    assert (table["there"] == 2).all()
+    lead = table["mean"]["rloo"] - table["mean"]["grpo"]
+    assert table["lead"]["rloo"] == pytest.approx(lead, abs=1e-12)
+    assert main([*words, "--at", "success=0.5"]) == 0
+    text = capsys.readouterr().out
+    assert "Where success is 0.5, training prompts, mean over seeds:" in text
+    assert "Minus GRPO, paired by seed, ± 95% interval:" in text
+    assert main([*words, "--at", "held_out/success=+0.2"]) == 2
+    assert "held_out/success is not measured; measured are: success" in capsys.readouterr().err
+
+
 def test_a_sweep_answers_with_a_table_of_every_regime(
     tmp_path: Path, sweep_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from claims import (
     designs,
     gradients,
     lens,
+    noise_dose,
     optimal_weights,
     shaping,
     time_to_target,
@@ -39,6 +40,7 @@ CHECKS: dict[str, Callable[[], float | list[Check]]] = {
     "O5": designs.theory_o5,
     "O6": designs.theory_o6,
     "O7": unequal_prompts.theory_o7,
+    "O9": noise_dose.theory_o9,
     "O10": shaping.theory_o10,
     "O12": unequal_prompts.theory_o12,
 }

@@ -13,6 +13,7 @@ from claims import (
     designs,
     gradients,
     lens,
+    noise_dose,
     optimal_weights,
     reinforcement,
     shaping,
@@ -49,6 +50,7 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "O5": designs.simulation_o5,
     "O6": designs.simulation_o6,
     "O7": unequal_prompts.simulation_o7,
+    "O9": noise_dose.simulation_o9,
     "O10": shaping.simulation_o10,
     "O12": unequal_prompts.simulation_o12,
 }

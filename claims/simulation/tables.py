@@ -41,6 +41,7 @@ CURVES: Mapping[str, tuple[str, ...]] = {
     "N4": ("entropy", "held_out/entropy"),
     "N7": ("success", "held_out/success"),
     "O3": ("success", "entropy_correct"),
+    "O9": ("entropy", "held_out/entropy"),
 }
 """Metrics over training that a claim's figure draws; other claims compare times to target."""
 

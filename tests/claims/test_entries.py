@@ -96,7 +96,7 @@ def test_every_verdict_that_applies_is_counted_once(drawn):
 def test_identities_are_called_so_and_a_broken_one_is_refuted(tmp_path):
     states = {e.claim.id: e.state("theory") for e in ledger({"sim": tmp_path, "llm": tmp_path})}
     same = {id for id, state in states.items() if state == "identity"}
-    assert same == {"L1", "L2", "N1", "O1", "O3", "O4"}
+    assert same == {"L1", "L2", "N1", "O1", "O3", "O4", "O9"}
     assert made("O1", {"theory": "refuted"}).state("theory") == "refuted"
 
 

@@ -24,6 +24,7 @@ FAMILIES = [
     ("O4",),
     ("O10",),
     ("O7", "O12"),
+    ("O9",),
 ]
 """Claims that share runs, tried in one folder."""
 

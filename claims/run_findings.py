@@ -12,6 +12,7 @@ import pandas as pd
 from claims.curves import readings
 from runs.text import plural
 from sim.prediction import time_to_target_table
+from sim.rates import compared_at
 from sim.summary import THEORY_CLOCKS, crossing, paired_ratio
 from sim.times_text import outcome_in_words
 from theory.intervals import mean_interval
@@ -44,6 +45,7 @@ def simulation_findings(
         ValueError: Success was not measured.
     """
     table = time_to_target_table(metrics, config, reference=reference)
+    compared = compared_at(config)
     sentences = []
     for clock, counted in _CLOCKS.items():
         part = table[(table["clock"] == clock) & (table["scheme"] != reference)]
@@ -52,7 +54,8 @@ def simulation_findings(
             for row in part.sort_values("ratio").to_dict("records")
         ]
         sentences.append(
-            f"Counted in {counted}, with {title(reference)}'s time as 1: {'; '.join(verdicts)}."
+            f"Counted in {counted}, all schemes at {compared}, with {title(reference)}'s time as "
+            f"1: {'; '.join(verdicts)}."
         )
     predicted = table[table["predicted"].notna() & (table["scheme"] != reference)]
     predicted = predicted[np.isfinite(predicted["ratio"])]
@@ -164,6 +167,10 @@ def _compared(row: Mapping[Any, Any]) -> str:
     ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
     if row.get("diverged") and not math.isfinite(ratio):
         return "is not compared, as a run diverged"
+    if row.get("too_soon"):
+        return "was there within 5 updates, too soon to be compared"
+    if not math.isfinite(ratio) and row.get("reached", 0) == row.get("seeds"):
+        return "is not compared"
     if not math.isfinite(ratio):
         return "did not reach the target in every seed"
     numbers = f"{ratio:.2f} ({low:.2f} to {high:.2f})"

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from figures.picture import Picture
 from figures.style import WIDE, Theme, in_order, look, new_figure, optimum, title
 from sim.prediction import time_to_target_table
-from sim.summary import THEORY_CLOCKS
+from sim.rates import compared_at
+from sim.summary import LEAST_UPDATES, THEORY_CLOCKS
 
 _LEAST = math.log(1.5)
 """The axis shows at least this much on either side of 1, in logarithm."""
@@ -61,6 +62,7 @@ def time_to_target_picture(
         return figure
 
     seeds = int(table["seeds"].max())
+    compared = f", all schemes at {compared_at(config)}"
     predicted = (
         "; diamonds are what the theory predicts for groups of this size"
         if table["predicted"].notna().any()
@@ -70,8 +72,8 @@ def time_to_target_picture(
         "time_to_target",
         "Time to target",
         f"Time until the mean success probability is {config['target']:g}, as a multiple of "
-        f"{title(reference)}'s, on a logarithmic axis: geometric mean over {seeds} seeds paired by "
-        f"prompts and draws with 95% intervals{predicted}. Left of the line is sooner.",
+        f"{title(reference)}'s{compared}, on a logarithmic axis: geometric mean over {seeds} seeds "
+        f"paired by prompts and draws with 95% intervals{predicted}. Left of the line is sooner.",
         "Two panels of horizontal bars of relative times that begin at 1, one bar per scheme.",
         table,
         draw,
@@ -93,11 +95,12 @@ def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme
         name, place = str(row.scheme), places[str(row.scheme)]
         ratio = float(row.ratio)  # type: ignore[arg-type]
         if not math.isfinite(ratio):
+            why = f"reached by {row.reached} of {row.seeds} seeds"
+            why += ", some diverged" if row.diverged else ""
             axes.text(
                 0.02,
                 place,
-                f"reached by {row.reached} of {row.seeds} seeds"
-                f"{', some diverged' if row.diverged else ''}",
+                f"below {LEAST_UPDATES:g} updates" if row.too_soon else why,
                 transform=axes.get_yaxis_transform(),
                 va="center",
                 fontsize=6.5,

@@ -176,7 +176,7 @@ def matched_text(found: pd.DataFrame, at: str, reference: str) -> str:
     place = parse_place(at)
     names = _shown(list(dict.fromkeys(found["metric"])), place)
     schemes = schemes_by_name([name for name in found["scheme"].unique() if name != BASE])
-    by_scheme = dict(iter(found.groupby("scheme", sort=False)))
+    by_scheme = {str(name): part for name, part in found.groupby("scheme", sort=False)}
     values, leads = [], []
     for scheme, part in by_scheme.items():
         rows = part.set_index("metric")
@@ -267,8 +267,8 @@ def _read(
     start: dict[int, Floats] = {}
     for (scheme, seed), run in wide.groupby(level=["scheme", "seed"], sort=False):
         course = run.to_numpy(float)
-        found[str(scheme)][seed] = _at(course, place, columns)
-        start[seed] = course[0]
+        found[str(scheme)][int(str(seed))] = _at(course, place, columns)
+        start[int(str(seed))] = course[0]
     tables = {scheme: _by_seed(runs, columns) for scheme, runs in found.items()}
     # Nothing has been taken in at the start.
     return tables, _by_seed(start, columns).assign(**{DOSE: math.nan})

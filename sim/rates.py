@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import array_api_compat
@@ -49,6 +50,22 @@ def rate_name(rate: float) -> str:
     '0.3'
     """
     return f"{rate:.15g}"
+
+
+def compared_at(config: Mapping[str, Any]) -> str:
+    """At which learning rates a simulation compares its schemes, in words.
+
+    Args:
+        config: The configuration, as a run folder holds it.
+
+    >>> compared_at(SimulationConfig().to_dict()), compared_at({"comparison": "same_budget"})
+    ('one common rate', 'equal budgets')
+    """
+    if config.get("comparison") == "same_budget":
+        return "equal budgets"
+    own, common = config.get("learning_rates", {}), config.get("learning_rate")
+    given = {own.get(scheme, common) for scheme in config.get("schemes", ())}
+    return "one common rate" if len(given) <= 1 else "given rates"
 
 
 def _budget(config: SimulationConfig, name: str, scheme: Scheme) -> float:

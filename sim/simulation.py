@@ -11,7 +11,7 @@ import pandas as pd
 
 from sim.config import SimulationConfig
 from sim.matched import matched_table
-from sim.rates import start_in_words
+from sim.rates import compared_at, start_in_words
 from sim.run import simulate as run
 from sim.summary import reference_of, time_to_target
 from sim.times_text import times_text
@@ -50,7 +50,12 @@ class Simulation:
         return matched_table(self.metrics, at, reference=self.reference)
 
     def __str__(self) -> str:
-        return "\n".join([*self.notes, times_text(self.times(), self.reference)])
+        return "\n".join(
+            [
+                *self.notes,
+                times_text(self.times(), self.reference, compared_at(self.config.to_dict())),
+            ]
+        )
 
     def _repr_html_(self) -> str:
         table = self.times()

@@ -11,7 +11,7 @@ from runs.text import listed
 from sim.config import SimulationConfig
 from sim.divergence import divergences
 from theory.clocks import CLOCKS
-from theory.intervals import time_interval
+from theory.intervals import mean_interval, time_interval
 from theory.schemes import resolve
 
 THEORY_CLOCKS = {c.metric.removeprefix("clock/"): c for c in CLOCKS.values() if c.metric}
@@ -93,8 +93,9 @@ def time_to_target(
     between measurements. A seed that never reaches it has the time ∞, and so has the mean: a
     collapse is an outcome, not a missing value. A seed that diverged before it arrived has none,
     and neither have the mean and the ratios. Ratios are scheme over reference, seed by seed (below
-    1 is sooner). Means are geometric and intervals are of logarithms; where a seed never arrives
-    they are the range of the seeds.
+    1 is sooner), of times restricted to the run: one that does not arrive counts as if it did at
+    its end. Means are geometric and intervals are of logarithms; where a seed never arrives those
+    of times are the range of the seeds.
 
     Args:
         metrics: Table of :func:`sim.run.simulate`.
@@ -107,8 +108,9 @@ def time_to_target(
         One row per scheme and clock: scheme, clock, mean, low, high, reached, seeds, ratio,
         ratio_low, ratio_high, steps (updates that were run), late (seeds that did not arrive in
         them), end (the mean of the metric over those at the end), diverged (seeds that did, before
-        or after they arrived) and diverged_step (by when the first of them had). Ratios are NaN
-        where the reference was not run.
+        or after they arrived), diverged_step (by when the first of them had) and too_soon (the
+        median arrives in fewer than :data:`LEAST_UPDATES` updates). Ratios are NaN where the
+        reference was not run, and where one of both never arrives or arrives too soon.
 
     Raises:
         ValueError: Target or level outside (0, 1), or a metric that was not measured.
@@ -123,15 +125,17 @@ def time_to_target(
     _check_fraction("level", level)
     lost = divergences(metrics).groupby("scheme")["step"]
     count, first = lost.size(), lost.min()
+    medians = times[times["clock"] == "updates"].groupby("scheme")["time"].median()
+    soon = set(medians.index[medians < LEAST_UPDATES])
     rows = []
     for (scheme, clock), group in times.groupby(["scheme", "clock"], sort=False):
         values = group["time"].to_numpy()
         mean, low, high = time_interval(values, level=level)
         base = times[(times["scheme"] == reference) & (times["clock"] == clock)]
         paired = group.merge(base, on="seed", suffixes=("", "_reference"))
-        ratio = paired_ratio(
-            paired["time"].to_numpy(), paired["time_reference"].to_numpy(), level=level
-        )
+        ratio = (float("nan"),) * 3
+        if not {scheme, reference} & soon:
+            ratio = _restricted_ratio(paired, level)
         rows.append(
             {
                 "scheme": scheme,
@@ -149,6 +153,7 @@ def time_to_target(
                 "end": float(group.loc[np.isinf(values), "end"].mean()),
                 "diverged": int(count.get(scheme, 0)),
                 "diverged_step": float(first.get(scheme, np.nan)),
+                "too_soon": scheme in soon,
             }
         )
     return pd.DataFrame(rows)
@@ -159,7 +164,7 @@ def seed_times(metrics: pd.DataFrame, target: float, *, metric: str = "success")
 
     Returns:
         Columns scheme, clock, seed, time (∞ if it was not reached, NaN if the run diverged before
-        it was), steps and end, the last step and the metric there.
+        it was), steps, horizon and end, the last step, its clock reading and the metric there.
 
     Raises:
         ValueError: Target outside (0, 1), or a metric that was not measured.
@@ -182,11 +187,31 @@ def seed_times(metrics: pd.DataFrame, target: float, *, metric: str = "success")
         steps = int(run.index.get_level_values("step")[-1])
         for clock, column in CLOCK_METRICS.items():
             if column in run:
-                time = crossing(run[column].to_numpy(), level, target)
+                readings = run[column].to_numpy()
+                time = crossing(readings, level, target)
                 if np.isinf(time) and (scheme, seed) in lost:
                     time = float("nan")
-                rows.append((scheme, clock, seed, time, steps, float(level[-1])))
-    return pd.DataFrame(rows, columns=["scheme", "clock", "seed", "time", "steps", "end"])
+                ends = (steps, float(readings[-1]), float(level[-1]))
+                rows.append((scheme, clock, seed, time, *ends))
+    columns = ["scheme", "clock", "seed", "time", "steps", "horizon", "end"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def restricted(times: pd.DataFrame, suffix: str = "") -> np.ndarray:
+    """Times of :func:`seed_times`, those of seeds that never arrive replaced by the run's end."""
+    time = times[f"time{suffix}"].to_numpy(float)
+    horizon = times[f"horizon{suffix}"].to_numpy(float)
+    return np.where(np.isinf(time), horizon, time)
+
+
+def _restricted_ratio(paired: pd.DataFrame, level: float) -> tuple[float, float, float]:
+    """Ratio of restricted times with its interval; NaN where one of both never arrives."""
+    both = [restricted(paired, suffix) for suffix in ("", "_reference")]
+    arrived = [np.isfinite(paired[f"time{suffix}"]).any() for suffix in ("", "_reference")]
+    if not all(arrived) or not all((np.isfinite(part) & (part > 0)).all() for part in both):
+        return (float("nan"),) * 3
+    ratio, low, high = mean_interval(both[0] / both[1], level=level, log=True)
+    return ratio, low, high
 
 
 def crossing(clock: np.ndarray, level: np.ndarray, target: float) -> float:

@@ -1,24 +1,29 @@
 """Sweeps: every scheme in every regime, at its own best learning rate from one grid.
 
-The learning rate of a scheme in a regime is the one with the least median time to target over
-tuning seeds, on a stated clock; a rate that never gets there counts as ∞, and ties, such as a
-target nobody reaches, go to the higher mean success along the run. A pick at either end of the grid
-is marked: the best rate may lie beyond. Tuning seeds are not used again: the measurements come from
-fresh seeds, paired between schemes. Intervals are Student's t over the measured seeds, of
-logarithms, ratios taken seed by seed; they do not contain the choice of the rate, which is given.
+The learning rate of a scheme in a regime is the one with the least geometric mean of times to
+target over tuning seeds, on a stated clock; a run that never gets there counts as if it did at its
+end, and ties, such as a target nobody reaches, go to the higher mean success along the run. While
+a pick lies at an end of the grid, the grid is widened for all schemes by doubling or halving; if it
+still does in the end it is marked, and the scheme is not compared. Tuning seeds are not used again:
+the measurements come from fresh seeds, paired between schemes. Intervals are Student's t over the
+measured seeds, of logarithms, ratios taken seed by seed. Those of ratios contain the choice of the
+rates: how much slower the rates are that resampled tuning seeds pick, root mean square of 1,000
+resamplings, is added in quadrature for both schemes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from annotated_types import Interval
+from scipy import special
 
 from runs.configuration import Configuration, Positive, read_toml
 from runs.files import write_json, write_table
@@ -27,10 +32,14 @@ from runs.terminal import Progress
 from sim.cluster import Work, run_on_ray
 from sim.config import TREES, SimulationConfig
 from sim.rates import rate_name
-from sim.summary import CLOCK_METRICS, seed_times, time_to_target
+from sim.summary import CLOCK_METRICS, restricted, seed_times, time_to_target
+from theory._arrays import Floats
 
 TUNING_SEED = 1_000_000
 """Tuning seeds begin this far above the seeds of the measurements."""
+
+RESAMPLINGS = 1000
+"""Bootstrap samples of the tuning seeds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +62,16 @@ class SweepConfig(Configuration):
     learning_rates: tuple[Positive, ...] = (0.1, 0.3, 1.0, 3.0)
     """The grid, the same for every scheme."""
 
-    tuning_seeds: Annotated[int, Interval(ge=0, le=10_000)] = 3
+    tuning_seeds: Annotated[int, Interval(ge=0, le=10_000)] = 40
     """Seeds per grid point; 0 takes the learning rates of the base as they are."""
 
     clock: Literal[
         "updates", "responses", "tokens", "first_success", "any_success", "mixed_group"
     ] = "updates"
     """Clock on which a learning rate has to be fast."""
+
+    widen: Annotated[int, Interval(ge=0, le=20)] = 6
+    """How often the grid may be doubled, or halved, at an end at which a pick lies."""
 
     def check_together(self) -> None:
         """Check the grid and every regime."""
@@ -170,13 +182,7 @@ def sweep(
 
 def _sweep(config: SweepConfig, path: Path, progress: bool, executor: str) -> pd.DataFrame:
     cells = path / "cells"
-    if config.tuning_seeds:
-        tuning: dict[Path, Work] = {
-            cells / f"tune-{regime}": (config.tuned(regime), config.learning_rates)
-            for regime in config.regimes
-        }
-        _run_cells(tuning, executor, progress, "tuning")
-    table, picks = _choose(config, cells)
+    table, picks = _tune(config, cells, progress, executor)
     write_table(path / "tuning.parquet", table)
     write_json(path / "rates.json", picks)
     measured: dict[Path, Work] = {
@@ -215,8 +221,9 @@ def sweep_times(
         reference: Scheme that ratios compare with.
 
     Returns:
-        Columns regime, scheme, learning_rate, at_edge (the rate is an end of the grid), and those
-        of :func:`sim.summary.time_to_target`.
+        Columns regime, scheme, learning_rate, at_edge (the rate is an end of the grid: there is no
+        ratio), and those of :func:`sim.summary.time_to_target`, tuning error in the intervals of
+        ratios.
     """
     tables = []
     for regime in config.regimes:
@@ -224,12 +231,32 @@ def sweep_times(
         target = config.regime(regime).target
         times = time_to_target(run, target, metric=metric, reference=reference)
         rates = run[run["metric"] == "learning_rate"].groupby("scheme")["value"].first()
-        ends = tuning[(tuning["regime"] == regime) & tuning["at_edge"]]["scheme"]
+        chosen = tuning[(tuning["regime"] == regime) & tuning["chosen"]].set_index("scheme")
         times.insert(0, "regime", regime)
         times.insert(2, "learning_rate", times["scheme"].map(rates))
+        ends = chosen.index[chosen["at_edge"].astype(bool)]
         times.insert(3, "at_edge", times["scheme"].isin(ends))
-        tables.append(times)
+        error = {str(name): float(value) for name, value in chosen["tuning_error"].items()}
+        tables.append(_with_tuning(times, error, reference, set(ends)))
     return pd.concat(tables, ignore_index=True)
+
+
+def _with_tuning(
+    times: pd.DataFrame, error: Mapping[str, float], reference: str, ends: set[str]
+) -> pd.DataFrame:
+    """Ratios with the error of tuning in their intervals; none of rates at an end of the grid."""
+    ratios = ["ratio", "ratio_low", "ratio_high"]
+    refused = times["scheme"].isin(ends) | (reference in ends)
+    times.loc[refused, ratios] = np.nan
+    ours = times["scheme"].map(error).fillna(0.0)
+    added = ours**2 + error.get(reference, 0.0) ** 2
+    sampled = np.sqrt(added.where(times["scheme"] != reference, 0.0).to_numpy(float))
+    logs = np.log(times[ratios].to_numpy(float))
+    quantile = float(special.ndtri(0.975))
+    for column, side in ((1, -1.0), (2, 1.0)):
+        half = np.hypot(logs[:, column] - logs[:, 0], quantile * sampled)
+        times[ratios[column]] = np.exp(logs[:, 0] + side * half)
+    return times
 
 
 def _run_cells(cells: Mapping[Path, Work], executor: str, progress: bool, name: str) -> None:
@@ -248,35 +275,114 @@ def _run_here(cells: Mapping[Path, Work]) -> Iterable[Path]:
         yield path
 
 
-def _choose(config: SweepConfig, cells: Path) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Grid points as a table, and the chosen learning rate of every regime and scheme."""
+def _tune(
+    config: SweepConfig, cells: Path, progress: bool, executor: str
+) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    """Grid points as a table, and the learning rate of every regime and scheme.
+
+    The grid of a regime is widened, two rates at a time, while a pick lies at one of its ends.
+    """
+    grids = {name: {"": tuple(config.learning_rates)} for name in config.regimes}
+    waiting = list(config.regimes) if config.tuning_seeds else []
+    tables: dict[str, pd.DataFrame] = {}
+    while waiting:
+        work: dict[Path, Work] = {
+            cells / f"tune-{name}{part}": (config.tuned(name), rates)
+            for name in waiting
+            for part, rates in grids[name].items()
+        }
+        _run_cells(work, executor, progress, "tuning")
+        for name in waiting:
+            tables[name] = _grid_points(config, name, cells, grids[name])
+        waiting = [name for name in waiting if _widened(config, tables[name], grids[name])]
+    columns = ["regime", "scheme", "learning_rate", "time", "arrived", "success"]
+    columns += ["chosen", "at_edge", "tuning_error"]
+    table = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame()
+    table = table.reindex(columns=columns)
+    picks: dict[str, dict[str, float]] = {}
+    for row in table[table["chosen"] == True].to_dict("records"):  # noqa: E712 – may be empty
+        picks.setdefault(row["regime"], {})[row["scheme"]] = row["learning_rate"]
+    return table, picks
+
+
+def _widened(
+    config: SweepConfig, points: pd.DataFrame, grids: dict[str, tuple[float, ...]]
+) -> bool:
+    """Add rates beyond the ends at which a pick lies, and tell whether there are any."""
+    picks = set(points.loc[points["at_edge"], "learning_rate"])
+    tried = set(points["learning_rate"])
+    more = []
+    for end, given, factor in (
+        (min(tried), min(config.learning_rates), 0.5),
+        (max(tried), max(config.learning_rates), 2.0),
+    ):
+        done = round(abs(math.log2(end / given)))
+        steps = min(2, config.widen - done)
+        more += [end * factor**n for n in range(1, steps + 1) if end in picks]
+    if more:
+        grids[f"-wider-{len(grids)}"] = tuple(sorted(more))
+    return bool(more)
+
+
+def _grid_points(
+    config: SweepConfig, regime: str, cells: Path, grids: Mapping[str, Sequence[float]]
+) -> pd.DataFrame:
+    """Grid points of a regime, the picks among them and how sure they are."""
+    target = config.regime(regime).target
     rows: list[dict[str, Any]] = []
-    for regime in config.regimes if config.tuning_seeds else ():
-        target = config.regime(regime).target
-        everything = read_metrics(cells / f"tune-{regime}")
-        for rate in config.learning_rates:
+    logs: dict[str, list[Floats]] = {}
+    for part, rates in grids.items():
+        everything = read_metrics(cells / f"tune-{regime}{part}")
+        for rate in rates:
             metrics = everything[everything["run"] == rate_name(rate)]
             times = seed_times(metrics, target)
             times = times[times["clock"] == config.clock]
             level = metrics[metrics["metric"] == "success"].groupby("scheme")["value"].mean()
             for scheme, group in times.groupby("scheme", sort=False):
+                with np.errstate(divide="ignore"):
+                    log = np.log(restricted(group.sort_values("seed")))
+                # A rate with which a run diverges is none.
+                log = np.where(np.isnan(log), np.inf, log)
+                logs.setdefault(str(scheme), []).append(log)
                 rows.append(
                     {
                         "regime": regime,
                         "scheme": scheme,
                         "learning_rate": rate,
-                        "time": float(np.median(group["time"])),
+                        "time": float(np.exp(log.mean())),
+                        "arrived": float(np.isfinite(group["time"]).mean()),
                         "success": float(level[scheme]),
                     }
                 )
-    columns = ["regime", "scheme", "learning_rate", "time", "success"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows)
     order = table.sort_values(["time", "success"], ascending=[True, False], kind="stable")
-    best = order.drop_duplicates(["regime", "scheme"])
-    table["chosen"] = table.index.isin(best.index)
-    ends = (min(config.learning_rates, default=0), max(config.learning_rates, default=0))
-    table["at_edge"] = table["chosen"] & table["learning_rate"].isin(ends)
-    picks: dict[str, dict[str, float]] = {}
-    for row in best.to_dict("records"):
-        picks.setdefault(row["regime"], {})[row["scheme"]] = row["learning_rate"]
-    return table, picks
+    table["chosen"] = table.index.isin(order.drop_duplicates("scheme").index)
+    rates_tried = table["learning_rate"]
+    ends = (rates_tried.min(), rates_tried.max())
+    table["at_edge"] = table["chosen"] & rates_tried.isin(ends)
+    errors = {scheme: _tuning_error(np.stack(parts, axis=1)) for scheme, parts in logs.items()}
+    table["tuning_error"] = table["scheme"].map(errors)
+    return table
+
+
+def _tuning_error(logs: Floats) -> float:
+    """How much slower the rates are that resampled tuning seeds pick.
+
+    Args:
+        logs: Logarithm of the restricted time, shape (seeds, rates).
+
+    Returns:
+        Root mean square over resamplings of the mean logarithm at the rate picked minus the least.
+
+    >>> _tuning_error(np.log([[10.0, 1000.0], [11.0, 900.0]]))  # never in doubt
+    0.0
+    """
+    usable = logs[:, np.isfinite(logs).all(axis=0)]
+    if not usable.shape[1]:
+        return 0.0
+    seeds = len(usable)
+    generator = np.random.default_rng(0)
+    shares = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLINGS) / seeds
+    means = usable.mean(axis=0)
+    slower = means[(shares @ usable).argmin(axis=1)] - means.min()
+    return float(np.sqrt(np.mean(slower**2)))

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from runs.terminal import table
-from runs.text import interval, number
+from runs.text import interval, listed, number
+from sim.summary import LEAST_UPDATES
 from theory.schemes import Scheme, schemes_by_name
 
 CLOCKS = {
@@ -25,19 +26,23 @@ _EXTRA_COLUMNS = {"regime": "regime", "learning_rate": "rate"}
 Row = Mapping[Any, Any]
 
 
-def times_text(times: pd.DataFrame, reference: str) -> str:
+def times_text(times: pd.DataFrame, reference: str, compared: str = "") -> str:
     """Times to a target as a table, with notes below it.
 
     Args:
         times: Table of :func:`sim.summary.time_to_target` or :func:`sim.sweep.sweep_times`.
         reference: Scheme that the ratios compare with.
+        compared: At which learning rates, such as ``"one common rate"``; see
+            :func:`sim.rates.compared_at`.
 
     >>> from sim.summary import time_to_target
     >>> rows = [("grpo", 0, t, m, v) for t in (0, 10)
     ...         for m, v in (("success", t / 50), ("updates", t))]
     >>> metrics = pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
-    >>> print(times_text(time_to_target(metrics, 0.5), "grpo").splitlines()[-1])
+    >>> for line in times_text(time_to_target(metrics, 0.5), "grpo").splitlines()[-2:]:
+    ...     print(line)
     GRPO: not within 10 steps with 1 of 1 seeds (0.2 at the end).
+    GRPO never arrives: there is nothing to compare with.
     """
     shown = times[times["clock"].isin(list(CLOCKS))]
     shown = shown.assign(place=shown["clock"].map(list(CLOCKS).index))
@@ -52,7 +57,7 @@ def times_text(times: pd.DataFrame, reference: str) -> str:
         "mean",
         "95% interval",
         "seeds there",
-        f"relative to {schemes[reference].label}",
+        f"relative to {schemes[reference].label}{f', {compared}' if compared else ''}",
     ]
     lines = [
         [
@@ -101,22 +106,35 @@ def _notes(rows: Sequence[Row], reference: str, schemes: Mapping[str, Scheme]) -
     for row in rows:
         words = outcome_in_words(row) if row["clock"] == rows[0]["clock"] else ""
         if words:
-            where = f" in {row['regime']}" if "regime" in row else ""
-            notes.append(f"{schemes[row['scheme']].label}{where}: {words}.")
+            notes.append(f"{schemes[row['scheme']].label}{_where(row)}: {words}.")
     if any(row["diverged"] for row in rows):
         notes.append(
             "Diverged: parameters or success are no longer finite numbers; a smaller learning rate"
             " may keep them so."
         )
     label = schemes[reference].label
-    if any(row["ratio"] in (0, math.inf) for row in rows):
+    if any(row["reached"] and row["late"] and not math.isnan(row["ratio"]) for row in rows):
+        notes.append("In ratios a run that does not arrive counts as if it did at its end.")
+    for row in rows:
+        if row["scheme"] == reference and not row["reached"] and row["clock"] == rows[0]["clock"]:
+            notes.append(f"{label} never arrives{_where(row)}: there is nothing to compare with.")
+    soon = [row for row in rows if row["too_soon"] and row["clock"] == rows[0]["clock"]]
+    if soon:
+        names = [f"{schemes[row['scheme']].label}{_where(row)}" for row in soon]
         notes.append(
-            f"A ratio is 0 where {label} did not arrive with every seed that the scheme did;"
-            " ∞ where the scheme did not."
+            f"Times below {LEAST_UPDATES:g} updates are a matter of one step's size and not "
+            f"compared: {listed(names)}. A smaller learning rate or a higher target takes longer."
         )
     if any(row.get("at_edge") for row in rows):
-        notes.append("* an end of the grid of learning rates: the best rate may lie beyond it.")
+        notes.append(
+            "* the best rate lies at an end of the grid, or beyond it: not compared. Give "
+            "learning_rates on both sides of it."
+        )
     return notes
+
+
+def _where(row: Row) -> str:
+    return f" in {row['regime']}" if "regime" in row else ""
 
 
 def _extra(row: Row, name: str) -> str:

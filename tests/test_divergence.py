@@ -142,6 +142,7 @@ def test_a_learning_rate_that_diverges_is_not_chosen(tmp_path: Path) -> None:
             "base": {**base, "schemes": [LOST], "seeds": 1},
             "learning_rates": [0.001, 1e6],
             "tuning_seeds": 1,
+            "widen": 0,
         }
     )
     sweep(config, tmp_path / "sweep", progress=False)

@@ -106,12 +106,12 @@ def _simulate(options: Options) -> Answer:
     if options.at:
         check_place(options.at, reachable(config))
 
-    from sim.rates import start_in_words
+    from sim.rates import compared_at, start_in_words
     from sim.run import simulate
     from sim.summary import time_to_target
 
     metrics = simulate(config, out, overwrite=options.overwrite)
-    notes = start_in_words(config)
+    notes, compared = start_in_words(config), compared_at(config.to_dict())
     times = time_to_target(metrics, config.target, metric=metric, reference=reference)
     data = {
         "run": str(out),
@@ -119,16 +119,24 @@ def _simulate(options: Options) -> Answer:
         "target": config.target,
         "target_metric": metric,
         "reference": reference,
+        "compared_at": compared,
         "times": times.to_dict("records"),
         "notes": notes,
     }
     prompts = config.held_out_prompts if metric.startswith("held_out/") else config.prompts
     text = "".join(f"{note}\n" for note in notes) + (
-        f"Time until the mean {metric} of {prompts} prompts is {config.target:g}.\n\n"
-        f"{times_text(times, reference)}\n{_matched(options, data, metrics, reference)}"
+        f"Time until the mean {metric} of {prompts} prompts is {config.target:g}, all schemes at "
+        f"{compared}{_hint(compared)}.\n\n"
+        f"{times_text(times, reference, compared)}\n{_matched(options, data, metrics, reference)}"
         f"{figures_hint(out)}"
     )
     return Answer(data, text)
+
+
+def _hint(compared: str) -> str:
+    """How to compare at own rates, where a scheme may owe its place to the rate."""
+    own = " which suits some better than others (--sweep finds each one's own)"
+    return f",{own}" if compared == "one common rate" else ""
 
 
 def _matched(options: Options, data: dict[str, Any], metrics: pd.DataFrame, reference: str) -> str:
@@ -166,17 +174,18 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     metrics = sweep(config, out, overwrite=options.overwrite, executor=executor)
     tuning = read_table(out / "tuning.parquet")
     times = sweep_times(config, metrics, tuning, metric=metric, reference=reference)
+    rates = "own best rates" if config.tuning_seeds else "given rates"
     data = {
         "run": str(out),
         "target_metric": metric,
         "reference": reference,
+        "compared_at": rates,
         "times": times.to_dict("records"),
         "notes": notes,
     }
-    rates = "its own best learning rate" if config.tuning_seeds else "the learning rate given"
     text = "".join(f"{note}\n" for note in notes) + (
-        f"Time until the mean {metric} is at the target, every scheme at {rates}.\n\n"
-        f"{times_text(times, reference)}\n{_matched(options, data, metrics, reference)}"
+        f"Time until the mean {metric} is at the target, all schemes at {rates}.\n\n"
+        f"{times_text(times, reference, rates)}\n{_matched(options, data, metrics, reference)}"
         f"Folder: {out}   (times.parquet, metrics.parquet, tuning.parquet)"
     )
     return Answer(data, text)

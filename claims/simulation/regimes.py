@@ -87,7 +87,7 @@ def trained(
     config = found.config(regime, lab, **changes)
     plain = regime.replace(", ", "-").replace(" ", "-")
     metrics = lab.sweep(
-        SweepConfig(config, {"base": {}}, rates, seeds, clock),
+        SweepConfig(config, {"base": {}}, rates, seeds, clock, 0 if lab.quick else 6),
         folder or plain,
         shared=shared or None,
     )

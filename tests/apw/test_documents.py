@@ -148,7 +148,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-simulation.toml").write_text('schemes = ["grpo", "sqrt_r"]\nstart = 0.1\n')
     (tmp_path / "sweep.toml").write_text(
-        'learning_rates = [0.3, 1]\ntuning_seeds = 2\nclock = "updates"\n'
+        "learning_rates = [0.3, 1]\ntuning_seeds = 2\nwiden = 0\n"
         "[base]\nprompts = 4\nsteps = 2\nmeasure_every = 1\nseeds = 2\npass_k = [1]\n"
         "[regimes.scratch]\nstart = 0.1\n"
     )

@@ -21,21 +21,28 @@ CONFIG = {
 
 
 def test_clear_differences_are_named_and_unclear_ones_are_not(runs: Runs) -> None:
-    rates = {"grpo": (0.1,) * 5, "sqrt_r": (0.2,) * 5, "linear_r": (0.05,) * 5}
+    rates = {"grpo": (0.04,) * 5, "sqrt_r": (0.08,) * 5, "linear_r": (0.02,) * 5}
     config = {**CONFIG, "schemes": [*rates]}
-    text = " ".join(simulation_findings(runs(rates, steps=21), config))
+    text = " ".join(simulation_findings(runs(rates, steps=41), config))
+    assert "Counted in updates, all schemes at equal budgets, with GRPO's time as 1" in text
     assert "Sqrt-R sooner, 0.50 (0.50 to 0.50)" in text
     assert "Linear-R later, 2.00 (2.00 to 2.00)" in text
-    unclear = {"grpo": (0.1, 0.2, 0.1, 0.2, 0.1), "sqrt_r": (0.2, 0.1, 0.1, 0.1, 0.2)}
-    text = " ".join(simulation_findings(runs(unclear), CONFIG))
+    unclear = {"grpo": (0.04, 0.08, 0.04, 0.08, 0.04), "sqrt_r": (0.08, 0.04, 0.04, 0.04, 0.08)}
+    text = " ".join(simulation_findings(runs(unclear, steps=21), CONFIG))
     assert "Sqrt-R cannot be told apart" in text
     assert "predicted" in text
 
 
 def test_schemes_that_do_not_arrive_are_counted(runs: Runs) -> None:
-    text = " ".join(simulation_findings(runs({"grpo": (0.1, 0.1), "sqrt_r": (0, 0.2)}), CONFIG))
+    rates = {"grpo": (0.04, 0.04), "sqrt_r": (0, 0)}
+    text = " ".join(simulation_findings(runs(rates, steps=21), CONFIG))
     assert "did not reach the target in every seed" in text
-    assert "Sqrt-R reached the target in 1 of 2 seeds only: not within 10 steps" in text
+    assert "Sqrt-R reached the target in 0 of 2 seeds only: not within 20 steps" in text
+
+
+def test_arrivals_in_fewer_than_five_updates_are_not_compared(runs: Runs) -> None:
+    text = " ".join(simulation_findings(runs({"grpo": (0.1,) * 5, "sqrt_r": (0.2,) * 5}), CONFIG))
+    assert "Sqrt-R was there within 5 updates, too soon to be compared" in text
 
 
 def test_a_collapse_is_an_outcome(runs: Runs) -> None:

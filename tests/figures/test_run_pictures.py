@@ -72,13 +72,16 @@ def test_there_is_no_prediction_where_the_theory_does_not_hold(change: dict[str,
 
 
 def test_measured_times_stand_beside_predictions(runs: Runs) -> None:
-    metrics = runs({"grpo": (0.1, 0.1), "sqrt_r": (0.2, 0.2)})
+    metrics = runs({"grpo": (0.04, 0.04), "sqrt_r": (0.08, 0.08)}, steps=26)
     table = time_to_target_table(metrics, CONFIG).set_index(["scheme", "clock"])
     assert table.loc[("sqrt_r", "updates"), "ratio"] == pytest.approx(0.5)
-    assert table.loc[("grpo", "updates"), "mean"] == pytest.approx(5)
+    assert table.loc[("grpo", "updates"), "mean"] == pytest.approx(12.5)
     assert table["predicted"].notna().all()
     picture = time_to_target_picture(metrics, CONFIG)
     assert "diamonds" in picture.caption
+    assert "all schemes at equal budgets" in picture.caption
+    plain = time_to_target_picture(metrics, {**CONFIG, "comparison": "same_rate"})
+    assert "as a multiple of GRPO's, all schemes at one common rate, on" in plain.caption
     assert picture.render("svg")
     with house_style():
         updates = picture.draw("light").axes[1]
@@ -90,7 +93,7 @@ def test_measured_times_stand_beside_predictions(runs: Runs) -> None:
 
 
 def test_a_scheme_that_never_arrives_is_drawn_as_such(runs: Runs) -> None:
-    metrics = runs({"grpo": (0.1, 0.1), "sqrt_r": (0.0, 0.2)})
+    metrics = runs({"grpo": (0.1, 0.1), "sqrt_r": (0.0, 0.2), "psr": (0.0, 0.0)})
     picture = time_to_target_picture(metrics, CONFIG)
     assert picture.render("svg")
     assert np.isinf(picture.data.set_index(["scheme", "clock"]).loc[("sqrt_r", "updates"), "mean"])

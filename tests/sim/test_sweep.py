@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from runs.folder import read_metrics
 from sim.config import SimulationConfig
 from sim.run import simulate
-from sim.sweep import SweepConfig, read_sweep, sweep
+from sim.sweep import SweepConfig, _tuning_error, _with_tuning, read_sweep, sweep
 
 BASE = SimulationConfig(
     schemes=("grpo", "linear_r"),
@@ -36,6 +38,7 @@ SMALL = SweepConfig(
     regimes={"easy": {"start": 0.4}, "hard": {}},
     learning_rates=(0.01, 2.0),
     tuning_seeds=2,
+    widen=0,
 )
 
 
@@ -53,7 +56,47 @@ def test_rates_are_chosen_by_time_and_measured_on_fresh_seeds(tmp_path):
     assert not list((tmp_path / "sweep").rglob(".lock"))
     times = pd.read_parquet(tmp_path / "sweep" / "times.parquet")
     assert set(times["regime"]) == {"easy", "hard"}
-    assert (times.loc[times["scheme"] == "grpo", "ratio"] == 1).all()
+    # Both picks are ends of the grid, beyond which better ones may lie.
+    assert times["ratio"].isna().all()
+
+
+def test_a_grid_is_widened_for_all_schemes_while_a_pick_lies_at_its_end(tmp_path):
+    config = dataclasses.replace(SMALL, regimes={"hard": {}}, learning_rates=(0.01, 0.02), widen=1)
+    sweep(config, tmp_path / "sweep", progress=False)
+    tuning = pd.read_parquet(tmp_path / "sweep" / "tuning.parquet")
+    # Nothing arrives at such rates, and the higher one has learned more: one doubling is allowed.
+    tried = tuning.groupby("scheme")["learning_rate"].agg(sorted)
+    assert tried.tolist() == [[0.01, 0.02, 0.04]] * 2
+    assert tuning.query("chosen")["learning_rate"].tolist() == [0.04, 0.04]
+    assert tuning.query("chosen")["at_edge"].all()
+    assert (tuning["arrived"] == 0).all()
+
+
+def test_tuning_error_is_what_wrong_picks_cost_as_often_as_they_are_made():
+    """Two rates that differ by d with spread s: the worse is picked with probability Φ(−d√n/s)."""
+    seeds, d, s = 40, 0.1, 0.5
+    half = np.sqrt((seeds - 1) / seeds) * s * np.repeat([1.0, -1.0], seeds // 2)
+    logs = np.stack([np.zeros(seeds), d + half], axis=1)  # standard deviation s, mean d
+    wrong = stats.norm.cdf(-d * np.sqrt(seeds) / half.std())
+    # A thousand resamplings give the share of wrong picks, 0.1, to ± 0.03 at three errors.
+    assert _tuning_error(logs) == pytest.approx(d * np.sqrt(wrong), rel=0.2)
+    assert _tuning_error(logs + np.array([0.0, 5.0])) == 0
+    assert _tuning_error(np.full((3, 2), np.inf)) == 0
+
+
+def test_tuning_error_of_both_schemes_widens_the_ratio():
+    times = pd.DataFrame(
+        {"scheme": ["grpo", "psr"], "ratio": [1.0, 0.8], "ratio_low": [1.0, 0.7]}
+        | {"ratio_high": [1.0, 0.8**2 / 0.7]}
+    )
+    none = _with_tuning(times.copy(), {"grpo": 0.0, "psr": 0.0}, "grpo", set())
+    pd.testing.assert_frame_equal(none, times)
+    row = _with_tuning(times.copy(), {"grpo": 0.03, "psr": 0.04}, "grpo", set()).iloc[1]
+    half = np.hypot(np.log(0.8 / 0.7), 1.959964 * 0.05)
+    assert row["ratio_low"] == pytest.approx(0.8 * np.exp(-half), rel=1e-6)
+    assert row["ratio_high"] == pytest.approx(0.8 * np.exp(half), rel=1e-6)
+    assert _with_tuning(times.copy(), {}, "grpo", {"psr"})["ratio"].isna().tolist() == [0, 1]
+    assert _with_tuning(times.copy(), {}, "grpo", {"grpo"})["ratio"].isna().all()
 
 
 def test_rates_tried_together_are_those_tried_one_by_one(tmp_path):

@@ -16,6 +16,7 @@ from sim.config import SimulationConfig
 SWEEP = """
 learning_rates = [0.01, 2]
 tuning_seeds = 2
+widen = 0
 [base]
 schemes = ["rloo", "sqrt_r"]
 seeds = 2
@@ -73,7 +74,7 @@ def test_a_sweep_answers_with_a_table_of_every_regime(
     # At 0.01 nothing reaches 0.8 in 40 steps: the pick is the other end of the grid.
     assert set(times["learning_rate"]) == {2.0}
     assert times["at_edge"].all()
-    assert (times[times["scheme"] == "rloo"]["ratio"] == 1).all()
+    assert times["ratio"].isna().all()  # so there is nothing to compare
     cells = len(times.groupby(["regime", "scheme", "clock"]))
     assert cells == len(times) == 2 * 2 * times["clock"].nunique()
     # Finished, it answers again, here by another part and on every clock that is shown.
@@ -82,8 +83,9 @@ def test_a_sweep_answers_with_a_table_of_every_regime(
     captured = capsys.readouterr()
     assert captured.err == ""
     assert "mean success/q1 is at the target" in captured.out
+    shown = captured.out.partition("\n\nClocks: ")[0]
     for clock in ("updates", "first_success", "responses"):
-        assert captured.out.count(f" {clock} ") == 4 + (clock == "responses")
+        assert shown.count(f" {clock} ") == 4
     sweep_file.write_text(SWEEP.replace("0.8", "0.7"))
     assert main(words) == 2
     assert "holds a finished run" in capsys.readouterr().err

@@ -58,7 +58,9 @@ def test_every_row_leads_to_a_section(html):
 
 
 def test_verdicts_are_symbol_and_word(html):
-    rows = dict(re.findall(r'<tr><th scope="row"><a href="#claim-(\w\d+)">.*?</th>(.*?)</tr>', html))
+    rows = dict(
+        re.findall(r'<tr><th scope="row"><a href="#claim-(\w\d+)">.*?</th>(.*?)</tr>', html)
+    )
     cells = {
         id: re.findall(r'<span class="verdict (\w+)">(.*?)</span>', r) for id, r in rows.items()
     }

@@ -32,7 +32,7 @@ SMALL = SimulationConfig(
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     lab = Lab(tmp_path_factory.mktemp("claims"), "A4", True)
-    lab.sweep(SweepConfig(SMALL, {"rule": {}}, (0.01, 2.0), 1), "rule", shared="rule")
+    lab.sweep(SweepConfig(SMALL, {"rule": {}}, (0.01, 2.0), 1, "updates", 0), "rule", shared="rule")
     return lab
 
 

@@ -40,6 +40,7 @@ BASES: dict[str, list[str]] = {
     "audit": ["rollouts.jsonl", "--gold", "reward", "--response", "reward"],
     "diagnose": ["rollouts.jsonl"],
     "explore": ["--out", "new/page.html"],
+    "models": ["list"],
     "reproduce": [],
 }
 """A command line of each command that is in order; options that are varied come after."""

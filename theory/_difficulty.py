@@ -216,7 +216,7 @@ def _power_surrogate(xp: Any, success: Array, *, a: float, b: float) -> Array | 
     "Power",
     "ρ^−a (1−ρ)^−b",
     "",
-    (BLUE, "dash", "H"),
+    (BLUE, "dash", "x"),
     surrogate_formula=_power_surrogate,
 )
 def _power(

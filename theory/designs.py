@@ -40,7 +40,6 @@ from theory._designs import (
     tables_of,
 )
 from theory._problem import Problem
-from theory._quadrature import Integrals
 from theory.best_tables import solved_table
 from theory.clocks import resolve_clock
 from theory.dynamics import Dynamics
@@ -64,7 +63,6 @@ __all__ = [
     "outcomes_of",
     "path",
     "path_of",
-    "path_rates",
     "resolve_design",
     "second_moment",
     "tables_of",
@@ -97,12 +95,6 @@ class Path:
     responses: float
     converged: bool
     message: str
-
-    @classmethod
-    def of(cls, result: Integrals, message: str) -> Path:
-        """The path of the integrals of :func:`path_rates`."""
-        time, weight, energy, updates, responses = map(float, result.values)
-        return cls(time, weight, energy, updates, responses, result.converged, message)
 
     def product(self, budget: Budget) -> float:
         """Time times a budget, which does not depend on the scale of the scheme."""
@@ -214,43 +206,19 @@ def path_of(scheme: Scheme, problem: Problem) -> Path:
         outcomes = problem.outcomes(success)
         tables = tables_of(scheme, outcomes)
         omega, second = outcomes.drift(*tables), outcomes.second_moment(*tables)
-        return path_rates(
-            omega - problem.pull(success),
-            omega,
-            second,
-            problem.cost(success),
-            problem.responses(success),
-            problem.velocity(success),
-        )
+        cost, responses = problem.cost(success), problem.responses(success)
+        net = omega - problem.pull(success)
+        moving = net > 0
+        slowness = 1 / (np.where(moving, net, 1.0) * problem.velocity(success))
+        rates = np.stack([cost, omega / slowness, second, np.ones_like(cost), responses])
+        return np.where(moving, rates * slowness, np.inf)
 
     result = problem.integrate(integrand)
     message = result.message
     if not np.all(np.isfinite(result.values)):
         message = f"the drift of {scheme.label} is not positive all the way to the target"
-    return Path.of(result, message)
-
-
-def path_rates(
-    net: Floats, omega: Floats, second: Floats, cost: Floats, responses: Floats, velocity: Floats
-) -> Floats:
-    """Integrands in ρ of a :class:`Path`'s numbers, one per row; ∞ where nothing moves up.
-
-    Args:
-        net: Weight that moves ρ, less what pulls it back.
-        omega: Weight that is spent.
-        second: Second moment of the advantages.
-        cost: Cost of an update.
-        responses: Responses of an update.
-        velocity: v.
-
-    >>> half, one = np.array([0.5]), np.array([1.0])
-    >>> path_rates(half, one, one, one, 4 * one, half).ravel().tolist()  # an update moves ρ by 1/4
-    [4.0, 1.0, 4.0, 4.0, 16.0]
-    """
-    moving = net > 0
-    slowness = 1 / (np.where(moving, net, 1.0) * velocity)
-    rates = np.stack([cost, omega / slowness, second, np.ones_like(cost), responses])
-    return np.where(moving, rates * slowness, np.inf)
+    time, weight, energy, updates, responses = map(float, result.values)
+    return Path(time, weight, energy, updates, responses, result.converged, message)
 
 
 def least_product(

@@ -80,7 +80,7 @@ class PromptSet:
         >>> bool(found.success.min() >= IN_REACH)
         True
         """
-        rates = (self.success - errors.false_positive) / errors.informedness
+        rates = np.asarray(errors.corrected(self.success))
         able = rates >= IN_REACH
         if not np.any(able):
             raise ValueError(
@@ -91,7 +91,7 @@ class PromptSet:
         draws = tuple(
             one.behind(errors)
             for one in self.draws
-            if np.any(one.success >= errors.false_positive + errors.informedness * IN_REACH)
+            if np.any(np.asarray(errors.corrected(one.success)) >= IN_REACH)
         )
         success = np.minimum(_nodes(rates[able], spread=True), _EASIEST)
         return dataclasses.replace(self, success=success, out_of_reach=out, draws=draws)

@@ -63,10 +63,9 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95, log: bool = Fal
         if not np.all(data > 0):
             raise ValueError(f"values must be positive to take logarithms; got {data.min():g}")
         return Interval(*(float(np.exp(end)) for end in mean_interval(np.log(data), level=level)))
-    centre = float(data.mean())
     if data.size == 1:
-        return Interval(centre, -np.inf, np.inf)
-    half = float(_t_interval(data, level)[1])
+        return Interval(data.item(), -np.inf, np.inf)
+    centre, half = map(float, _t_interval(data, level))
     return Interval(centre, centre - half, centre + half)
 
 

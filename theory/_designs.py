@@ -38,6 +38,11 @@ class Design:
     drops_all_wrong: bool = False
     drops_all_right: bool = False
 
+    @property
+    def grouped(self) -> bool:
+        """Whether responses come in groups of one size M, and not one by one."""
+        return self.name not in ("first_success", "population")
+
     def acceptance(self, group_size: int, success: Array) -> Floats:
         """Probability P_S that a group is used; 1 where responses come one by one.
 
@@ -49,7 +54,7 @@ class Design:
         0.1485
         """
         rho = checked_success(success)
-        if self.name in ("first_success", "population"):
+        if not self.grouped:
             return np.ones_like(rho)
         check_group_size(group_size)
         low, high = np.minimum(rho, 1 - rho), np.maximum(rho, 1 - rho)
@@ -78,7 +83,7 @@ class Design:
         """
         rho = checked_success(success)
         with np.errstate(divide="ignore"):
-            if self.name in ("first_success", "population"):
+            if not self.grouped:
                 return 1 / rho
             size = checked_group_size(self, group_size)
             return size / self.acceptance(size, rho)

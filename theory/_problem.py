@@ -66,10 +66,7 @@ class Problem:
         found, flow = resolve_design(design), resolve_dynamics(dynamics)
         starts = Starts.of(start)
         starts.check(target, update_cost, response_cost)
-        if found.name in ("first_success", "population"):
-            size = None
-        else:
-            size = checked_group_size(found, group_size)
+        size = checked_group_size(found, group_size) if found.grouped else None
         costs = float(update_cost), float(response_cost)
         several = tuple(map(float, np.ravel(start))) if starts.knots.size > 1 else ()
         low = float(starts.knots[0])

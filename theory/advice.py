@@ -292,7 +292,7 @@ def group_sizes(
     """
     found = prompts if isinstance(prompts, PromptSet) else known_set(prompts)
     design, bound = resolve_design(sampling), resolve(scheme)
-    if design.name in ("population", "first_success"):
+    if not design.grouped:
         design = finite_design("fixed")
     sizes = [size for size in GROUP_SIZES if size >= bound.minimum_group]
     costs = update_cost, response_cost

@@ -37,7 +37,7 @@ from theory.best_tables import best_table
 from theory.empirical_bayes import EMPIRICAL_BAYES
 
 _RESCALABLE = tuple(name for name, scheme in DEFINITIONS.items() if scheme.has_table)
-_WITH_TABLES = tuple(name for name in DESIGNS if name not in ("first_success", "population"))
+_WITH_TABLES = tuple(name for name, design in DESIGNS.items() if design.grouped)
 
 Probability = Annotated[float, Allowed(0.0, 1.0)]
 GroupSize = Annotated[int | None, Allowed(1, 1024, whole=True, none=True)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
 from theory._arrays import Array, Floats
-from theory._designs import Design, resolve_design
+from theory._designs import DESIGNS, Design
 from theory._problem import Problem
 from theory.best_tables import solved_table
 from theory.clocks import Clock, resolve_clock
@@ -74,6 +74,8 @@ class Comparison:
         response: β.
         sharing: s.
         conditions: Errors of the verifier, lengths of responses, and the KL coefficient.
+        kernel: How updates of one prompt act on others, as :func:`theory.sharing.path_costs` takes
+            it.
     """
 
     prompts: PromptSet
@@ -84,19 +86,17 @@ class Comparison:
     response: float
     sharing: float
     conditions: Conditions = USUAL
+    kernel: Kernel = "softmax"
 
     @property
     def equal(self) -> bool:
         """Whether prompts do not differ, or the design has no groups of one size."""
-        return np.ptp(self.prompts.success) == 0 or self.design.name in (
-            "first_success",
-            "population",
-        )
+        return np.ptp(self.prompts.success) == 0 or not self.design.grouped
 
     @property
     def clock(self) -> Clock:
         """Cost of an update of large groups: the same for every prompt, unless one waits."""
-        waits = self.design.name in ("first_success", "population")
+        waits = not self.design.grouped
         ratio, size = self.conditions.length_ratio, 1 if waits else self.size
         if ratio == 1:
             if waits:
@@ -134,9 +134,6 @@ class Comparison:
         names: Sequence[str],
         present: str,
         excess: Mapping[str, float] | None = None,
-        *,
-        sharing: float | None = None,
-        kernel: Kernel = "softmax",
     ) -> dict[str, float]:
         """What decides, over the present scheme's, the best first.
 
@@ -145,14 +142,12 @@ class Comparison:
             present: The one in use. If it stops short of the target, costs are over the best
                 one's, and its own is ∞.
             excess: What :meth:`excess` found, if it was asked.
-            sharing: s, if another than the problem's.
-            kernel: As :func:`theory.sharing.path_costs` takes it.
 
         Raises:
             TargetOutOfReachError: No scheme reaches the target.
         """
         if not self.equal:
-            values: Mapping[str, float] = self._side_by_side(names, sharing, kernel)
+            values: Mapping[str, float] = self._side_by_side(names)
         elif self.conditions.coefficient:
             values = self._anchored(names)
         else:
@@ -191,28 +186,20 @@ class Comparison:
             products[name] = float(time * energy)
         return products
 
-    def _side_by_side(
-        self, names: Sequence[str], sharing: float | None, kernel: Kernel
-    ) -> dict[str, float]:
-        costs = self._costs([self.prompts], names, sharing, kernel)
+    def _side_by_side(self, names: Sequence[str]) -> dict[str, float]:
+        costs = self._costs([self.prompts], names)
         return dict(zip(names, map(float, costs[:, 0]), strict=True))
 
-    def _costs(
-        self,
-        sets: Sequence[PromptSet],
-        names: Sequence[str],
-        sharing: float | None = None,
-        kernel: Kernel = "softmax",
-    ) -> Floats:
+    def _costs(self, sets: Sequence[PromptSet], names: Sequence[str]) -> Floats:
         return path_costs(
             names,
             np.stack([one.odds for one in sets]),
-            sharing=self.sharing if sharing is None else sharing,
+            sharing=self.sharing,
             target=self.target,
             group_size=self.size,
             design=self.design,
             unsolvable=np.array([one.out_of_reach for one in sets]),
-            kernel=kernel,
+            kernel=self.kernel,
             update_cost=self.update,
             response_cost=self.response,
             conditions=self.conditions,
@@ -237,61 +224,48 @@ class Comparison:
     def changes(self, names: Sequence[str], present: str, chosen: str) -> list[Change]:
         """Settings near this one in which another scheme would be recommended."""
         found = []
-        for words, costs in self._alternatives(names, present):
+        for words, problem in self._alternatives():
+            try:
+                costs = problem.relative(names, present)
+            except TargetOutOfReachError:
+                continue
             other = decide(costs, present)
             if other != chosen:
                 found.append(Change(words, other, 1 - costs[other] / costs[present]))
         return found
 
-    def _alternatives(
-        self, names: Sequence[str], present: str
-    ) -> list[tuple[str, Mapping[str, float]]]:
-        if self.design.name in ("first_success", "population"):
+    def _alternatives(self) -> list[tuple[str, Comparison]]:
+        """The problem with one thing changed, and what that is in words."""
+        if not self.design.grouped:
             return []
-        others = self._usual()
+        settings: list[tuple[str, dict[str, Any]]] = self._usual()
         if self.equal:
-            for name in ("fixed", "until_any", "until_mixed"):
-                if name != self.design.name:
-                    design = dataclasses.replace(self, design=resolve_design(name))
-                    others.append((f"groups were sampled {name}", design))
+            settings += [
+                (f"groups were sampled {design.name}", {"design": design})
+                for design in DESIGNS.values()
+                if design.grouped and design != self.design
+            ]
             start = float(self.prompts.success[0])
             unequal = dataclasses.replace(self.prompts, success=expit(spread_odds(start, 2.0)))
-            others.append((SPREAD, dataclasses.replace(self, prompts=unequal)))
-        found = [(words, problem._over(names, present)) for words, problem in others]
-        if not self.equal:
-            settings: list[tuple[str, float | None, Kernel]] = [
-                ("each prompt learned by itself (sharing 0)", 0.0, "softmax"),
-                ("all prompts moved together (sharing 1)", 1.0, "softmax"),
-                ("updates followed the natural gradient", None, "mirror"),
+            settings.append((SPREAD, {"prompts": unequal}))
+        else:
+            settings += [
+                ("each prompt learned by itself (sharing 0)", {"sharing": 0.0}),
+                ("all prompts moved together (sharing 1)", {"sharing": 1.0}),
+                ("updates followed the natural gradient", {"kernel": "mirror"}),
             ]
-            found += [
-                (words, self._over(names, present, sharing, kernel))
-                for words, sharing, kernel in settings
-            ]
-        return [(words, costs) for words, costs in found if costs]
+        return [(words, dataclasses.replace(self, **change)) for words, change in settings]
 
-    def _over(
-        self,
-        names: Sequence[str],
-        present: str,
-        sharing: float | None = None,
-        kernel: Kernel = "softmax",
-    ) -> dict[str, float]:
-        """As :meth:`relative`; nothing if no scheme reaches the target there."""
-        try:
-            return self.relative(names, present, sharing=sharing, kernel=kernel)
-        except TargetOutOfReachError:
-            return {}
-
-    def _usual(self) -> list[tuple[str, Comparison]]:
-        """The problem without each of its conditions in turn."""
-        found, here = [], self.conditions
+    def _usual(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each of the problem's conditions as it usually is, in turn."""
+        found: list[tuple[str, dict[str, Any]]] = []
+        here = self.conditions
         if here.errors != RIGHT:
-            found.append(("the verifier never erred", dataclasses.replace(here, errors=RIGHT)))
+            found.append(("the verifier never erred", {"errors": RIGHT}))
         if here.length_ratio != 1:
-            words = "wrong responses were as long as correct ones"
-            found.append((words, dataclasses.replace(here, length_ratio=1.0)))
+            found.append(("wrong responses were as long as correct ones", {"length_ratio": 1.0}))
         if here.coefficient:
-            free = dataclasses.replace(here, coefficient=0.0)
-            found.append(("there were no KL penalty", free))
-        return [(words, dataclasses.replace(self, conditions=other)) for words, other in found]
+            found.append(("there were no KL penalty", {"coefficient": 0.0}))
+        return [
+            (words, {"conditions": dataclasses.replace(here, **change)}) for words, change in found
+        ]

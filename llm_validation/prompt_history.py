@@ -17,6 +17,7 @@ from accelerate.utils import gather_object
 
 from theory.advantages import group_advantages
 from theory.beta_binomial import fit_pass_rates
+from theory.empirical_bayes import History, observed
 from theory.schemes import Scheme
 
 
@@ -107,10 +108,9 @@ class PromptHistory:
         for key, right, tried in zip(self._keys, correct, tries, strict=True):
             before = self._seen.get(key, _Seen(0.0, 0.0, self._step, 0.0, 0.0))
             kept, group = self._keep ** (self._step - before.step), (float(right), float(tried))
+            counts = observed(History(before.correct, before.tries), *group, keep=kept)
             last = group if tried else before[3:]
-            self._seen[key] = _Seen(
-                kept * before.correct + group[0], kept * before.tries + group[1], self._step, *last
-            )
+            self._seen[key] = _Seen(*counts, self._step, *last)
 
     def _counts(self, key: str) -> tuple[float, float]:
         """S and N after the last step: that one counts in full, earlier ones less and less."""

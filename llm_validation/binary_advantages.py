@@ -25,7 +25,7 @@ def binary_advantages(rewards: np.ndarray, scheme: Scheme) -> np.ndarray:
 
     Args:
         rewards: Shape (groups, M), in [0, 1].
-        scheme: Any that needs neither confidences nor a critic.
+        scheme: Any that needs no more of responses than their rewards.
 
     Returns:
         Advantages of the same shape and dtype.

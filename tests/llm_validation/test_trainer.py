@@ -37,9 +37,17 @@ def first_digit(completions, gold, **_):
     ]
 
 
-def make(folder, tmp_path, kind=WeightedGRPOTrainer, reward=first_digit, config=None, **arguments):
+def make(
+    folder,
+    tmp_path,
+    kind=WeightedGRPOTrainer,
+    reward=first_digit,
+    config=None,
+    examples=60,
+    **arguments,
+):
     model, tokenizer = load(str(folder), TrainConfig())
-    rows = [{"prompt": e.prompt, "gold": e.gold} for e in load_task("arithmetic").train[:60]]
+    rows = [{"prompt": e.prompt, "gold": e.gold} for e in load_task("arithmetic").train[:examples]]
     settings = {
         "max_steps": 1,
         "per_device_train_batch_size": GROUP * PROMPTS,

@@ -10,10 +10,9 @@ from transformers import TrainerCallback
 from transformers.integrations import integration_utils
 from trl import GRPOConfig, GRPOTrainer
 
-from llm_validation.config import TrainConfig
-from llm_validation.initial_model import load
 from llm_validation.tasks import load_task
 from llm_validation.trainer import WeightedGRPOTrainer
+from tests.llm_validation import test_trainer
 from theory.advantages import group_advantages
 
 GROUP, PROMPTS = 4, 4
@@ -26,30 +25,19 @@ def first_digit(completions, gold, **_):
 
 
 def make(folder, tmp_path, scheme="sqrt_r", config=None, **arguments):
-    model, tokenizer = load(str(folder), TrainConfig())
-    rows = [{"prompt": e.prompt, "gold": e.gold} for e in load_task("arithmetic").train[:40]]
     settings = {
         "max_steps": 2,
         "per_device_train_batch_size": GROUP * PROMPTS,
         "num_generations": GROUP,
-        "max_completion_length": 3,
-        "learning_rate": 1e-3,
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "save_strategy": "no",
-        "logging_steps": 1,
-        "dataloader_pin_memory": False,
+        "shuffle_dataset": True,
     } | (config or {})
-    return WeightedGRPOTrainer(
+    return test_trainer.make(
+        folder,
+        tmp_path,
         scheme=scheme,
-        model=model,
-        processing_class=tokenizer,
-        reward_funcs=first_digit,
-        train_dataset=Dataset.from_list(rows),
-        args=GRPOConfig(output_dir=str(tmp_path), **settings),
+        reward=first_digit,
+        config=settings,
+        examples=40,
         **arguments,
     )
 

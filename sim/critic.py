@@ -5,24 +5,23 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from sim.policies.base import Policy
+from sim.policies.base import Policy, SharedPolicy
 
 Array = jax.Array
 
 
 def initial_critic(policy: Policy, prompts: int, dtype: jnp.dtype) -> Array:
     """Parameters of a critic that says ½ everywhere: one per feature, or one per prompt."""
-    features = getattr(policy, "features", None)
-    if features is None:
-        return jnp.zeros((1, prompts), dtype)
-    return jnp.zeros((features.shape[-2], 1), dtype)
+    if isinstance(policy, SharedPolicy):
+        return jnp.zeros((policy.features.shape[-2], 1), dtype)
+    return jnp.zeros((1, prompts), dtype)
 
 
 def value(policy: Policy, critic: Array) -> Array:
     """V(x) = σ(v·φ(x)), with the features that the policy sees, or σ(v_x) where it has none."""
-    features = getattr(policy, "features", None)
-    logit = critic[0] if features is None else (critic * features).sum(axis=0)
-    return jax.nn.sigmoid(logit)
+    if isinstance(policy, SharedPolicy):
+        return jax.nn.sigmoid((critic * policy.features).sum(axis=0))
+    return jax.nn.sigmoid(critic[0])
 
 
 def fitted(policy: Policy, critic: Array, pass_rate: Array, rate: float) -> Array:
@@ -35,9 +34,8 @@ def fitted(policy: Policy, critic: Array, pass_rate: Array, rate: float) -> Arra
         rate: Step size.
     """
     error = pass_rate - value(policy, critic)
-    features = getattr(policy, "features", None)
-    if features is None:
+    if not isinstance(policy, SharedPolicy):
         return critic + rate * error[None]
     # Features have a mean square length of 1, so that this is a step per prompt again.
-    step: Array = (features * error[None]).mean(axis=1, keepdims=True)
+    step: Array = (policy.features * error[None]).mean(axis=1, keepdims=True)
     return critic + rate * step

@@ -131,7 +131,7 @@ def layout(rules: Rules, cells: Cells) -> Layout:
         return Layout(count, blocks, 1)
     elements = rows * prompts
     if isinstance(policy, SharedTree):
-        elements = policy.shape.answers * (rules.batch or policy.features.shape[-1])
+        elements = policy.shape.answers * (rules.batch or policy.prompts(cells.problem.parameters))
     group = max(1, min(count, _ITEM_ELEMENTS // elements))
     # Some more cells, of which the last is run again: other batches then have the same program.
     return Layout(count, 1, -(-group // _ROUND) * _ROUND if group > _ROUND else group)
@@ -273,16 +273,10 @@ def run_updates(
 
     memory = memory_of(rules, problem(state))
     # Each cost is one number per prompt of an update.
-    zero = jnp.zeros(rules.batch or _prompts(inputs.policy, state[0]), state[0].dtype)
+    zero = jnp.zeros(rules.batch or inputs.policy.prompts(state[0]), state[0].dtype)
     zeros = dict.fromkeys(rules.summed, zero)
     state, totals, _ = lax.fori_loop(first, end, step, (state, zeros, memory))
     return state, {name: total.mean() for name, total in totals.items()}
-
-
-def _prompts(policy: Policy, parameters: Array) -> int:
-    """Number of prompts of a policy, which only their parameters tell where none are shared."""
-    features: Array | None = getattr(policy, "features", None)
-    return int(parameters.shape[-1] if features is None else features.shape[-1])
 
 
 @functools.lru_cache(maxsize=64)

@@ -60,7 +60,7 @@ class TokenRule:
         hidden = generator.standard_normal((self.features, self.shape.symbols))
         heads = self.prefixes[:, :, None] * hidden[:, None]
         scores = along_paths(self.shape, heads.reshape(self.features, -1).T @ features)
-        lengths = np.array([len(sequence) for sequence in self.shape.sequences], float)
+        lengths = self.shape.lengths
         spread = lengths.std()
         if self.length_bias and spread:
             longer = (lengths - lengths.mean()) / spread

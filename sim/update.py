@@ -34,9 +34,7 @@ from sim.learners import (
     natural_direction,
 )
 from sim.optimizers import Moments, ascend, clip_norm, initial_moments, within_divergence
-from sim.policies.base import Policy
-from sim.policies.log_linear import LogLinear
-from sim.policies.shared_tree import SharedTree
+from sim.policies.base import Policy, SharedPolicy
 from sim.problems import Problem
 from sim.sampling import new_memory
 from sim.tables import Table
@@ -147,16 +145,15 @@ class Rules:
 
 def initial_state(rules: Rules, problem: Problem) -> State:
     """State before the first update."""
-    parameters = problem.parameters
+    policy, parameters = problem.policy, problem.parameters
+    prompts = policy.prompts(parameters)
     critic = None
     if rules.critic_rate is not None:
-        critic = initial_critic(problem.policy, parameters.shape[-1], parameters.dtype)
+        critic = initial_critic(policy, prompts, parameters.dtype)
     sampler = parameters if rules.sync_every > 1 else None
     history = None
     if rules.scheme is not None and rules.scheme.keeps_history:
-        policy = problem.policy
-        of_prompts = policy.prior if isinstance(policy, LogLinear | SharedTree) else parameters
-        history = jnp.zeros((2, of_prompts.shape[-1]), parameters.dtype)
+        history = jnp.zeros((2, prompts), parameters.dtype)
     moments = initial_moments(rules.optimizer, parameters)
     return State(parameters, moments, critic, sampler, history)
 
@@ -177,9 +174,7 @@ def memory_of(rules: Rules, problem: Problem) -> Memory:
     masses = jax.eval_shape(problem.policy.masses, problem.parameters)
     answers, prompts = masses.shape
     answers *= 1 if rules.verifier.exact else 2
-    if rules.batch is not None and isinstance(problem.policy, LogLinear | SharedTree):
-        prompts = rules.batch
-    return new_memory(answers, rules.group_size, prompts, masses.dtype)
+    return new_memory(answers, rules.group_size, rules.batch or prompts, masses.dtype)
 
 
 def update(
@@ -216,8 +211,9 @@ def update(
     parameters, moments, critic, sampler, history = State(*state)
     policy = problem.policy
     chosen: Array | slice = slice(None)
-    if rules.batch is not None and isinstance(policy, LogLinear | SharedTree):
-        chosen = _batch(rules, policy, seed, number)
+    if rules.batch is not None:
+        assert isinstance(policy, SharedPolicy)  # the configuration sees to it
+        chosen = _batch(rules, policy.prompts(parameters), seed, number)
         policy = policy.take(chosen)
     if sampler is not None:
         sampler = jnp.where(number % jnp.uint32(rules.sync_every) == 0, parameters, sampler)
@@ -353,9 +349,8 @@ def _normalised(rules: Rules, policy: Policy, group: Group, drawn: Drawn) -> Gro
     return group._replace(weights=group.weights / lengths, negative=negative)
 
 
-def _batch(rules: Rules, policy: LogLinear | SharedTree, seed: Array, number: Array) -> Array:
+def _batch(rules: Rules, prompts: int, seed: Array, number: Array) -> Array:
     """A random subset of the prompts, drawn without replacement."""
-    prompts = policy.prior.shape[1]
     keys = draw(rules.generator, seed, number, 1, prompts, stream=_BATCH_STREAM)[0]
     return jax.lax.top_k(keys, rules.batch or prompts)[1]
 

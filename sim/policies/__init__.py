@@ -1,1 +1,1 @@
-"""Policies over enumerable answers: independent bandit, token tree, log-linear with sharing."""
+"""Policies over enumerable answers: bandit and token tree, and both with shared parameters."""

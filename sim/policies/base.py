@@ -7,7 +7,8 @@ prompts, and one layout serves four prompts and a million.
 from __future__ import annotations
 
 import abc
-from typing import ClassVar
+import dataclasses
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -81,6 +82,10 @@ class Policy(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} cannot take a step of the distribution")
 
+    def prompts(self, parameters: Array) -> int:
+        """Number of prompts, which parameters tell where each prompt has its own."""
+        return int(parameters.shape[-1])
+
     def at_temperature(self, parameters: Array, temperature: float) -> tuple[Policy, Array]:
         """Policy and parameters whose logits, of answers or of tokens, are divided by T."""
         return self, parameters / temperature
@@ -137,3 +142,35 @@ class MaskedPolicy(Policy):
     def by_verdict(self, right: Array, wrong: Array) -> Array:
         """``right`` at correct answers, else ``wrong``."""
         return jnp.where(self.correct, right[None], wrong[None])
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedPolicy(MaskedPolicy):
+    """A policy whose prompts share what is learned: logits are a prior plus what features add.
+
+    Attributes:
+        correct: Boolean, shape (answers, prompts).
+        prior: Logits before training, the last axis over prompts.
+        features: φ, shape (features, prompts).
+    """
+
+    correct: Array
+    prior: Array
+    features: Array
+
+    shared: ClassVar[bool] = True
+
+    def prompts(self, parameters: Array) -> int:
+        """Number of prompts."""
+        return int(self.features.shape[-1])
+
+    def at_temperature(self, parameters: Array, temperature: float) -> tuple[Self, Array]:
+        """The policy with its prior and the parameters divided by T."""
+        return dataclasses.replace(self, prior=self.prior / temperature), parameters / temperature
+
+    def take(self, prompts: Array) -> Self:
+        """The policy on some of the prompts."""
+        names = ("correct", "prior", "features")
+        return dataclasses.replace(
+            self, **{name: getattr(self, name)[:, prompts] for name in names}
+        )

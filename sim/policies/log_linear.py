@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from sim._floats import epsilon
-from sim.policies.base import Array, MaskedPolicy, logit_score
+from sim.policies.base import Array, SharedPolicy, logit_score
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class LogLinear(MaskedPolicy):
+class LogLinear(SharedPolicy):
     """Logits z_ax = z⁰_ax + Σ_j W_ja φ_jx with features φ(x) shared by all answers.
 
     Parameters are W, shape (features, answers), 0 at the start.
@@ -25,12 +24,6 @@ class LogLinear(MaskedPolicy):
         prior: z⁰, shape (answers, prompts).
         features: φ, shape (features, prompts).
     """
-
-    correct: Array
-    prior: Array
-    features: Array
-
-    shared: ClassVar[bool] = True
 
     def logits(self, parameters: Array) -> Array:
         """Prior plus what the features add."""
@@ -81,13 +74,3 @@ class LogLinear(MaskedPolicy):
         damped = fisher + ridge * jnp.eye(len(fisher), dtype=fisher.dtype)
         step = jax.scipy.linalg.solve(damped, gradient.ravel(), assume_a="pos")
         return parameters + step.reshape(features, answers)
-
-    def at_temperature(self, parameters: Array, temperature: float) -> tuple[LogLinear, Array]:
-        """The policy with its prior and the parameters divided by T."""
-        return dataclasses.replace(self, prior=self.prior / temperature), parameters / temperature
-
-    def take(self, prompts: Array) -> LogLinear:
-        """The policy on some of the prompts."""
-        return LogLinear(
-            self.correct[:, prompts], self.prior[:, prompts], self.features[:, prompts]
-        )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 
-from sim.policies.base import Array
+from sim.policies.base import Array, SharedPolicy
 from sim.policies.levels import along_paths, through_choices
 from sim.policies.tokens import TokenPolicy
 from sim.policies.tree_shape import TreeShape
@@ -16,7 +14,7 @@ from sim.policies.tree_shape import TreeShape
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class SharedTree(TokenPolicy):
+class SharedTree(SharedPolicy, TokenPolicy):
     """Logits of a token v after prefix n of prompt x: z = z⁰_nvx + Σ_j W_jv φ_jx ν_jn.
 
     h(x, n) = φ(x) ⊙ ν(n) stands for the hidden state, W for the output layer, which all prompts and
@@ -32,18 +30,8 @@ class SharedTree(TokenPolicy):
         shape: The answers.
     """
 
-    correct: Array
-    prior: Array
-    features: Array
     prefixes: Array
     shape: TreeShape = dataclasses.field(metadata={"static": True})
-
-    shared: ClassVar[bool] = True
-
-    @property
-    def lengths(self) -> Array:
-        """Tokens of each answer, the end token included."""
-        return jnp.asarray([len(sequence) for sequence in self.shape.sequences])
 
     def choice_logits(self, parameters: Array) -> Array:
         """Prior plus what the output layer adds."""
@@ -65,16 +53,3 @@ class SharedTree(TokenPolicy):
         count = self.features.shape[1]
         by_head = (self.features @ gradient.T).reshape(*self.prefixes.shape, -1)
         return (self.prefixes[:, :, None] * by_head).sum(axis=1) / count
-
-    def at_temperature(self, parameters: Array, temperature: float) -> tuple[SharedTree, Array]:
-        """The policy with its prior and the parameters divided by T."""
-        return dataclasses.replace(self, prior=self.prior / temperature), parameters / temperature
-
-    def take(self, prompts: Array) -> SharedTree:
-        """The policy on some of the prompts."""
-        return dataclasses.replace(
-            self,
-            correct=self.correct[:, prompts],
-            prior=self.prior[:, prompts],
-            features=self.features[:, prompts],
-        )

@@ -35,6 +35,11 @@ class TokenPolicy(MaskedPolicy):
     def carry_back(self, gradient: Array) -> Array:
         """Gradient in the parameters, from that in the logits of the choices."""
 
+    @property
+    def lengths(self) -> Array:
+        """Tokens of each answer, the end token included."""
+        return jnp.asarray(self.shape.lengths)
+
     def choices(self, parameters: Array) -> Array:
         """Log-probabilities of every choice, shape (nodes × symbols, prompts)."""
         logits = self.choice_logits(parameters)

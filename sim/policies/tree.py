@@ -30,11 +30,6 @@ class Tree(TokenPolicy):
     correct: Array
     shape: TreeShape = dataclasses.field(metadata={"static": True})
 
-    @property
-    def lengths(self) -> Array:
-        """Tokens of each answer, the end token included."""
-        return jnp.asarray(self.shape.incidence.sum(axis=1))
-
     def choice_logits(self, parameters: Array) -> Array:
         """The parameters themselves."""
         return parameters

@@ -87,6 +87,11 @@ class TreeShape:
         return tuple(found)
 
     @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each answer, the end token included, shape (answers,)."""
+        return np.array([len(sequence) for sequence in self.sequences])
+
+    @functools.cached_property
     def nodes(self) -> tuple[tuple[int, ...], ...]:
         """Prefixes after which a token is chosen, the empty one first."""
         return tuple(sorted({s[:i] for s in self.sequences for i in range(len(s))}))

@@ -267,14 +267,15 @@ def weigh_by_confidence(
     The confidence of an answer is π^{1/length}, its probability per token.
     """
     group_size = uniforms.shape[0]
-    sampled = sample_answers(verifier.outcomes(policy, masses), uniforms)
+    outcomes = verifier.outcomes(policy, masses)
+    sampled = sample_answers(outcomes, uniforms)
     confidence = jnp.log(masses / masses.sum(axis=0)[None])
     if policy.lengths is not None:
         confidence = confidence / policy.lengths.astype(masses.dtype)[:, None]
-    one = jnp.ones_like(masses[0])
     if verifier.exact:
-        verdicts, answers = policy.by_verdict(one, 0 * one), sampled
-        rewards = jnp.take_along_axis(verdicts, answers, axis=0)
+        one = jnp.ones_like(masses[0])
+        answers = sampled
+        rewards = jnp.take_along_axis(policy.by_verdict(one, 0 * one), answers, axis=0)
     else:
         answers = sampled % len(masses)
         rewards = (sampled < len(masses)).astype(masses.dtype)
@@ -285,9 +286,9 @@ def weigh_by_confidence(
     negative = None
     if not verifier.exact:
         negative = jnp.zeros_like(masses).at[answers, columns].add(jnp.minimum(advantages, 0))
-    counts = jnp.zeros_like(masses).at[answers, columns].add(1)
+    counts = jnp.zeros_like(outcomes).at[sampled, columns].add(1)
     passed = rewards.sum(axis=0)
     responses = float(masses.shape[1]) * group_size
-    tokens = _tokens(policy, EXACT, counts)
+    tokens = _tokens(policy, verifier, counts)
     made = Group(weights, advantages.sum(axis=0), passed, None, negative)
     return made, Drawn(counts, passed, group_size, None, responses, tokens)

@@ -17,7 +17,8 @@ from sim.policies.tree_shape import TreeShape
 from sim.problems import build
 from sim.run import rules_of, simulate
 from sim.tables import scheme_table
-from sim.update import update
+from sim.update import Rules, _normalised, update
+from sim.verifier import Verifier
 from theory.advantages import group_advantages
 from theory.schemes import resolve
 
@@ -53,6 +54,38 @@ def test_confidence_of_a_tree_is_per_token(scheme):
     error = weights.std(axis=1) / math.sqrt(COPIES) + 1e-12
     assert np.abs((weights.mean(axis=1) - expected) / error).max() < 4.5
     assert np.abs(expected).max() > 0.01
+
+
+@pytest.mark.parametrize("errors", [(0.0, 0.0), (0.2, 0.3)])
+def test_groups_weighed_by_confidence_are_counted_and_normalised_like_others(errors):
+    shape, verifier, copies = TreeShape(2, 2, end=True), Verifier(*errors), 50
+    tree = Tree(jnp.zeros((shape.answers, copies), bool).at[1].set(True), shape)
+    choices = jnp.asarray(np.random.default_rng(0).standard_normal((shape.choices, copies)))
+    rules = Rules("ppo", 4, verifier=verifier, length_normalisation="batch")
+
+    @jax.jit
+    def sampled(masses):
+        uniforms = draw("hash", 5, 0, 4, copies, dtype=jnp.float64)
+        group, drawn = weigh_by_confidence(tree, masses, uniforms, resolve("lens:parts=negative"), verifier)
+        passed = verifier.passed(tree, drawn.counts)
+        by_answer = verifier.by_answer(drawn.counts)
+        return (
+            group,
+            drawn.passed,
+            passed,
+            drawn.tokens,
+            by_answer,
+            _normalised(rules, tree, group, drawn),
+        )
+
+    found = jax.tree.map(np.asarray, sampled(tree.masses(choices)))
+    group, told, passed, tokens, counts, normalised = found
+    lengths = np.array([len(sequence) for sequence in shape.sequences])
+    np.testing.assert_array_equal(counts.sum(axis=0), 4)
+    np.testing.assert_array_equal(told, passed)
+    np.testing.assert_array_equal(tokens, lengths @ counts)
+    mean = (lengths @ counts).sum() / counts.sum()
+    np.testing.assert_allclose(normalised.weights, group.weights / mean, rtol=1e-12)
 
 
 @pytest.mark.parametrize("step", [0, 3, 20])

@@ -288,7 +288,7 @@ def update(
     fresh = masses if sampler is None else policy.masses(parameters)
     if rules.learner == "softmax":
         weights = group.weights
-        total: Array | None = group.total if rules.length_normalisation == "none" else None
+        total: Array | None = group.total
         if regular:
             weights, total = weights + extra.weights(fresh, initial), None
         sums = sum_of_masses if sampler is None else None
@@ -345,8 +345,9 @@ def _normalised(rules: Rules, policy: Policy, group: Group, drawn: Drawn) -> Gro
     if rules.length_normalisation == "batch":
         counts = rules.verifier.by_answer(drawn.counts)
         lengths = (counts * lengths).sum() / counts.sum()
+    weights = group.weights / lengths
     negative = None if group.negative is None else group.negative / lengths
-    return group._replace(weights=group.weights / lengths, negative=negative)
+    return group._replace(weights=weights, total=weights.sum(axis=0), negative=negative)
 
 
 def _batch(rules: Rules, prompts: int, seed: Array, number: Array) -> Array:

@@ -66,7 +66,9 @@ def test_groups_weighed_by_confidence_are_counted_and_normalised_like_others(err
     @jax.jit
     def sampled(masses):
         uniforms = draw("hash", 5, 0, 4, copies, dtype=jnp.float64)
-        group, drawn = weigh_by_confidence(tree, masses, uniforms, resolve("lens:parts=negative"), verifier)
+        group, drawn = weigh_by_confidence(
+            tree, masses, uniforms, resolve("lens:parts=negative"), verifier
+        )
         passed = verifier.passed(tree, drawn.counts)
         by_answer = verifier.by_answer(drawn.counts)
         return (
@@ -86,6 +88,7 @@ def test_groups_weighed_by_confidence_are_counted_and_normalised_like_others(err
     np.testing.assert_array_equal(tokens, lengths @ counts)
     mean = (lengths @ counts).sum() / counts.sum()
     np.testing.assert_allclose(normalised.weights, group.weights / mean, rtol=1e-12)
+    np.testing.assert_allclose(normalised.total, group.total / mean, atol=1e-12)
 
 
 @pytest.mark.parametrize("step", [0, 3, 20])

@@ -126,10 +126,14 @@ def clocks_of(config: SimulationConfig) -> tuple[str, ...]:
     ('updates', 'first_success')
     """
     groups = config.group_size is not None and config.group_size >= 2
-    missing = {"responses"} if config.learner == "mirror" else set()
-    missing |= set() if groups else {"any_success", "mixed_group"}
-    missing |= set() if config.policy in TREES and not missing & {"responses"} else {"tokens"}
-    return tuple(clock for clock in CLOCK_METRICS if clock not in missing)
+    samples = config.learner != "mirror"
+    counted = {
+        "responses": samples,
+        "tokens": samples and config.policy in TREES,
+        "any_success": groups,
+        "mixed_group": groups,
+    }
+    return tuple(clock for clock in CLOCK_METRICS if counted.get(clock, True))
 
 
 def read_sweep(path: Path | str) -> SweepConfig:

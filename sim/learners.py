@@ -111,11 +111,9 @@ def clipped_weights(
     if lengths is not None:
         scale = 1 / lengths.astype(masses.dtype)[:, None]
         ratio = ratio**scale
-    if group.negative is None:
-        active = jnp.where(group.weights > 0, ratio < 1 + clip_high, ratio > 1 - clip_low)
-        return jnp.where(active & (group.weights != 0), group.weights * ratio * scale, 0)
-    kept = jnp.where(ratio < 1 + clip_high, group.weights - group.negative, 0)
-    kept = kept + jnp.where(ratio > 1 - clip_low, group.negative, 0)
+    below = jnp.minimum(group.weights, 0) if group.negative is None else group.negative
+    kept = jnp.where(ratio < 1 + clip_high, group.weights - below, 0)
+    kept = kept + jnp.where(ratio > 1 - clip_low, below, 0)
     return jnp.where(kept != 0, kept * ratio * scale, 0)
 
 

@@ -82,8 +82,7 @@ class TokenPolicy(MaskedPolicy):
         Source: Schulman et al. (2017), eq. 7, per token as trainers of language models have it.
         """
         below = jnp.minimum(weights, 0) if negative is None else negative
-        above = jnp.maximum(weights, 0) if negative is None else weights - negative
-        signed = jnp.concatenate([above, below], axis=1)
+        signed = jnp.concatenate([weights - below, below], axis=1)
         good, bad = jnp.split(self.through(signed), 2, axis=1)
         choices = self.choices(parameters)
         ratio = jnp.exp(choices - self.choices(sampled))

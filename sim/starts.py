@@ -6,12 +6,14 @@ A start is written as a number or as a reference: ``0.01``, ``"beta:1,9"``,
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from scipy import stats
 
 from runs.pass_rates import Floats, Measured, read_measured
 from runs.text import percent, plural
-from theory.beta_binomial import fit_pass_rates
+from theory.beta_binomial import PassRateModel, fit_pass_rates
 from theory.prompt_sets import IN_REACH, PromptSet, known_set, measured_set
 
 Start = float | str | Measured
@@ -71,8 +73,14 @@ def _drawn(start: Measured, prompts: int, generator: np.random.Generator) -> Flo
         place = generator.choice(start.rate.size, size=prompts)
     if start.tries is None:
         return start.rate[place]
-    fit = fit_pass_rates(start.correct, start.tries)
+    fit = _fit(start.correct.tobytes(), start.tries.tobytes())
     return fit.posterior(start.correct[place], start.tries[place]).sample(generator)
+
+
+@functools.lru_cache(maxsize=4)
+def _fit(correct: bytes, tries: bytes) -> PassRateModel:
+    """Fit to counts, float64 as bytes: every seed draws from the same one."""
+    return fit_pass_rates(np.frombuffer(correct), np.frombuffer(tries))
 
 
 def read_start(start: float | str, column: str = "pass_rate", tries: int | None = None) -> Start:

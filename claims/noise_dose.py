@@ -49,9 +49,10 @@ def simulation_o9(lab: Lab) -> Finding:
     words = []
     for regime in family("dose").fields:
         runs = [_run(lab, regime, dose) for dose in DOSES]
-        kept, doses = [pd.concat(parts, axis=1) for parts in zip(*map(_kept, runs), strict=True)]
+        found = [_kept(run) for run in runs]
+        kept, doses = [pd.concat(parts, axis=1) for parts in zip(*found, strict=True)]
         every.append(_correlations(doses, kept))
-        within += [_correlations(dose, entropy) for entropy, dose in map(_kept, runs)]
+        within += [_correlations(dose, entropy) for entropy, dose in found]
         large = runs[0]
         tries = at_place(large.table, PLACE, "held_out/pass@256")
         lead.append(
@@ -61,7 +62,7 @@ def simulation_o9(lab: Lab) -> Finding:
                 **compared("psr", "nsr", "difference", f"{regime}, large dose"),
             )
         )
-        words.append(_in_words(large, tries, _kept(large)[0]))
+        words.append(_in_words(large, tries, found[0][0]))
     quantity = "rank correlation of noise dose and entropy kept"
     checks = [
         bound("O9", "sim", name).check(f"{quantity}, {over}", _mean(parts))

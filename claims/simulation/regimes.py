@@ -84,10 +84,11 @@ def trained(
     if lab.quick and rates:
         rates = found.quick_rates
     seeds = 0 if not rates else 5 if lab.quick else found.tuning_seeds
+    widen = 0 if lab.quick else SweepConfig.widen
     config = found.config(regime, lab, **changes)
     plain = regime.replace(", ", "-").replace(" ", "-")
     metrics = lab.sweep(
-        SweepConfig(config, {"base": {}}, rates, seeds, clock, 0 if lab.quick else 6),
+        SweepConfig(config, {"base": {}}, rates, seeds, clock, widen),
         folder or plain,
         shared=shared or None,
     )

@@ -208,7 +208,7 @@ def update(
         The new state; what it cost: each clock's cost per prompt, shape (prompts,), and the
         ``responses`` drawn for all of them; memory for the next update to write over.
     """
-    parameters, moments, critic, sampler, history = State(*state)
+    parameters, moments, critic, sampler, history = state
     policy = problem.policy
     chosen: Array | slice = slice(None)
     if rules.batch is not None:

@@ -17,7 +17,7 @@ from sim.policies.tree_shape import TreeShape
 from sim.problems import build
 from sim.run import rules_of, simulate
 from sim.tables import scheme_table
-from sim.update import Rules, _normalised, update
+from sim.update import Rules, State, _normalised, update
 from sim.verifier import Verifier
 from theory.advantages import group_advantages
 from theory.schemes import resolve
@@ -110,7 +110,7 @@ def test_a_schedule_is_the_scheme_with_its_value_of_the_step(step):
     problem = build(config, 0)
 
     def moved(rules, table):
-        state = (problem.parameters, ())
+        state = State(problem.parameters)
         (after, *_), *_ = jax.jit(update, static_argnums=0)(
             rules, problem, table, jnp.asarray(1.0), jnp.uint32(0), state, jnp.uint32(step)
         )

@@ -1,6 +1,6 @@
 """What training adds to the theory, against what the theory says of it."""
 
-import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from sim.optimizers import clip_norm, within_divergence
 from sim.policies.bandit import Bandit
 from sim.policies.tree import Tree
 from sim.policies.tree_shape import TreeShape
-from sim.problems import build
+from sim.problems import Problem, build
 from sim.run import rules_of, simulate
 from sim.tables import scheme_table
 from sim.update import Rules, State, _normalised, update
@@ -103,23 +103,19 @@ def test_a_verifier_that_never_errs_changes_no_bit():
 @pytest.mark.parametrize("scheme", ["grpo", "linear_r", "rloo"])
 @pytest.mark.parametrize("design", ["until_any", "until_mixed", "first_success"])
 def test_designs_cost_the_responses_and_have_the_drift_that_theory_says(scheme, design):
-    success, attempts = 0.3, 60
-    bound = resolve(scheme)
+    success, attempts, copies = 0.3, 60, 20_000
+    bound, draws = resolve(scheme), functools.partial(uniforms, copies=copies)
 
     @jax.jit
     def sampled(masses):
         if design == "first_success":
-            drawn = draw_first_success(POLICY, masses, uniforms, attempts)
+            drawn = draw_first_success(POLICY, masses, draws, attempts)
             return drawn, weigh_by_scheme(POLICY, drawn, bound)
-        drawn = draw_again(POLICY, masses, uniforms, attempts, mixed=design == "until_mixed")
+        drawn = draw_again(POLICY, masses, draws, attempts, mixed=design == "until_mixed")
         table = scheme_table(bound, GROUP, "float64", design)
         return drawn, weigh_by_table(POLICY, drawn, table)
 
-    copies = 20_000
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{__name__}.COPIES", copies)
-        patch.setattr(uniforms, "__defaults__", (GROUP, copies, 3))
-        drawn, group = sampled(masses_at(success, copies))
+    drawn, group = sampled(masses_at(success, copies))
     assert np.asarray(drawn.accepted).all()
     per_update = float(drawn.responses) / copies
     expected = float(DESIGNS[design].responses(GROUP, success))
@@ -135,8 +131,8 @@ def test_groups_that_are_never_accepted_teach_nothing():
 
         @jax.jit
         def sampled(masses, design=design, scheme=scheme):
-            draws, mixed = lambda stream: uniforms(stream, copies=256), design == "until_mixed"
-            drawn = draw_again(POLICY, masses, draws, 1, mixed=mixed)
+            draws = functools.partial(uniforms, copies=256)
+            drawn = draw_again(POLICY, masses, draws, 1, mixed=design == "until_mixed")
             return drawn, weigh_by_scheme(POLICY, drawn, resolve(scheme))
 
         drawn, group = sampled(masses)
@@ -170,8 +166,7 @@ def test_old_responses_move_the_policy_as_theory_says(scheme, weighted):
     def logits(success):
         return jnp.tile(jnp.log(jnp.asarray([[success], [1 - success]])), COPIES)
 
-    problem = dataclasses.replace(build(dataclasses.replace(config, prompts=1), 0))
-    problem = dataclasses.replace(problem, policy=Bandit(2, 1), parameters=logits(old))
+    problem = Problem(Bandit(2, 1), None, logits(old))
     step = jax.jit(update, static_argnums=0)
     state = State(logits(now), (), None, logits(old))
     table = scheme_table(bound, GROUP, "float64")

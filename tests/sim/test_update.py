@@ -1,6 +1,5 @@
 """Updates against exact enumeration, and the exact learner against theory's flow."""
 
-import dataclasses
 import itertools
 import math
 
@@ -17,7 +16,7 @@ from sim.policies.bandit import Bandit
 from sim.problems import build
 from sim.run import rules_of, simulate
 from sim.tables import scheme_table
-from sim.update import update
+from sim.update import State, update
 from theory.advantages import group_advantages
 from theory.dynamics import trajectory
 from theory.schemes import resolve
@@ -135,10 +134,10 @@ def test_dapo_counts_every_response_and_leaves_only_mixed_groups():
         dynamic_attempts=30,
         precision="float64",
     )
-    rules = dataclasses.replace(rules_of(config, resolve("dapo")))
+    rules = rules_of(config, resolve("dapo"))
     assert rules.attempts == 30
     problem = build(config, 0)
-    state = (problem.parameters, ())
+    state = State(problem.parameters)
     (moved, *_), costs, _ = jax.jit(update, static_argnums=0)(
         rules,
         problem,

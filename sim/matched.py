@@ -119,7 +119,7 @@ def matched_table(
     [['base', 'entropy', 2.0], ['grpo', 'entropy', 1.5]]
     """
     place = parse_place(at)
-    measured = list(dict.fromkeys(metrics["metric"]))
+    measured = list(metrics["metric"].unique())
     names = list(wanted) or [m for m in measured if _tells_diversity(m, place.prefix)]
     for name in names:
         if name not in measured:

@@ -134,8 +134,7 @@ def _of_scheme(
     drift = (weight * rules.verifier.informedness * success * failure).mean()
     values = {"effective_weight": drift}
     if table is not None and rules.learner != "mirror" and rules.sampling == "fixed":
-        shared = policy.shared
-        prompts = 1 if not shared else (rules.batch or success.shape[0])
+        prompts = (rules.batch or success.shape[0]) if policy.shared else 1
         noise = second_moment(table, passing, failing).mean()
         values["noise_dose"] = rate / prompts * noise / jnp.maximum(drift, tiny(drift))
     return values

@@ -74,6 +74,13 @@ class Value:
         return f"CAST({self.sql} AS VARCHAR)"
 
     @property
+    def written(self) -> str:
+        """The value as text, of lists and objects their JSON; NULL if it is missing."""
+        if self.type in ("JSON", "VARCHAR"):
+            return self.text
+        return f"CAST(to_json({self.sql}) AS VARCHAR)"
+
+    @property
     def present(self) -> str:
         """Whether there is a value at all."""
         if self.type in ("JSON", "VARCHAR"):
@@ -331,24 +338,19 @@ def _folded(rows: str, columns: Mapping[str, str]) -> str:
     return f"SELECT {chosen} FROM ({rows}) GROUP BY {', '.join(keys)}, rollout"
 
 
-def _plain(value: Value) -> str:
-    """A value as it is, JSON as text."""
-    return value.text if value.type == "JSON" else value.sql
-
-
 def _optional_fields(
     columns: Columns, values: Mapping[str, Value], value: Callable[[str], Value | None]
 ) -> dict[str, str]:
     fields: dict[str, str] = {}
     response, length = value("response"), value("length")
     if response is not None:
-        text = _plain(response)
+        text = response.written
         fields["text"] = f"hash({text})"
         fields["has_text"] = f"{text} IS NOT NULL"
         if length is None:
             fields["characters"] = f"CAST(length({text}) AS DOUBLE)"
         if columns.boxed and (asked := value("prompt")) is not None:
-            fields["restated"] = restated(_plain(asked), text)
+            fields["restated"] = restated(asked.written, text)
     if (advantage := value("advantage")) is not None:
         fields["advantage"] = advantage.number
     if (truncated := value("truncated")) is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rollouts import database
 from rollouts.columns import Columns
-from rollouts.query import Value, row_values
+from rollouts.query import row_values
 from rollouts.reader import Reading
 from rollouts.sample import Sample
 from runs.text import listed
@@ -104,10 +104,10 @@ def texts_query(reading: Reading, gold: str, source: str) -> str:
     elif (step := value("step")) is not None:
         fields["step"] = step.number
     asked = value("prompt") if len(reading.columns.roles.get("prompt", ())) == 1 else None
-    fields["prompt"] = "''" if asked is None else f"coalesce({_text(asked)}, '')"
+    fields["prompt"] = "''" if asked is None else f"coalesce({asked.written}, '')"
     for name, found in (("gold", values[gold]), ("response", value("response"))):
         assert found is not None
-        fields[name] = _text(found)
+        fields[name] = found.written
     reward = value("reward")
     assert reward is not None
     fields["reward"] = reward.number
@@ -122,13 +122,6 @@ def texts_query(reading: Reading, gold: str, source: str) -> str:
     kept = ("prompt", "gold", "response", "reward")
     last = ", ".join(f"arg_max({name}, turn) AS {name}" for name in kept)
     return f"SELECT __file, step, {last} FROM ({rows}) GROUP BY __file, step, rollout"
-
-
-def _text(value: Value) -> str:
-    """A value as text; of lists and objects their JSON."""
-    if value.type in ("JSON", "VARCHAR"):
-        return value.text
-    return f"CAST(to_json({value.sql}) AS VARCHAR)"
 
 
 def last_message(text: str) -> str:

@@ -717,6 +717,27 @@ def test_ages_truncation_and_restated_answers_are_read(tmp_path: Path) -> None:
     assert "importance weights would keep 100% at age 0 and 100% at age 1" in str(diagnosis)
 
 
+def test_boxed_answers_in_messages_are_read_from_columns_too(tmp_path: Path) -> None:
+    rows = [
+        {
+            "step": s,
+            "prompt": [{"role": "user", "content": f"Compute 45^2 - 35^2. ({p})"}],
+            "response": [{"role": "assistant", "content": answer + "!" * n}],
+            "reward": right,
+        }
+        for s, p, n, right in responses()
+        for answer in [(r"so \boxed{800}", r"so $\boxed{45^2-35^2}$")[n % 2]]
+    ]
+    lines(tmp_path / "lines" / "rows.jsonl", rows)
+    (tmp_path / "columns").mkdir()
+    pd.DataFrame(rows).to_parquet(tmp_path / "columns" / "rows.parquet")
+    right = [n for _, _, n, correct in responses() if correct]
+    for folder in ("lines", "columns"):
+        steps = told(tmp_path / folder).steps(1).iloc[0]
+        assert steps["restated"] == pytest.approx(sum(n % 2 for n in right) / len(right))
+        assert 40 < steps["characters"] < 100
+
+
 def test_a_pipe_in_a_folder_of_logs_is_passed_over(tmp_path: Path) -> None:
     rows = [
         {"prompt_id": prompt, "step": step, "reward": correct}

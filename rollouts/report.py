@@ -123,8 +123,7 @@ def _credit_words(credit: pd.DataFrame) -> str:
         [
             str(row["difficulty"]),
             f"{row['groups']:,}",
-            *(percent(row[name]) for name in ("zero_advantage", "share")),
-            *(signed_percent(row[name]) for name in names),
+            *(percent(row[name]) for name in ("zero_advantage", "share", *names)),
         ]
         for row in credit.to_dict("records")
         if row["groups"]
@@ -134,15 +133,6 @@ def _credit_words(credit: pd.DataFrame) -> str:
         "and what it comes from:"
     )
     return f"{heading}\n{table(header, rows, right='l' + 'r' * len(header))}"
-
-
-def signed_percent(share: float) -> str:
-    """A share that may be negative, as what pulls against the rest is.
-
-    >>> signed_percent(-0.25), signed_percent(0.5)
-    ('−25%', '50%')
-    """
-    return f"−{percent(-share)}" if share < 0 else percent(share)
 
 
 def _finding_words(findings: Sequence[Finding]) -> list[str]:

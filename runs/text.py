@@ -49,15 +49,19 @@ def percent(share: float, *, unknown: str = "–") -> str:
     """A share as a percentage that is 0% or 100% only if it is exactly that.
 
     Args:
-        share: In [0, 1], or NaN.
+        share: NaN where it is not known; beyond [0, 1] as that of a sum with negative parts.
         unknown: What stands for NaN.
 
     >>> percent(0.0), percent(0.0002), percent(0.004), percent(0.256), percent(0.9999), percent(1)
     ('0%', '<0.1%', '0.4%', '26%', '>99.9%', '100%')
+    >>> percent(-0.25), percent(1.25), percent(-1e-9)
+    ('−25%', '125%', '<0.1%')
     """
     if math.isnan(share):
         return unknown
-    if share in (0.0, 1.0):
+    if share <= -0.0005:
+        return f"−{percent(-share)}"
+    if share in (0.0, 1.0) or share >= 1.0005:
         return f"{share:.0%}"
     if share < 0.0005:
         return "<0.1%"

@@ -8,27 +8,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollouts.credit import advantage_sums, credit_table
-from rollouts.groups import whole_groups
+from rollouts.groups import Groups, whole_groups
+from rollouts.sentences import sentences
+from rollouts.tally import Tally
 from theory.advantages import group_advantages
 from theory.rewards import shaping_advantages
+from theory.schemes import resolve
 
 SIZE = 8
 
 
-def split(
-    outcome: np.ndarray, advantage: np.ndarray, *components: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """The table of some groups, shape (groups, size) each, by difficulty."""
+def logged(outcome: np.ndarray, advantage: np.ndarray, *components: np.ndarray) -> Groups:
+    """Some groups of one step, shape (groups, size) each."""
     groups, size = outcome.shape
-    made = whole_groups(
+    return whole_groups(
         np.ones(outcome.size, np.int64),
         np.repeat(np.arange(groups), size).astype(np.uint64),
         outcome.ravel() > 0,
         advantage=advantage.ravel(),
         components=np.stack([c.ravel() for c in components]) if components else None,
     )
+
+
+def split(
+    outcome: np.ndarray, advantage: np.ndarray, *components: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """The table of some groups, shape (groups, size) each, by difficulty."""
     names = tuple(f"part {k}" for k in range(len(components)))
-    table = credit_table(advantage_sums(made), names)
+    table = credit_table(advantage_sums(logged(outcome, advantage, *components)), names)
     return {row["difficulty"]: row for row in table.to_dict("records")}
 
 
@@ -120,6 +127,21 @@ def test_parts_are_those_of_least_squares_and_add_up(seed: int, size: int, count
         fitted = design @ np.linalg.lstsq(design, noise[group], rcond=None)[0]
         left = noise[group] - fitted
         assert row["noise"] == pytest.approx((np.sign(noise[group]) * left).sum())
+
+
+def test_what_pulls_against_the_advantages_is_said_to() -> None:
+    outcome, bonus, *_ = draw()
+    penalty = outcome + 0.5 * bonus
+    advantage = 2 * (outcome - outcome.mean(axis=1, keepdims=True))
+    advantage -= 0.3 * (penalty - penalty.mean(axis=1, keepdims=True))
+    tally = Tally()
+    tally.add(logged(outcome, advantage, penalty))
+    said = " ".join(sentences(tally.result(), {"grpo": resolve("grpo")}, ("penalty",)))
+    row = split(outcome, advantage, penalty)["all"]
+    assert row["outcome"] > 1.05
+    assert row["shaping"] < -0.05
+    assert f"came {row['outcome']:.0%} from the outcome, −{-row['shaping']:.0%} from" in said
+    assert f"(penalty −{-row['part 0']:.0%})" in said
 
 
 def test_unknown_advantages_are_left_out() -> None:

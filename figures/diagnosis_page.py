@@ -75,7 +75,7 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis, *, command: Sequence[str])
 def _calm(diagnosis: Diagnosis) -> str:
     """What there is to say first where nothing was found."""
     if not diagnosis.grouped:
-        return diagnosis.sentences[0]
+        return diagnosis.account[0]
     whole = diagnosis.overall
     share = share_interval(whole["all_wrong"], whole["groups"])
     return (
@@ -149,7 +149,7 @@ def _teaching(diagnosis: Diagnosis, lead: Picture | None) -> list[Section]:
     made = [
         Section(
             title="What the responses taught",
-            what=diagnosis.sentences[sum(finding.raised for finding in diagnosis.findings) :],
+            what=diagnosis.account,
             pictures=[shares],
         )
     ]

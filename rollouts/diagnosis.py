@@ -94,9 +94,14 @@ class Diagnosis:
         """The row of :meth:`steps` for the whole run."""
         return _records(self.steps(1))[0]
 
-    @functools.cached_property
+    @property
     def sentences(self) -> list[str]:
         """What a practitioner should know, the most important first."""
+        return [finding.sentence for finding in self.findings if finding.raised] + self.account
+
+    @functools.cached_property
+    def account(self) -> list[str]:
+        """What happened, whether or not something is wrong."""
         if not self.grouped:
             other = self.reading.columns.groupings or "--prompt"
             return [
@@ -104,8 +109,7 @@ class Diagnosis:
                 "the log does not show which responses were compared with each other; name the "
                 f"column that tells the prompt with {other}."
             ]
-        found = [finding.sentence for finding in self.findings if finding.raised]
-        return found + sentences(self.rollouts, self.schemes, self.components)
+        return sentences(self.rollouts, self.schemes, self.components)
 
     @functools.cached_property
     def findings(self) -> list[Finding]:
@@ -219,7 +223,7 @@ class Diagnosis:
             self.schemes,
             self.credit(),
             self.findings,
-            self.sentences,
+            self.account,
         )
 
 

@@ -39,7 +39,7 @@ def describe(
     findings: Sequence[Finding],
     sentences: Sequence[str],
 ) -> str:
-    """Everything a diagnosis says, from what was read to its sentences."""
+    """Everything a diagnosis says, from what was read to what happened, in sentences."""
     return "\n".join(
         [
             reading.describe(),
@@ -51,7 +51,7 @@ def describe(
             "",
             *([] if credit is None else [_credit_words(credit), ""]),
             *([] if mass is None else [_mass_words(mass, schemes), ""]),
-            *sentences[sum(finding.raised for finding in findings) :],
+            *sentences,
         ]
     )
 

@@ -20,6 +20,7 @@ from figures.style import (
     probability_axis,
     title,
 )
+from rollouts.credit import parts_of
 from rollouts.outcomes import DIFFICULTIES
 
 MOST_STEPS = 120
@@ -106,9 +107,7 @@ def credit_picture(credit: pd.DataFrame) -> Picture:
         credit: Table of :func:`rollouts.credit.credit_table`.
     """
     rows = credit.iloc[:-1]
-    columns = list(credit.columns)
-    parts = columns[columns.index("noise") + 1 :]
-    names = ["outcome", *parts, "noise"]
+    names = ["outcome", *parts_of(credit), "noise"]
     shares = rows["share"].fillna(0.0)
     table = pd.DataFrame({name: shares * rows[name].fillna(0.0) for name in names})
     table = table.assign(unsplit=shares * (1 - rows["split"].fillna(1.0)))

@@ -181,3 +181,9 @@ def credit_table(advantages: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFra
     )
     # What rounding leaves is no share.
     return pd.concat([table, pd.DataFrame(shares).round(9) + 0.0], axis=1).reset_index(drop=True)
+
+
+def parts_of(credit: pd.DataFrame) -> list[str]:
+    """Names of the components in a table of :func:`credit_table`: its last columns."""
+    columns = list(credit.columns)
+    return columns[columns.index("noise") + 1 :]

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from rollouts.credit import credit_table
+from rollouts.credit import credit_table, parts_of
 from rollouts.tables import age_table, mass_table, step_table
 from rollouts.tally import Rollouts
 from runs.text import number, percent
@@ -134,7 +134,6 @@ class _Known:
     meant: bool
     credit: pd.DataFrame | None
     credited: float
-    parts: tuple[str, ...]
     ages: pd.DataFrame | None
 
 
@@ -164,7 +163,6 @@ def find(
         bool(mass["0"] > 0),
         credit,
         credited,
-        components,
         age_table(rollouts),
     )
     found = [finding for check in CHECKS.values() if (finding := check(known)) is not None]
@@ -192,18 +190,17 @@ def _phantom(known: _Known) -> Finding | None:
 
 
 def _shaping(known: _Known) -> Finding | None:
-    if known.credit is None or not known.parts:
+    if known.credit is None or not (parts := parts_of(known.credit)):
         return None
     row = _record(known.credit, -1)
     if math.isnan(row["shaping"]):
         return None
     share = share_interval(float(row["shaping"]), known.credited * row["split"])
-    pulls = {name: row[name] for name in known.parts if name in row}
-    most = max(pulls, key=lambda name: pulls[name])
+    most = max(parts, key=lambda name: row[name])
     return Finding(
         "shaping-outweighs-outcome",
         f"{_told(share)} of Σ|A| comes from parts of the reward other than the outcome, most of "
-        f"it ({percent(pulls[most])}) from {most}.",
+        f"it ({percent(row[most])}) from {most}.",
         share,
         0.5,
         evidence=row,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from rollouts.credit import parts_of
 from rollouts.findings import Finding
 from rollouts.outcomes import DIFFICULTIES
 from rollouts.reader import Reading
@@ -115,8 +116,7 @@ def _mass_words(mass: pd.DataFrame, schemes: Mapping[str, Scheme]) -> str:
 
 def _credit_words(credit: pd.DataFrame) -> str:
     """Σ|A| as logged by difficulty, and what it was made of."""
-    columns = list(credit.columns)
-    parts = columns[columns.index("noise") + 1 :]
+    parts = parts_of(credit)
     names = ["outcome", "shaping", "noise", *(parts if len(parts) > 1 else [])]
     header = ["pass rate", "groups", "A = 0", "Σ|A|", *names]
     rows = [

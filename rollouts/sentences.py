@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from rollouts.credit import credit_table
+from rollouts.credit import credit_table, parts_of
 from rollouts.tables import age_table, lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import Rollouts
 from runs.text import listed, number, percent
@@ -38,7 +38,7 @@ def sentences(
     tenths = step_table(rollouts, trained, rows=_TENTHS)
     mass = mass_table(rollouts, schemes, rows=1)
     said = [_outcomes(whole, trained), _hard_prompts(mass, schemes)]
-    said += _logged(whole, credit, components)
+    said += _logged(whole, credit)
     said += _trend(tenths)
     said += _lens(rollouts)
     said += _confidence(tenths)
@@ -49,7 +49,7 @@ def sentences(
     return said + _ages(rollouts) + _cut_off(tenths, whole)
 
 
-def _logged(whole: pd.Series, credit: pd.DataFrame | None, components: Sequence[str]) -> list[str]:
+def _logged(whole: pd.Series, credit: pd.DataFrame | None) -> list[str]:
     """What the advantages in the log were made of."""
     if credit is None or math.isnan(whole.get("logged_zero_advantage", math.nan)):
         return []
@@ -60,7 +60,7 @@ def _logged(whole: pd.Series, credit: pd.DataFrame | None, components: Sequence[
     row = credit.iloc[-1]
     if not math.isnan(row["outcome"]):
         parts = [f"{_share(row['outcome'])} from the outcome"]
-        pulls = ", ".join(f"{name} {_share(row[name])}" for name in components if name in row)
+        pulls = ", ".join(f"{name} {_share(row[name])}" for name in parts_of(credit))
         if pulls:
             parts.append(f"{_share(row['shaping'])} from the rest of the reward ({pulls})")
         parts.append(f"{_share(row['noise'])} from neither")

@@ -137,6 +137,10 @@ class _Known:
     ages: pd.DataFrame | None
 
 
+_Check = Callable[[str, _Known], Finding | None]
+"""Makes a finding of a name, from what is known."""
+
+
 def find(
     rollouts: Rollouts, schemes: Mapping[str, Scheme], components: tuple[str, ...] = ()
 ) -> list[Finding]:
@@ -165,7 +169,9 @@ def find(
         credited,
         age_table(rollouts),
     )
-    found = [finding for check in CHECKS.values() if (finding := check(known)) is not None]
+    found = [
+        finding for name, check in CHECKS.items() if (finding := check(name, known)) is not None
+    ]
     return sorted(found, key=lambda finding: not finding.raised)
 
 
@@ -173,14 +179,14 @@ def _told(value: Interval) -> str:
     return f"{percent(value.estimate)} ({percent(value.low)}–{percent(min(value.high, 1.0))})"
 
 
-def _phantom(known: _Known) -> Finding | None:
+def _phantom(name: str, known: _Known) -> Finding | None:
     """Σ|A| in groups without a correct response, where the scheme gives them none."""
     if known.credit is None or known.meant:
         return None
     row = _record(known.credit, 0)
     share = share_interval(row["share"], known.credited)
     return Finding(
-        "phantom-advantages",
+        name,
         f"{_told(share)} of Σ|A| lies in groups without a correct response: there the policy "
         "learned something other than to be correct.",
         share,
@@ -189,7 +195,7 @@ def _phantom(known: _Known) -> Finding | None:
     )
 
 
-def _shaping(known: _Known) -> Finding | None:
+def _shaping(name: str, known: _Known) -> Finding | None:
     if known.credit is None or not (parts := parts_of(known.credit)):
         return None
     row = _record(known.credit, -1)
@@ -198,7 +204,7 @@ def _shaping(known: _Known) -> Finding | None:
     share = share_interval(float(row["shaping"]), known.credited * row["split"])
     most = max(parts, key=lambda name: row[name])
     return Finding(
-        "shaping-outweighs-outcome",
+        name,
         f"{_told(share)} of Σ|A| comes from parts of the reward other than the outcome, most of "
         f"it ({percent(row[most])}) from {most}.",
         share,
@@ -207,7 +213,7 @@ def _shaping(known: _Known) -> Finding | None:
     )
 
 
-def _noise(known: _Known) -> Finding | None:
+def _noise(name: str, known: _Known) -> Finding | None:
     if known.credit is None or known.trained.needs_confidence:
         return None
     row = _record(known.credit, -1)
@@ -215,7 +221,7 @@ def _noise(known: _Known) -> Finding | None:
         return None
     share = share_interval(float(row["noise"]), known.credited * row["split"])
     return Finding(
-        "noise-in-advantages",
+        name,
         f"{_told(share)} of Σ|A| is explained neither by the outcome nor by a logged part of the "
         "reward.",
         share,
@@ -224,12 +230,12 @@ def _noise(known: _Known) -> Finding | None:
     )
 
 
-def _dead(known: _Known) -> Finding | None:
+def _dead(name: str, known: _Known) -> Finding | None:
     logged = known.whole.get("logged_zero_advantage", math.nan)
     value = known.whole["zero_advantage"] if math.isnan(logged) else logged
     share = share_interval(float(value), known.groups)
     return Finding(
-        "dead-groups",
+        name,
         f"{_told(share)} of the responses had advantage 0 and taught nothing.",
         share,
         0.8,
@@ -237,10 +243,8 @@ def _dead(known: _Known) -> Finding | None:
     )
 
 
-def _share_of(
-    name: str, column: str, limit: float, words: str, *beside: str
-) -> Callable[[_Known], Finding | None]:
-    def check(known: _Known) -> Finding | None:
+def _share_of(column: str, limit: float, words: str, *beside: str) -> _Check:
+    def check(name: str, known: _Known) -> Finding | None:
         value = float(known.whole.get(column, math.nan))
         if math.isnan(value):
             return None
@@ -254,20 +258,18 @@ def _share_of(
     return check
 
 
-def _trend(
-    name: str, column: str, limit: float, words: str, *, ratio: bool, below: bool
-) -> Callable[[_Known], Finding | None]:
-    def check(known: _Known) -> Finding | None:
+def _trend(column: str, limit: float, words: str, *, ratio: bool, below: bool) -> _Check:
+    def check(name: str, known: _Known) -> Finding | None:
         if column not in known.steps:
             return None
-        values = known.steps[column]
+        values = known.steps[column].dropna()
         found = change(values, ratio=ratio)
         if found is None:
             return None
-        quarter = values.dropna().size // 4
+        quarter = values.size // 4
         ends = {
-            "first_quarter": float(values.dropna().iloc[:quarter].mean()),
-            "last_quarter": float(values.dropna().iloc[-quarter:].mean()),
+            "first_quarter": float(values.iloc[:quarter].mean()),
+            "last_quarter": float(values.iloc[-quarter:].mean()),
         }
         shown = percent if column == "pass_rate" else number
         if ratio:
@@ -285,7 +287,7 @@ def _trend(
     return check
 
 
-def _mismatch(known: _Known) -> Finding | None:
+def _mismatch(name: str, known: _Known) -> Finding | None:
     if known.ages is not None and known.ages["share"].max() < 1:
         return None  # rollouts of several ages differ from the trainer by their age
     value = float(known.whole.get("effective_sample_size", math.nan))
@@ -293,7 +295,7 @@ def _mismatch(known: _Known) -> Finding | None:
         return None
     share = share_interval(value, known.groups)
     return Finding(
-        "sampler-mismatch",
+        name,
         f"Importance weights would keep {_told(share)} of the sample: sampler and trainer are not "
         "the same policy; correct for it or find the cause.",
         share,
@@ -303,7 +305,7 @@ def _mismatch(known: _Known) -> Finding | None:
     )
 
 
-def _stale(known: _Known) -> Finding | None:
+def _stale(name: str, known: _Known) -> Finding | None:
     if known.ages is None or "effective_sample_size" not in known.ages:
         return None
     old = known.ages[(known.ages["share"] >= _AGED) & (known.ages["age"] > 0)]
@@ -314,7 +316,7 @@ def _stale(known: _Known) -> Finding | None:
     each = float(known.whole["responses"]) / known.groups
     share = share_interval(float(row["effective_sample_size"]), float(row["responses"]) / each)
     return Finding(
-        "stale-rollouts",
+        name,
         f"Of responses that were {int(row['age'])} updates old when they were trained on, "
         f"{percent(row['share'])} of all, importance weights would keep {_told(share)}.",
         share,
@@ -332,39 +334,25 @@ def _row(whole: pd.Series, *names: str) -> dict[str, Any]:
     return {name: whole[name] for name in names if name in whole}
 
 
-CHECKS: dict[str, Callable[[_Known], Finding | None]] = {
+CHECKS: dict[str, _Check] = {
     "phantom-advantages": _phantom,
     "shaping-outweighs-outcome": _shaping,
     "noise-in-advantages": _noise,
     "dead-groups": _dead,
     "restated-answers": _share_of(
-        "restated-answers",
-        "restated",
-        0.05,
-        "of the correct boxed answers only say again what was asked",
+        "restated", 0.05, "of the correct boxed answers only say again what was asked"
     ),
-    "truncated-responses": _share_of(
-        "truncated-responses", "truncated", 0.1, "of the responses were cut off", "length"
-    ),
+    "truncated-responses": _share_of("truncated", 0.1, "of the responses were cut off", "length"),
     "repeated-responses": _share_of(
-        "repeated-responses",
         "repeated",
         0.2,
         "of the responses repeat another of their group word for word; a group of copies is a "
         "smaller group",
     ),
-    "falling-pass-rate": _trend(
-        "falling-pass-rate", "pass_rate", -0.05, "The pass rate fell", ratio=False, below=True
-    ),
-    "falling-entropy": _trend(
-        "falling-entropy", "entropy", 0.5, "The entropy fell", ratio=True, below=True
-    ),
-    "growing-length": _trend(
-        "growing-length", "length", 2.0, "The responses grew", ratio=True, below=False
-    ),
-    "shrinking-length": _trend(
-        "shrinking-length", "length", 0.5, "The responses shrank", ratio=True, below=True
-    ),
+    "falling-pass-rate": _trend("pass_rate", -0.05, "The pass rate fell", ratio=False, below=True),
+    "falling-entropy": _trend("entropy", 0.5, "The entropy fell", ratio=True, below=True),
+    "growing-length": _trend("length", 2.0, "The responses grew", ratio=True, below=False),
+    "shrinking-length": _trend("length", 0.5, "The responses shrank", ratio=True, below=True),
     "sampler-mismatch": _mismatch,
     "stale-rollouts": _stale,
 }

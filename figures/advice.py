@@ -46,12 +46,11 @@ def advice_picture(advice: Advice) -> Picture:
     >>> advice_picture(advise(0.01, schemes=["grpo", "sqrt_r"])).name
     'advice'
     """
-    best, excess, group_size = advice.best, advice.cost, advice.group_size
-    bars = [name for name in excess if math.isfinite(excess[name])]
+    best, group_size, costs = advice.best, advice.group_size, _costs(advice)
+    bars = list(costs["scheme"])
     curves = list(dict.fromkeys([*bars[:1], advice.present, *(s for s in ("rloo",) if s in bars)]))
     below = advice.prompts.success[advice.prompts.success < advice.target]
     weights, prompts = _weights(best, curves, group_size), _prompts(best, below)
-    costs = pd.DataFrame({"scheme": bars, "cost": [excess[s] for s in bars]})
     data = pd.concat(
         [
             prompts.assign(panel="prompts"),
@@ -70,10 +69,7 @@ def advice_picture(advice: Advice) -> Picture:
         )
         _draw_prompts(panels["prompts"], prompts, best, theme)
         _draw_weights(panels["weights"], weights, best, theme)
-        least = min(excess[name] for name in bars)
-        over = {name: excess[name] / least for name in bars}
-        draw_excess(panels["costs"], over, theme, longest=_LONGEST)
-        panels["costs"].set_title("cost, 1 = the least")
+        _draw_costs(panels["costs"], costs, theme)
         return figure
 
     return Picture(
@@ -96,27 +92,28 @@ def cost_picture(advice: Advice) -> Picture:
     Args:
         advice: What was advised.
     """
-    bars = [name for name in advice.cost if math.isfinite(advice.cost[name])]
-    least = min(advice.cost[name] for name in bars)
+    costs = _costs(advice)
 
     def draw(theme: Theme) -> Figure:
-        figure = new_figure(COLUMN, 0.9 + 0.17 * len(bars))
-        axes = figure.subplots()
-        draw_excess(
-            axes, {name: advice.cost[name] / least for name in bars}, theme, longest=_LONGEST
-        )
-        axes.set_title("cost, 1 = the least")
+        figure = new_figure(COLUMN, 0.9 + 0.17 * len(costs))
+        _draw_costs(figure.subplots(), costs, theme)
         return figure
 
     return Picture(
         "costs",
         "What schemes cost",
         f"Time times path energy to the target in groups of {advice.group_size}, over the least of "
-        f"those compared, that of {title(bars[0])}; {title(advice.present)} is in use.",
+        f"those compared, that of {title(costs['scheme'][0])}; {title(advice.present)} is in use.",
         "Bars of cost, one for each scheme.",
-        pd.DataFrame({"scheme": bars, "cost": [advice.cost[name] for name in bars]}),
+        costs,
         draw,
     )
+
+
+def _costs(advice: Advice) -> pd.DataFrame:
+    """What schemes that get to the target cost, in the order of the advice."""
+    arrive = {name: cost for name, cost in advice.cost.items() if math.isfinite(cost)}
+    return pd.DataFrame({"scheme": list(arrive), "cost": list(arrive.values())})
 
 
 def _prompts(best: OptimalWeight, starts: np.ndarray) -> pd.DataFrame:
@@ -146,6 +143,12 @@ def _weights(best: OptimalWeight, schemes: list[str], size: int) -> pd.DataFrame
 def _log_odds(success: np.ndarray | float) -> np.ndarray:
     value = np.asarray(success, dtype=np.float64)
     return np.log(value) - np.log1p(-value)
+
+
+def _draw_costs(axes: Axes, costs: pd.DataFrame, theme: Theme) -> None:
+    over = dict(zip(costs["scheme"], costs["cost"] / costs["cost"].min(), strict=True))
+    draw_excess(axes, over, theme, longest=_LONGEST)
+    axes.set_title("cost, 1 = the least")
 
 
 def _draw_prompts(axes: Axes, prompts: pd.DataFrame, best: OptimalWeight, theme: Theme) -> None:

@@ -133,12 +133,9 @@ def credit_picture(credit: pd.DataFrame) -> Picture:
                 linewidth=0,
             )
             above, below = above + values.clip(min=0), below + values.clip(max=0)
-        axes.set_xticks(range(len(rows)), rows["difficulty"], fontsize=6)
-        axes.tick_params(axis="x", length=0)
-        axes.grid(False, axis="x")
+        _difficulty_axis(axes, fontsize=6)
         axes.set_title("share of Σ|A| in the log")
-        axes.set_xlabel("pass rate of the group")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, handlelength=1.2)
+        _legend(axes, 2, below=0.22)
         return figure
 
     return Picture(
@@ -215,7 +212,7 @@ def age_picture(ages: pd.DataFrame) -> Picture:
         probability_axis(axes)
         axes.set_title("share by age")
         axes.set_xlabel("updates since sampling")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, handlelength=1.2)
+        _legend(axes, 2, below=0.22)
         return figure
 
     return Picture(
@@ -262,7 +259,7 @@ def _draw_shares(axes: Axes, steps: pd.DataFrame, theme: Theme) -> None:
     axes.grid(False)
     axes.set_title("share of the groups")
     axes.set_xlabel("training step")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handlelength=1.2)
+    _legend(axes, 3)
 
 
 def _draw_mass(axes: Axes, mass: pd.DataFrame, theme: Theme) -> None:
@@ -288,10 +285,19 @@ def _draw_mass(axes: Axes, mass: pd.DataFrame, theme: Theme) -> None:
             label=title(name),
             linewidth=0,
         )
-    axes.set_xticks(range(len(DIFFICULTIES)), DIFFICULTIES)
+    _difficulty_axis(axes)
+    axes.set_title("share of the gradient mass Σ|A|")
+    axes.set_ylim(bottom=0)
+    _legend(axes, 4)
+
+
+def _difficulty_axis(axes: Axes, fontsize: float = 7.0) -> None:
+    axes.set_xticks(range(len(DIFFICULTIES)), DIFFICULTIES, fontsize=fontsize)
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
-    axes.set_title("share of the gradient mass Σ|A|")
     axes.set_xlabel("pass rate of the group")
-    axes.set_ylim(bottom=0)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, handlelength=1.2)
+
+
+def _legend(axes: Axes, columns: int, below: float = 0.2) -> None:
+    """A legend under a panel, ``below`` of its height away."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -below), ncols=columns, handlelength=1.2)

@@ -45,31 +45,20 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.action == "fetch":
         folder = fetch(options.name, options.to, progress=True)
         return Answer({"model": str(folder)}, f"{MODELS[options.name].title} is in {folder}")
-    rows = [
-        {
-            "name": name,
-            "title": model.title,
-            "parameters": model.parameters,
-            "download": model.size,
-            "licence": model.licence,
-            "there": is_whole(WEIGHTS / name),
-        }
-        for name, model in MODELS.items()
-    ]
-    return Answer({"models": rows}, _table(rows))
-
-
-def _table(rows: list[dict[str, object]]) -> str:
     header = ["name", "model on the hub", "parameters", "download", "licence", "here"]
-    cells = [
-        [
-            str(row["name"]),
-            str(row["title"]),
-            f"{MODELS[str(row['name'])].parameters / 1e6:,.0f} M",
-            f"{MODELS[str(row['name'])].size / 1e6:,.0f} MB",
-            str(row["licence"]),
-            "yes" if row["there"] else "no",
-        ]
-        for row in rows
-    ]
-    return table(header, cells, right="llrrll")
+    rows, cells = [], []
+    for name, model in MODELS.items():
+        there = is_whole(WEIGHTS / name)
+        rows.append(
+            {
+                "name": name,
+                "title": model.title,
+                "parameters": model.parameters,
+                "download": model.size,
+                "licence": model.licence,
+                "there": there,
+            }
+        )
+        counts = [f"{model.parameters / 1e6:,.0f} M", f"{model.size / 1e6:,.0f} MB"]
+        cells.append([name, model.title, *counts, model.licence, "yes" if there else "no"])
+    return Answer({"models": rows}, table(header, cells, right="llrrll"))

@@ -92,11 +92,19 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw diagnose``."""
     options = parse(Options, arguments, command="diagnose")
-    if options.out is not None and options.out.suffix != ".html":
-        _own_files(options.out)
+    page = options.out if options.out is not None and options.out.suffix == ".html" else None
+    folder = None if page else options.out
+    # A log may take an hour to read: what cannot be done with it is said before.
+    if page is not None:
+        from figures.page import refuse_foreign
+
+        refuse_foreign(page, _GENERATOR)
+    if folder is not None:
+        _own_files(folder)
     from rollouts.diagnosis import TARGET, diagnose
     from rollouts.layouts import ROLES
 
+    _check_names(options.fail_on)
     diagnosis = diagnose(
         options.paths,
         scheme=options.scheme,
@@ -109,9 +117,7 @@ def main(arguments: Sequence[str]) -> Answer:
         threads=options.threads,
         progress=True,
     )
-    page = options.out if options.out is not None and options.out.suffix == ".html" else None
     failed = _failed(options.fail_on, diagnosis)
-    folder = None if page else options.out
     rates = folder and folder / "pass_rates.csv"
     data = {
         **diagnosis.data(),
@@ -134,8 +140,8 @@ def main(arguments: Sequence[str]) -> Answer:
 
         write_diagnosis(page, diagnosis, command=["apw", "diagnose", *arguments])
         data["written"] = [str(page)]
-    elif options.out is not None:
-        data["written"] = _write(options.out, diagnosis, data)
+    if folder is not None:
+        data["written"] = _write(folder, diagnosis, data)
     if "written" in data:
         words.append(f"Written: {', '.join(data['written'])}")
     if failed:
@@ -145,12 +151,11 @@ def main(arguments: Sequence[str]) -> Answer:
     return Answer(data, "\n".join(words), 1 if failed else 0)
 
 
-def _failed(wanted: Sequence[str], diagnosis: Diagnosis) -> list[str]:
-    """Findings among those wanted that were raised.
+def _check_names(wanted: Sequence[str]) -> None:
+    """Raise unless names are those of findings, or any.
 
     Raises:
-        ValueError: A name of no finding, or one that this log does not hold the numbers for: a
-            check that cannot be made must not pass.
+        ValueError: A name of no finding.
     """
     from rollouts.findings import NAMES
 
@@ -159,6 +164,15 @@ def _failed(wanted: Sequence[str], diagnosis: Diagnosis) -> list[str]:
         raise ValueError(
             f"--fail-on takes any, {listed(NAMES, 'or')}; got {listed([repr(n) for n in unknown])}"
         )
+
+
+def _failed(wanted: Sequence[str], diagnosis: Diagnosis) -> list[str]:
+    """Findings among those wanted that were raised.
+
+    Raises:
+        ValueError: One that this log does not hold the numbers for: a check that cannot be made
+            must not pass.
+    """
     raised = {finding.name: finding.raised for finding in diagnosis.findings}
     blind = [name for name in wanted if name not in (*raised, "any")]
     if blind:

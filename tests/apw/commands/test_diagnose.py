@@ -296,3 +296,17 @@ def test_findings_can_fail_a_pipeline(
     assert main(["diagnose", str(hostile), "--fail-on", *wanted]) == status
     captured = capsys.readouterr()
     assert sentence in captured.out + captured.err
+
+
+def test_what_cannot_be_done_is_said_before_the_log_is_read(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    table: Path,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("rollouts.diagnosis.diagnose", lambda *_, **__: pytest.fail("read"))
+    (tmp_path / "mine.html").write_text("<h1>mine</h1>")
+    (tmp_path / "summary.json").write_text("{}")
+    assert "name another file" in complaint(capsys, table, "--out", tmp_path / "mine.html")
+    assert "name another folder" in complaint(capsys, table, "--out", tmp_path)
+    assert "got 'phantoms'" in complaint(capsys, table, "--fail-on", "phantoms")

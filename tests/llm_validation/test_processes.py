@@ -56,6 +56,19 @@ def numbers(path):
     return kept.set_index(["step", "metric"])["value"].sort_index()
 
 
+def launched(script, *arguments, timeout):
+    """Two processes of a script, as torch starts them, when they have ended."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    return subprocess.run(
+        [sys.executable, *launch, str(script), *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("scheme", ["lens"])
@@ -82,25 +95,8 @@ def test_two_processes_of_which_one_is_killed_train_as_one_does(tmp_path, scheme
     script = tmp_path / "script.py"
     script.write_text(CODE)
     for fate, status in (("die", 1), ("live", 0)):
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                "--nproc_per_node",
-                "2",
-                str(script),
-                json.dumps(config.to_dict()),
-                str(tmp_path / "two"),
-                fate,
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        told = json.dumps(config.to_dict()), tmp_path / "two", fate
+        done = launched(script, *told, timeout=900)
         assert done.returncode == status, done.stderr
         assert ("SIGKILL" in done.stderr) == (fate == "die"), done.stderr
         if fate == "die":
@@ -180,15 +176,7 @@ def test_dead_groups_with_two_processes(tmp_path, tiny_folder):
     """One process has dead groups only, the other few: they must sample again together."""
     script = tmp_path / "script.py"
     script.write_text(DEAD)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [sys.executable, *launch, str(script), str(tiny_folder), str(tmp_path)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = launched(script, tiny_folder, tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     for choice, mine in first.items():

@@ -4,8 +4,8 @@ ANTLR decides between rules of a grammar by automata that it builds as it meets 
 they cannot decide it looks at the whole context, which it never remembers. A fresh fork would pay
 for both each time. So the text is first parsed without context (SLL), which gives the same tree or
 a syntax error (docstring of ANTLR's ``PredictionMode``), and with it only then; and the automata
-are built before the first fork. Numbers are not evaluated as SymPy would. What math-verify misreads
-because it puts braces in the wrong place, is given them beforehand.
+are built before the first fork. Numbers are read without SymPy's evaluation, and arguments that
+math-verify would put wrong braces round have theirs beforehand.
 """
 
 from __future__ import annotations

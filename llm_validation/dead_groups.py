@@ -67,10 +67,12 @@ def replace_rows(
     Raises:
         ValueError: A batch with other things than tensors of rows, such as images.
     """
+    import torch
+
     count = len(batch["completion_ids"])
     made: dict[str, Any] = {}
     for name, old in batch.items():
-        if not hasattr(old, "dim") or old.dim() > 2:
+        if not isinstance(old, torch.Tensor) or old.dim() > 2:
             raise ValueError(f"groups cannot be sampled again where a batch holds {name}")
         if old.dim() == 0:
             made[name] = old
@@ -87,7 +89,7 @@ def replace_rows(
 
 
 def _padded(part: torch.Tensor, width: int, fill: int, *, left: bool) -> torch.Tensor:
-    rows, own = part.shape
-    padded = part.new_full((rows, width), fill)
-    padded[:, width - own if left else 0 : width if left else own] = part
-    return padded
+    import torch
+
+    missing = width - part.shape[1]
+    return torch.nn.functional.pad(part, (missing, 0) if left else (0, missing), value=fill)

@@ -47,9 +47,7 @@ class MathJudge:
         _verifier_parser.parse_without_context_first()
         _verifier_parser.read_numbers_directly()
         for gold, answer in _verifier_parser.WARM_UP:
-            meaning = self.read_gold(gold)
-            self._compare(meaning, f"\\boxed{{{answer}}}")
-            self.judge(meaning, f"\\boxed{{{answer}}}")
+            self.judge(self.read_gold(gold), f"\\boxed{{{answer}}}")
         for formula in _verifier_parser.FORMULAS:
             self._parse(f"\\boxed{{{formula}}}")
 

@@ -136,10 +136,15 @@ def rule_prior(
     )
     hidden = np.random.default_rng((seed, _FEATURES)).standard_normal((answers, features))
     generator = np.random.default_rng((seed, _FEATURES, 1 + stream))
+    values = draw_features(features, prompts, generator)
+    return follow_rule(prior, hidden @ values, rule, generator), values
+
+
+def draw_features(features: int, prompts: int, generator: np.random.Generator) -> np.ndarray:
+    """φ from N(0, 1), the first constant, with a mean square length of 1: (features, prompts)."""
     values = generator.standard_normal((features, prompts))
     values[0] = 1.0
-    values /= np.sqrt(features)
-    return follow_rule(prior, hidden @ values, rule, generator), values
+    return np.asarray(values / np.sqrt(features))
 
 
 def follow_rule(

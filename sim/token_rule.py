@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from sim.policies.levels import along_paths, through_choices
 from sim.policies.tree_shape import TreeShape
-from sim.priors import Prior, follow_rule
+from sim.priors import Prior, draw_features, follow_rule
 
 _RULE, _PREFIXES, _PROMPTS = 0x70C3, 0x70C4, 0x70C5
 
@@ -38,7 +39,7 @@ class TokenRule:
     length_bias: float
     seed: int
 
-    @property
+    @functools.cached_property
     def prefixes(self) -> np.ndarray:
         """ν, shape (features, nodes)."""
         nodes = self.shape.choices // self.shape.symbols
@@ -50,9 +51,7 @@ class TokenRule:
     def prompt_features(self, prompts: int, stream: int) -> np.ndarray:
         """φ of a set of prompts, shape (features, prompts)."""
         generator = np.random.default_rng((self.seed, _PROMPTS, stream))
-        values = generator.standard_normal((self.features, prompts))
-        values[0] = 1.0
-        return np.asarray(values / np.sqrt(self.features))
+        return draw_features(self.features, prompts, generator)
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Score of every answer, shape (answers, prompts)."""

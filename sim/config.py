@@ -428,14 +428,8 @@ def _check_schemes(config: SimulationConfig) -> None:
         if config.group_size is not None:
             bound.check_group_size(config.group_size)
         if bound.needs_length or bound.needs_batch:
-            raise ValueError(
-                f"{bound.name} is not simulated: its advantages depend on "
-                + (
-                    "lengths, which responses do not have here"
-                    if bound.needs_length
-                    else "the other prompts of the batch"
-                )
-            )
+            what = "response lengths" if bound.needs_length else "the other prompts of the batch"
+            raise ValueError(f"{bound.name} is not simulated: its advantages depend on {what}")
         if bound.keeps_history and bound.options["refit"]:
             raise ValueError(
                 f"{bound.name} is simulated with the a and b it is given: leave refit at 0, "

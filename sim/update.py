@@ -83,8 +83,9 @@ class Rules:
     Attributes:
         learner: ``"mirror"``, ``"natural"``, ``"softmax"`` or ``"ppo"``.
         group_size: M, or none for the population limit.
-        scheme: Scheme compiled in (LENS, PPO's critic, schedules, population limits); none for
-            schemes given as tables.
+        scheme: Scheme compiled in, where it has no table of its own or none for groups of every
+            size, where its options are scheduled, and in population limits; none for schemes
+            given as tables.
         schedules: (option, schedule as text) of the compiled-in scheme.
         optimizer: ``"sgd"`` or ``"adam"``.
         batch: Prompts per update, or none for all.

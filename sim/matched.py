@@ -21,7 +21,7 @@ from runs.text import number, plural
 from sim.summary import LEAST_UPDATES
 from theory._arrays import Floats
 from theory.intervals import mean_interval
-from theory.schemes import schemes_by_name
+from theory.schemes import Scheme, schemes_by_name
 
 BASE = "base"
 """Name of the rows of the start, which all schemes have in common."""
@@ -195,10 +195,10 @@ def matched_text(found: pd.DataFrame, at: str, reference: str) -> str:
     if leads:
         text += ["", f"Minus {schemes[reference].label}, paired by seed, ± 95% interval:", ""]
         text.append(table(["scheme", *heading], leads, right="l" + right))
-    return "\n".join([*text, "", *_notes(by_scheme, schemes, place)]).rstrip()
+    return "\n".join([*text, "", *_notes(by_scheme, schemes)]).rstrip()
 
 
-def _notes(by_scheme: Mapping[str, pd.DataFrame], schemes: Mapping[str, Any], place: Place) -> Any:
+def _notes(by_scheme: Mapping[str, pd.DataFrame], schemes: Mapping[str, Scheme]) -> list[str]:
     notes = []
     for scheme, part in by_scheme.items():
         if scheme == BASE:

@@ -120,7 +120,8 @@ class Metrics:
     def at_level(self, scheme: str, metric: str, level: float) -> Floats:
         """Value of a metric when success first reaches a level, interpolated; NaN if never."""
         runs = self.table[self.table["scheme"] == scheme]
-        return _array(at_place(runs, f"success={level:.17g}", metric)[scheme])
+        place = f"{self.prefix}success={level:.17g}"
+        return _array(at_place(runs, place, f"{self.prefix}{metric}")[scheme])
 
     def log_ratio(self, scheme: str, reference: str) -> Floats:
         """Logarithms of the ratios of times to the target, paired by seed."""

@@ -1,7 +1,5 @@
 """Weights by difficulty that users asked training libraries for: MGPO, DGPO, HA-DW, OPO, CurveRL.
 
-Beside them stands the family of powers of ρ and 1 − ρ.
-
 Three are tables over a group's counts, as those of :mod:`theory._definitions` are. OPO also needs
 the responses' lengths, and CurveRL the pass rates of the other prompts of the batch.
 """
@@ -11,9 +9,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from scipy import integrate
-
-from theory._arrays import Array, is_traced
+from theory._arrays import Array
 from theory._coefficients import Pair, divide, in_population, sample_deviation
 from theory._definitions import DEFINITIONS
 from theory._options import Allowed
@@ -194,52 +190,3 @@ def _curverl(xp: Any, mean: Array, variance: Array, group_size: Array | float) -
         "curverl has no table: its weights depend on the pass rates of all prompts of the batch; "
         "use group_advantages(rewards, 'curverl') with rewards of shape (prompts, group)"
     )
-
-
-def _power_surrogate(xp: Any, success: Array, *, a: float, b: float) -> Array | None:
-    """∫ρ^−a (1−ρ)^−b dρ from ½, which is infinite at 0 for a ≥ 1 and at 1 for b ≥ 1."""
-    if is_traced(success):
-        return None
-
-    def integral(point: float) -> float:
-        if (point == 0 and a >= 1) or (point == 1 and b >= 1):
-            return -math.inf if point == 0 else math.inf
-        return float(integrate.quad(lambda t: t**-a * (1 - t) ** -b, 0.5, point, limit=200)[0])
-
-    points = [float(point) for point in xp.reshape(success, (-1,))]
-    values = xp.asarray([integral(point) for point in points], dtype=success.dtype)
-    return xp.reshape(values, tuple(success.shape))
-
-
-@define(
-    "power",
-    "Power",
-    "ρ^−a (1−ρ)^−b",
-    "",
-    (BLUE, "dash", "x"),
-    surrogate_formula=_power_surrogate,
-)
-def _power(
-    xp: Any,
-    mean: Array,
-    variance: Array,
-    group_size: Array | float,
-    *,
-    a: Annotated[float, Allowed(0.0, 4.0)] = 1.0,
-    b: Annotated[float, Allowed(0.0, 4.0)] = 0.5,
-) -> Pair:
-    """A family of weights that gives nothing to groups of one verdict.
-
-    a = b = 0 is Dr. GRPO, a = b = ½ GRPO, a = 1 with b = 0, ½ and 1 Linear-R, Sqrt-R and Uniform-R
-    without their penalty on all-wrong groups.
-    """
-    right = divide(xp, (1 - mean) ** (1 - b) if b < 1 else xp.ones_like(mean), mean**a)
-    wrong = divide(xp, mean ** (1 - a) if a < 1 else xp.ones_like(mean), (1 - mean) ** b)
-    if b > 1:
-        right = divide(xp, right, (1 - mean) ** (b - 1))
-    if a > 1:
-        wrong = divide(xp, wrong, mean ** (a - 1))
-    if in_population(group_size):
-        return right, wrong
-    zero = xp.zeros_like(mean)
-    return xp.where(mean < 1, right, zero), xp.where(mean > 0, wrong, zero)

@@ -48,6 +48,8 @@ class Scheme:
         needs_batch: Advantages depend on the pass rates of the batch's other prompts (CurveRL).
         history: Advantages may depend on what was seen of the prompt before (empirical Bayes), by
             the option ``keep``.
+        scaled_like: Scheme whose mean square over a batch the advantages are to have; none for
+            their own.
         minimum_group: Smallest group the scheme is defined for.
         color: Colour of its lines in figures, as #rrggbb.
         dash: ``solid``, ``dash``, ``short``, ``dot``, ``dash_dot`` or ``dash_dot_dot``.
@@ -77,6 +79,7 @@ class Scheme:
     needs_length: bool = False
     needs_batch: bool = False
     history: bool = False
+    scaled_like: str | None = None
     minimum_group: int = 1
     color: str = "#000000"
     dash: str = "short"
@@ -85,7 +88,7 @@ class Scheme:
     surrogate_formula: Surrogate | None = None
     declared: Mapping[str, Declared] = dataclasses.field(default_factory=dict)
     check: Callable[..., None] | None = None
-    traits: Callable[..., Mapping[str, bool]] | None = None
+    traits: Callable[..., Mapping[str, Any]] | None = None
 
     @classmethod
     def from_coefficients(cls, function: Coefficients, name: str, **fields: Any) -> Scheme:
@@ -179,11 +182,6 @@ class Scheme:
             self.check(**bound)
         changed: Mapping[str, Any] = self.traits(**bound) if self.traits else {}
         return dataclasses.replace(self, options=bound, **changed)
-
-    @property
-    def scaled_like(self) -> str | None:
-        """Scheme whose mean square over a batch the advantages are to have; none for their own."""
-        return str(self.options["scale"]) if self.name == "rescaled" else None
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ not use them. ``best_table`` has the tables of :func:`theory.best_tables.best_ta
 one size. ``empirical_bayes`` is made for prompts with pass rates spread as Beta(a, b), see
 :mod:`theory.empirical_bayes`.
 
+``power:a=1,b=0.5`` is the family of :mod:`theory.power_law`.
 ``rescaled:weights=sqrt_r,scale=grpo`` is for telling the weights of a scheme from its scale: the
 advantages of one scheme, multiplied so that their mean square over a batch is that of another.
 """
@@ -35,6 +36,7 @@ from theory._velocity import DYNAMICS
 from theory._weight_coefficients import WeightCoefficients
 from theory.best_tables import best_table
 from theory.empirical_bayes import EMPIRICAL_BAYES
+from theory.power_law import POWER
 
 _RESCALABLE = tuple(name for name, scheme in DEFINITIONS.items() if scheme.has_table)
 _WITH_TABLES = tuple(name for name, design in DESIGNS.items() if design.grouped)
@@ -118,6 +120,10 @@ def _rescaled(
     return DEFINITIONS[weights].coefficients(mean, variance, size)
 
 
+def _rescaled_traits(**options: Option) -> dict[str, Option]:
+    return {"scaled_like": options["scale"]}
+
+
 def _one_size(name: str, size: Array | float) -> int:
     """The size of all groups; M must be told where it cannot be seen."""
     sizes = np.array([]) if is_traced(size) else np.unique(np.asarray(size))
@@ -160,6 +166,9 @@ PROBLEM_SCHEMES = {
         centred=False,
         graded=False,
         minimum_group=2,
+        scaled_like="grpo",
+        traits=_rescaled_traits,
     ),
+    "power": POWER,
 }
-"""All by name: with the problem from 0.01 to 0.9 in fixed groups, or Jeffreys' prior."""
+"""All by name, with their default problem: from 0.01 to 0.9 in fixed groups, or Jeffreys' prior."""

@@ -16,6 +16,7 @@ from scipy import optimize
 
 from theory._arrays import Floats
 from theory._binomial import check_group_size
+from theory.power_law import LARGEST, POWER
 from theory.schemes import Scheme, SchemeLike, resolve
 from theory.sharing import path_costs
 from theory.tables import table_scheme
@@ -46,25 +47,6 @@ class SharedOptimum:
     converged: bool
 
 
-def power_scheme(a: float, b: float, group_size: int) -> Scheme:
-    """ω = ρ̂^−a (1 − ρ̂)^−b with ρ̂ = K/M in mixed groups; all others teach nothing.
-
-    Args:
-        a: Power of ρ̂; ½ with b = ½ is GRPO's.
-        b: Power of 1 − ρ̂.
-        group_size: M ≥ 2.
-
-    >>> [table.round(3).tolist() for table in power_scheme(1.0, 0.5, 4).table(4)]
-    [[0.0, 3.464, 1.414, 0.667, 0.0], [0.0, 1.155, 1.414, 2.0, 0.0]]
-    """
-    size = check_group_size(group_size)
-    mean = np.arange(1, size) / size
-    weight = mean**-a * (1 - mean) ** -b
-    positive, negative = np.zeros((2, size + 1))
-    positive[1:-1], negative[1:-1] = weight * (1 - mean), weight * mean
-    return table_scheme(positive, negative, name="power", title=f"ρ^−{a:.3g} (1−ρ)^−{b:.3g}")
-
-
 def best_power(odds: Floats, *, target: float, group_size: int, **setting: Any) -> SharedOptimum:
     """The power law of least cost.
 
@@ -84,7 +66,7 @@ def best_power(odds: Floats, *, target: float, group_size: int, **setting: Any) 
     """
 
     def made(values: Floats) -> Scheme:
-        return power_scheme(float(values[0]), float(values[1]), group_size)
+        return POWER.bind(a=float(values[0]), b=float(values[1]))
 
     def cost(values: Floats) -> float:
         both = path_costs(
@@ -93,7 +75,13 @@ def best_power(odds: Floats, *, target: float, group_size: int, **setting: Any) 
         return float(np.log(both[0] / both[1]))
 
     ends = [
-        optimize.minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-6})
+        optimize.minimize(
+            cost,
+            start,
+            method="Nelder-Mead",
+            bounds=[(-LARGEST, LARGEST)] * 2,
+            options={"xatol": 1e-3, "fatol": 1e-6},
+        )
         for start in _POWERS
     ]
     return _optimum([(float(end.fun), end.x) for end in ends], made)

@@ -87,7 +87,6 @@ def test_every_scheme_of_the_specification_is_there():
     named = ["rloo", "reinforce", "grpo", "dr_grpo", "dapo", "linear_r", "sqrt_r", "plateau_r"]
     named += ["uniform_r", "psr", "nsr", "w_reinforce", "maxrl", "lens", "ppo", "pass_at_k"]
     named += ["mgpo", "dgpo", "ha_dw", "opo", "curverl"]
-    named += ["power"]
     assert set(named) == set(SCHEMES)
     for name, scheme in SCHEMES.items():
         assert scheme.name == name
@@ -151,9 +150,6 @@ ENDS = {
     "dgpo:temperature=none": ((INFINITE, INFINITE), (0.5, 0.5)),
     "ha_dw": ((INFINITE, INFINITE), (0, 0)),
     "opo": ((1, 1), (0, 0)),
-    "power": ((INFINITE, INFINITE), (1, 0)),
-    "power:a=0,b=0": ((1, 1), (0, 0)),
-    "power:a=1.5,b=1.25": ((INFINITE, INFINITE), (INFINITE, INFINITE)),
 }
 
 
@@ -331,38 +327,6 @@ def test_engine_presets_set_the_options_of_the_scheme():
         assert (options["ddof"], options["eps"]) == (ddof, eps)
     assert resolve("grpo:engine=trl,eps=0.1").options["eps"] == 0.1
     assert resolve("rloo", engine="verl").options == {"singleton": "raw", "zero": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("power", "named"),
-    [
-        ("power:a=0,b=0", "dr_grpo"),
-        ("power:a=0.5,b=0.5", "grpo"),
-        ("power:a=1,b=0", "linear_r:zero_success=drop"),
-        ("power", "sqrt_r:zero_success=drop"),
-        ("power:a=1,b=1", "uniform_r:zero_success=drop"),
-    ],
-)
-def test_powers_of_the_pass_rates_hold_the_named_weights(power, named):
-    np.testing.assert_allclose(resolve(power).table(8), resolve(named).table(8), rtol=1e-14)
-
-
-@given(st.floats(0, 4), st.floats(0, 4), st.floats(0.01, 0.99))
-@settings(max_examples=50, deadline=None)
-def test_weight_of_a_power_is_its_formula(a, b, success):
-    scheme = resolve("power", a=a, b=b)
-    assert scheme.weight(success) == pytest.approx(success**-a * (1 - success) ** -b, rel=1e-12)
-    positive, negative = scheme.table(6)
-    assert negative[0] == positive[-1] == 0
-    mean = np.arange(1, 6) / 6
-    np.testing.assert_allclose(positive[1:-1] * mean, negative[1:-1] * (1 - mean), rtol=1e-12)
-
-
-def test_surrogate_of_a_power_is_that_of_the_named_weight():
-    grid = np.array([0.01, 0.3, 0.7, 0.99])
-    for power, named in (("power", "sqrt_r"), ("power:a=0.5,b=0.5", "grpo")):
-        own, known = resolve(power).surrogate(grid), resolve(named).surrogate(grid)
-        np.testing.assert_allclose(np.diff(own), np.diff(known), rtol=1e-9)
 
 
 def test_a_penalty_on_all_wrong_groups_is_all_that_zero_changes():

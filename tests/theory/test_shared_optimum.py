@@ -5,7 +5,8 @@ import pytest
 from scipy.special import logit
 
 from theory.best_tables import best_table
-from theory.shared_optimum import best_power, best_shared_table, power_scheme
+from theory.power_law import POWER
+from theory.shared_optimum import best_power, best_shared_table
 from theory.sharing import path_costs, spread_odds
 
 
@@ -25,9 +26,7 @@ def test_no_power_law_or_known_scheme_is_better_than_the_best():
     odds, setting = spread_odds(0.1, 2.0, 8), {"target": 0.9, "group_size": 8, "sharing": 0.5}
     found = best_power(odds, **setting)
     a, b = found.parameters
-    near = [
-        power_scheme(a + da, b + db, 8) for da, db in ((0.2, 0), (-0.2, 0), (0, 0.2), (0, -0.2))
-    ]
+    near = [POWER.bind(a=a + da, b=b + db) for da, db in ((0.2, 0), (-0.2, 0), (0, 0.2), (0, -0.2))]
     table = best_shared_table(odds, **setting)
     costs = path_costs([found.scheme, table.scheme, "grpo", *near], odds, **setting)[:, 0]
     power, best, grpo, *others = costs / costs[2]
@@ -35,17 +34,3 @@ def test_no_power_law_or_known_scheme_is_better_than_the_best():
     assert power == pytest.approx(found.cost, rel=1e-9)
     assert best == pytest.approx(table.cost, rel=1e-9)
     assert best < power < min(*others, grpo)
-
-
-def test_grpo_without_all_wrong_groups_is_a_power_law():
-    for mine, theirs in zip(power_scheme(0.5, 0.5, 8).table(8), grpo_by_hand(8), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
-
-
-def grpo_by_hand(size):
-    """(r − ρ̂)/√(ρ̂(1−ρ̂)), by hand."""
-    mean = np.arange(size + 1) / size
-    deviation = np.sqrt(mean * (1 - mean))
-    inside = deviation > 0
-    scale = np.divide(1, deviation, out=np.zeros(size + 1), where=inside)
-    return scale * (1 - mean), scale * mean

@@ -95,7 +95,7 @@ def test_infinite_numbers_are_null(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_words_name_the_optimum_and_rank_the_schemes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "--sampling", "population"]) == 0
-    assert "It is the weight of Sqrt-R and Power." in capsys.readouterr().out
+    assert "It is the weight of Sqrt-R." in capsys.readouterr().out
     assert main(["weights"]) == 0
     out = capsys.readouterr().out
     assert "an advantage of −0.2 for all-wrong groups" in out

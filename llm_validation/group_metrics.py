@@ -36,6 +36,7 @@ RECORDED = {
     "groups_left_out": "groups_left_out",
     "prior_a": "prior_a",
     "prior_b": "prior_b",
+    "prior_never": "prior_never",
     RESTARTS: RESTARTS,
 }
 """What is logged and a run records, with the name it is recorded by."""

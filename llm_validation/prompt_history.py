@@ -17,7 +17,7 @@ from accelerate.utils import gather_object
 
 from theory.advantages import group_advantages
 from theory.beta_binomial import fit_pass_rates
-from theory.empirical_bayes import History, observed
+from theory.empirical_bayes import History, Prior, observed, prior_of
 from theory.schemes import Scheme
 
 
@@ -34,10 +34,10 @@ class _Seen(NamedTuple):
 class PromptHistory:
     """Correct responses and tries of every prompt so far, and the prior of all prompts.
 
-    The prior is the scheme's own a and b until ``refit`` steps have passed, and is then the
-    Beta-binomial fit to the last group of every prompt seen: one count of each, whole and as recent
-    as there is. Where the counts leave the fit open, as when no response was correct, the prior
-    stays as it was. It is a Beta distribution without a mass at 0.
+    The prior is the scheme's own until ``refit`` steps have passed, and is then the Beta-binomial
+    fit, with a mass at 0 where it helps, to the last group of every prompt seen: one count of each,
+    whole and as recent as there is. Where the counts leave the fit open, as when no response was
+    correct, the prior stays as it was.
 
     Args:
         scheme: The scheme; one that keeps no history makes every method do nothing.
@@ -62,9 +62,9 @@ class PromptHistory:
         self._step = self._fitted = 0
 
     @property
-    def prior(self) -> tuple[float, float]:
-        """a and b of all prompts at present."""
-        return float(self.scheme.options["a"] or 0), float(self.scheme.options["b"] or 0)
+    def prior(self) -> Prior:
+        """The prior of all prompts at present."""
+        return prior_of(self.scheme)
 
     def begin(self, inputs: Sequence[Any], group_size: int, step: int) -> None:
         """Learn which prompts are sampled next.
@@ -91,19 +91,9 @@ class PromptHistory:
         return np.asarray(group_advantages(rewards, self.scheme, history=history, valid=valid))
 
     def add(self, rewards: np.ndarray, valid: np.ndarray) -> None:
-        """Count the responses of these prompts; those that could not be scored do not count.
-
-        Raises:
-            ValueError: A grade between 0 and 1 where the prior is refitted: its likelihood is that
-                of counts.
-        """
+        """Count the responses of these prompts; those that could not be scored do not count."""
         if not self.scheme.keeps_history:
             return
-        if self._refit and not np.all((rewards == 0) | (rewards == 1) | ~valid):
-            raise ValueError(
-                f"{self.scheme.label} fits a and b to counts of correct responses, which needs "
-                "rewards of 0 and 1; leave refit at 0 for grades"
-            )
         correct, tries = (rewards * valid).sum(axis=1), valid.sum(axis=1)
         for key, right, tried in zip(self._keys, correct, tries, strict=True):
             before = self._seen.get(key, _Seen(0.0, 0.0, self._step, 0.0, 0.0))
@@ -121,19 +111,20 @@ class PromptHistory:
         return kept * seen.correct, kept * seen.tries
 
     def _fit(self) -> None:
-        """Fit a and b to the last group of every prompt."""
+        """Fit the prior to the last group of every prompt."""
         groups = [seen[3:] for seen in self._seen.values() if seen.last_tries]
         if not groups:
             return
         counts = np.array(groups)
         self._fitted = self._step
-        fit = fit_pass_rates(counts[:, 0], counts[:, 1], mass_at_zero=False)
+        fit = fit_pass_rates(counts[:, 0], counts[:, 1])
         if not fit.message:
-            self.scheme = self.scheme.bind(a=fit.a, b=fit.b)
+            self.scheme = self.scheme.bind(a=fit.a, b=fit.b, never=fit.never)
 
     def metrics(self) -> dict[str, float]:
         """The prior that the last batch was weighed by, if it is refitted."""
-        return dict(zip(("prior_a", "prior_b"), self.prior, strict=True)) if self._refit else {}
+        prior = self.prior._asdict() if self._refit else {}
+        return {f"prior_{name}": float(value) for name, value in prior.items()}
 
     def state(self) -> dict[str, Any]:
         """Everything, of JSON types; empty for a scheme that keeps no history."""
@@ -147,8 +138,8 @@ class PromptHistory:
         if not state:
             return
         self._seen = {key: _Seen(*seen) for key, seen in state["prompts"].items()}
-        self._fitted, (a, b) = state["fitted"], state["prior"]
-        self.scheme = self.scheme.bind(a=a, b=b)
+        self._fitted = state["fitted"]
+        self.scheme = self.scheme.bind(**Prior(*state["prior"])._asdict())
 
 
 def _key(prompt: Any) -> str:

@@ -262,7 +262,7 @@ def update(
         elif scheme is not None and history is not None:
             prior = scheme_prior(scheme, History(*history[:, chosen]))
             mean = drawn.passed / drawn.size
-            positive, negative = prior_coefficients(mean, drawn.size, *prior)
+            positive, negative = prior_coefficients(mean, drawn.size, prior)
             group = weigh(policy, drawn, positive, negative, rules.verifier)
             history = _remembered(scheme, history, chosen, drawn)
         else:

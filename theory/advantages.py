@@ -126,7 +126,7 @@ def group_advantages(
         else:
             seen = [_like_rewards("history", part, mean[..., 0])[..., None] for part in history]
             prior = scheme_prior(bound, History(*seen))
-            found = prior_coefficients(mean, size, *prior)
+            found = prior_coefficients(mean, size, prior)
         positive, negative = finite_coefficients(*found)
         advantages = rewards * positive - (1 - rewards) * negative
         if bound.centred and bound.graded:

@@ -14,14 +14,18 @@ Its noise is
 the least of any baseline made of the other responses, on average over the prior. A group without a
 correct response is penalised by a/(s+M−1), as much as a success was to be expected of it.
 
-The scheme ``empirical_bayes:a=0.1,b=5,keep=0.9`` is known wherever schemes are named. A scheme has
-no state: it is a function of one group, the same object in every step, under ``jit`` and in a
-checkpoint's configuration. So the history of prompts is explicit, correct responses and tries of
-each, older ones counting less as the policy has moved since; the loop that trains keeps it and
-hands it over, as it does an optimizer's moments. With ``refit=20`` the loop also fits a and b to
-the counts of all prompts every 20 steps; the TRL trainer does, the simulator does not. With
-``keep=0`` and ``refit=0`` there is no history, the prior is one for all prompts and all steps, and
-the scheme is a table.
+The prior may have a mass z at 0, prompts that are never solved. Where no other response and no
+earlier one was correct, the baseline is then less, by the probability that the prompt is none of
+them; ω_M = 1 as before.
+
+The scheme ``empirical_bayes:a=0.1,b=5,never=0.2,keep=0.9`` is known wherever schemes are named. A
+scheme has no state: it is a function of one group, the same object in every step, under ``jit`` and
+in a checkpoint's configuration. So the history of prompts is explicit, correct responses and tries
+of each, older ones counting less as the policy has moved since; the loop that trains keeps it and
+hands it over, as it does an optimizer's moments. With ``refit=20`` the loop also fits the prior to
+the counts of all prompts every 20 steps (:func:`theory.beta_binomial.fit_pass_rates`); the TRL
+trainer does, the simulator does not. With ``keep=0`` and ``refit=0`` there is no history, the prior
+is one for all prompts and all steps, and the scheme is a table.
 """
 
 from __future__ import annotations
@@ -30,23 +34,24 @@ import math
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from scipy.special import betaln
 
 from theory._arrays import Array, Floats, as_floating, check_interval, namespace
 from theory._binomial import check_group_size
-from theory._options import Allowed
+from theory._options import Allowed, Option
 from theory._scheme import Scheme
-from theory.tables import table_scheme
+from theory.beta_binomial import chance_of_none, still_never
 
 __all__ = [
     "EMPIRICAL_BAYES",
     "History",
+    "Prior",
     "empirical_bayes",
     "no_history",
     "noise",
     "observed",
     "prior_coefficients",
     "prior_from",
+    "prior_of",
     "scheme_prior",
     "with_prior",
 ]
@@ -98,33 +103,73 @@ def observed(history: History, correct: Array, tries: Array, *, keep: float = 0.
     return History(keep * history.correct + correct, keep * history.tries + tries)
 
 
-def prior_from(a: float, b: float, history: History) -> tuple[Array, Array]:
-    """Parameters of the prior of each prompt: those of all prompts, and what was seen of this one.
+class Prior(NamedTuple):
+    """What is expected of prompts: Beta(a, b), or 0 with probability z; numbers or one per prompt.
+
+    Attributes:
+        a: a > 0.
+        b: b > 0.
+        never: z in [0, 1).
+    """
+
+    a: Array | float
+    b: Array | float
+    never: Array | float = 0.0
+
+
+def prior_from(prior: Prior, history: History) -> Prior:
+    """The prior of each prompt: that of all prompts, and what was seen of this one.
 
     Args:
-        a: First parameter of the prior of all prompts.
-        b: Second parameter.
+        prior: Of all prompts.
         history: What was seen of each prompt.
 
     Returns:
-        a and b, each of shape (prompts,).
+        Arrays of shape (prompts,); a prompt that was ever solved is none of those never solved.
 
-    >>> prior_from(0.5, 4.5, History(np.array([3.0]), np.array([8.0])))
-    (array([3.5]), array([9.5]))
+    >>> seen = History(np.array([3.0, 0.0]), np.array([8.0, 3.0]))
+    >>> after = prior_from(Prior(1.0, 1.0, 0.5), seen)
+    >>> after.a.tolist(), after.b.tolist(), after.never.round(9).tolist()
+    ([4.0, 1.0], [6.0, 4.0], [0.0, 0.8])
     """
-    return a + history.correct, b + history.tries - history.correct
+    correct, tries = history
+    return Prior(prior.a + correct, prior.b + tries - correct, _never(prior, correct, tries))
 
 
-def scheme_prior(scheme: Scheme, history: History) -> tuple[Array, Array]:
-    """:func:`prior_from` with the a and b of the scheme's options.
+def scheme_prior(scheme: Scheme, history: History) -> Prior:
+    """:func:`prior_from` with the prior of the scheme's options.
 
     >>> scheme_prior(EMPIRICAL_BAYES, no_history(1))
-    (array([0.5]), array([0.5]))
+    Prior(a=array([0.5]), b=array([0.5]), never=0.0)
     """
-    return prior_from(float(scheme.options["a"] or 0), float(scheme.options["b"] or 0), history)
+    return prior_from(prior_of(scheme), history)
 
 
-def with_prior(rewards: Array, a: Array, b: Array) -> Array:
+def prior_of(scheme: Scheme) -> Prior:
+    """The prior of all prompts, as the scheme's options have it.
+
+    >>> prior_of(EMPIRICAL_BAYES)
+    Prior(a=0.5, b=0.5, never=0.0)
+    """
+    return Prior(*(float(scheme.options[name] or 0) for name in Prior._fields))
+
+
+def _never(prior: Prior, correct: Array, tries: Array | float) -> Array | float:
+    """z after these responses."""
+    if _no_mass(prior.never):
+        return 0.0
+    xp = namespace(correct)
+    zero = xp.zeros_like(correct)
+    none = chance_of_none(prior.a, prior.b, zero + tries)
+    return xp.where(correct > 0, zero, still_never(prior.never, none))
+
+
+def _no_mass(never: Array | float) -> bool:
+    """Tell whether nothing has to be reckoned with, traced or not."""
+    return isinstance(never, float) and never == 0
+
+
+def with_prior(rewards: Array, a: Array, b: Array, never: Array = 0.0) -> Array:
     """Advantages with a prior per prompt: A_i = r_i − (a + Σ_{j≠i} r_j)/(a + b + M − 1).
 
     Works on NumPy, JAX (also under ``jit``) and torch.
@@ -133,12 +178,14 @@ def with_prior(rewards: Array, a: Array, b: Array) -> Array:
         rewards: Rewards, shape (..., group), in [0, 1].
         a: a > 0 of each prompt, shape (...) or a number.
         b: b > 0 of each prompt, shape (...) or a number.
+        never: z in [0, 1) of each prompt, shape (...) or a number; the baseline of a response whose
+            group holds no other correct one is less by it.
 
     Returns:
         Advantages, shape (..., group).
 
     Raises:
-        ValueError: Rewards outside [0, 1], parameters that are not positive.
+        ValueError: Rewards outside [0, 1], parameters that are not positive, z outside [0, 1].
 
     Source: theory.md, section 8 "Empirical Bayes".
 
@@ -148,37 +195,46 @@ def with_prior(rewards: Array, a: Array, b: Array) -> Array:
     rewards = as_floating(rewards)
     check_interval("rewards", rewards)
     xp = namespace(rewards)
-    parameters = []
-    for name, values in (("a", a), ("b", b)):
+    parameters: list[Array | float] = []
+    for name, values in zip(Prior._fields, (a, b, never), strict=True):
+        if name == "never" and _no_mass(values):
+            continue
         like = xp.asarray(values, dtype=rewards.dtype)
-        check_interval(name, like, high=np.inf, open_ends=True)
+        if name == "never":
+            check_interval(name, like)
+        else:
+            check_interval(name, like, high=np.inf, open_ends=True)
         parameters.append(like[..., None] if like.shape else like)
-    prior_correct, prior_wrong = parameters
     others = xp.sum(rewards, axis=-1, keepdims=True) - rewards
-    return rewards - (prior_correct + others) / (
-        prior_correct + prior_wrong + (rewards.shape[-1] - 1)
-    )
+    return rewards - _baseline(Prior(*parameters), others, float(rewards.shape[-1] - 1))
 
 
-def prior_coefficients(
-    mean: Array, group_size: Array | float, a: Array | float, b: Array | float
-) -> tuple[Array, Array]:
+def _baseline(prior: Prior, correct: Array, others: Array | float) -> Array:
+    """Posterior mean, given how many of the other responses are correct."""
+    mean = (prior.a + correct) / (prior.a + prior.b + others)
+    return mean * (1 - _never(prior, correct, others))
+
+
+def prior_coefficients(mean: Array, group_size: Array | float, prior: Prior) -> tuple[Array, Array]:
     """Coefficients a⁺ and a⁻ of groups by their mean reward, with a prior for each or for all.
 
     Args:
         mean: ρ̂ of each group, any shape.
         group_size: M, a number or one per group; ∞ for the population, where the prior is nothing.
-        a: a > 0 of each group's prompt, or of all.
-        b: b > 0, likewise.
+        prior: Of each group's prompt, or of all.
 
-    >>> prior_coefficients(np.array([0.0, 0.25]), 4, 0.5, np.array([4.5, 9.5]))[1].round(4).tolist()
+    >>> prior = Prior(0.5, np.array([4.5, 9.5]))
+    >>> prior_coefficients(np.array([0.0, 0.25]), 4, prior)[1].round(4).tolist()
     [0.0625, 0.1154]
     """
     if isinstance(group_size, float) and math.isinf(group_size):
         return 1 - mean, mean
-    total = a + b + (group_size - 1)
-    correct = a + mean * group_size
-    return 1 - (correct - 1) / total, correct / total
+    correct = mean * group_size
+    if not _no_mass(prior.never):
+        correct = namespace(mean).round(correct)  # counts: K − 1 must be 0 where it is
+    # a⁺ at K = 0 belongs to no response.
+    others = group_size - 1
+    return 1 - _baseline(prior, correct - 1, others), _baseline(prior, correct, others)
 
 
 _Count = Annotated[float, Allowed(1e-18, 1e9)]
@@ -192,11 +248,17 @@ def _coefficients(
     *,
     a: _Count = 0.5,
     b: _Count = 0.5,
+    never: Annotated[float, Allowed(0.0, 1 - 1e-9)] = 0.0,
     keep: Annotated[float, Allowed(0.0, 1.0)] = 0.0,
     refit: Annotated[int, Allowed(0, 10**9, whole=True)] = 0,
 ) -> tuple[Array, Array]:
     """The posterior mean given the other responses, and earlier ones, as baseline."""
-    return prior_coefficients(mean, group_size, a, b)
+    return prior_coefficients(mean, group_size, Prior(float(a), float(b), float(never)))
+
+
+def _traits(*, never: Option, refit: Option, **_: Option) -> dict[str, bool]:
+    # A mass at 0 asks whether a response was correct, and the prior is fitted to counts.
+    return {"graded": not (never or refit)}
 
 
 EMPIRICAL_BAYES = Scheme.from_coefficients(
@@ -207,38 +269,30 @@ EMPIRICAL_BAYES = Scheme.from_coefficients(
     source="apw",
     centred=False,
     history=True,
+    traits=_traits,
 )
 """The scheme with Jeffreys' prior, a = b = ½, and no history."""
 
 
 def empirical_bayes(
-    a: float,
-    b: float,
-    *,
-    keep: float = 0.0,
-    refit: int = 0,
-    never: float = 0.0,
-    group_size: int | None = None,
+    a: float, b: float, *, never: float = 0.0, keep: float = 0.0, refit: int = 0
 ) -> Scheme:
     """The scheme with one prior for all prompts, and what was seen of each since.
 
     Args:
         a: a > 0, correct responses that the prior counts for.
         b: b > 0, wrong responses that it counts for.
+        never: z in [0, 1), the share of prompts that are never solved; rewards are then 0 or 1.
         keep: γ in [0, 1], the share of a prompt's history that still counts a step later; 0 for
             no history.
-        refit: Steps after which the loop that trains fits a and b to the counts of all prompts
+        refit: Steps after which the loop that trains fits a, b and z to the counts of all prompts
             again; 0 for never. Only the TRL trainer does it.
-        never: z in [0, 1), the share of prompts that are never solved.
-        group_size: M; needed only where ``never`` is positive, as the table is then one for groups
-            of this size.
 
     Returns:
         A scheme that simulator, trainer and the rest of the package take.
 
     Raises:
-        ValueError: Parameters outside their ranges, ``never`` without a group size or with a
-            history.
+        ValueError: Parameters outside their ranges.
 
     Source: theory.md, section 8 "Empirical Bayes".
 
@@ -246,17 +300,7 @@ def empirical_bayes(
     >>> float(negative[0].round(4)), (positive[1:] + negative[:-1]).round(12).tolist()  # ω_M = 1
     (0.0123, [1.0, 1.0, 1.0, 1.0])
     """
-    _check_prior(a, b, never)
-    if not never:
-        return EMPIRICAL_BAYES.bind(a=a, b=b, keep=keep, refit=refit)
-    if keep or refit:
-        raise ValueError("a mass at 0 has a table of its own, and no history: leave keep, refit 0")
-    if group_size is None:
-        raise ValueError("prompts that are never solved need one group_size for the table")
-    baseline = _baseline(a, b, never, check_group_size(group_size))
-    return table_scheme(
-        np.append(0.0, 1 - baseline), np.append(baseline, 0.0), name="empirical_bayes"
-    )
+    return EMPIRICAL_BAYES.bind(a=a, b=b, never=never, keep=keep, refit=refit)
 
 
 def noise(a: float, b: float, group_size: int, success: Array) -> Floats:
@@ -279,7 +323,8 @@ def noise(a: float, b: float, group_size: int, success: Array) -> Floats:
     >>> round(float(noise(0.1, 5.0, 4, 0.01)), 4)  # RLOO has 0.0132
     0.0104
     """
-    _check_prior(a, b)
+    if not (0 < a < math.inf and 0 < b < math.inf):
+        raise ValueError(f"a and b must be positive numbers; got {a} and {b}")
     others = check_group_size(group_size) - 1
     rho = np.asarray(success, dtype=np.float64)
     check_interval("success", rho)
@@ -287,19 +332,3 @@ def noise(a: float, b: float, group_size: int, success: Array) -> Floats:
     bias = (a - (a + b) * rho) / total
     result: Floats = rho * (1 - rho) * (1 + others / total**2) + bias**2
     return result
-
-
-def _baseline(a: float, b: float, never: float, group_size: int) -> Floats:
-    """Posterior mean given that K₋ᵢ = 0..M−1 of the others are correct."""
-    others = group_size - 1
-    baseline: Floats = (a + np.arange(float(group_size))) / (a + b + others)
-    chance = (1 - never) * math.exp(betaln(a, b + others) - betaln(a, b))
-    baseline[0] *= chance / (never + chance)
-    return baseline
-
-
-def _check_prior(a: float, b: float, never: float = 0.0) -> None:
-    if not (0 < a < math.inf and 0 < b < math.inf):
-        raise ValueError(f"a and b must be positive numbers; got {a} and {b}")
-    if not 0 <= never < 1:
-        raise ValueError(f"never must lie in [0, 1); got {never}")

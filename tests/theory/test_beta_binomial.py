@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from theory.beta_binomial import PassRateModel, _Counts, fit_pass_rates
+from theory.beta_binomial import PassRateModel, _Counts, chance_of_none, fit_pass_rates
 
 
 def simulated(a, b, never, prompts, tries, seed):
@@ -154,3 +154,22 @@ def test_what_are_no_counts_is_refused(correct, tries):
 def test_shares_that_are_none_are_refused():
     with pytest.raises(ValueError, match="prompts must hold"):
         fit_pass_rates([0, 1], 4, prompts=[0, 0])
+
+
+@pytest.mark.parametrize("a", [1e-16, 0.1, 3.0, 1e5])
+@pytest.mark.parametrize("b", [1e-3, 0.7, 40.0, 9e5])
+def test_the_chance_of_none_is_a_product_of_chances(backend, a, b):
+    """Γ's own logarithms would lose every digit at b = 9e5, above all in 32 bits."""
+    tries = np.array([0.0, 1.0, 2.0, 7.0, 64.0, 1e4])
+    exact = [np.exp(-np.log1p(a / (b + np.arange(n))).sum()) for n in tries]
+    np.testing.assert_allclose(chance_of_none(a, b, tries), exact, rtol=1e-8)
+    found = backend.numpy(chance_of_none(a, b, backend.array(tries)))
+    single = str(backend.array(tries).dtype).endswith("32")
+    np.testing.assert_allclose(found, exact, rtol=1e-3 if single else 1e-8)
+
+
+def test_tries_that_are_not_whole_have_the_chance_of_the_integral():
+    for a, b, n in [(0.1, 5.0, 2.7), (3.0, 0.7, 0.4), (2.0, 2.0, 33.3)]:
+        density = stats.beta(a, b).pdf
+        exact = integrate.quad(lambda p, n=n, f=density: (1 - p) ** n * f(p), 0, 1)[0]
+        assert chance_of_none(a, b, np.array(n)) == pytest.approx(exact, rel=1e-6)

@@ -8,9 +8,11 @@ import pytest
 from scipy import integrate, stats
 
 from theory.advantages import group_advantages
+from theory.beta_binomial import PassRateModel
 from theory.designs import excess
 from theory.empirical_bayes import (
     History,
+    Prior,
     empirical_bayes,
     no_history,
     noise,
@@ -84,7 +86,7 @@ def test_no_other_baseline_of_the_other_responses_has_less_noise_on_average():
 
 @pytest.mark.parametrize("zero", [0.0, 0.3])
 def test_a_mass_at_zero_lowers_the_baseline_of_all_wrong_groups_alone(zero):
-    scheme = empirical_bayes(0.5, 2.0, never=zero, group_size=8)
+    scheme = empirical_bayes(0.5, 2.0, never=zero)
     positive, negative = scheme.table(8)
     np.testing.assert_allclose(positive[1:] + negative[:-1], 1)
     plain = empirical_bayes(0.5, 2.0).table(8)
@@ -94,7 +96,41 @@ def test_a_mass_at_zero_lowers_the_baseline_of_all_wrong_groups_alone(zero):
     rates = PassRates.beta(0.5, 2.0)
     none, success = (rates.mean(lambda p, k=k: p**k * (1 - p) ** 7) for k in (0, 1))
     expected = (1 - zero) * success / (zero + (1 - zero) * none)
-    assert negative[0] == pytest.approx(expected, rel=1e-10)
+    assert negative[0] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_with_a_mass_at_zero_and_a_history_the_baseline_is_the_fits_posterior_mean(backend, size):
+    """Every group of M, after 0 of 6, 2 of 6 and nothing: theory.beta_binomial's posterior."""
+    name = "empirical_bayes:a=0.4,b=3,never=0.35,keep=0.9"
+    seen = np.array([0.0, 2.0, 0.0]), np.array([6.0, 6.0, 0.0])
+    model = PassRateModel(0.4, 3.0, 0.35)
+    for group in itertools.product([0.0, 1.0], repeat=size):
+        rewards = np.array([group] * 3)
+        others = rewards.sum(1, keepdims=True) - rewards
+        baseline = np.stack(
+            [
+                model.posterior(seen[0] + others[:, i], seen[1] + size - 1).mean()
+                for i in range(size)
+            ],
+            axis=1,
+        )
+        history = tuple(backend.array(part) for part in seen)
+        found = group_advantages(backend.array(rewards), name, history=history)
+        np.testing.assert_allclose(backend.numpy(found), rewards - baseline, atol=2e-6, rtol=1e-9)
+        prior = prior_from(Prior(0.4, 3.0, 0.35), History(*history))
+        same = with_prior(backend.array(rewards), *prior)
+        np.testing.assert_allclose(backend.numpy(same), rewards - baseline, atol=2e-6, rtol=1e-9)
+
+
+def test_counts_alone_tell_of_a_mass_at_zero_and_grades_are_no_counts():
+    with pytest.raises(ValueError, match="binary rewards"):
+        group_advantages(np.array([[0.5, 0.0]]), "empirical_bayes:never=0.2")
+    with pytest.raises(ValueError, match="binary rewards"):
+        group_advantages(np.array([[0.5, 0.0]]), "empirical_bayes:refit=2")
+    assert resolve("empirical_bayes:keep=0.5").graded
+    with pytest.raises(ValueError, match="never of empirical_bayes must be"):
+        resolve("empirical_bayes:never=1")
 
 
 def test_scheme_and_function_agree_on_graded_rewards_and_in_every_library(backend):
@@ -119,7 +155,7 @@ def test_with_a_history_noise_falls_to_that_of_a_perfect_critic():
 
     @jax.jit
     def step(history, rewards):
-        advantages = with_prior(rewards, *prior_from(a, b, history))
+        advantages = with_prior(rewards, *prior_from(Prior(a, b), history))
         return observed(history, rewards.sum(-1), size, keep=1.0), advantages
 
     history = no_history(prompts)
@@ -179,7 +215,7 @@ def test_a_history_forgets_at_the_rate_it_is_told():
     later = observed(history, np.array([0.0, 1.0]), np.array([0.0, 4.0]), keep=0.75)
     assert later.correct.tolist() == [3.0, 1.0]
     assert later.tries.tolist() == [6.0, 4.0]
-    a, b = prior_from(0.5, 1.5, later)
+    a, b, _ = prior_from(Prior(0.5, 1.5), later)
     assert (a.tolist(), b.tolist()) == ([3.5, 1.5], [4.5, 4.5])
 
 
@@ -190,10 +226,8 @@ def test_what_makes_no_sense_is_refused_with_a_sentence():
         with_prior([0.0, 1.0], 0.0, 1.0)
     with pytest.raises(ValueError, match="rewards must lie"):
         with_prior([0.0, 2.0], 1.0, 1.0)
-    with pytest.raises(ValueError, match="one group_size"):
-        empirical_bayes(0.5, 2.0, never=0.1)
     with pytest.raises(ValueError, match="never must lie"):
-        empirical_bayes(0.5, 2.0, never=1.0)
+        with_prior([0.0, 1.0], 1.0, 1.0, 1.5)
     with pytest.raises(ValueError, match="a and b"):
         noise(0.0, 1.0, 4, 0.5)
 

@@ -20,7 +20,7 @@ from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
 from llm_validation.model_source import check_model
 from runs.files import write_json
-from runs.folder import Run, is_finished, read_config, read_metrics
+from runs.folder import Run, read_finished, read_metrics
 from runs.terminal import Progress
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def train(
 
     described = config.to_dict()
     path = Path(path)
-    if not overwrite and is_finished(path) and read_config(path) == described:
-        return read_metrics(path)
+    finished = None if overwrite else read_finished(path, described)
+    if finished is not None:
+        return finished
     _refuse_impossible(config)
     check_model(config.model)
     state = PartialState(cpu=config.cpu)
@@ -95,8 +96,10 @@ def train(
                         record = _train_one(config, task, scheme, seed, path, bar)
                         if run is not None:
                             _write(run, key, scheme, seed, record)
-                            shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
                         state.wait_for_everyone()
+                    # Also where an earlier process was killed before it came to this.
+                    if run is not None:
+                        shutil.rmtree(path / "checkpoints" / key, ignore_errors=True)
                     # A training that was to stop there counts as a whole.
                     bar.skip(number * config.steps - bar.done)
             if run is not None:

@@ -174,6 +174,21 @@ def is_finished(path: Path | str) -> bool:
     return (Path(path) / "metrics.parquet").exists()
 
 
+def read_finished(path: Path | str, config: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Metrics of the folder's run if it is finished and was run with this configuration, else None.
+
+    Parts that a process killed while it finished left behind are removed.
+
+    Raises:
+        ValueError: The configuration or the table is broken.
+    """
+    if not is_finished(path) or read_config(path) != config:
+        return None
+    metrics = read_metrics(path)
+    shutil.rmtree(Path(path) / "parts", ignore_errors=True)
+    return metrics
+
+
 def refuse_finished(path: Path | str, *, overwrite: bool = False) -> None:
     """Raise if the folder holds a finished run that is not to be overwritten.
 

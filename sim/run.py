@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from runs.files import refuse_device, write_text
-from runs.folder import Run, RunExistsError, is_finished, read_config, read_metrics
+from runs.folder import Run, RunExistsError, read_finished
 from runs.pass_rates import Measured
 from runs.terminal import Progress
 from runs.text import percent, plural
@@ -110,9 +110,10 @@ def simulate(
     described, rates_read = config.to_dict(), _rates_read(config)
     if rates:
         described["learning_rate"] = list(rates)
-    if not overwrite and is_finished(path) and read_config(path) == described:
+    finished = None if overwrite else read_finished(path, described)
+    if finished is not None:
         _check_rates(Path(path), rates_read)
-        return read_metrics(path)
+        return finished
     # What can be refused is refused before there is a folder.
     batches = plan(config, rates)
     total = sum(len(batch.cells) for batch in batches) * config.steps

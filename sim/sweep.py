@@ -27,7 +27,7 @@ from scipy import special
 
 from runs.configuration import Configuration, Positive, read_toml
 from runs.files import write_json, write_table
-from runs.folder import Run, is_finished, read_config, read_metrics
+from runs.folder import Run, is_finished, read_finished, read_metrics
 from runs.terminal import Progress
 from sim.cluster import Work, run_on_ray
 from sim.config import TREES, SimulationConfig
@@ -177,8 +177,9 @@ def sweep(
     """
     path = Path(path)
     described = config.to_dict()
-    if not overwrite and is_finished(path) and read_config(path) == described:
-        return read_metrics(path)
+    finished = None if overwrite else read_finished(path, described)
+    if finished is not None:
+        return finished
     run = Run.open(path, described, source="sim", overwrite=overwrite)
     with contextlib.closing(run):
         return _sweep(config, path, progress, executor)

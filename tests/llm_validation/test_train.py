@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +154,25 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
     assert not (path / "metrics.parquet").exists()
     train(scheduled(), path, progress=False)
     assert_same_run(reference, path, SMALL["schemes"])
+
+
+def test_a_run_killed_before_it_removes_its_checkpoints_leaves_none(tmp_path, monkeypatch):
+    config = small(schemes=("grpo",), save_models=False)
+    inner = shutil.rmtree
+
+    def deadly(path, *arguments, **options):
+        if os.path.basename(path) == run_key("grpo", 0):
+            raise KeyboardInterrupt
+        inner(path, *arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", deadly)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    kept = [p.name for p in (tmp_path / "run" / "checkpoints" / run_key("grpo", 0)).iterdir()]
+    assert "checkpoint-6" in kept
+    train(config, tmp_path / "run", progress=False)
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
 
 
 def test_the_schedules_are_felt(reference):

@@ -116,6 +116,27 @@ def test_a_finished_run_is_refused_and_overwrite_replaces_it(tmp_path: Path) -> 
     assert not run_folder.is_finished(tmp_path / "run")
 
 
+def test_what_a_kill_left_of_a_finished_run_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.open(tmp_path / "run", CONFIG, source="sim")
+    run.log(scheme="grpo", seed=0, step=0, a=1.0)
+    run.write_part("grpo")
+    monkeypatch.setattr(run_folder.shutil, "rmtree", lambda *a, **k: None)
+    written = run.finish()  # as if it had been killed between the table and its parts
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "parts" / "grpo.parquet").exists()
+    assert run_folder.read_finished(tmp_path / "run", {**CONFIG, "steps": 4}) is None
+    read = run_folder.read_finished(tmp_path / "run", CONFIG)
+    assert read is not None
+    pd.testing.assert_frame_equal(read, written)
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "config.json",
+        "environment.json",
+        "metrics.parquet",
+    }
+
+
 def test_an_unfinished_run_of_another_configuration_is_refused(tmp_path: Path) -> None:
     Run.open(tmp_path / "run", CONFIG, source="sim").close()
     with pytest.raises(RunExistsError, match="another configuration"):

@@ -22,6 +22,9 @@ _TOKEN = re.compile(
     r"|(?P<name>[A-Za-z_]\w*)|[-+*/%^=,()\[\]{}]",
     re.ASCII,
 )
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_BEFORE_ITEMS = _OPENING | {"", ","}
+_BEFORE_BRACKETS = _BEFORE_ITEMS | frozenset("-+*/%^=")
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _DANGEROUS = frozenset({*keyword.kwlist, *keyword.softkwlist} - {"_"}) | frozenset(dir(builtins))
 
@@ -31,7 +34,8 @@ def admitted(answer: str, reference: str = "") -> bool:
 
     Known are single letters, elementary functions, and the words of the reference answer. There
     is no dot but in a number, hence no attribute; no keyword and no builtin; and in quotes nothing
-    but a number or a word.
+    but a number or a word, as an item of a list. Names of several letters alone are called, and
+    never with quoted text: SymPy's ``S('eval')`` is Python's ``eval``.
 
     Args:
         answer: What a model wrote.
@@ -41,20 +45,34 @@ def admitted(answer: str, reference: str = "") -> bool:
     (True, True, False)
     >>> admitted("_ Q _", "Q _ _"), admitted("eval(1)"), admitted("x if x else y")
     (True, False, False)
+    >>> admitted("['a', 'b']"), admitted("S('chr')(95)"), admitted("sin('x')")
+    (True, False, False)
     """
     known: set[str] | None = None
-    place = 0
+    place, last = 0, ""  # the token before this one
+    calls: list[bool] = []  # for every open bracket, whether it is, or is within, a call
     while place < len(answer):
         token = _TOKEN.match(answer, place)
         if token is None:
             return False
-        name = token["name"]
+        place, text, name = token.end(), token[0], token["name"]
+        if text.isspace():
+            continue
         if name is not None and name not in _FUNCTIONS and not (len(name) == 1 and name != "_"):
             if known is None:
                 known = set(_WORD.findall(reference))
             if name not in known or name in _DANGEROUS or "__" in name:
                 return False
-        place = token.end()
+        if token["quoted"] and (any(calls[-1:]) or last not in _BEFORE_ITEMS):
+            return False
+        if text in _OPENING:
+            called = text == "(" and last not in _BEFORE_BRACKETS
+            if called and (len(last) < 2 or not _WORD.fullmatch(last)):
+                return False
+            calls.append(called or any(calls[-1:]))
+        elif text in _CLOSING and calls:
+            calls.pop()
+        last = text
     return True
 
 

@@ -20,9 +20,27 @@ def shell(trap):
     return f"{module}.fork_exec({args},0,1,False,False,-1,None,None,None,-1,None)"
 
 
+def spelt(code):
+    """Python code without quotes or dots, as SymPy's names for ``eval`` and ``chr`` spell it."""
+    letters = "+".join(f"S('chr')({ord(letter)})" for letter in code)
+    return f"S('eval')({letters})"
+
+
+EQUALS_ALL = "type('X',(),{'__eq__':lambda *a:True,'__hash__':lambda s:1})()"
+
+
 def escapes(trap):
     under = "'_'+'_import_'+'_'"
     return [
+        spelt(EQUALS_ALL),
+        spelt(f"open('{trap}','w')"),
+        "S('vars')()",
+        "N ('eval')('x'+'y')",
+        "(S)('exit')()",
+        "[S][0]\n('exit')()",
+        "sin('a'+'b')",
+        "log(x,['exit'])",
+        "'exit'('x')",
         ALWAYS_RIGHT,
         shell(trap),
         f"open('{trap}','w')",
@@ -137,7 +155,7 @@ def test_evaluating_scorers_are_refused_where_nothing_confines_them(monkeypatch)
     load_task("reasoning_gym:chain_sum", train_size=1, test_size=0).close()
 
 
-@given(st.text(alphabet="xyE1.0'\"_()[]+-*, \nlambdforin:=é", max_size=40))
+@given(st.text(alphabet="xySNE1.0'\"_()[]+-*, \nlambdforin:=é", max_size=40))
 def test_what_is_admitted_has_no_attribute_no_keyword_and_no_call_but_of_functions(answer):
     import ast
 
@@ -150,6 +168,11 @@ def test_what_is_admitted_has_no_attribute_no_keyword_and_no_call_but_of_functio
     bad = (ast.Attribute, ast.Lambda, ast.comprehension, ast.NamedExpr, ast.IfExp)
     for node in ast.walk(tree):
         assert not isinstance(node, bad), answer
+        if isinstance(node, ast.Call):
+            assert isinstance(node.func, ast.Name), answer
+            assert len(node.func.id) > 1, answer
+            inner = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+            assert not any(isinstance(value, str) for value in inner), answer
         if isinstance(node, ast.Name):
             assert len(node.id) == 1 or node.id in {"sin", "cos", "tan", "ln", "exp"}, answer
 
@@ -163,6 +186,6 @@ def test_every_reference_answer_is_admitted():
     for name in sorted(set(DATASETS) - {"composite"}):
         if not evaluates_text(scorer(name)):
             continue
-        for entry in create_dataset(name, size=10, seed=5):
+        for entry in create_dataset(name, size=30, seed=5):
             answer = str(entry["answer"])
             assert admitted(answer, answer), (name, answer)

@@ -53,7 +53,7 @@ _CHOICES: dict[DesignName, str] = {
     "fixed": "all groups (TRL, verl)",
     "until_any": "until one response is correct",
     "until_mixed": "until groups are mixed (DAPO)",
-    "first_success": "one by one, to the first success",
+    "first_success": "one by one until a success",
     "population": "the limit of large groups",
 }
 """Sampling designs as the page's menu has them."""

@@ -216,6 +216,20 @@ def test_a_phone_scrolls_in_one_direction_only(browser: Any, page: Path) -> None
     assert browser.run("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("width", [390, 1280, 1400])
+def test_no_choice_of_a_menu_is_cut(browser: Any, page: Path, width: int) -> None:
+    browser.open(page.as_uri(), width=width)
+    # A menu as wide as it likes is as wide as its longest choice.
+    cut = browser.run(
+        """Array.from(document.querySelectorAll('select'), (menu) => {
+            const given = menu.offsetWidth;
+            Object.assign(menu.style, {width: 'max-content', flex: 'none'});
+            return [menu.name, menu.offsetWidth, given];
+        }).filter(([, wanted, given]) => wanted > given)"""
+    )
+    assert cut == []
+
+
 def test_it_starts_where_it_is_told_to() -> None:
     assert '"start": 0.05' in explorer_body(start=0.05)
     with pytest.raises(ValueError, match="the explorer has no 'origin'; it has: start, target"):

@@ -16,7 +16,6 @@ from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
-from theory.optimal import OptimalWeight
 
 TOP = 20.0
 """Log-odds of the highest end considered: 1 − ρ = 2e-9, known to 1e-7 in float64."""
@@ -29,31 +28,16 @@ _PARTIAL = 257  # ends of a partly trained prompt that are compared before the b
 
 
 class Path:
-    """G along ρ as a function of log-odds, and the integrands it is made of."""
+    """The length ∫m dρ of a way, as a function of log-odds, and integrals like it."""
 
-    def __init__(self, single: OptimalWeight, lowest: float) -> None:
-        self.single = single
-        self.odds = np.linspace(float(logit(lowest)) - 1e-9, TOP, _CELLS + 1)
-        (self.length,) = self.primitives(lambda success: self.margin(success)[None])
+    def __init__(
+        self, margin: Callable[[Floats], Floats], lowest: float, cells: int = _CELLS
+    ) -> None:
+        self.margin = margin
+        self.odds = np.linspace(float(logit(lowest)) - 1e-9, TOP, cells + 1)
+        (self.length,) = self.primitives(lambda success: margin(success)[None])
         self.success = expit(self.odds)
         self.lengths = self.length(self.odds)
-
-    def cost(self, success: Floats) -> Floats:
-        return np.asarray(self.single.clock.cost(success))
-
-    def velocity(self, success: Floats) -> Floats:
-        return np.asarray(self.single.dynamics.velocity(success))
-
-    def weight(self, success: Floats) -> Floats:
-        """The unscaled weight g = √(c/(v b))."""
-        return np.asarray(self.single.weight(success)) * math.sqrt(self.single.time)
-
-    def margin(self, success: Floats) -> Floats:
-        """The marginal cost g b of an end, from g² v b = c."""
-        return self.cost(success) / (self.velocity(success) * self.weight(success))
-
-    def density(self, success: Floats) -> Floats:
-        return self.margin(success) / self.weight(success)
 
     def primitives(self, integrands: Callable[[Floats], Floats]) -> list[CubicHermiteSpline]:
         """Integrals over ρ from the lowest start, as functions of log-odds."""
@@ -74,7 +58,7 @@ class Path:
         ]
 
     def has_one_minimum(self) -> bool:
-        """Tell whether g b falls and then rises."""
+        """Tell whether m falls and then rises."""
         margin = self.margin(self.success)
         turns = np.sign(np.diff(margin))[np.abs(np.diff(margin)) > 1e-9 * margin[1:]]
         return bool(np.all(np.diff(turns) >= 0))
@@ -114,6 +98,10 @@ class Levels:
         length = self.path.length(logit(np.where(inside, level, 0.5)))
         cost = length * wet - (self.lengths[low] - self.lengths[cut])
         return level, np.where(inside, cost, np.inf)
+
+    def least(self, need: float) -> float:
+        """Least cost with no prompt trained part of the way: an upper bound, and near it."""
+        return float(self.fill(np.arange(len(self.start)), need)[1].min())
 
     def solve(self, need: float) -> tuple[Floats, float]:
         """Ends with the least cost, and their common level."""

@@ -160,6 +160,44 @@ _PREPRINTS: dict[str, tuple[str, str, str, int]] = {
         "1707.06347",
         2017,
     ),
+    "greso": (
+        "Act Only When It Pays: Efficient Reinforcement Learning for {LLM} Reasoning via "
+        "Selective Rollouts",
+        "Zheng, Haizhong and others",
+        "2506.02177",
+        2025,
+    ),
+    "reinforce_ada": (
+        "{Reinforce-Ada}: An Adaptive Sampling Framework for Reinforce-Style {LLM} Training",
+        "Xiong, Wei and others",
+        "2510.04996",
+        2025,
+    ),
+    "dars": (
+        "Depth-Breadth Synergy in {RLVR}: Unlocking {LLM} Reasoning Gains with Adaptive "
+        "Exploration",
+        "Yang, Zhicheng and others",
+        "2508.13755",
+        2025,
+    ),
+    "knapsack": (
+        "{Knapsack RL}: Unlocking Exploration of {LLMs} via Optimizing Budget Allocation",
+        "Li, Ziniu and others",
+        "2509.25849",
+        2025,
+    ),
+    "difficulty_filtering": (
+        "Online Difficulty Filtering for Reasoning Oriented Reinforcement Learning",
+        "Bae, Sanghwan and others",
+        "2504.03380",
+        2025,
+    ),
+    "kimi": (
+        "Kimi k1.5: Scaling Reinforcement Learning with {LLMs}",
+        "{Kimi Team}",
+        "2501.12599",
+        2025,
+    ),
     "large_batch": (
         "An Empirical Model of Large-Batch Training",
         "McCandlish, Sam and Kaplan, Jared and Amodei, Dario and {OpenAI Dota Team}",

@@ -75,6 +75,7 @@ class PopulationOptimum:
     gap: float
     converged: bool
     message: str
+    _single: OptimalWeight = dataclasses.field(repr=False)
     _path: Path = dataclasses.field(repr=False)
 
     def _repr_html_(self) -> str:
@@ -109,7 +110,7 @@ class PopulationOptimum:
         True
         """
         # The single-prompt optimum is g/√T for its T; here g is scaled by B/Σ w G = √(B/T).
-        single = self._path.single
+        single = self._single
         scaled: Array = math.sqrt(single.time * self.budget / self.time) * single.weight(success)
         return scaled
 
@@ -134,17 +135,16 @@ class PopulationOptimum:
         1.555
         """
         omega = weight_function(scheme, group_size=group_size)
-        path, odds = self._path, logit(self.start)
+        path, single, odds = self._path, self._single, logit(self.start)
 
         def rates(success: Floats) -> Floats:
             weight = np.asarray(omega(success), dtype=np.float64)
             if np.any(weight <= 0):
                 raise _StopsRising
-            speed = weight * path.velocity(success)
+            speed = weight * np.asarray(single.dynamics.velocity(success))
+            cost = np.asarray(single.clock.cost(success))
             with np.errstate(divide="ignore"):
-                return np.stack(
-                    [1 / speed, path.cost(success) / speed, weight * path.density(success)]
-                )
+                return np.stack([1 / speed, cost / speed, weight * _density(single, success)])
 
         try:
             clock, cost, spent = path.primitives(rates)
@@ -221,7 +221,7 @@ def optimal_population(
         dynamics=dynamics,
         budget_density=budget_density,
     )
-    path = Path(single, lowest)
+    path = Path(lambda success: _margin(single, success), lowest)
     order = np.argsort(rates.success, kind="stable")
     levels = Levels(rates.success[order], rates.share[order], path)
     sorted_ends, level = levels.solve(target - mean)
@@ -245,8 +245,24 @@ def optimal_population(
         gap=max(0.0, 1 - bound / total),
         converged=single_minimum,
         message="" if single_minimum else "g·b does not fall and then rise; see gap for the loss",
+        _single=single,
         _path=path,
     )
+
+
+def _margin(single: OptimalWeight, success: Floats) -> Floats:
+    """The marginal cost g b of an end, from g² v b = c."""
+    cost, velocity = single.clock.cost(success), single.dynamics.velocity(success)
+    return np.asarray(cost / (velocity * _unscaled(single, success)))
+
+
+def _density(single: OptimalWeight, success: Floats) -> Floats:
+    return np.asarray(_margin(single, success) / _unscaled(single, success))
+
+
+def _unscaled(single: OptimalWeight, success: Floats) -> Floats:
+    """The weight g = √(c/(v b))."""
+    return np.asarray(single.weight(success)) * math.sqrt(single.time)
 
 
 def shared_weight(

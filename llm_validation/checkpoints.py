@@ -1,9 +1,18 @@
-"""Checkpoints of which every part is known: a manifest is written last and checked first."""
+"""Folders of weights that are whole or known not to be.
+
+A checkpoint's manifest is written last and checked first; what a full disk cut short is removed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
+import os
+import re
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from runs.files import read_json, sync, write_json
@@ -15,10 +24,7 @@ MANIFEST = "manifest.json"
 def write_manifest(folder: Path) -> None:
     """Send a checkpoint's files to the disk, then list them in its manifest."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    for file in files:
-        sync(file)
-    for inner in (*(p for p in folder.rglob("*") if p.is_dir()), folder, folder.parent):
-        sync(inner)
+    _sync(folder)
     listed = {
         file.relative_to(folder).as_posix(): {
             "bytes": file.stat().st_size,
@@ -27,6 +33,56 @@ def write_manifest(folder: Path) -> None:
         for file in files
     }
     write_json(folder / MANIFEST, {"files": listed})
+
+
+def put_in_place(finished: Path, folder: Path) -> None:
+    """Send a folder's files to the disk, then give it its name; an older one is replaced."""
+    _sync(finished)
+    shutil.rmtree(folder, ignore_errors=True)
+    finished.rename(folder)
+    sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    inner = sorted(folder.rglob("*"), key=Path.is_dir)  # files first, then what names them
+    for path in (*inner, folder, folder.parent):
+        sync(path)
+
+
+@contextlib.contextmanager
+def whole_or_gone(folder: Path) -> Iterator[None]:
+    """Remove a folder that cannot be written to its end because of the disk, and say so.
+
+    What safetensors, tokenizers and torch raise on a full disk are errors of their own, which name
+    no file.
+
+    Raises:
+        OSError: What the disk said, with the folder's name.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _disk_error(error, folder)
+        if number is None:
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError) and error.filename:
+            raise
+        raise OSError(number, os.strerror(number), str(folder)) from error
+
+
+def _disk_error(error: Exception, folder: Path) -> int | None:
+    """Number of the system's error behind an exception; None if it is none of the disk's."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))  # as Rust words it
+    if told:
+        return int(told[1])
+    if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
+        return None
+    # torch counts the bytes that were written and does not say why they are too few.
+    full = shutil.disk_usage(folder).free < 1 << 16
+    return errno.ENOSPC if full else errno.EIO
 
 
 def what_is_lost(folder: Path) -> str:

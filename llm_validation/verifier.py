@@ -41,7 +41,7 @@ _OUTCOMES = {
 }
 
 
-class VerifierError(RuntimeError):
+class VerifierError(ChildProcessError):
     """The worker processes cannot be started."""
 
 

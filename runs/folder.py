@@ -149,7 +149,7 @@ class Run:
         parts = sorted((self.path / "parts").glob("*.parquet"))
         metrics = _join([*(_read_table(part) for part in parts), *self._unwritten()])
         write_table(self.path / "metrics.parquet", metrics)
-        shutil.rmtree(self.path / "parts", ignore_errors=True)
+        _remove_parts(self.path)
         self._tables, self._rows = [], []
         self.close()
         return metrics
@@ -177,16 +177,18 @@ def is_finished(path: Path | str) -> bool:
 def read_finished(path: Path | str, config: Mapping[str, Any]) -> pd.DataFrame | None:
     """Metrics of the folder's run if it is finished and was run with this configuration, else None.
 
-    Parts that a process killed while it finished left behind are removed.
-
     Raises:
         ValueError: The configuration or the table is broken.
     """
     if not is_finished(path) or read_config(path) != config:
         return None
-    metrics = read_metrics(path)
-    shutil.rmtree(Path(path) / "parts", ignore_errors=True)
-    return metrics
+    _remove_parts(Path(path))
+    return read_metrics(path)
+
+
+def _remove_parts(path: Path) -> None:
+    """Remove the parts of a finished run, also where a process was killed before it did."""
+    shutil.rmtree(path / "parts", ignore_errors=True)
 
 
 def refuse_finished(path: Path | str, *, overwrite: bool = False) -> None:
@@ -196,6 +198,7 @@ def refuse_finished(path: Path | str, *, overwrite: bool = False) -> None:
         RunExistsError: It does.
     """
     if is_finished(path) and not overwrite:
+        _remove_parts(Path(path))
         raise RunExistsError(
             f"{path} holds a finished run; choose another name or pass --overwrite"
         )

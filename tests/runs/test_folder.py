@@ -116,8 +116,9 @@ def test_a_finished_run_is_refused_and_overwrite_replaces_it(tmp_path: Path) -> 
     assert not run_folder.is_finished(tmp_path / "run")
 
 
+@pytest.mark.parametrize("by", ["reading", "refusing"])
 def test_what_a_kill_left_of_a_finished_run_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     run = Run.open(tmp_path / "run", CONFIG, source="sim")
     run.log(scheme="grpo", seed=0, step=0, a=1.0)
@@ -127,8 +128,12 @@ def test_what_a_kill_left_of_a_finished_run_is_removed(
     monkeypatch.undo()
     assert (tmp_path / "run" / "parts" / "grpo.parquet").exists()
     assert run_folder.read_finished(tmp_path / "run", {**CONFIG, "steps": 4}) is None
-    read = run_folder.read_finished(tmp_path / "run", CONFIG)
-    assert read is not None
+    if by == "refusing":
+        with pytest.raises(RunExistsError, match="holds a finished run"):
+            run_folder.refuse_finished(tmp_path / "run")
+    read = run_folder.read_metrics(tmp_path / "run")
+    if by == "reading":
+        read = run_folder.read_finished(tmp_path / "run", CONFIG)
     pd.testing.assert_frame_equal(read, written)
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         "config.json",

@@ -38,12 +38,15 @@ _LIST = re.compile(r",(?:\s|\\[ ,;:])")
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
 _SCALE = re.compile(rf"\\text\s*\{{\s*({'|'.join(_SCALES)})\b", re.I)
 _DENIAL = re.compile(
-    r"\b(?:not|no|never|wrong|incorrect|false|isn'?t|aren'?t|n't|cannot|unlike|except)\b", re.I
+    r"\b(?:not|no|nope|never|neither|wrong|incorrect|false|untrue|isn'?t|aren'?t|n't|cannot|unlike"
+    r"|except)\b",
+    re.I,
 )
-_UNEQUAL = re.compile(r"\\neq?(?![a-z])|\\not\s*=|≠|!=")
+_UNEQUAL = re.compile(r"\\(?:neq?|neg|lnot|not|notin)(?![a-z])|≠|!=")
 _ORDER = re.compile(r"\\(?:leq?|geq?|lt|gt|leqslant|geqslant|ll|gg)(?![a-z])|[<>≤≥]")
 _BASE = re.compile(r"([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)_\{?([0-9]{1,2})\}?")
 _NAMED = re.compile(r"^\$*[^=]*[A-Za-z][^=]*=")
+_WRITTEN = re.compile(r"[-+0-9.,/ ]*[0-9][. ]*([A-Za-z]{1,12})(?:\^\{?([23])\}?)?\W*", re.ASCII)
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})([ap]m)?")
 _LITERAL = re.compile(
     r"([-+]?)(?:\\[dt]?frac(?:\{(-?[0-9]{1,15})\}|([0-9]))(?:\{([0-9]{1,15})\}|([0-9]))"
@@ -337,9 +340,22 @@ def unit(text: str) -> str | None:
     return _UNIT[words[0]] + (f"^{power}" if power else "")
 
 
+def _written_unit(text: str, letters: int) -> str | None:
+    r"""The unit in plain letters after a number; of so few letters it may be a variable instead.
+
+    >>> _written_unit("5 kg", 2), _written_unit("5m", 2), _written_unit("5 cm^2", 2)
+    ('kg', None, 'cm^2')
+    """
+    match = _WRITTEN.fullmatch(text.strip())
+    if match is None or len(match[1]) < letters or match[1].lower() not in _UNIT:
+        return None
+    return unit(rf"\text{{{match[1]}}}" + (f"^{match[2]}" if match[2] else ""))
+
+
 def _units(gold: str, answer: str) -> tuple[bool | None, str]:
     """Five kilograms are not five centimetres; an answer without unit is read in the asked one."""
-    mine, theirs = unit(gold), unit(answer)
+    mine = unit(gold) or _written_unit(gold, 2)
+    theirs = unit(answer) or _written_unit(answer, 1 if mine else 2)
     if mine is None or theirs is None or mine == theirs:
         return None, ""
     return False, "another unit"

@@ -74,6 +74,14 @@ WRONG = [
     (r"\$5", r"5\text{ cents}"),
     (r"\$30", r"30\%"),
     (r"30^\circ", r"30\text{ radians}"),
+    ("7919", r"\neg 7919"),
+    ("7919", r"\not{7919}"),
+    ("7919", r"\lnot 7919"),
+    ("7919", r"7919\text{ nope}"),
+    (r"5\text{ cm}", "5kg"),
+    (r"5\text{ cm}", "5 m"),
+    ("5 cm", r"5\text{ kg}"),
+    ("5 cm", "5 cm^2"),
 ]
 RIGHT = [
     ("7919", "x = 7919"),
@@ -120,6 +128,8 @@ RIGHT = [
     (r"30^\circ", r"30\text{ degrees}"),
     (r"\$5", r"5\text{ dollars}"),
     (r"5\text{ million}", r"5{,}000{,}000"),
+    (r"5\text{ cm}", "5cm"),
+    ("5m", "5m"),
 ]
 
 

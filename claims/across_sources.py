@@ -11,8 +11,8 @@ import pandas as pd
 from claims.metrics import CEILING, Metrics
 from claims.verdicts import Finding
 from runs.files import read_table
+from theory.designs import DesignName, excess_of_all
 from theory.intervals import mean_interval
-from theory.optimal import optimal_weight
 
 SETTINGS = {
     "from scratch": ("A4", 0.01, "rule-from-scratch"),
@@ -20,14 +20,13 @@ SETTINGS = {
 }
 """Setting → the claim it belongs to, its ρ₀, and its runs of the language model."""
 
-THEORIES = {
-    "theory, responses counted": "responses",
-    "theory, updates counted": "updates",
+THEORIES: dict[str, DesignName] = {
+    "theory, fixed groups": "fixed",
+    "theory, groups until mixed": "until_mixed",
 }
-SIMULATIONS = {
-    "same budget": "simulation, same budget",
-    "rule, own rates": "simulation, own best rates",
-}
+"""Series of the theory → its sampling design."""
+
+SIMULATIONS = {"rule, own rates": "simulation, own best rates"}
 """Regime of the simulation → the series it belongs to."""
 
 LANGUAGE_MODEL = "language model, own best rates"
@@ -48,21 +47,27 @@ def sources_table(
         outcomes: Setting of the language model → its outcomes: scheme, seed and reached.
 
     Returns:
-        Columns setting, series, scheme, ratio (geometric mean over seeds; exact for the theory),
-        low, high (95% Student's t over paired seeds), seeds (0 for the theory).
+        Columns setting, series, scheme, ratio (of responses, geometric mean over seeds; for the
+        theory exact, of responses × path energy, in which no scheme's scale counts), low, high (95%
+        Student's t over paired seeds), seeds (0 for the theory).
 
-    Source: arXiv 2602.11128; theory.md, sections 3 and 4.
+    Source: theory.md, section 4.
 
     >>> table = sources_table()
     >>> chosen = (table["scheme"] == "sqrt_r") & (table["setting"] == "from scratch")
-    >>> table[chosen]["ratio"].round(3).tolist()  # of M = 16, by responses and by updates
-    [0.593, 1.075]
+    >>> table[chosen]["ratio"].round(3).tolist()  # fixed groups of 16, and until they are mixed
+    [1.175, 1.17]
     """
     rows: list[tuple[object, ...]] = []
     for setting, (claim, start, runs) in SETTINGS.items():
-        for series, clock in THEORIES.items():
-            best = optimal_weight(start, TARGET, clock=clock)
-            excess = best.excess_of_all([*SCHEMES, REFERENCE], GROUP_SIZE, hypothetical=True)
+        for series, design in THEORIES.items():
+            excess = excess_of_all(
+                [*SCHEMES, REFERENCE],
+                design=design,
+                group_size=GROUP_SIZE,
+                start=start,
+                target=TARGET,
+            )
             for scheme in SCHEMES:
                 ratio = excess[scheme] / excess[REFERENCE]
                 rows.append((setting, series, scheme, ratio, ratio, ratio, 0))

@@ -11,15 +11,12 @@ import pandas as pd
 
 from claims.curves import readings
 from runs.text import plural
-from sim.prediction import time_to_target_table
+from sim.prediction import clocks_of, time_to_target_table
 from sim.rates import compared_at
-from sim.summary import THEORY_CLOCKS, crossing, paired_ratio
+from sim.summary import crossing, paired_ratio
 from sim.times_text import outcome_in_words
 from theory.intervals import mean_interval
 from theory.schemes import in_order, title
-
-_CLOCKS = {name: THEORY_CLOCKS[name].name for name in ("first_success", "updates")}
-"""Clock of a simulation → what it counts."""
 
 HALFWAY = 0.5
 """Success at which the training of language models is timed."""
@@ -47,7 +44,8 @@ def simulation_findings(
     table = time_to_target_table(metrics, config, reference=reference)
     compared = compared_at(config)
     sentences = []
-    for clock, counted in _CLOCKS.items():
+    clocks = clocks_of(config)
+    for clock, counted in clocks.items():
         part = table[(table["clock"] == clock) & (table["scheme"] != reference)]
         verdicts = [
             f"{title(str(row['scheme']))} {_compared(row)}"
@@ -65,11 +63,11 @@ def simulation_findings(
         sentences.append(
             f"The theory for groups of this size predicts these ratios with a mean error of "
             f"{gap.mean():.1%}; it is furthest off for {title(str(worst['scheme']))}, counted in "
-            f"{_CLOCKS[str(worst['clock'])]}: {worst['ratio']:.2f} measured, "
+            f"{clocks[str(worst['clock'])]}: {worst['ratio']:.2f} measured, "
             f"{worst['predicted']:.2f} predicted. It assumes small steps, while the simulation "
             "takes steps of finite size."
         )
-    failed = table[(table["reached"] < table["seeds"]) & (table["clock"] == "updates")]
+    failed = table[(table["reached"] < table["seeds"]) & (table["clock"] == next(iter(clocks)))]
     for row in failed.to_dict("records"):
         sentences.append(
             f"{title(str(row['scheme']))} reached the target in {row['reached']} of "

@@ -132,7 +132,7 @@ def _simulation_pictures(metrics: pd.DataFrame, config: Mapping[str, Any]) -> li
     measured = set(metrics["metric"])
     reference = reference_of(config["schemes"])
     pictures = [
-        convergence_picture(metrics, target=config["target"]),
+        convergence_picture(metrics, config),
         time_to_target_picture(metrics, config, reference=reference),
     ]
     if "all_wrong" in measured:

@@ -34,7 +34,13 @@ from sim.summary import THEORY_CLOCKS
 
 _TIMES = "time/grpo"
 _MOST = 30.0
-_CLOCKS = {name: THEORY_CLOCKS[name].title for name in ("updates", "first_success")}
+_CLOCKS = {
+    "updates": "updates",
+    "responses": "responses drawn",
+    "first_success": THEORY_CLOCKS["first_success"].title,
+}
+"""Clocks of the panels; the last, the population's, where no response was drawn."""
+
 _EARLIER = {"effective": "first_success"}
 """Names in tables that were published earlier → names now."""
 
@@ -104,19 +110,20 @@ def table_pictures(claim: str, table: pd.DataFrame) -> list[Picture]:
 
 def _times_picture(claim: str, table: pd.DataFrame) -> Picture:
     part = table[(table["metric"] == _TIMES) & table["clock"].isin(list(_CLOCKS))]
-    part = part.reset_index(drop=True)
+    clocks = [clock for clock in _CLOCKS if clock in set(part["clock"])][:2]
+    part = part[part["clock"].isin(clocks)].reset_index(drop=True)
     runs, schemes = list(dict.fromkeys(part["run"])), in_order(part["scheme"].unique())
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 0.5 + len(runs) * (0.42 + 0.17 * len(schemes)))
-        grid = figure.subplots(len(runs), len(_CLOCKS), squeeze=False, sharey=True, sharex="col")
+        grid = figure.subplots(len(runs), len(clocks), squeeze=False, sharey=True, sharex="col")
         for row, run in zip(grid, runs, strict=True):
-            for axes, clock in zip(row, _CLOCKS, strict=True):
+            for axes, clock in zip(row, clocks, strict=True):
                 column = part[part["clock"] == clock]
                 _draw_ratios(axes, column[column["run"] == run], schemes, _ends(column), theme)
             row[0].set_ylabel(run, fontsize=6.5)
-        for axes, words in zip(grid[0], _CLOCKS.values(), strict=True):
-            axes.set_title(words)
+        for axes, clock in zip(grid[0], clocks, strict=True):
+            axes.set_title(_CLOCKS[clock])
         for axes in grid[-1]:
             axes.set_xlabel("time relative to GRPO")
         return figure

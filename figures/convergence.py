@@ -1,6 +1,9 @@
-"""Convergence of a simulation: mean success over updates and over responses."""
+"""Convergence of a simulation: mean success over what its updates pay for."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,44 +14,44 @@ from claims.curves import band_in_words, curves_table, runs_beyond
 from figures.over_training import draw_curves
 from figures.picture import Picture
 from figures.style import WIDE, Theme, legend_below, looks, new_figure, probability_axis, title
+from runs.text import listed
 from sim.divergence import divergences
-from theory.clocks import CLOCKS
+from sim.prediction import clocks_of
+from sim.summary import CLOCK_METRICS
 
-_CLOCKS = (CLOCKS["updates"], CLOCKS["responses"])
 
-
-def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Picture:
+def convergence_picture(metrics: pd.DataFrame, config: Mapping[str, Any]) -> Picture:
     """Picture of a simulation's convergence.
 
     Args:
         metrics: Metrics of a simulation.
-        target: Level that is marked.
+        config: Its configuration.
 
     Raises:
         ValueError: Success or a clock was not measured.
 
-    Source: arXiv 2602.11128, whose two clocks these are.
+    Source: arXiv 2602.11128 for the clocks of the population.
     """
+    target = config["target"]
+    clocks = {CLOCK_METRICS[name]: words for name, words in clocks_of(config).items()}
     table = pd.concat(
-        [curves_table(metrics, "success", clock=clock.metric) for clock in _CLOCKS],
-        ignore_index=True,
+        [curves_table(metrics, "success", clock=clock) for clock in clocks], ignore_index=True
     )
     beyond = pd.concat(
-        [runs_beyond(metrics, "success", clock=clock.metric) for clock in _CLOCKS],
-        ignore_index=True,
+        [runs_beyond(metrics, "success", clock=clock) for clock in clocks], ignore_index=True
     )
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 2.7)
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, clock in zip(panels, _CLOCKS, strict=True):
-            part = table[table["clock"] == clock.metric]
+        panels = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
+        for axes, (clock, words) in zip(panels, clocks.items(), strict=True):
+            part = table[table["clock"] == clock]
             draw_curves(axes, part, theme)
             axes.axhline(target, linewidth=0.7, linestyle=(0, (1, 2)), color="0.5")
-            alone = beyond[beyond["clock"] == clock.metric]
+            alone = beyond[beyond["clock"] == clock]
             _draw_alone(axes, alone, theme)
             axes.set_xlim(0, _end(part, target, float(alone["reading"].max())))
-            axes.set_xlabel(clock.title)
+            axes.set_xlabel(words)
             probability_axis(axes)
         panels[0].set_ylabel("mean success probability")
         names = [str(name) for name in table["scheme"].unique()]
@@ -59,12 +62,11 @@ def convergence_picture(metrics: pd.DataFrame, *, target: float = 0.9) -> Pictur
     return Picture(
         "convergence",
         "Simulated convergence",
-        "Mean success probability of the simulated prompts, over updates (left) and over responses "
-        "when every update waits for one correct response (right); the dotted line is the target, "
-        "thin lines are runs that went on when the first of their scheme had ended, a cross is "
-        "where one diverged, "
-        f"{band_in_words(seeds)}. {_in_words(table, target, divergences(metrics))}",
-        "Two panels of rising success curves, one per scheme.",
+        f"Mean success probability of the simulated prompts, over {listed(list(clocks.values()))}; "
+        "the dotted line is the target, thin lines are runs that went on when the first of their "
+        "scheme had ended, a cross is where one diverged, "
+        f"{band_in_words(seeds)}. {_in_words(metrics, target)}",
+        "Rising success curves, one per scheme, a panel per clock.",
         pd.concat([table, beyond.rename(columns={"value": "mean"})], ignore_index=True),
         draw,
     )
@@ -86,10 +88,10 @@ def _arrivals(part: pd.DataFrame, target: float) -> pd.Series:
     return reached.reindex(part["scheme"].unique()).sort_values(kind="stable")
 
 
-def _in_words(table: pd.DataFrame, target: float, diverged: pd.DataFrame) -> str:
+def _in_words(metrics: pd.DataFrame, target: float) -> str:
     """Who reaches the target after how many updates, the first first, and who does not."""
-    part = table[table["clock"] == "updates"]
-    lost = diverged.groupby("scheme")["step"].min().to_dict()
+    part = curves_table(metrics, "success", clock="updates")
+    lost = divergences(metrics).groupby("scheme")["step"].min().to_dict()
     ends = part.groupby("scheme")[["reading", "mean"]].last().to_dict("index")
     words = []
     for name, time in _arrivals(part, target).items():

@@ -33,7 +33,7 @@ def sources_picture(
         findings: Claim → finding of the simulator.
         outcomes: Setting of the language model → its outcomes.
 
-    Source: arXiv 2602.11128; theory.md, sections 3 and 4.
+    Source: theory.md, section 4.
     """
     table = sources_table(findings, outcomes)
     shown = [series for series in SERIES if series in set(table["series"])]
@@ -55,7 +55,7 @@ def sources_picture(
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
             axes.set_title(f"{setting}, ρ₀ = {start:g}")
-            axes.set_xlabel("time to the target over GRPO’s")
+            axes.set_xlabel("responses to the target over GRPO’s")
             axes.grid(visible=False, axis="y")
             for edge in range(1, len(schemes)):
                 axes.axhline(0.5 - edge, linewidth=0.4, color="0.6")
@@ -70,7 +70,7 @@ def sources_picture(
         "Time to target: theory, simulation, language model",
         _caption(table),
         "Two panels, from scratch and after fine-tuning: one row per scheme, one mark per source, "
-        "on an axis of time relative to GRPO's.",
+        "on an axis of responses relative to GRPO's.",
         table,
         draw,
     )
@@ -98,16 +98,13 @@ def _draw_series(
 def _caption(table: pd.DataFrame) -> str:
     series = set(table["series"])
     words = [
-        "Time until the success probability is at the target, as a multiple of GRPO's; left of the "
-        f"line is sooner. The theory, exact for groups of {GROUP_SIZE}, is drawn for two clocks, "
-        "since the answer depends on what is counted: responses, where every update waits for a "
-        "correct one, or updates, where GRPO's weight is the optimum."
+        "Responses until the success probability is at the target, as a multiple of GRPO's; left "
+        f"of the line is fewer. The theory, exact for one prompt and groups of {GROUP_SIZE}, is of "
+        "two sampling designs and takes responses times path energy, in which no scheme's scale "
+        "counts."
     ]
-    same, own = SIMULATIONS.values()
-    if same in series:
-        words.append("The simulation at the same budget is the setting of the first.")
-    if {own, LANGUAGE_MODEL} & series:
-        words.append("At their own best rates, schemes count responses of updates that never wait.")
+    if {*SIMULATIONS.values(), LANGUAGE_MODEL} & series:
+        words.append("Measured schemes draw fixed groups, each at its own best learning rate.")
     seeds = table.loc[table["seeds"] > 0, "seeds"]
     words.append(
         f"Measured marks are geometric means over paired seeds ({seeds.min()} or more) with 95% "

@@ -12,17 +12,15 @@ from matplotlib.figure import Figure
 
 from figures.picture import Picture
 from figures.style import WIDE, Theme, in_order, look, new_figure, optimum, title
-from sim.prediction import time_to_target_table
+from sim.prediction import clocks_of, time_to_target_table
 from sim.rates import compared_at
-from sim.summary import LEAST_UPDATES, THEORY_CLOCKS
+from sim.summary import LEAST_UPDATES
 
 _LEAST = math.log(1.5)
 """The axis shows at least this much on either side of 1, in logarithm."""
 
 _TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
 _FINE_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 2)
-
-_CLOCKS = ("first_success", "updates")
 
 
 def time_to_target_picture(
@@ -42,17 +40,18 @@ def time_to_target_picture(
     """
     table = time_to_target_table(metrics, config, reference=reference)
     names = in_order(table["scheme"].unique())
+    counted = clocks_of(config)
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(WIDE, 0.9 + 0.26 * len(names))
-        clocks = [clock for clock in _CLOCKS if clock in set(table["clock"])]
+        clocks = [clock for clock in counted if clock in set(table["clock"])]
         panels = np.atleast_1d(figure.subplots(1, len(clocks), sharey=True))
         places = {name: -i for i, name in enumerate(names)}
         for axes, clock in zip(panels, clocks, strict=True):
             part = table[table["clock"] == clock]
             _bars(axes, part, places, theme)
             axes.axvline(1, color=optimum(theme).color, linewidth=0.8)
-            axes.set_title(f"{THEORY_CLOCKS[clock].name} counted")
+            axes.set_title(f"counting {counted[clock]}")
             axes.set_xlabel(f"time to {config['target']:g} relative to {title(reference)}")
             axes.grid(visible=False, axis="y")
         panels[0].set_yticks(list(places.values()), [title(name) for name in places])
@@ -74,7 +73,7 @@ def time_to_target_picture(
         f"Time until the mean success probability is {config['target']:g}, as a multiple of "
         f"{title(reference)}'s{compared}, on a logarithmic axis: geometric mean over {seeds} seeds "
         f"paired by prompts and draws with 95% intervals{predicted}. Left of the line is sooner.",
-        "Two panels of horizontal bars of relative times that begin at 1, one bar per scheme.",
+        "Horizontal bars of relative times that begin at 1, one per scheme, a panel per clock.",
         table,
         draw,
     )

@@ -18,7 +18,7 @@ CLOCKS = {
     "first_success": "responses per prompt if every update waits for one correct",
     "responses": "all that were drawn, for all prompts together",
 }
-"""Clocks that are shown to people, and what they count."""
+"""Clocks that are shown to people, and what they count; 1/ρ only where no response is drawn."""
 
 _EXTRA_COLUMNS = {"regime": "regime", "learning_rate": "rate"}
 """Columns of a sweep's times that are shown, by their headings."""
@@ -44,7 +44,8 @@ def times_text(times: pd.DataFrame, reference: str, compared: str = "") -> str:
     GRPO: not within 10 steps with 1 of 1 seeds (0.2 at the end).
     GRPO never arrives: there is nothing to compare with.
     """
-    shown = times[times["clock"].isin(list(CLOCKS))]
+    drawn = times["clock"].eq("responses").any()
+    shown = times[times["clock"].isin([c for c in CLOCKS if not (drawn and c == "first_success")])]
     shown = shown.assign(place=shown["clock"].map(list(CLOCKS).index))
     keys = [*(["regime"] if "regime" in shown else []), "place", "mean"]
     rows: list[Row] = shown.sort_values(keys, kind="stable").to_dict("records")  # type: ignore[assignment]

@@ -76,11 +76,11 @@ def test_times_tables_and_json_say_diverged(
 
 
 def test_figures_say_diverged(run: tuple[Path, pd.DataFrame]) -> None:
-    picture = convergence_picture(run[1])
+    config = SimulationConfig.from_dict(TOO_LARGE).to_dict()
+    picture = convergence_picture(run[1], config)
     assert "diverged by step 2" in picture.caption
     assert "never" not in picture.caption
     assert picture.render("svg")
-    config = SimulationConfig.from_dict(TOO_LARGE).to_dict()
     text = " ".join(simulation_findings(run[1], config))
     assert "is not compared, as a run diverged" in text
 

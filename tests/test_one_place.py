@@ -36,9 +36,8 @@ def own(monkeypatch):
 def test_theory_and_figures(own):
     best = optimal_weight(0.01, 0.9)
     assert 1 < best.excess("Cube-R") < best.excess("grpo")
-    assert best.excess("cube_root", 16, hypothetical=True) == best.excess(
-        cube_root, 16, hypothetical=True
-    )
+    counted = optimal_weight(0.01, 0.9, clock="updates")
+    assert counted.excess("cube_root", 16) == counted.excess(cube_root, 16)
     assert float(expected_weight(own, 200, 0.5)) == pytest.approx(float(own.weight(0.5)), rel=0.02)
     assert (title("cube_root"), look("cube_root").color) == ("Cube-R", "#884400")
     table = figures.weights.weights_table([cube_root, "grpo", lambda success: 1 / success])

@@ -56,6 +56,23 @@ class Clock:
             return self.options["response"] != 0
         return self.name in ("responses", "any_success", "mixed_group")
 
+    def require_realised(self, group_size: int | None) -> None:
+        """Refuse a clock that waits beside the weight ω_M of groups that did not.
+
+        Raises:
+            ValueError: A group size is given, and the clock waits.
+
+        Source: theory.md, section 4.
+
+        >>> CLOCKS["updates"].require_realised(16)
+        """
+        if group_size is not None and self.waits:
+            raise ValueError(
+                f"the clock {self.name} waits for a success, and the weight ω_M is that of "
+                "groups that did not wait: no training loop pays for the one and makes the other; "
+                "use theory.designs.excess with a sampling design, or the clock updates"
+            )
+
     def cost(self, success: Array) -> Array:
         """Cost c(ρ) of one update; ∞ where an update never comes.
 

@@ -131,7 +131,8 @@ def time_to_target(
         The time with its error; a divergent integral is reported, not raised.
 
     Raises:
-        ValueError: ``start`` and ``target`` not in [0, 1] or not increasing; unknown names.
+        ValueError: ``start`` and ``target`` not in [0, 1] or not increasing; unknown names; a group
+            size on a clock that waits.
 
     Source: arXiv 2602.11128, section on continuous-time dynamics.
 
@@ -140,6 +141,7 @@ def time_to_target(
     """
     check_range(start, target)
     clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
+    clock.require_realised(group_size)
     weight = weight_function(scheme, group_size=group_size)
 
     def integrand(success: Floats) -> Floats:
@@ -198,8 +200,8 @@ def trajectory(
         ρ at each time, shape (n,). A flow that arrives in finite time (GRPO's does) stays at 1.
 
     Raises:
-        ValueError: ``start`` outside (0, 1), times that decrease or are negative, or a flow that
-            the solver cannot follow.
+        ValueError: ``start`` outside (0, 1), times that decrease or are negative, a group size on
+            a clock that waits, or a flow that the solver cannot follow.
 
     Source: arXiv 2602.11128, section on continuous-time dynamics.
 
@@ -221,6 +223,7 @@ def trajectory(
     if points[-1] == 0:
         return np.full(points.shape, float(start))
     clock, dynamics = resolve_clock(clock), resolve_dynamics(dynamics)
+    clock.require_realised(group_size)
     weight = weight_function(scheme, group_size=group_size)
 
     def slope(_: float, state: Floats) -> Floats:

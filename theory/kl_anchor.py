@@ -27,7 +27,7 @@ from scipy.special import expit, logit, rel_entr
 from theory._arrays import Array, Floats, as_floating, check_interval
 from theory._quadrature import integrate_success
 from theory._velocity import check_open_range
-from theory.clocks import Clock
+from theory.clocks import Clock, resolve_clock
 from theory.dynamics import (
     Dynamics,
     TimeToTarget,
@@ -171,7 +171,7 @@ def anchored_time(
         The time; ∞ where the anchor holds the success probability below the target.
 
     Raises:
-        ValueError: Values outside these ranges, unknown names.
+        ValueError: Values outside these ranges, unknown names, a group size on a clock that waits.
 
     Source: theory.md, section 8 "KL anchor".
 
@@ -183,6 +183,7 @@ def anchored_time(
     check_open_range(start, target)
     anchor = start if reference is None else reference
     _check_anchor(coefficient, anchor)
+    resolve_clock(clock).require_realised(group_size)
     weight = weight_function(scheme, group_size=group_size)
 
     def net(success: Array) -> Array:

@@ -59,7 +59,7 @@ class Setting:
         sharing: s in [0, 1].
         score_variance: D, at least 0; 0 switches noise off.
         curvature: L, positive.
-        clock: What an update costs at ρ; averaged over prompts.
+        clock: What an update costs at ρ, averaged over prompts; none that waits for a success.
         dynamics: The update rule.
     """
 
@@ -81,6 +81,7 @@ class Setting:
             raise ValueError(f"score_variance must be at least 0; got {self.score_variance}")
         if not (self.curvature > 0 and math.isfinite(self.curvature)):
             raise ValueError(f"curvature must be positive; got {self.curvature}")
+        resolve_clock(self.clock).require_realised(self.group_size)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,9 +92,7 @@ class OptimalWeight:
             )
         return self.budget / self._norm * g
 
-    def excess(
-        self, scheme: Weight, group_size: int | None = None, *, hypothetical: bool = False
-    ) -> float:
+    def excess(self, scheme: Weight, group_size: int | None = None) -> float:
         """Budget-normalised excess time T[ω]·B[ω]/(T*·B) ≥ 1 of a scheme; 1 is optimal.
 
         Both integrals use the scheme's own weight, so its scale does not matter.
@@ -102,8 +100,6 @@ class OptimalWeight:
         Args:
             scheme: A scheme, its name, or a function from ρ to ω(ρ).
             group_size: M for the weight ω_M of finite groups; ``None`` for the population limit.
-            hypothetical: Charge groups that are used as they come by a clock that waits, which no
-                training loop does; :func:`theory.designs.excess` has what loops do.
 
         Returns:
             The ratio; ∞ if the scheme never reaches the target or its budget is infinite.
@@ -117,7 +113,7 @@ class OptimalWeight:
         >>> round(optimal_weight(0.01, 0.9).excess("grpo"), 3)
         1.555
         """
-        self._require_realised(group_size, hypothetical)
+        self.clock.require_realised(group_size)
         weight = weight_function(scheme, group_size=group_size)
         found = features(weight, self.start, self.target) if is_custom(scheme) else ()
         return self._excess([weight], (*scheme_kinks(scheme), *found))[0]
@@ -126,15 +122,12 @@ class OptimalWeight:
         self,
         schemes: Iterable[SchemeLike] | None = None,
         group_size: int | None = None,
-        *,
-        hypothetical: bool = False,
     ) -> dict[str, float]:
         """Excess times of many schemes in one pass; all that have a weight by default.
 
         Args:
             schemes: Names of schemes, with options after a colon.
             group_size: M; ``None`` for the population limit.
-            hypothetical: As in :meth:`excess`.
 
         Returns:
             Excess time by name, in the order given.
@@ -147,7 +140,7 @@ class OptimalWeight:
         >>> round(optimal_weight(0.38, 0.9).excess_of_all()["linear_r"], 3)
         1.066
         """
-        self._require_realised(group_size, hypothetical)
+        self.clock.require_realised(group_size)
         bound = schemes_by_name(weighted_schemes(group_size) if schemes is None else schemes)
         values = self._excess(
             [weight_function(scheme, group_size=group_size) for scheme in bound.values()],
@@ -184,14 +177,6 @@ class OptimalWeight:
         ratios = np.full_like(times, np.inf)
         ratios[arrives] = times[arrives] * budgets[arrives] / self._norm**2
         return [float(ratio) for ratio in ratios]
-
-    def _require_realised(self, group_size: int | None, hypothetical: bool) -> None:
-        if group_size is not None and self.clock.waits and not hypothetical:
-            raise ValueError(
-                f"the clock {self.clock.name} waits for a success, and the weight ω_M is that of "
-                "groups that did not wait: no training loop pays for the one and makes the other; "
-                "use theory.designs.excess with a sampling design, or the clock updates"
-            )
 
     def _require_finite(self) -> None:
         if not math.isfinite(self.time):

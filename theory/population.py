@@ -129,11 +129,12 @@ class PopulationOptimum:
             not positive above the hardest start.
 
         Raises:
-            ValueError: Unknown scheme, or one without a weight.
+            ValueError: Unknown scheme, or one without a weight; a group size on a clock that waits.
 
         >>> round(optimal_population([0.01], 0.9).excess("grpo"), 3)
         1.555
         """
+        self._single.clock.require_realised(group_size)
         omega = weight_function(scheme, group_size=group_size)
         path, single, odds = self._path, self._single, logit(self.start)
 

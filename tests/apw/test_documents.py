@@ -181,7 +181,7 @@ def _finished_run(path: Path, source: str) -> None:
     run = Run.open(path, SimulationConfig().to_dict(), source=source)
     for seed in (0, 1):
         for step in (0, 1):
-            clocks = {"updates": step, "clock/first_success": step, "success": 0.5 * step}
+            clocks = {"updates": step, "responses": step, "success": 0.5 * step}
             run.log(scheme="grpo", seed=seed, step=step, reward=0.5, **clocks)
     run.finish()
 

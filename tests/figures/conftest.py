@@ -27,6 +27,7 @@ def runs() -> Callable[..., pd.DataFrame]:
                         "success": success,
                         "reward": success,
                         "updates": step,
+                        "responses": 64.0 * step,
                         "clock/first_success": 3.0 * step,
                         "groups_all_wrong": (1 - success) ** 4,
                     }

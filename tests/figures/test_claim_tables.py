@@ -36,7 +36,7 @@ def test_ratios_stand_at_their_places_and_what_never_ended_at_the_edge():
     made, figure = picture("A4")
     table, runs = made.data, list(dict.fromkeys(made.data["run"]))
     for number, axes in enumerate(figure.axes):
-        run, clock = runs[number // 2], ("updates", "first_success")[number % 2]
+        run, clock = runs[number // 2], ("updates", "responses")[number % 2]
         part = table[(table["run"] == run) & (table["clock"] == clock)]
         low, high = axes.get_xlim()
         marks = [

@@ -79,10 +79,10 @@ def test_a_target_is_reached_iff_it_lies_below_the_first_resting_point():
 def test_the_time_is_a_plain_quadrature_and_without_an_anchor_the_old_one():
     def slowness(odds):
         rho = expit(odds)
-        return 1 / rho / (float(expected_weight("grpo", 8, rho)) - 0.1 * (odds - logit(0.02)))
+        return (2 - rho) / (float(expected_weight("grpo", 8, rho)) - 0.1 * (odds - logit(0.02)))
 
     expected = integrate.quad(slowness, logit(0.05), logit(0.8), epsrel=1e-11)[0]
-    setting = {"clock": "responses", "group_size": 8}
+    setting = {"clock": lambda rho: 2 - rho, "group_size": 8}
     found = anchored_time("grpo", 0.05, 0.8, coefficient=0.1, reference=0.02, **setting)
     assert found.value == pytest.approx(expected, rel=1e-9)
     free = time_to_target("grpo", 0.05, 0.8, **setting).value

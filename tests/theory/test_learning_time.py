@@ -7,6 +7,7 @@ import pytest
 from scipy import integrate, optimize
 from scipy.special import expit, logit
 
+from theory.clocks import resolve_clock
 from theory.finite_group import moments
 from theory.learning_time import Setting, learning_time
 from theory.pass_rates import PassRates
@@ -29,7 +30,8 @@ def rates_of(scheme, odds, share, setting):
 @pytest.mark.parametrize("scheme", ["rloo", "grpo", "sqrt_r"])
 @pytest.mark.parametrize("score_variance", [0.0, 30.0])
 def test_one_prompt_takes_the_least_of_a_quadrature_over_learning_rates(scheme, score_variance):
-    setting = Setting(group_size=8, score_variance=score_variance, clock="responses")
+    clock = resolve_clock(lambda rho: 2 - rho)
+    setting = Setting(group_size=8, score_variance=score_variance, clock=clock)
     share = np.ones(1)
 
     def time(log_rate):
@@ -38,7 +40,7 @@ def test_one_prompt_takes_the_least_of_a_quadrature_over_learning_rates(scheme, 
         def pace(odds):
             drift, harm = rates_of(scheme, np.array([odds]), share, setting)
             speed = eta * drift[0] - eta**2 / 2 * harm[0]
-            return 1 / (expit(odds) * speed) if speed > 0 else 1e12
+            return (2 - expit(odds)) / speed if speed > 0 else 1e12
 
         return integrate.quad(pace, logit(0.05), logit(0.8), limit=200, epsrel=1e-9)[0]
 

@@ -12,8 +12,12 @@ from scipy import integrate, optimize
 from scipy.special import expit, logit
 
 from theory.clocks import CLOCKS, resolve_clock
-from theory.dynamics import DYNAMICS, time_to_target
+from theory.crossover import predicted_speedup
+from theory.dynamics import DYNAMICS, time_to_target, trajectory
+from theory.kl_anchor import anchored_time
+from theory.learning_time import Setting
 from theory.optimal import BUDGETS, OptimalWeight, optimal_weight, weighted_schemes
+from theory.population import optimal_population
 from theory.schemes import SCHEMES
 
 # Budget-normalised excess times, target 0.9, mirror flow, population limit (theory.md, section 3).
@@ -139,15 +143,6 @@ def test_the_scale_of_a_weight_does_not_matter():
     assert best.excess(lambda p: 7 * grpo(p)) == pytest.approx(best.excess("grpo"), rel=1e-12)
 
 
-def test_finite_groups_cost_grpo_more_from_scratch_than_the_limit_says():
-    """Claim O2, by exact sums: 2.29 at M = 16 where the limit says 1.555."""
-    best = optimal_weight(0.01, 0.9, clock="responses")
-    assert best.excess("grpo", group_size=16, hypothetical=True) == pytest.approx(2.29, abs=0.005)
-    assert best.excess("grpo", group_size=1024, hypothetical=True) == pytest.approx(
-        best.excess("grpo"), rel=0.03
-    )
-
-
 def test_ends_that_are_integrable_and_ends_that_are_not():
     whole = optimal_weight(0.0, 1.0, clock="updates")
     assert whole.time == pytest.approx(math.pi**2, rel=1e-9)
@@ -175,13 +170,11 @@ def test_every_scheme_with_a_weight_is_compared():
 
 @pytest.mark.parametrize("group_size", [1, 2, 16])
 def test_every_scheme_with_a_table_is_compared_at_a_group_size(group_size):
-    best = optimal_weight(0.1, 0.9)
-    excess = best.excess_of_all(group_size=group_size, hypothetical=True)
+    best = optimal_weight(0.1, 0.9, clock="updates")
+    excess = best.excess_of_all(group_size=group_size)
     assert list(excess) == weighted_schemes(group_size)
     for scheme, value in excess.items():
-        assert value == pytest.approx(
-            best.excess(scheme, group_size=group_size, hypothetical=True), rel=1e-9
-        )
+        assert value == pytest.approx(best.excess(scheme, group_size=group_size), rel=1e-9)
         assert value >= 1 - 1e-9
 
 
@@ -248,10 +241,20 @@ def test_budget_densities_of_one_number_are_taken_and_must_be_positive():
 @pytest.mark.parametrize("clock", ["responses", "affine:update=1,response=0.1", "any_success"])
 def test_groups_that_did_not_wait_are_not_charged_for_waiting(clock):
     best = optimal_weight(0.01, 0.9, clock=clock)
-    for refused in (best.excess, lambda *given: best.excess_of_all([given[0]], given[1])):
+    many = optimal_population([0.01, 0.2], 0.9, clock=clock)
+    setting = {"clock": clock, "group_size": 16}
+    for refused in (
+        lambda: best.excess("grpo", 16),
+        lambda: best.excess_of_all(["grpo"], 16),
+        lambda: many.excess("grpo", 16),
+        lambda: time_to_target("grpo", 0.01, 0.9, **setting),
+        lambda: trajectory("grpo", 0.01, [1.0], **setting),
+        lambda: anchored_time("grpo", 0.01, 0.9, coefficient=0.1, **setting),
+        lambda: Setting(**setting),
+        lambda: predicted_speedup("sqrt_r", "grpo", start=0.01, target=0.9, **setting),
+    ):
         with pytest.raises(ValueError, match=r"waits for a success.* use theory\.designs\.excess"):
-            refused("grpo", 16)
-    assert best.excess("grpo", 16, hypothetical=True) >= 1
+            refused()
 
 
 @pytest.mark.parametrize("clock", ["updates", "affine:update=1,response=0", lambda p: 2 + p])

@@ -113,7 +113,7 @@ def _findings(diagnosis: Diagnosis, raised: Sequence[Finding]) -> list[Section]:
     rows = [
         {
             "looked for": finding.name,
-            "found": "yes" if finding.raised else "no",
+            "found": "yes" if finding.raised else "too little to tell" if finding.open else "no",
             "value": number(finding.interval.estimate, 3),
             "95% interval": f"{number(finding.interval.low, 3)} – "
             f"{number(finding.interval.high, 3)}",

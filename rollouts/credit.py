@@ -11,7 +11,8 @@ least squares: a scheme may scale groups as it likes. m + a (o_i − ō) is the 
     |A_i| = sign(A_i) · (the sum of the parts),
 
 each part has a share of Σ|A|, its *pull*; they add up to 1, and one that pulls against the
-advantages is negative. What outcome and component explain alike counts for the outcome. A group is
+advantages is negative. What outcome and component explain alike counts for the outcome. A component
+that a response was not given adds nothing to its reward, as in TRL's sum. A group is
 split if it has more responses than coefficients; noise then seems smaller than it is, by the share
 of the residuals' degrees of freedom that the coefficients take.
 """
@@ -71,10 +72,8 @@ def advantage_sums(groups: Groups) -> pd.DataFrame:
             if components is None
             else np.moveaxis(components[:, rows], 0, 2)
         )
-        whole = np.all(known, axis=1) & ~np.any(np.isnan(shaping), axis=(1, 2))
-        pulls = _pulls(
-            advantage, groups.success[rows].astype(np.float64), np.nan_to_num(shaping), whole
-        )
+        outcome, added = groups.success[rows].astype(np.float64), np.nan_to_num(shaping)
+        pulls = _pulls(advantage, outcome, added, np.all(known, axis=1))
         names = ("outcome", "noise", *(f"component_{k}" for k in range(count)))
         table["split"] = pulls.sum(axis=1)
         table |= dict(zip(names, pulls.T, strict=True))

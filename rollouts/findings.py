@@ -65,6 +65,18 @@ class Finding:
         return high < self.limit if self.below else low > self.limit
 
     @property
+    def open(self) -> bool:
+        """Whether the number lies beyond the limit and its interval does not: too little to tell.
+
+        >>> few = Interval(0.3, 0.1, 0.6)
+        >>> Finding("a", "b", few, 0.2).open, Finding("a", "b", few, 0.4).open
+        (True, False)
+        """
+        value = self.interval.estimate
+        beyond = value < self.limit if self.below else value > self.limit
+        return beyond and not self.raised
+
+    @property
     def false_positives(self) -> dict[str, Any] | None:
         """Clean logs on which it was looked for, on how many it was raised, and the share."""
         return false_positives().get(self.name)
@@ -74,6 +86,7 @@ class Finding:
         return {
             "name": self.name,
             "raised": self.raised,
+            "open": self.open,
             "sentence": self.sentence,
             "value": self.interval.estimate,
             "low": self.interval.low,

@@ -140,13 +140,15 @@ def _finding_words(findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return []
     raised = [finding for finding in findings if finding.raised]
-    quiet = [finding.name for finding in findings if not finding.raised]
+    unsettled = [finding for finding in findings if finding.open]
+    quiet = [finding.name for finding in findings if not (finding.raised or finding.open)]
     words = []
     for finding in raised:
         words.append(f"FOUND {finding.name}: {finding.sentence}")
         words.append(f"  Rests on {evidence_words(finding)}.")
         if finding.false_positives:
             words.append(f"  {clean_words(finding)}")
+    words += [f"Too little to tell {finding.name}: {finding.sentence}" for finding in unsettled]
     if quiet:
         words.append(f"Looked for and not found: {listed(quiet)}.")
     return [*words, ""]

@@ -97,8 +97,15 @@ class Rewards:
                 f"{self.others:,} of {self.total:,} rewards are neither {self.low:g} nor "
                 f"{self.high:g} (they lie between {self.lowest:g} and {self.highest:g}); say from "
                 f"which reward on a response is correct, such as --threshold "
-                f"{0.5 if self.highest <= 1 else self.highest:g}{self.offers}"
+                f"{self._likely():g}{self.offers}"
             )
+
+    def _likely(self) -> float:
+        """A threshold with rewards on both sides of it: 1 or ½ of a scale to 1, else full marks."""
+        whole = all(value == round(value) for value in self.values)
+        between = 1.0 if self.highest > 1 else 0.5
+        inside = self.lowest < between <= self.highest
+        return between if inside and not whole else self.highest
 
 
 def two_values(values: list[Any]) -> tuple[float, float] | None:

@@ -150,3 +150,19 @@ def test_unknown_advantages_are_left_out() -> None:
     table = split(outcome, noise, bonus)["all"]
     assert table["responses"] == 2 * SIZE - 1
     assert table["split"] == pytest.approx(np.abs(noise[1]).sum() / np.nansum(np.abs(noise)))
+
+
+def test_a_component_that_was_not_given_adds_nothing() -> None:
+    """TRL's own sum, with reward functions that return None for prompts or for responses."""
+    torch = pytest.importorskip("torch")
+    outcome, bonus, penalty, _ = draw(400)
+    bonus[::3] = np.nan  # asked of two prompts in three
+    penalty[np.random.default_rng(1).random(penalty.shape) < 0.2] = np.nan
+    rewards = torch.tensor(np.stack([outcome, bonus, penalty], axis=-1))
+    total = (rewards * torch.tensor([1.0, 0.5, -0.2])).nansum(dim=-1).numpy()
+    advantage = total - total.mean(axis=1, keepdims=True)
+    row = split(outcome, advantage, bonus, penalty)["all"]
+    assert row["split"] == pytest.approx(1)
+    assert row["noise"] == pytest.approx(0, abs=1e-9)
+    filled = split(outcome, advantage, np.nan_to_num(bonus), np.nan_to_num(penalty))["all"]
+    assert row == pytest.approx(filled)

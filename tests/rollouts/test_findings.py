@@ -15,6 +15,7 @@ from scipy import stats
 from benchmarks.false_positives import count
 from rollouts.findings import NAMES, Finding, change, false_positives, find
 from rollouts.groups import Groups, whole_groups
+from rollouts.report import _finding_words
 from rollouts.tally import Tally
 from theory.advantages import group_advantages
 from theory.intervals import Interval, share_interval
@@ -158,3 +159,26 @@ def test_stored_rates_say_how_to_measure_them() -> None:
 
     stored = json.loads(Path(rollouts.__file__).with_name("false_positives.json").read_text())
     assert stored["command"].startswith("python -m benchmarks.false_positives")
+
+
+def test_what_few_groups_leave_open_is_not_called_absent() -> None:
+    """One of three groups is all wrong, and its advantages are as large as the others'."""
+    success = np.repeat([False, True, False], [SIZE, 1, 2 * SIZE - 1])
+    advantage = np.asarray(group_advantages(success.reshape(3, SIZE).astype(float), "grpo"))
+    advantage[0, :2], advantage[2, :2] = (1.0, -1.0), (1.0, -1.0)
+    few = whole_groups(
+        np.ones(3 * SIZE, np.int64),
+        np.repeat(np.arange(3), SIZE).astype(np.uint64),
+        success,
+        advantage=advantage.ravel(),
+    )
+    tally = Tally()
+    tally.add(few)
+    findings = find(tally.result(), {"grpo": resolve("grpo")}, ())
+    phantom = next(f for f in findings if f.name == "phantom-advantages")
+    assert phantom.open
+    assert not phantom.raised
+    words = "\n".join(_finding_words(findings))
+    assert "Too little to tell phantom-advantages: " in words
+    assert "phantom" not in words.partition("Looked for and not found")[2]
+    assert not any(f.open for f in findings if f.name == "repeated-responses")

@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import random
+import re
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -361,6 +362,31 @@ def test_graded_rewards_without_a_rule_are_refused(tmp_path: Path) -> None:
     _, reading = read(path)
     with pytest.raises(ValueError, match=r"2 of 4 rewards are neither 0 nor 1 .* --threshold"):
         reading.rewards.check()
+
+
+@pytest.mark.parametrize(
+    ("rewards", "offered"),
+    [
+        ([0.5, 1, 1], 1),
+        ([0.2, 0.7, 1], 0.5),
+        ([0, 3, 7, 10], 10),
+        ([0.3, 1.2, 1.5], 1),
+        ([1.5, 2, 3.5], 3.5),
+        ([-0.5, -0.1, -0.2], -0.1),
+        ([0, 0.25, 1], 0.5),
+        ([-1, 0, 1], 1),
+    ],
+)
+def test_a_threshold_that_is_offered_tells_some_rewards_from_others(
+    tmp_path: Path, rewards: list[float], offered: float
+) -> None:
+    path = tmp_path / "rewards.csv"
+    path.write_text("prompt,reward\n" + "".join(f"p,{value}\n" for value in rewards))
+    _, reading = read(path)
+    with pytest.raises(ValueError, match=re.escape(f"--threshold {offered:g}")):
+        reading.rewards.check()
+    again, _ = read(path, threshold=offered)
+    assert 0 < again.outcomes["correct"].sum() < len(rewards)
 
 
 def test_token_lists_means_and_sums_agree(tmp_path: Path) -> None:

@@ -267,7 +267,10 @@ def _choose_reward(
             leaf
             for word in OUTCOMES
             for leaf in sample.leaves()
-            if leaf.lower().rpartition(".")[2] == word and binary(sample.values(leaf))
+            if leaf.lower().rpartition(".")[2] == word
+            and binary(sample.values(leaf))
+            # A column of some tasks alone says nothing of the responses to the others.
+            and 4 * _known(sample.values(leaf)) >= 3 * _known(rewards)
         ]
     if not better and "reward" not in roles:
         named = [leaf for leaf in sample.leaves() if _OUTCOME.search(leaf)]
@@ -278,6 +281,10 @@ def _choose_reward(
     beside = f", not by {roles['reward'][0]}" if "reward" in roles else ""
     roles["reward"] = (better[0],)
     return [f"A response is correct by {better[0]}{beside}."]
+
+
+def _known(values: Sequence[object]) -> int:
+    return sum(value is not None for value in values)
 
 
 def _trl_reward(
@@ -417,7 +424,9 @@ def _offers(sample: Sample, taken: Sequence[str]) -> str:
         if leaf not in (*taken, "advantage") and binary(sample.values(leaf))
     ]
     known = [leaf for leaf in found if leaf.lower().rpartition(".")[2] in OUTCOMES]
-    shown = [shlex.join(["--reward", leaf]) for leaf in dict.fromkeys([*known, *found])][:5]
+    # A version, or whether a rollout is complete, is the same throughout.
+    told = [leaf for leaf in found if len({number(v) for v in flat(sample.values(leaf))}) > 1]
+    shown = [shlex.join(["--reward", leaf]) for leaf in dict.fromkeys([*known, *told])][:5]
     return f"; columns of 0 and 1: {listed(shown, 'or')}" if shown else ""
 
 

@@ -615,7 +615,7 @@ def test_refusals_offer_the_columns_they_saw(tmp_path: Path) -> None:
         for _, p, n, r in responses()
     ]
     lines(tmp_path / "rows.jsonl", rows)
-    with pytest.raises(ValueError, match=r"--reward metrics\.right or --reward done"):
+    with pytest.raises(ValueError, match=r"--reward metrics\.right$"):
         told(tmp_path)
 
 
@@ -811,3 +811,22 @@ def test_the_age_of_slime_s_rollouts_counts_from_the_newest_weights_of_their_ste
     assert diagnosis.overall["age"] == 0.5
     lines(tmp_path / "rollouts.jsonl", [{**row, "weight_versions": []} for row in rows])
     assert is_true(told(tmp_path))
+
+
+def test_a_column_of_some_tasks_alone_is_not_what_says_correct(tmp_path: Path) -> None:
+    """Rollouts of two environments in one file, each with metrics of its own."""
+    rows = [
+        {"example_id": i // 2, "completion": "a", "reward": 0.25 * (i % 4), "version": 1.0}
+        | {"metrics": {"tests_green": i % 2} if i < 8 else {"correct_answer": i % 2, "style": 1}}
+        for i in range(16)
+    ]
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match="rewards are neither 0 nor 1") as refusal:
+        diagnose([path])
+    offered = str(refusal.value)
+    assert "--reward metrics.correct_answer or --reward metrics.tests_green" in offered
+    assert "version" not in offered  # the same throughout
+    assert "style" not in offered
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[8:]))
+    assert "metrics.correct_answer, not by reward" in " ".join(diagnose([path]).reading.notes())

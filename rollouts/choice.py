@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rollouts.files import RolloutFile, find_files
-from rollouts.layouts import COUNTS, LAYOUTS, NAMES, TABLE, Layout, layout_of
+from rollouts.layouts import COUNTS, LAYOUTS, NAMES, TABLE, Layout, is_metrics, layout_of
 from rollouts.sample import Sample, peek
 
 _FOLDERS = tuple(dict.fromkeys(name for layout in LAYOUTS for name in layout.folders))
@@ -65,6 +65,10 @@ def choose_files(paths: Sequence[Path], scratch: Path) -> Chosen:
     if not good:
         raise wrong[0][1]
     passed = [f"{_named(files)} ({reason})" for files, reason in wrong]
+    steps = [one for one in good if one.layout is TABLE and is_metrics(one.sample.fields)]
+    if len(steps) < len(good):
+        good = [one for one in good if one not in steps]
+        passed += [f"{_named(one.files)} (metrics of training steps)" for one in steps]
     usable = [one for one in good if _has_rewards(one)] or good
     passed += [f"{_named(one.files)} (no rewards in it)" for one in good if one not in usable]
     known = [one for one in usable if one.layout is not TABLE] or usable

@@ -9,7 +9,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from rollouts.beside import beside
-from rollouts.layouts import COUNTS, MEANS, NAMES, ROLES, TABLE, Layout, layout_of
+from rollouts.layouts import (
+    COUNTS,
+    MEANS,
+    NAMES,
+    ROLES,
+    TABLE,
+    Layout,
+    is_metrics,
+    layout_of,
+)
 from rollouts.rewards import two_values
 from rollouts.sample import Sample, binary, flat, number
 from runs.text import listed
@@ -191,6 +200,11 @@ def choose_columns(
             and role not in formulas
             and not (role == "reward" and "correct" in roles)
         ):
+            if role == "prompt" and is_metrics(table.columns):
+                raise ValueError(
+                    f"{name} holds metrics of training steps and no prompts: it is no log of "
+                    "rollouts, which has a row for every response"
+                )
             raise ValueError(
                 f"{name} has no column that looks like a {role}; it has: {_shown(table.columns)}; "
                 f"name one with {FLAGS[role]}{offers if role == 'reward' else ''}"
@@ -426,7 +440,8 @@ def _offers(sample: Sample, taken: Sequence[str]) -> str:
     known = [leaf for leaf in found if leaf.lower().rpartition(".")[2] in OUTCOMES]
     # A version, or whether a rollout is complete, is the same throughout.
     told = [leaf for leaf in found if len({number(v) for v in flat(sample.values(leaf))}) > 1]
-    shown = [shlex.join(["--reward", leaf]) for leaf in dict.fromkeys([*known, *told])][:5]
+    best = dict.fromkeys([*known, *told]) or found
+    shown = [shlex.join(["--reward", leaf]) for leaf in best][:5]
     return f"; columns of 0 and 1: {listed(shown, 'or')}" if shown else ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rollouts.sample import REWARDS, Sample
 
@@ -288,6 +288,9 @@ LAYOUTS = (
 )
 """Known layouts, the most particular first."""
 
+_METRICS = frozenset({"loss", "grad_norm", "learning_rate"})
+"""Columns of what trainers log step by step."""
+
 TABLE = Layout("a table", frozenset(), {})
 """Any other table, whose columns are found by name."""
 
@@ -308,6 +311,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "question",
         "input",
         "query",
+        "task_id",
         "id",
         "idx",
     ),
@@ -375,3 +379,13 @@ def layout_of(columns: list[str], sample: Sample | None = None, *, lines: bool =
         ),
         TABLE,
     )
+
+
+def is_metrics(columns: Iterable[str]) -> bool:
+    """Tell whether a table holds metrics of training steps, and no responses.
+
+    >>> is_metrics(["step", "loss", "reward"]), is_metrics(["prompt", "loss", "reward"])
+    (True, False)
+    """
+    names = {name.lower().rpartition(".")[2] for name in columns}
+    return not _METRICS.isdisjoint(names) and names.isdisjoint(NAMES["prompt"])

@@ -35,6 +35,9 @@ REWARDS = (
     "rewards",
     "scores",
     "exact_match",
+    "passed",
+    "reward_total",
+    "total_reward",
 )
 """Names by which a reward is recognised, the likeliest first."""
 

@@ -830,3 +830,25 @@ def test_a_column_of_some_tasks_alone_is_not_what_says_correct(tmp_path: Path) -
     assert "style" not in offered
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[8:]))
     assert "metrics.correct_answer, not by reward" in " ".join(diagnose([path]).reading.notes())
+
+
+def test_results_of_human_eval_are_read_and_its_samples_passed_over(tmp_path: Path) -> None:
+    """As human_eval/evaluation.py writes both: no reward and no prompt but a task's name."""
+    rows = [
+        {"task_id": f"HumanEval/{p}", "completion": f"{n}", "result": "x", "passed": bool(r)}
+        for _, p, n, r in responses()
+    ]
+    half = len(rows) // 2
+    lines(tmp_path / "samples.jsonl_results.jsonl", rows[:half])
+    lines(tmp_path / "samples.jsonl", [{k: row[k] for k in list(row)[:2]} for row in rows[:half]])
+    assert is_true(told(tmp_path), steps=1)
+    assert is_true(told(tmp_path / "samples.jsonl_results.jsonl"), steps=1)
+
+
+def test_metrics_of_training_are_no_log_of_rollouts(tmp_path: Path) -> None:
+    path = tmp_path / "dashboard.jsonl"
+    lines(path, [{"step": s, "loss": 0.1, "reward": 0.4, "entropy": 0.2} for s in range(9)])
+    with pytest.raises(ValueError, match="metrics of training steps and no prompts"):
+        told(path)
+    lines(tmp_path / "rollouts.jsonl", [{"prompt": "q", "reward": n % 2} for n in range(8)])
+    assert any("dashboard" in note for note in told(tmp_path).reading.notes())

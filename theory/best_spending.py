@@ -34,9 +34,9 @@ from theory._binomial import check_group_size
 from theory._designs import Design, check_costs, finite_design
 from theory._ends import TOP, Levels, Path
 from theory._group_rates import group_rates
+from theory._spending_rules import SPENDING_RULES, SpendingRule
 from theory.pass_rates import PassRates, as_pass_rates
 from theory.schemes import Scheme, resolve
-from theory.spending import Allotment, SpendingRule
 from theory.token_cost import check_length_ratio, mean_length
 
 __all__ = ["SIZES", "BestSpending", "best_spending"]
@@ -89,17 +89,9 @@ class BestSpending:
         return np.asarray(self.end > self.start)
 
     def rule(self) -> SpendingRule:
-        """The same as a rule that looks at ρ alone: a pool of prompts, with sizes and scales."""
+        """The pool of prompts that are trained, as a rule that looks at ρ alone."""
         lowest = float(self.start[self.trained()].min()) * (1 - 1e-9)  # log-odds are rounded
-
-        def allot(success: Floats, size: int) -> Allotment:
-            chosen = np.where((success >= lowest) & (success < self.level), 1.0, 0.0)
-            sizes, scale = self._way.choose(success, self.price)
-            return Allotment(chosen, sizes.astype(np.float64), scale)
-
-        return SpendingRule(
-            "best", "Best", f"u = [{lowest:.3g} ≤ ρ < {self.level:.3g}]", "", "The cheapest.", allot
-        )
+        return SPENDING_RULES["pool"].bind(low=lowest, high=min(self.level, 1.0))
 
     def group_size(self, success: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
         """Best M of a prompt at ρ.

@@ -28,25 +28,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import integrate, optimize
+from scipy import integrate
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
-from theory._binomial import binomial_probabilities, check_group_size
+from theory._binomial import check_group_size
 from theory._designs import finite_design
 from theory._group_rates import GroupRates
+from theory._spending_rules import SPENDING_RULES, SpendingRule, resolve_rule
 from theory.pass_rates import PassRates, as_pass_rates
 from theory.schemes import Scheme, resolve
-from theory.tables import table_scheme
 from theory.token_cost import check_length_ratio, mean_length
 
 __all__ = [
-    "LARGEST_GROUP",
     "SPENDING_RULES",
-    "Allotment",
     "SpendingCost",
     "SpendingRule",
     "relative_spending",
@@ -54,55 +52,9 @@ __all__ = [
     "spending_cost",
 ]
 
-LARGEST_GROUP = 128
-"""Largest group that a rule asks for."""
-
 _END = 20.0  # log-odds at which a prompt is done: 1 − ρ = 2e-9
 _LONGEST = 1e9  # updates per prompt after which a target counts as out of reach
 _TOLERANCE = 1e-6
-
-
-@dataclasses.dataclass(frozen=True)
-class Allotment:
-    """What the prompts of a set get.
-
-    Attributes:
-        choice: u_i ≥ 0, in proportion to the chance that a prompt is drawn, shape (prompts,).
-        group_size: M_i ≥ 1; 4.3 stands for groups of 4, three in ten of them with one more.
-        scale: w_i > 0, factors of the advantages.
-        scheme: Scheme whose advantages they multiply, if not the one asked for.
-    """
-
-    choice: Floats
-    group_size: Floats
-    scale: Floats
-    scheme: Scheme | None = None
-
-
-Allot = Callable[[Floats, int], Allotment]
-
-
-@dataclasses.dataclass(frozen=True)
-class SpendingRule:
-    """A way to spend responses on prompts whose success probabilities are known.
-
-    Attributes:
-        name: Name in :data:`SPENDING_RULES`.
-        title: Name as it is printed.
-        formula: What it changes of u, M and w, in symbols.
-        source: Where it comes from.
-        summary: One sentence on what it does.
-        allot: From ρ, shape (prompts,), and a group size to the allotment.
-        design: Sampling design of its groups.
-    """
-
-    name: str
-    title: str
-    formula: str
-    source: str
-    summary: str
-    allot: Allot = dataclasses.field(repr=False)
-    design: str = "fixed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,165 +189,3 @@ def relative_spending(
         rule.name: spending_cost(rule, start, target, **setting).product / base  # type: ignore[arg-type]
         for rule in found
     }
-
-
-def resolve_rule(rule: str | SpendingRule) -> SpendingRule:
-    """The rule a caller means.
-
-    Raises:
-        ValueError: A name that is not in :data:`SPENDING_RULES`.
-
-    >>> resolve_rule("prioritised").formula
-    'u = 1 − ρ'
-    """
-    if isinstance(rule, SpendingRule):
-        return rule
-    if rule not in SPENDING_RULES:
-        known = ", ".join(SPENDING_RULES)
-        raise ValueError(f"a rule of spending must be one of {known}; got {rule!r}")
-    return SPENDING_RULES[rule]
-
-
-def _mixed(success: Floats, size: int) -> Floats:
-    return np.asarray(finite_design("until_mixed").acceptance(size, success))
-
-
-def _even(success: Floats, size: int) -> Allotment:
-    return _chosen(np.ones_like(success), size)
-
-
-def _chosen(choice: Floats, size: int) -> Allotment:
-    return Allotment(choice, np.full(choice.shape, float(size)), np.ones_like(choice))
-
-
-def _sized(sizes: Floats, size: int) -> Allotment:
-    """Groups of several sizes, every response with the same share of the loss."""
-    kept = np.clip(sizes, 2, max(size, LARGEST_GROUP))
-    return Allotment(np.ones_like(sizes), kept, kept / size)
-
-
-def _pool(success: Floats, size: int) -> Allotment:
-    return _chosen(np.where((success > 0.1) & (success < 0.9), 1.0, 0.0), size)
-
-
-def _few_rounds(success: Floats, size: int) -> Allotment:
-    return _chosen(-np.expm1(4 * np.log1p(-_mixed(success, size))), size)
-
-
-def _equal_treatment(success: Floats, size: int) -> Allotment:
-    hard = np.minimum(success, 0.5)
-    return _sized(size * 0.5 / np.sqrt(hard * (1 - hard)), size)
-
-
-def _hardness_weighted(success: Floats, size: int) -> Allotment:
-    hard = np.minimum(success, 0.5)
-    return _sized(size * np.sqrt((1 - hard) / hard), size)
-
-
-def _knapsack(success: Floats, size: int) -> Allotment:
-    """Sizes of the largest Σ (1 − ρ^M − (1−ρ)^M) ρ(1−ρ)² at a mean of M."""
-    sizes = np.arange(2.0, LARGEST_GROUP + 1)
-    rho = success[:, None]
-    with np.errstate(under="ignore"):
-        # What a further response adds to the chance of a mixed group falls with their number.
-        more = rho**sizes * (1 - rho) + (1 - rho) ** sizes * rho
-    worth = np.log(np.maximum(more * rho * (1 - rho) ** 2, 1e-300))
-
-    def at(log_price: float) -> Floats:
-        return np.array([np.interp(-log_price, -row, sizes) for row in worth])
-
-    price = optimize.brentq(lambda price: float(np.mean(at(price))) - size, -700.0, 0.0, xtol=1e-9)
-    return _sized(at(price), size)
-
-
-def _reverse_hazard(success: Floats, size: int) -> Allotment:
-    """CurveRL's weights n_K/Σ_{J≤K} n_J by the mixed groups that the whole set has on average."""
-    number = np.asarray(binomial_probabilities(size, success)).mean(axis=0)
-    number[0] = number[-1] = 0
-    below = np.cumsum(number)
-    weight = np.divide(number, below, out=np.zeros_like(number), where=below > 0)
-    mean = np.arange(size + 1) / size
-    scheme = table_scheme(weight * (1 - mean), weight * mean, name="curverl")
-    return dataclasses.replace(_even(success, size), scheme=scheme)
-
-
-_RULES = (
-    SpendingRule(
-        "uniform", "Uniform", "u = w = 1, M", "", "All prompts alike, in groups of M.", _even
-    ),
-    SpendingRule(
-        "dapo",
-        "Dynamic sampling",
-        "u = w = 1, M",
-        "arXiv 2503.14476",
-        "Other prompts are drawn in the place of dead groups (DAPO): a set is spent on as before.",
-        _even,
-    ),
-    SpendingRule(
-        "rounds",
-        "Rounds until signal",
-        "until mixed, u = 1 − (1−P)⁴",
-        "arXiv 2510.04996",
-        "Up to four rounds until a group is mixed, else none (after Reinforce-Ada).",
-        _few_rounds,
-        "until_mixed",
-    ),
-    SpendingRule(
-        "skip",
-        "Skip dead groups",
-        "u = 1 − ρ^M − (1−ρ)^M",
-        "arXiv 2506.02177",
-        "Prompts are passed over with the chance that their group would be dead (after GRESO).",
-        lambda success, size: _chosen(_mixed(success, size), size),
-    ),
-    SpendingRule(
-        "pool",
-        "Difficulty pool",
-        "u = [0.1 < ρ < 0.9]",
-        "arXiv 2504.03380",
-        "Only prompts of middling difficulty are chosen.",
-        _pool,
-    ),
-    SpendingRule(
-        "prioritised",
-        "Prioritised",
-        "u = 1 − ρ",
-        "arXiv 2501.12599",
-        "Prompts are chosen in proportion to their failures (Kimi k1.5).",
-        lambda success, size: _chosen(1 - success, size),
-    ),
-    SpendingRule(
-        "dars_et",
-        "DARS, equal treatment",
-        "M_i = M/(2√(ρ(1−ρ))) below ½",
-        "arXiv 2508.13755",
-        "Hard prompts get as many responses as make their sum of |advantages| that of a half.",
-        _equal_treatment,
-    ),
-    SpendingRule(
-        "dars_hw",
-        "DARS, hardness weighted",
-        "M_i = M√((1−ρ)/ρ) below ½",
-        "arXiv 2508.13755",
-        "Hard prompts get responses until their sum of |advantages| is 2(1−ρ) that of a half.",
-        _hardness_weighted,
-    ),
-    SpendingRule(
-        "knapsack",
-        "Knapsack",
-        "max Σ P_mixed(M_i) ρ(1−ρ)²",
-        "arXiv 2509.25849",
-        "One budget of responses by the chance of a mixed group times ρ(1−ρ)².",
-        _knapsack,
-    ),
-    SpendingRule(
-        "curverl",
-        "CurveRL",
-        "w = f(ρ̂)/F(ρ̂)",
-        "arXiv 2605.24331",
-        "Groups weighted by the reverse hazard rate of the set's pass rates.",
-        _reverse_hazard,
-    ),
-)
-SPENDING_RULES = {rule.name: rule for rule in _RULES}
-"""Ways to spend by name, each with the success probabilities known."""

@@ -16,7 +16,6 @@ from theory.schemes import resolve
 from theory.sharing import path_costs, spread_odds
 from theory.spending import (
     SPENDING_RULES,
-    Allotment,
     SpendingRule,
     relative_spending,
     spending_cost,
@@ -28,12 +27,9 @@ SPREAD = np.clip(stats.beta(0.4, 0.6).ppf((np.arange(32) + 0.5) / 32), 1e-4, 1 -
 def chosen(choice, design="fixed"):
     """A rule with groups of one size and a chance of one's own."""
 
-    def allot(success, size):
-        return Allotment(
-            choice(success), np.full(success.shape, float(size)), np.ones_like(success)
-        )
-
-    return SpendingRule("mine", "Mine", "", "", "", allot, design)
+    return SpendingRule(
+        "mine", "Mine", "", "", "", lambda success, size: choice(success), None, design
+    )
 
 
 @pytest.mark.parametrize("scheme", ["grpo", "rloo", "sqrt_r"])

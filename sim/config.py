@@ -24,6 +24,7 @@ from sim.policies.tree_shape import LONGEST, TreeShape
 from sim.starts import Start, read_start
 from theory.schedules import parse_schedule
 from theory.schemes import SCHEMES, Scheme, keep_schemes, schemes_by_name
+from theory.spending import resolve_rule
 
 LARGEST_SEED = 1 << 32
 """Seeds are 32 bits of the generator's key."""
@@ -36,6 +37,9 @@ LARGEST_ARRAY = 1 << 30
 
 TREES = ("tree", "shared_tree")
 """Policies whose answers are sequences of tokens."""
+
+SIMULATED = ("uniform", "skip", "pool", "prioritised", "dars_et", "dars_hw")
+"""Rules of spending that look at single prompts, and sample their groups once."""
 
 LARGEST_FISHER = 1024
 """Most parameters of a log-linear policy whose Fisher matrix is solved at every update."""
@@ -201,6 +205,21 @@ class SimulationConfig(Configuration):
     """How often a group is sampled, at most, until it is accepted (first_success: how often M
     responses are); 1 switches resampling off. Learner mirror samples nothing: its dapo is grpo."""
 
+    spending: str = "uniform"
+    """Which prompts an update takes, and in groups of what size, by their pass rates: a rule of
+    theory.spending, as ``pool:low=0.1,high=0.9``, ``skip``, ``prioritised``, ``dars_et`` or
+    ``dars_hw``. Prompts that are not taken cost nothing. Where there is a batch it is drawn by
+    their chances."""
+
+    spending_by: Literal["truth", "counts"] = "truth"
+    """Whether the rule sees true pass rates, or what the verdicts on earlier groups say of them."""
+
+    spending_memory: Share = 0.9
+    """Factor by which those counts fade at every update."""
+
+    spending_prior: tuple[Positive, Positive] = (0.5, 0.5)
+    """a and b of the Beta prior of every prompt's pass rate, to which they fade."""
+
     false_positives: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Chance that the verifier passes a wrong response, by itself each time."""
 
@@ -358,6 +377,7 @@ def _check_learner(config: SimulationConfig) -> None:
             "belong to softmax and ppo"
         )
     _check_training(config)
+    _check_spending(config)
     for option, text in config.schedules.items():
         parse_schedule(text)
         if option not in SCHEDULABLE:
@@ -369,6 +389,29 @@ def _check_learner(config: SimulationConfig) -> None:
             "schedules need a learner that samples, natural, softmax or ppo: mirror takes the "
             "expected step of a scheme that stays the same"
         )
+
+
+def _check_spending(config: SimulationConfig) -> None:
+    rule = resolve_rule(config.spending)
+    if rule.name == "uniform":
+        return
+    if rule.name not in SIMULATED:
+        raise ValueError(
+            f"spending is simulated by {', '.join(SIMULATED)}; got {rule.name}: "
+            "theory.spending has its cost"
+        )
+    if config.learner == "mirror" or config.sampling != "fixed":
+        raise ValueError(
+            f"spending by {rule.name} chooses among groups that are sampled once: it needs a "
+            "learner that samples, and sampling must be fixed"
+        )
+    for name, scheme in config.bound.items():
+        resampled = scheme.name == "dapo" and config.dynamic_attempts > 1
+        if resampled or not scheme.has_table:
+            raise ValueError(
+                f"spending by {rule.name} needs schemes with a table and groups that are sampled "
+                f"once; {name} is none"
+            )
 
 
 def _check_training(config: SimulationConfig) -> None:

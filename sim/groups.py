@@ -65,6 +65,13 @@ class Group(NamedTuple):
     memory: Array | None = None
     negative: Array | None = None
 
+    def scaled(self, factor: Array) -> Group:
+        """The weights of each prompt times a factor, shape (prompts,)."""
+        negative = None if self.negative is None else self.negative * factor[None]
+        return self._replace(
+            weights=self.weights * factor[None], total=self.total * factor, negative=negative
+        )
+
 
 def draw_fixed(
     policy: Policy,

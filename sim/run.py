@@ -17,6 +17,7 @@ from runs.folder import Run, RunExistsError, read_finished
 from runs.pass_rates import Measured
 from runs.terminal import Progress
 from runs.text import percent, plural
+from sim.choice import Choice
 from sim.config import TREES, SimulationConfig
 from sim.divergence import DIVERGED
 from sim.problems import build
@@ -26,6 +27,7 @@ from sim.tables import scheme_table, stack
 from sim.update import Rules
 from sim.verifier import Verifier
 from theory.schemes import Scheme
+from theory.spending import resolve_rule
 
 Values = dict[str, np.ndarray]
 
@@ -182,10 +184,12 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
     alone = not scheme.has_table or schedules or config.group_size is None
     ppo = config.learner == "ppo"
     learned = scheme.needs_baseline and config.critic == "learned"
+    choice = choice_of(config)
+    varies = choice is not None and choice.rule.sizes is not None
     return Rules(
         learner=config.learner,
         group_size=config.group_size,
-        scheme=scheme if alone or design == "first_success" else None,
+        scheme=scheme if alone or varies or design == "first_success" else None,
         schedules=schedules,
         optimizer=config.optimizer,
         batch=config.batch,
@@ -207,7 +211,17 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
         tokens=config.policy in TREES and config.learner != "mirror",
         rescaled=scheme.scaled_like is not None,
         evaluation_temperature=config.evaluation_temperature,
+        choice=choice,
     )
+
+
+def choice_of(config: SimulationConfig) -> Choice | None:
+    """How a configuration chooses prompts; none where all are taken alike."""
+    rule = resolve_rule(config.spending)
+    if rule.name == "uniform":
+        return None
+    known = config.spending_by == "truth"
+    return Choice(rule, known, config.spending_memory, config.spending_prior)
 
 
 def _run_batch(config: SimulationConfig, run: Run, batch: Batch, bar: Progress) -> None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from sim._floats import tiny
 from sim._folds import sum_over_answers
+from sim.choice import Choice, draw_batch, only
 from sim.counter import Generator, draw
 from sim.critic import fitted, initial_critic, value
 from sim.groups import (
@@ -44,6 +45,7 @@ from theory.designs import DesignName
 from theory.empirical_bayes import History, observed, prior_coefficients, scheme_prior
 from theory.schedules import Schedule, parse_schedule, scheme_at
 from theory.schemes import Scheme
+from theory.spending import LARGEST_GROUP
 
 Array = jax.Array
 Costs = dict[str, Array]
@@ -63,6 +65,7 @@ class State(NamedTuple):
         sampler: Parameters of the policy that responses come from, where that is an older one.
         history: Correct responses and tries seen of each prompt, shape (2, prompts); none where the
             scheme keeps none.
+        seen: The same, as prompts are chosen by them; none where they are not.
     """
 
     parameters: Array
@@ -70,10 +73,14 @@ class State(NamedTuple):
     critic: Array | None = None
     sampler: Array | None = None
     history: Array | None = None
+    seen: Array | None = None
 
 
 _BATCH_STREAM = 1 << 20
 """Stream of the draws that choose a batch, apart from those of any attempt at sampling."""
+
+_CHOICE_STREAM, _SIZE_STREAM = _BATCH_STREAM + 1, _BATCH_STREAM + 2
+"""Streams of the draws that choose single prompts, and their group sizes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +114,7 @@ class Rules:
         tokens: Whether answers have lengths, so that tokens are counted.
         rescaled: Whether a scheme has the scale of another, so that its table holds two.
         evaluation_temperature: Temperature at which success, pass@k and entropy are measured.
+        choice: Which prompts an update takes; none for all alike.
     """
 
     learner: str
@@ -133,6 +141,14 @@ class Rules:
     tokens: bool = False
     rescaled: bool = False
     evaluation_temperature: float = 1.0
+    choice: Choice | None = None
+
+    @property
+    def rows(self) -> int:
+        """Responses of the largest group of an update."""
+        size = self.group_size or 1
+        varies = self.choice is not None and self.choice.rule.sizes is not None
+        return max(size, LARGEST_GROUP) if varies else size
 
     @property
     def summed(self) -> list[str]:
@@ -156,7 +172,10 @@ def initial_state(rules: Rules, problem: Problem) -> State:
     if rules.scheme is not None and rules.scheme.keeps_history:
         history = jnp.zeros((2, prompts), parameters.dtype)
     moments = initial_moments(rules.optimizer, parameters)
-    return State(parameters, moments, critic, sampler, history)
+    seen = None
+    if rules.choice is not None and not rules.choice.known:
+        seen = jnp.zeros((2, prompts), parameters.dtype)
+    return State(parameters, moments, critic, sampler, history, seen)
 
 
 def clock_metrics(group_size: int | None) -> dict[str, Clock]:
@@ -175,7 +194,7 @@ def memory_of(rules: Rules, problem: Problem) -> Memory:
     masses = jax.eval_shape(problem.policy.masses, problem.parameters)
     answers, prompts = masses.shape
     answers *= 1 if rules.verifier.exact else 2
-    return new_memory(answers, rules.group_size, rules.batch or prompts, masses.dtype)
+    return new_memory(answers, rules.rows, rules.batch or prompts, masses.dtype)
 
 
 def update(
@@ -209,16 +228,16 @@ def update(
         The new state; what it cost: each clock's cost per prompt, shape (prompts,), and the
         ``responses`` drawn for all of them; memory for the next update to write over.
     """
-    parameters, moments, critic, sampler, history = state
+    parameters, moments, critic, sampler, history, seen = state
     policy = problem.policy
-    chosen: Array | slice = slice(None)
-    if rules.batch is not None:
-        assert isinstance(policy, SharedPolicy)  # the configuration sees to it
-        chosen = _batch(rules, policy.prompts(parameters), seed, number)
-        policy = policy.take(chosen)
     if sampler is not None:
         sampler = jnp.where(number % jnp.uint32(rules.sync_every) == 0, parameters, sampler)
     behind = parameters if sampler is None else sampler
+    chosen: Array | slice = slice(None)
+    if rules.batch is not None:
+        assert isinstance(policy, SharedPolicy)  # the configuration sees to it
+        chosen = _batch(rules, policy, behind, seen, seed, number)
+        policy = policy.take(chosen)
     masses = policy.masses(behind)
     # One sum over the answers serves success, sampling thresholds and scores alike.
     sum_of_masses = sum_over_answers(masses)
@@ -235,12 +254,12 @@ def update(
     assert rules.group_size is not None  # the configuration sees to it
     prompts = masses.shape[1]
 
-    def uniforms(stream: Array | int) -> Array:
+    def uniforms(stream: Array | int, rows: int | None = None) -> Array:
         return draw(
             rules.generator,
             seed,
             number,
-            rules.group_size or 1,
+            rules.rows if rows is None else rows,
             prompts,
             stream=stream,
             first=first,
@@ -252,7 +271,15 @@ def update(
     if scheme is not None and scheme.needs_confidence:
         group, drawn = weigh_by_confidence(policy, masses, uniforms(0), scheme, rules.verifier)
     else:
-        drawn = _draw(rules, policy, masses, uniforms, memory)
+        sizes: Array | None = None
+        if rules.choice is not None:
+            known = None if seen is None else seen[:, chosen]
+            taken, sizes = _chosen(rules, success, known, uniforms)
+            costs = {name: cost * taken if cost.ndim else cost for name, cost in costs.items()}
+        drawn = _draw(rules, policy, masses, uniforms, memory, sizes)
+        if rules.choice is not None:
+            drawn = only(drawn, taken)
+            seen = None if seen is None else rules.choice.remember(seen, chosen, drawn)
         if table is not None:
             group = weigh_by_table(policy, drawn, table, rules.verifier)
         elif scheme is not None and scheme.needs_baseline:
@@ -268,6 +295,8 @@ def update(
         else:
             assert scheme is not None
             group = weigh_by_scheme(policy, drawn, scheme, rules.verifier)
+        if sizes is not None:  # every response counts alike
+            group = group.scaled(sizes / rules.group_size)
     if critic is not None:
         assert rules.critic_rate is not None
         critic = fitted(policy, critic, drawn.passed / drawn.size, rules.critic_rate)
@@ -279,7 +308,7 @@ def update(
     if rules.learner == "natural":
         direction = natural_direction(masses, group.weights)
         moved = policy.moved(parameters, rate * direction)
-        return State(moved, moments, critic, sampler, history), costs, memory
+        return State(moved, moments, critic, sampler, history, seen), costs, memory
     if rules.length_normalisation != "none":
         group = _normalised(rules, policy, group, drawn)
     before = parameters
@@ -309,7 +338,7 @@ def update(
         parameters, moments = ascend(parameters, gradient, moments, count, rate)
     if rules.kl_limit is not None:
         parameters = within_divergence(policy, before, parameters, rules.kl_limit)
-    return State(parameters, moments, critic, sampler, history), costs, memory
+    return State(parameters, moments, critic, sampler, history, seen), costs, memory
 
 
 def _draw(
@@ -318,8 +347,14 @@ def _draw(
     masses: Array,
     uniforms: Callable[[Array | int], Array],
     memory: Memory,
+    sizes: Array | None = None,
 ) -> Drawn:
-    """Groups under the sampling design."""
+    """Groups under the sampling design; of sizes of their own, if there are any."""
+    if sizes is not None:
+        draws = uniforms(0)
+        # What lies above the last threshold is no answer.
+        draws = jnp.where(jnp.arange(len(draws))[:, None] < sizes[None], draws, 2)
+        return draw_fixed(policy, masses, draws, rules.verifier)._replace(size=sizes)
     if rules.sampling == "fixed":
         return draw_fixed(policy, masses, uniforms(0), rules.verifier, memory)
     if rules.sampling == "first_success":
@@ -351,10 +386,41 @@ def _normalised(rules: Rules, policy: Policy, group: Group, drawn: Drawn) -> Gro
     return group._replace(weights=weights, total=weights.sum(axis=0), negative=negative)
 
 
-def _batch(rules: Rules, prompts: int, seed: Array, number: Array) -> Array:
-    """A random subset of the prompts, drawn without replacement."""
-    keys = draw(rules.generator, seed, number, 1, prompts, stream=_BATCH_STREAM)[0]
-    return jax.lax.top_k(keys, rules.batch or prompts)[1]
+def _batch(
+    rules: Rules,
+    policy: SharedPolicy,
+    parameters: Array,
+    seen: Array | None,
+    seed: Array,
+    number: Array,
+) -> Array:
+    """A subset of the prompts, drawn without replacement: at random, or by their chances."""
+    count = policy.prompts(parameters)
+    draws = draw(rules.generator, seed, number, 1, count, stream=_BATCH_STREAM)[0]
+    if rules.choice is None:
+        return jax.lax.top_k(draws, rules.batch or count)[1]
+    masses = policy.masses(parameters) if seen is None else None
+    success = draws if masses is None else policy.sum_correct(masses) / sum_over_answers(masses)
+    chance = rules.choice.chance(success, seen, rules.group_size or 1)
+    return draw_batch(chance, draws, rules.batch or count)
+
+
+def _chosen(
+    rules: Rules,
+    success: Array,
+    seen: Array | None,
+    uniforms: Callable[[Array | int, int], Array],
+) -> tuple[Array, Array | None]:
+    """Which prompts are taken, as 1 or 0, and the sizes of their groups if they differ."""
+    assert rules.choice is not None
+    assert rules.group_size is not None
+    chance = rules.choice.chance(success, seen, rules.group_size)
+    least = jnp.zeros_like(chance) if rules.batch else uniforms(_CHOICE_STREAM, 1)[0]
+    taken = (least < chance).astype(success.dtype)
+    if rules.choice.rule.sizes is None:
+        return taken, None
+    part = uniforms(_SIZE_STREAM, 1)[0]
+    return taken, rules.choice.sizes(success, seen, rules.group_size, part)
 
 
 def _remembered(scheme: Scheme, history: Array, chosen: Array | slice, drawn: Drawn) -> Array:

@@ -103,14 +103,19 @@ class Levels:
         """Least cost with no prompt trained part of the way: an upper bound, and near it."""
         return float(self.fill(np.arange(len(self.start)), need)[1].min())
 
-    def solve(self, need: float) -> tuple[Floats, float]:
-        """Ends with the least cost, and their common level."""
+    def solve(self, need: float, *, partly: bool = True) -> tuple[Floats, float]:
+        """Ends with the least cost, and their common level.
+
+        Args:
+            need: Mean success to gain.
+            partly: One prompt may be trained part of the way.
+        """
         count = len(self.start)
         cost = self.fill(np.arange(count), need)[1]
         best = int(np.argmin(cost))
         least, cut, partial = float(cost[best]), best, math.nan
         near = range(max(0, best - _NEIGHBOURS), min(count - 1, best + _NEIGHBOURS + 1))
-        for trial in range(count - 1) if count <= _SMALL else near:
+        for trial in () if not partly else range(count - 1) if count <= _SMALL else near:
             found, end = self._partial(trial, need)
             if found < least * (1 - 1e-12):
                 least, cut, partial = found, trial, end

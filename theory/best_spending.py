@@ -44,8 +44,8 @@ __all__ = ["SIZES", "BestSpending", "best_spending"]
 SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 """Group sizes that are tried where they are free."""
 
-_PRICES = 6.0  # of ln μ, either way from where R = μE for one prompt
-_LOOKS = 25
+_PRICES = 5.0  # of ln μ, either way from where R = μE for one prompt
+_LOOKS = 11
 _LOWEST = 1e-6
 _NODES = 401
 _CELLS = 800
@@ -88,10 +88,16 @@ class BestSpending:
         """Which prompts are worth their responses."""
         return np.asarray(self.end > self.start)
 
+    @property
+    def pool(self) -> tuple[float, float]:
+        """Pass rates from which prompts are trained, and from which they are left alone."""
+        lowest = float(self.start[self.trained()].min())
+        return lowest * (1 - 1e-9), min(self.level, 1.0)  # log-odds are rounded
+
     def rule(self) -> SpendingRule:
-        """The pool of prompts that are trained, as a rule that looks at ρ alone."""
-        lowest = float(self.start[self.trained()].min()) * (1 - 1e-9)  # log-odds are rounded
-        return SPENDING_RULES["pool"].bind(low=lowest, high=min(self.level, 1.0))
+        """The pool as a rule that looks at ρ alone."""
+        low, high = self.pool
+        return SPENDING_RULES["pool"].bind(low=low, high=high)
 
     def group_size(self, success: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
         """Best M of a prompt at ρ.
@@ -117,6 +123,7 @@ def best_spending(
     scheme: str | Scheme = "grpo",
     sizes: int | Sequence[int] = SIZES,
     free_scale: bool = False,
+    partly: bool = True,
     design: str | Design = "fixed",
     update_cost: float = 0.0,
     response_cost: float = 1.0,
@@ -131,6 +138,8 @@ def best_spending(
         scheme: Scheme with a table.
         sizes: Group sizes to choose from; one number fixes it.
         free_scale: Advantages may be multiplied by any factor w(ρ).
+        partly: One prompt may be trained part of the way; without it the result is there sooner,
+            and a pool exactly.
         design: Sampling design in which groups have one size.
         update_cost: α, the cost of a group besides its responses.
         response_cost: β.
@@ -155,7 +164,7 @@ def best_spending(
     check_costs(update_cost, response_cost)
     check_length_ratio(length_ratio)
     rates = as_pass_rates(start)
-    able = rates.success >= _LOWEST
+    able = (rates.success >= _LOWEST) & (rates.share > 0)
     if not rates.mean() < target < 1:
         raise ValueError(
             f"target must lie above the mean start, {rates.mean():g}, and below 1; got {target:g}"
@@ -171,7 +180,7 @@ def best_spending(
     ends = _Ends(way, success[order], share[order], target - rates.mean())
     price = way.price_at_half() if free_scale else ends.best_price()
     levels = ends.levels(price)
-    moved, level = levels.solve(ends.need)
+    moved, level = levels.solve(ends.need, partly=partly)
     moved = np.minimum(moved, expit(TOP))
     responses, energy = ends.spent(price, moved, levels.path)
     least = levels.dual_bound(ends.need, level)

@@ -1,145 +1,125 @@
-"""Which prompts to choose how often, and in groups of what size, from what counts say of them.
+"""Which prompts to choose how often next, from what counts say of them.
 
-An update of a prompt with M responses moves its success by d(M) = E[ω_M(ρ) ρ(1−ρ)], averaged over
-what is known of ρ. Of one budget, Σ_i q_i M_i responses per chosen prompt, the plan takes
+For known pass rates the best choice is a pool: prompts from a cut, below which they are not worth
+their responses, to one common end (:mod:`theory.best_spending`). Counts say how likely a prompt is
+in the pool, and the plan chooses it in proportion,
 
-    M_i = argmax_M d_i(M) − λM,   q_i ∝ d_i(M_i):
+    q_i ∝ P(low ≤ ρ_i < high | K_i of n_i),
 
-group sizes at which one more response adds λ to the drift of any prompt, and chances in proportion
-to the drift. Those are the chances with the largest Σ q_i d_i − ½ d̄ Σ (q_i − 1/N)²N: the most drift
-for a given distance from choosing all prompts alike. A prompt that was never solved keeps the share
-that its posterior gives it, neither none nor everything.
+which is Thompson sampling: each time a prompt's turn comes its pass rate is drawn from its
+posterior, and it is taken if that lies in the pool. A prompt that was never solved so keeps the
+share that its posterior gives it, neither none nor everything. Groups are of one size: others add
+little to the best choice.
 
-It is a plan for the next updates: pass rates move, and a learning rate is taken as given.
+It is a plan for the next updates, of prompts as if they were independent: pass rates move.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
-from scipy.special import expit
 
-from theory._arrays import Array, Floats
-from theory._binomial import check_group_size
-from theory._designs import Design, finite_design, outcomes_of, tables_of
-from theory.beta_binomial import Posterior
+from theory._arrays import Floats
+from theory.best_spending import BestSpending, best_spending
+from theory.intervals import Interval
+from theory.pass_rates import PassRates
+from theory.prompt_sets import PromptSet
 from theory.schemes import Scheme, SchemeLike, resolve
-
-LARGEST_GROUP = 128
-_CELLS = 240
-_ODDS = 14.0  # of the cells that posteriors are averaged over: 8e-7 from either end
+from theory.spending import spending_cost
 
 
 @dataclasses.dataclass(frozen=True)
 class RolloutPlan:
-    """Chance and group size of each prompt.
+    """Chance of each prompt.
 
     Attributes:
+        low: Pass rate from which a prompt is worth its responses.
+        high: Pass rate from which it is left alone.
         probability: q_i, the chance that a prompt of the batch is this one; sums to 1.
-        group_size: M_i, whole numbers.
-        gain: Expected drift of the mean success per response, over that of the same number of
-            responses in equal groups for all prompts alike.
+        group_size: M, of all.
+        saving: Share of the responses, at equal path energy, that the pool saves over the present
+            scheme on all prompts in reach and out of it alike, if pass rates were known; with a
+            95 % interval by what the counts leave open.
     """
 
+    low: float
+    high: float
     probability: Floats
-    group_size: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
-    gain: float
+    group_size: int
+    saving: Interval
 
 
 def plan_rollouts(
-    posterior: Posterior,
+    prompts: PromptSet,
     scheme: SchemeLike = "grpo",
     group_size: int = 16,
     *,
-    design: str | Design = "fixed",
-    largest: int = LARGEST_GROUP,
-) -> RolloutPlan:
-    """Chances and group sizes with the drift of mean success per response in mind.
+    target: float = 0.9,
+    present: SchemeLike = "grpo",
+    length_ratio: float = 1.0,
+) -> RolloutPlan | None:
+    """The pool with the fewest responses, and each prompt's chance of being in it.
 
     Args:
-        posterior: What is known of each prompt.
-        scheme: Scheme with a table.
-        group_size: M, the responses per chosen prompt on average, at least 2.
-        design: A sampling design in which groups have one size. Groups that it does not accept
-            teach nothing and cost their responses.
-        largest: Largest group.
+        prompts: A measured set, with what is known of each prompt.
+        scheme: Scheme to train with; it must raise every success probability.
+        group_size: M, at least 2.
+        target: Mean success to reach, of the prompts in reach.
+        present: Scheme of what is compared with: all prompts alike, in groups of M.
+        length_ratio: k, tokens of a wrong response over those of a right one.
 
     Returns:
-        The plan; Σ q_i M_i is at most M and within one prompt's step of it.
+        The plan; none where there is nothing to choose: the mean is at the target already, or no
+        prompt is likely in the pool.
 
     Raises:
-        ValueError: A group size outside [2, ``largest``], a scheme without a table, no prompt.
+        ValueError: A set without counts, values outside these ranges, a scheme without a table.
 
-    >>> from theory.beta_binomial import PassRateModel
-    >>> known = PassRateModel(0.3, 1.0).posterior([0, 2, 8], 8)
-    >>> plan = plan_rollouts(known, "grpo", 8)
-    >>> plan.probability.round(2).tolist(), plan.gain > 1
-    ([0.08, 0.59, 0.33], True)
+    >>> from theory.prompt_sets import measured_set
+    >>> plan = plan_rollouts(measured_set([0, 0, 2, 5, 8, 8], 8), target=0.8)
+    >>> plan.probability.round(2).tolist()
+    [0.12, 0.12, 0.39, 0.35, 0.01, 0.01]
     """
-    bound, found = resolve(scheme), finite_design(design)
-    size, least = check_group_size(group_size), max(2, bound.minimum_group)
-    if not least <= size <= largest:
-        raise ValueError(f"group_size must lie in [{least}, {largest}]; got {size}")
-    sizes = np.arange(least, largest + 1)
-    pairs, place = np.unique(
-        np.stack(dataclasses.astuple(posterior), axis=1), axis=0, return_inverse=True
+    if prompts.posterior is None:
+        raise ValueError("a plan needs counts of correct responses, not pass rates that are known")
+    if not float(np.mean(prompts.success)) < target:
+        return None
+    setting = (resolve(scheme), resolve(present), group_size, target, length_ratio)
+    best, value = _pool(prompts, *setting)
+    low, high = best.pool
+    below = prompts.posterior.below([low, min(high, 1 - 1e-12)])
+    inside = below[:, 1] - below[:, 0]
+    if not inside.sum() > 0:
+        return None
+    saving = Interval(1 - value, 1 - value, 1 - value)
+    drawn = [one for one in prompts.draws if float(np.mean(one.success)) < target]
+    if len(drawn) > 1:
+        half = 1.96 * float(np.log([_pool(one, *setting)[1] for one in drawn]).std(ddof=1))
+        saving = Interval(1 - value, 1 - value * math.exp(half), 1 - value * math.exp(-half))
+    return RolloutPlan(low, high, inside / inside.sum(), group_size, saving)
+
+
+def _pool(
+    prompts: PromptSet,
+    scheme: Scheme,
+    present: Scheme,
+    size: int,
+    target: float,
+    length_ratio: float,
+) -> tuple[BestSpending, float]:
+    """The best pool, and its responses at equal energy over those of all prompts alike."""
+    able, count = 1 - prompts.out_of_reach, prompts.success.size
+    rates = PassRates(
+        np.append(prompts.success, 0.0),
+        np.append(np.full(count, able / count), prompts.out_of_reach),
     )
-    if not len(pairs):
-        raise ValueError("a plan needs a prompt at least")
-    drift = _drift(Posterior(*pairs.T), bound, found, sizes)
-    place = place.ravel()
-    uniform = float(drift[place, size - least].mean())
-    if uniform <= 0:
-        raise ValueError(f"{bound.label} does not raise the success of these prompts")
-    few, many = _sizes_at(drift, sizes, place, size)
-    # Between the two group sizes of a prompt, as many prompts have the larger as the budget allows.
-    low, high = 0, place.size
-    while high - low > 1:
-        middle = (low + high) // 2
-        chosen = np.where(np.arange(place.size) < middle, many[place], few[place])
-        low, high = (middle, high) if _cost(drift, chosen, place, sizes) <= size else (low, middle)
-    chosen = np.where(np.arange(place.size) < low, many[place], few[place])
-    moved = np.maximum(drift[place, chosen], 0.0)
-    probability = moved / moved.sum()
-    return RolloutPlan(probability, sizes[chosen], float(probability @ moved) / uniform)
-
-
-def _drift(posterior: Posterior, scheme: Scheme, design: Design, sizes: Array) -> Floats:
-    """E[P_S ω_S ρ(1−ρ)] of every posterior at every group size, shape (posteriors, sizes)."""
-    edges = expit(np.linspace(-_ODDS, _ODDS, _CELLS + 1))
-    middles = expit((np.arange(_CELLS) + 0.5) * (2 * _ODDS / _CELLS) - _ODDS)
-    chance = np.diff(posterior.below(edges), axis=1)
-    drift = []
-    for size in sizes:
-        outcomes = outcomes_of(design, int(size), middles)
-        omega = outcomes.drift(*tables_of(scheme, outcomes))
-        drift.append(design.acceptance(int(size), middles) * omega * middles * (1 - middles))
-    return np.asarray(chance @ np.stack(drift, axis=1))
-
-
-_Indices = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
-
-
-def _cost(drift: Floats, chosen: _Indices, place: _Indices, sizes: Array) -> float:
-    """Σ q_i M_i with q in proportion to the drift."""
-    moved = np.maximum(drift[place, chosen], 0.0)
-    return float(moved @ sizes[chosen] / moved.sum())
-
-
-def _sizes_at(
-    drift: Floats, sizes: Array, place: _Indices, budget: int
-) -> tuple[_Indices, _Indices]:
-    """Sizes at the least price λ that keeps to the budget, and at a price just below it."""
-
-    def at(price: float) -> _Indices:
-        return np.asarray(np.argmax(drift - price * sizes, axis=1))
-
-    low, high = -60.0, 0.0  # of ln λ; drift of success is below 1
-    if _cost(drift, at(np.exp(low))[place], place, sizes) <= budget:
-        return at(np.exp(low)), at(np.exp(low))
-    for _ in range(60):
-        middle = (low + high) / 2
-        dear = _cost(drift, at(np.exp(middle))[place], place, sizes) <= budget
-        low, high = (low, middle) if dear else (middle, high)
-    return at(np.exp(high)), at(np.exp(low))
+    goal = able * target
+    best = best_spending(
+        rates, goal, scheme=scheme, sizes=size, partly=False, length_ratio=length_ratio
+    )
+    plain = spending_cost(
+        "uniform", rates, goal, scheme=present, group_size=size, length_ratio=length_ratio
+    )
+    return best, best.product / plain.product

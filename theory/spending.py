@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 _END = 20.0  # log-odds at which a prompt is done: 1 − ρ = 2e-9
+_NEVER = 1e-9  # stands for ρ = 0
 _LONGEST = 1e9  # updates per prompt after which a target counts as out of reach
 _TOLERANCE = 1e-6
 
@@ -92,7 +93,7 @@ def spending_cost(
     Args:
         rule: A rule, or its name in :data:`SPENDING_RULES`.
         start: ρ₀ of every prompt, or :class:`~theory.pass_rates.PassRates`; prompts at 0 stay
-            there.
+            there, and cost what is spent on them.
         target: Mean success to reach, above the mean of ``start``.
         scheme: Scheme with a table.
         group_size: M, that rules change from prompt to prompt.
@@ -118,39 +119,37 @@ def spending_cost(
         raise ValueError(
             f"target must lie above the mean start, {rates.mean():g}, and below 1; got {target:g}"
         )
-    moving = np.flatnonzero((rates.success > 0) & (rates.success < expit(_END)))
-    share = rates.share[moving]
-    fixed = float(rates.share @ rates.success) - float(share @ rates.success[moving])
-
-    rated = GroupRates(design)
+    # Prompts that are never or always solved stay, but those that are chosen cost their responses.
+    floor = np.clip(rates.success, _NEVER, expit(_END))
+    moves = (rates.success > 0) & (rates.success < expit(_END))
+    share, rated = rates.share, GroupRates(design)
 
     def slope(_: float, state: Floats) -> Floats:
         success = expit(state[:-2])
         given = found.allot(success, size)
         drift, noise, taken = rated.of(given.scheme or bound, given.group_size, success)
-        chosen = np.where(state[:-2] < _END, given.choice, 0.0)
         taken = taken * np.asarray(mean_length(success, length_ratio))
         with np.errstate(invalid="ignore"):
-            paid = np.where(chosen > 0, chosen * taken, 0.0)
-        spread = chosen * given.scale**2 * noise
-        return np.concatenate([chosen * given.scale * drift, [share @ paid, share @ spread]])
+            paid = np.where(given.choice > 0, given.choice * taken, 0.0)
+        moved = np.where(moves & (state[:-2] < _END), given.choice * given.scale * drift, 0.0)
+        spread = given.choice * given.scale**2 * noise
+        return np.concatenate([moved, [share @ paid, share @ spread]])
 
     def missing(_: float, state: Floats) -> float:
-        return float(share @ expit(state[:-2])) + fixed - target
+        return float(share @ np.where(moves, expit(state[:-2]), rates.success)) - target
 
     missing.terminal = True  # type: ignore[attr-defined]
-    state = np.concatenate([logit(rates.success[moving]), [0.0, 0.0]])
+    state = np.concatenate([logit(floor), [0.0, 0.0]])
     flow = integrate.solve_ivp(
         slope,
         (0.0, _LONGEST),
         state,
-        method="RK23",
+        method="RK45",
         events=missing,
         rtol=_TOLERANCE,
         atol=_TOLERANCE,
     )
-    end = rates.success.copy()
-    end[moving] = expit(flow.y[:-2, -1])
+    end = np.where(moves, expit(flow.y[:-2, -1]), rates.success)
     if flow.status != 1:
         return SpendingCost(math.inf, math.inf, end)
     return SpendingCost(float(flow.y[-2, -1]), float(flow.y[-1, -1]), end)

@@ -20,14 +20,14 @@ from runs.terminal import table
 from runs.text import interval, number, percent
 from theory.advice import ENOUGH, WORTH_IT, Advice, advise
 from theory.designs import DesignName
-from theory.rollout_plan import LARGEST_GROUP, RolloutPlan, plan_rollouts
+from theory.intervals import Interval
+from theory.rollout_plan import RolloutPlan, plan_rollouts
 from theory.schemes import resolve
 from theory.verifier_errors import RIGHT
 
 POINTS = 101
 """Success probabilities for which ``--json`` gives weights."""
 
-_PLAN_WORTH_IT = 1.1
 _CLASSES = ((0.0, "0"), (0.25, "to 25%"), (0.75, "to 75%"), (1 - 1e-12, "below 100%"), (1, "100%"))
 """Upper ends of the classes of pass rates that a plan is shown by."""
 
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str]) -> Answer:
         length_ratio=_length_ratio(options),
         kl_coefficient=options.kl_coefficient,
     )
-    plan = _plan(prompts, advice)
+    plan = _plan(options, prompts, advice)
     data = _data(options, prompts, advice, plan)
     if options.figure is not None:
         from figures.advice import advice_picture
@@ -181,15 +181,22 @@ def _file(options: Options) -> Path | None:
     return files[0] if files else None
 
 
-def _plan(prompts: Prompts, advice: Advice) -> RolloutPlan | None:
-    posterior = prompts.known.posterior
-    sampled = advice.sampling not in ("first_success", "population")
-    # With errors the posterior is that of passing, of which success is only a part.
-    if posterior is None or not prompts.named or not sampled or advice.conditions.errors != RIGHT:
+def _plan(options: Options, prompts: Prompts, advice: Advice) -> RolloutPlan | None:
+    # With errors the posterior is that of passing, of which success is only a part. Waiting for a
+    # mixed group is another way to choose, and a plan chooses for itself.
+    chooses = advice.sampling == "fixed" and advice.conditions.errors == RIGHT
+    if prompts.known.posterior is None or not prompts.named or not chooses:
         return None
-    if not 2 <= advice.group_size <= LARGEST_GROUP:
+    if advice.group_size < 2 or not math.isfinite(advice.cost[advice.present]):
         return None
-    return plan_rollouts(posterior, advice.recommended, advice.group_size, design=advice.sampling)
+    return plan_rollouts(
+        prompts.known,
+        advice.recommended,
+        advice.group_size,
+        target=options.target,
+        present=advice.present,
+        length_ratio=advice.conditions.length_ratio,
+    )
 
 
 def _data(
@@ -198,6 +205,7 @@ def _data(
     best, known, read = advice.best, prompts.known, prompts.measured
     success = success_grid(best.start, best.target, POINTS)
     fit, saving = known.fit, advice.saving
+    pays = plan is not None and plan.saving.estimate > saving.estimate
     return {
         "prompts": known.prompts,
         "never_solved": 0 if read is None else int(np.sum(read.rate == 0)),
@@ -219,7 +227,8 @@ def _data(
         "scheme": advice.present,
         "recommended": advice.recommended,
         "keep": advice.keep,
-        "saving": {"value": saving.estimate, "low": saving.low, "high": saving.high},
+        "saving": _interval(plan.saving if plan is not None and pays else saving),
+        "scheme_saving": _interval(saving),
         "threshold": WORTH_IT,
         "candidate": advice.candidate,
         "margin": advice.margin,
@@ -229,7 +238,8 @@ def _data(
         "excess": dict(advice.excess),
         "excess_finite": dict(advice.excess_finite),
         "plan": [] if plan is None or read is None else _rows(read.name, plan),
-        "plan_gain": None if plan is None else plan.gain,
+        "pool": None if plan is None else {"low": plan.low, "high": plan.high},
+        "plan_saving": None if plan is None else _interval(plan.saving),
         "success": success,
         "weight": best.weight(success),
         "recommended_group_size": advice.sizes.recommended,
@@ -243,8 +253,14 @@ def _data(
 
 
 def _rows(names: Sequence[str], plan: RolloutPlan) -> list[dict[str, Any]]:
-    columns = zip(names, plan.probability.tolist(), plan.group_size.tolist(), strict=True)
-    return [{"id": name, "probability": p, "group_size": size} for name, p, size in columns]
+    return [
+        {"id": name, "probability": chance, "group_size": plan.group_size}
+        for name, chance in zip(names, plan.probability.tolist(), strict=True)
+    ]
+
+
+def _interval(saving: Interval) -> dict[str, float]:
+    return {"value": saving.estimate, "low": saving.low, "high": saving.high}
 
 
 def _response_cost(options: Options) -> float:
@@ -447,28 +463,24 @@ def _plan_words(prompts: Prompts, plan: RolloutPlan | None) -> list[str]:
     read = prompts.measured
     if plan is None or read is None:
         return []
-    if plan.gain < _PLAN_WORTH_IT:
+    if plan.saving.estimate < WORTH_IT or plan.saving.low <= 0:
         return ["", "To choose prompts unequally is not worth its trouble here."]
     rows, lower = [], -1.0
     for upper, name in _CLASSES:
         here = (read.rate > lower) & (read.rate <= upper)
         lower = upper
         if np.any(here):
-            sizes = plan.group_size[here]
-            rows.append(
-                [
-                    name,
-                    f"{here.sum():,}",
-                    percent(float(plan.probability[here].sum())),
-                    f"{sizes.min()}–{sizes.max()}" if np.ptp(sizes) else str(sizes[0]),
-                ]
-            )
+            chances = plan.probability[here]
+            rows.append([name, f"{here.sum():,}", percent(float(chances.sum()))])
+    low, high = (percent(end) for end in (plan.low, plan.high))
+    saves = interval(100 * plan.saving.low, 100 * plan.saving.high, decimals=0)
     return [
         "",
         "A plan for the next updates (--json has it by prompt):",
-        table(["pass rate", "prompts", "share of choices", "group size"], rows, right="lrrr"),
-        f"At the same number of responses and a fixed learning rate, the mean success moves "
-        f"{number(plan.gain, 2)} times as far. Measure again before it is old.",
+        table(["pass rate", "prompts", "share of choices"], rows, right="lrr"),
+        f"Each prompt by its chance of a pass rate from {low} to {high}. With pass rates known and "
+        f"prompts that learn by themselves, this choice saves {percent(plan.saving.estimate)} "
+        f"({saves}%) of the responses that all prompts alike take. Measure again before it is old.",
     ]
 
 

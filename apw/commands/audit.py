@@ -82,6 +82,7 @@ class Tally:
     rows: int = 0
     boxed: int = 0
     restated: int = 0
+    unboxed: int = 0
 
     @property
     def judged(self) -> int:
@@ -134,6 +135,7 @@ def main(arguments: Sequence[str]) -> Answer:
             else None,
             "boxed_and_correct": tally.boxed,
             "restated": tally.restated,
+            "unboxed": tally.unboxed,
             "counts": [
                 {"logged": _logged(right), "verifier": said, "responses": count}
                 for (right, said), count in sorted(tally.counts.items(), reverse=True)
@@ -194,6 +196,7 @@ def _judge(
                     tally.restated += restates(texts.prompt[place], wanted, box)
                 if not _differ(*pair):
                     continue
+                tally.unboxed += pair[1] == "correct" and box is None
                 row = {
                     "file": texts.file[place],
                     "row": texts.row[place],
@@ -237,6 +240,12 @@ def _words(data: dict[str, Any]) -> str:
             f"{data['restated']:,} of {data['boxed_and_correct']:,} boxed answers that the "
             f"verifier calls correct ({share}) only say the problem again or leave it to be "
             "worked out."
+        )
+    if data["unboxed"]:
+        lines.append(
+            f"{data['unboxed']:,} of the responses that the log calls wrong and the verifier "
+            "correct have no box: what looks like an answer may be taken from anywhere near the "
+            "end. --require-box takes such for none."
         )
     cells = [[row["logged"], row["verifier"], f"{row['responses']:,}"] for row in data["counts"]]
     lines += ["", table(["logged", "verifier", "responses"], cells, right="llr")]

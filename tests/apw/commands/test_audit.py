@@ -128,3 +128,19 @@ def test_refusals_are_sentences(tmp_path, capsys, change, words, sentence):
     assert main(["audit", str(path), "--out", str(out), "--workers", "1", *words]) == 2
     assert sentence in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_answers_without_a_box_are_told_apart(tmp_path, capsys):
+    """A public log of answers that were cut off: a number on the way is taken for the answer."""
+    rows = [("7", "so first 3, then it may be 7", 0), ("7", r"\boxed{7}", 0), ("7", "it is 7", 1)]
+    (tmp_path / "log.jsonl").write_text(
+        "".join(
+            json.dumps({"prompt": "q", "response": said, "gold": gold, "reward": reward}) + "\n"
+            for gold, said, reward in rows
+        )
+    )
+    assert audit(capsys, tmp_path / "log.jsonl")["unboxed"] == 1
+    found = audit(capsys, tmp_path / "log.jsonl", "--require-box")
+    assert found["unboxed"] == 0
+    assert main(["audit", str(tmp_path / "log.jsonl"), "--workers", "1", "--timeout", "60"]) == 0
+    assert "1 of the responses that the log calls wrong and" in capsys.readouterr().out

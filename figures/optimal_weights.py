@@ -15,7 +15,6 @@ from theory.optimal import optimal_weight
 CLOCKS = {
     "updates": "updates (= GRPO)",
     "affine:update=1,response=0.1": "update + 0.1 response",
-    "mixed_group:group_size=16": "mixed groups of 16",
     "responses": "responses (= Sqrt-R)",
 }
 """Clock → what it counts, in words."""
@@ -115,11 +114,12 @@ def optimal_weights_picture(*, target: float = 0.9, starts: Sequence[float] = ST
 
     return Picture(
         "optimal_weights",
-        "Optimal weights",
-        "The weight that reaches the target soonest under a fixed update budget. Counting updates "
-        "gives GRPO's weight, counting responses Sqrt-R's; clocks that charge for both, or for "
-        "groups sampled until they are mixed, lie between them or beside them. The rarer a success "
-        "at the start, the more of the budget goes to the hardest prompts.",
+        "Optimal weights in the limit of large groups",
+        "The weight that reaches the target soonest at a given ∫ω dρ, by the population's theorem. "
+        "Counting updates gives GRPO's weight, counting responses Sqrt-R's if every update waits "
+        "for one that is correct, which no way of sampling groups does; a clock that charges for "
+        "both lies between them. The rarer a success at the start, the more of the budget goes to "
+        "the hardest prompts.",
         "Two panels of falling curves of optimal weight over success probability, logarithmic: "
         "one curve per clock on the left, one per starting point on the right.",
         table,

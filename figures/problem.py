@@ -47,9 +47,10 @@ def problem_picture(best: OptimalWeight, schemes: Sequence[str]) -> Picture:
         _table(success, {**weights, "optimum": best.weight(success)}),
         best.excess_of_all(schemes),
         best.start > 0 and best.target < 1,
-        f"From a success probability of {best.start:g} to {best.target:g} on the {best.clock.name} "
-        f"clock with {best.dynamics.name} dynamics: weights scaled to the same budget, and how "
-        "much longer each scheme takes than the optimal weight.",
+        f"In the limit of large groups, from a success probability of {best.start:g} to "
+        f"{best.target:g} on the {best.clock.name} clock with {best.dynamics.name} dynamics: "
+        "weights scaled to the same budget, and how much longer each scheme takes than the "
+        "optimal weight.",
     )
 
 

@@ -24,7 +24,7 @@ def test_clear_differences_are_named_and_unclear_ones_are_not(runs: Runs) -> Non
     rates = {"grpo": (0.04,) * 5, "sqrt_r": (0.08,) * 5, "linear_r": (0.02,) * 5}
     config = {**CONFIG, "schemes": [*rates]}
     text = " ".join(simulation_findings(runs(rates, steps=41), config))
-    assert "Counted in updates, all schemes at equal budgets, with GRPO's time as 1" in text
+    assert "Counted in responses drawn, all schemes at equal budgets, with GRPO's time as 1" in text
     assert "Sqrt-R sooner, 0.50 (0.50 to 0.50)" in text
     assert "Linear-R later, 2.00 (2.00 to 2.00)" in text
     unclear = {"grpo": (0.04, 0.08, 0.04, 0.08, 0.04), "sqrt_r": (0.08, 0.04, 0.04, 0.04, 0.08)}

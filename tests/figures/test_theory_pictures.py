@@ -57,6 +57,16 @@ def test_the_picture_of_excess_is_the_theorys_under_a_design() -> None:
     assert f"a factor of {worst:.2g} in that limit" in picture.caption
 
 
+def test_pictures_of_population_weights_say_that_no_group_has_them() -> None:
+    """Their clocks charge waiting, and weights of groups are those that did not wait."""
+    for picture in (
+        optimal_weights_picture(starts=(0.01, 0.1)),
+        problem_picture(optimal_weight(0.01, 0.9), ["grpo"]),
+    ):
+        assert "limit of large groups" in f"{picture.title}: {picture.caption}"
+    assert not any("group" in clock for clock in optimal_weights_table(starts=[0.1])["clock"])
+
+
 @pytest.mark.parametrize(
     "picture",
     [

@@ -20,7 +20,7 @@ def runnable(source: Source) -> list[str]:
         source: ``"theory"``, ``"sim"`` or ``"llm"``.
 
     >>> runnable("theory")[-1], "L1" in runnable("sim")
-    ('O12', False)
+    ('S2', False)
     """
     known: Mapping[str, object]
     if source == "sim":

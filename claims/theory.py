@@ -17,6 +17,7 @@ from claims import (
     noise_dose,
     optimal_weights,
     shaping,
+    spending,
     time_to_target,
     unequal_prompts,
 )
@@ -43,6 +44,8 @@ CHECKS: dict[str, Callable[[], float | list[Check]]] = {
     "O9": noise_dose.theory_o9,
     "O10": shaping.theory_o10,
     "O12": unequal_prompts.theory_o12,
+    "S1": spending.theory_s1,
+    "S2": spending.theory_s2,
 }
 """Claim → its checks, or the one number that its main bound judges; of a number the docstring says
 what it is."""

@@ -17,6 +17,7 @@ from claims import (
     optimal_weights,
     reinforcement,
     shaping,
+    spending,
     time_to_target,
     unequal_prompts,
 )
@@ -53,6 +54,9 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "O9": noise_dose.simulation_o9,
     "O10": shaping.simulation_o10,
     "O12": unequal_prompts.simulation_o12,
+    "S1": spending.simulation_s1,
+    "S2": spending.simulation_s2,
+    "S3": spending.simulation_s3,
 }
 """Claims of the ledger that have a simulation."""
 

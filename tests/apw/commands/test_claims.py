@@ -38,7 +38,7 @@ def test_the_table_has_a_row_per_claim(capsys: pytest.CaptureFixture[str], runs:
     assert status == 0
     rows = {
         row.group(1): row.group()
-        for row in re.finditer(r"^([ALNO]\d+) +.*(?:\n {4}.*)*", out, re.MULTILINE)
+        for row in re.finditer(r"^([ALNOS]\d+) +.*(?:\n {4}.*)*", out, re.MULTILINE)
     }
     assert list(rows)[:2] == ["A1", "A2"]
     assert list(rows) == list(claims())

@@ -25,6 +25,7 @@ FAMILIES = [
     ("O10",),
     ("O7", "O12"),
     ("O9",),
+    ("S1", "S2", "S3"),
 ]
 """Claims that share runs, tried in one folder."""
 

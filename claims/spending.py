@@ -1,0 +1,166 @@
+"""S1, S2 and S3: what choosing prompts by their pass rates saves, beside weights and without rates.
+
+Theory: independent prompts, responses at equal path energy. Simulation: policies that share a rule,
+updates of equal KL, the pool that the theory finds for the same starts and target.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from scipy import stats
+
+from claims.metrics import CEILING, Metrics
+from claims.simulation.lab import Lab
+from claims.simulation.regimes import family, trained
+from claims.spec import bound
+from claims.verdicts import Check, Finding, compared, finding, said
+from sim.summary import log_ratios
+from theory._arrays import Floats
+from theory.best_spending import BestSpending, best_spending
+from theory.spending import spending_cost
+
+SIZE, PROMPTS = 16, 64
+STARTS = {
+    "after fine-tuning": stats.beta(0.4, 0.6),
+    "from scratch": stats.loguniform(0.0005, 0.3),
+}
+"""Pass rates of the regimes."""
+
+OTHER = "sqrt_r:zero_success=drop"
+_QUANTITY = "responses to the target, {} over all prompts alike"
+
+
+def _rates(regime: str) -> Floats:
+    middles = (np.arange(PROMPTS) + 0.5) / PROMPTS
+    return np.asarray(np.clip(STARTS[regime].ppf(middles), 1e-6, 1 - 1e-9))
+
+
+@functools.cache
+def _best(regime: str, *, free_scale: bool = False) -> BestSpending:
+    return best_spending(_rates(regime), _target(regime), sizes=SIZE, free_scale=free_scale)
+
+
+def _target(regime: str) -> float:
+    return float(family("spending").fields[regime]["target"])
+
+
+def theory_s1() -> list[Check]:
+    """Responses of the best pool over those of all prompts alike."""
+    checks = []
+    for regime in STARTS:
+        plain = spending_cost("uniform", _rates(regime), _target(regime), group_size=SIZE)
+        checks.append(
+            bound("S1", "theory").check(
+                "responses at equal path energy, best pool over all prompts alike",
+                [float(np.log(_best(regime).product / plain.product))],
+                scheme="grpo",
+                regime=regime,
+                exact=True,
+            )
+        )
+    return checks
+
+
+def theory_s2() -> list[Check]:
+    """Responses of the best pool with any weights over those with GRPO's."""
+    return [
+        bound("S2", "theory").check(
+            "responses at equal path energy in the best pool, best weights over GRPO's",
+            [float(np.log(_best(regime, free_scale=True).product / _best(regime).product))],
+            regime=regime,
+            exact=True,
+        )
+        for regime in STARTS
+    ]
+
+
+def simulation_s1(lab: Lab) -> Finding:
+    """The best pool reaches the target in at least 15 % fewer responses."""
+    checks = []
+    for regime in _regimes(lab):
+        plain, pool = _run(lab, regime), _run(lab, regime, "pool")
+        checks.append(
+            bound("S1", "sim").check(
+                _QUANTITY.format("best pool"),
+                _logs(pool, plain),
+                scheme="grpo",
+                regime=regime,
+                void=plain.too_soon("grpo"),
+            )
+        )
+    return finding("S1", said(simulation_s1), checks, _words(lab), quick=lab.quick)
+
+
+def simulation_s2(lab: Lab) -> Finding:
+    """In the best pool Sqrt-R saves less than 5 % over GRPO."""
+    checks = []
+    for regime in _regimes(lab):
+        pool = _run(lab, regime, "pool")
+        void = pool.too_soon(OTHER, "grpo")
+        checks.append(
+            bound("S2", "sim").check(
+                "responses to the target in the best pool",
+                pool.log_ratio(OTHER, "grpo"),
+                **compared(OTHER, "grpo", "log ratio", regime, void=void),
+            )
+        )
+    return finding("S2", said(simulation_s2), checks, _words(lab), quick=lab.quick)
+
+
+def simulation_s3(lab: Lab) -> Finding:
+    """Counts save at least 80 % of what true pass rates save."""
+    checks = []
+    for regime in _regimes(lab):
+        plain, pool, counts = (_run(lab, regime, by) for by in ("", "pool", "counts"))
+        known, guessed = (1 - np.exp(_logs(one, plain)) for one in (pool, counts))
+        checks.append(
+            bound("S3", "sim").check(
+                "share of responses saved by counts minus 0.8 of that by true pass rates",
+                guessed - 0.8 * known,
+                scheme="grpo",
+                regime=regime,
+                void=plain.too_soon("grpo"),
+            )
+        )
+    return finding("S3", said(simulation_s3), checks, _words(lab), quick=lab.quick)
+
+
+def _regimes(lab: Lab) -> list[str]:
+    return list(STARTS)[: 1 if lab.quick else None]
+
+
+def _run(lab: Lab, regime: str, by: str = "") -> Metrics:
+    """All prompts alike, or the best pool by true pass rates or by counts."""
+    folder = f"{regime}-{by or 'all'}".replace(" ", "-")
+    if not by:
+        return trained(lab, "spending", regime, folder, "responses", "spending")
+    low, high = _best(regime).pool
+    rule = f"pool:low={low:.3g},high={high:.3g}"
+    source = "counts" if by == "counts" else "truth"
+    return trained(
+        lab,
+        "spending",
+        regime,
+        folder,
+        "responses",
+        "spending",
+        spending=rule,
+        spending_by=source,
+    )
+
+
+def _logs(ours: Metrics, theirs: Metrics, scheme: str = "grpo") -> Floats:
+    """Logarithms of the ratios of times, paired by seed."""
+    mine, other = (
+        one.arrivals.query("scheme == @scheme").set_index("seed")["time"].sort_index()
+        for one in (ours, theirs)
+    )
+    logs = log_ratios(mine.to_numpy(float), other.loc[mine.index].to_numpy(float))
+    return np.asarray(np.clip(logs, -CEILING, CEILING))
+
+
+def _words(lab: Lab) -> list[str]:
+    pools = ((regime, _best(regime).pool) for regime in _regimes(lab))
+    return [f"{regime}: pool from {low:.3g} to {high:.3g}" for regime, (low, high) in pools]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sim.simulation import simulate as simulate
     from theory.advantages import group_advantages as group_advantages
     from theory.advice import advise as advise
+    from theory.best_spending import best_spending as best_spending
     from theory.best_tables import best_table as best_table
     from theory.citations import cite as cite
     from theory.designs import excess as excess
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from theory.schemes import allow_import as allow_import
     from theory.schemes import register as register
     from theory.schemes import resolve as resolve
+    from theory.spending import relative_spending as relative_spending
+    from theory.spending import spending_cost as spending_cost
 
 __version__ = "0.1.0"
 
@@ -47,6 +50,7 @@ _MODULES = {
     "SimulationConfig": "sim.config",
     "advise": "theory.advice",
     "allow_import": "theory.schemes",
+    "best_spending": "theory.best_spending",
     "best_table": "theory.best_tables",
     "cite": "theory.citations",
     "diagnose": "rollouts.diagnosis",
@@ -60,9 +64,11 @@ _MODULES = {
     "optimal_weight": "theory.optimal",
     "pass_at_k": "theory.pass_at_k",
     "register": "theory.schemes",
+    "relative_spending": "theory.spending",
     "resolve": "theory.schemes",
     "save_scheme": "apw.saved_schemes",
     "simulate": "sim.simulation",
+    "spending_cost": "theory.spending",
     "time_to_target": "theory.dynamics",
 }
 """Public name → the module that defines it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from claims.metrics import CEILING, Metrics
@@ -19,7 +20,7 @@ from claims.verdicts import Check, Finding, compared, finding, said
 from sim.summary import log_ratios
 from theory._arrays import Floats
 from theory.best_spending import BestSpending, best_spending
-from theory.spending import spending_cost
+from theory.spending import SPENDING_RULES, spending_cost
 
 SIZE, PROMPTS = 16, 64
 STARTS = {
@@ -44,6 +45,29 @@ def _best(regime: str, *, free_scale: bool = False) -> BestSpending:
 
 def _target(regime: str) -> float:
     return float(family("spending").fields[regime]["target"])
+
+
+def spending_table() -> pd.DataFrame:
+    """Responses at equal path energy of ways to spend, over those of GRPO on all prompts alike.
+
+    Returns:
+        Columns regime, target, way and ratio (∞ where the target is not reached), a row per way.
+    """
+    rows = []
+    for regime in STARTS:
+        rates, target = _rates(regime), _target(regime)
+        plain = spending_cost("uniform", rates, target, group_size=SIZE).product
+        ways = {
+            rule.title: spending_cost(rule, rates, target, group_size=SIZE).product
+            for rule in SPENDING_RULES.values()
+            if rule.name != "uniform"
+        }
+        ways["Best choice"] = _best(regime).product
+        ways["Best choice, sizes and weights"] = best_spending(
+            rates, target, free_scale=True
+        ).product
+        rows += [(regime, target, way, cost / plain) for way, cost in ways.items()]
+    return pd.DataFrame(rows, columns=["regime", "target", "way", "ratio"])
 
 
 def theory_s1() -> list[Check]:
@@ -154,7 +178,7 @@ def _run(lab: Lab, regime: str, by: str = "") -> Metrics:
 def _logs(ours: Metrics, theirs: Metrics, scheme: str = "grpo") -> Floats:
     """Logarithms of the ratios of times, paired by seed."""
     mine, other = (
-        one.arrivals.query("scheme == @scheme").set_index("seed")["time"].sort_index()
+        one.arrivals.loc[one.arrivals["scheme"] == scheme].set_index("seed")["time"]
         for one in (ours, theirs)
     )
     logs = log_ratios(mine.to_numpy(float), other.loc[mine.index].to_numpy(float))

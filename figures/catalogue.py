@@ -19,6 +19,7 @@ from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
 from figures.picture import Picture
 from figures.sources import sources_picture
+from figures.spending import spending_picture
 from figures.weights import weights_picture
 from runs.files import read_table
 from runs.folder import is_run, read_config, read_metrics
@@ -30,6 +31,7 @@ THEORY: dict[str, Callable[[], Picture]] = {
     "finite_weights": finite_weights_picture,
     "lens": lens_picture,
     "logit_updates": logit_updates_picture,
+    "spending": spending_picture,
 }
 """Figures that need no run."""
 

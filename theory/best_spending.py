@@ -34,6 +34,7 @@ from theory._binomial import check_group_size
 from theory._designs import Design, check_costs, finite_design
 from theory._ends import TOP, Levels, Path
 from theory._group_rates import group_rates
+from theory._notebook import html_fields
 from theory._spending_rules import SPENDING_RULES, SpendingRule
 from theory.pass_rates import PassRates, as_pass_rates
 from theory.schemes import Scheme, resolve
@@ -78,6 +79,19 @@ class BestSpending:
     gap: float
     sizes: tuple[int, ...]
     _way: _Way = dataclasses.field(repr=False)
+
+    def _repr_html_(self) -> str:
+        low, high = self.pool
+        return html_fields(
+            {
+                "prompts": int(self.start.size),
+                "prompts trained": int(self.trained().sum()),
+                "pool": f"{low:.3g} to {high:.3g}",
+                "responses × energy": self.product,
+                "gap": self.gap,
+            },
+            "Best spending",
+        )
 
     @property
     def product(self) -> float:

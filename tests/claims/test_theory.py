@@ -19,7 +19,15 @@ def verdict(id):
 
 def test_the_claims_that_mathematics_can_decide_are_there():
     ours = [f"O{number}" for number in (*range(1, 8), 9, 10, 12)]
-    assert list(CHECKS) == [*(f"A{number}" for number in range(1, 7)), "L1", "L2", "N1", *ours, "S1", "S2"]
+    assert list(CHECKS) == [
+        *(f"A{number}" for number in range(1, 7)),
+        "L1",
+        "L2",
+        "N1",
+        *ours,
+        "S1",
+        "S2",
+    ]
 
 
 NOT_CONFIRMED = {"A4": "refuted", "A6": "no effect"}

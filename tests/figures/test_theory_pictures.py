@@ -8,6 +8,7 @@ import pytest
 from figures.excess import excess_picture
 from figures.optimal_weights import optimal_weights_picture, optimal_weights_table
 from figures.problem import design_picture, problem_picture
+from figures.spending import spending_picture
 from figures.weights import weights_picture, weights_table
 from theory.best_tables import best_table
 from theory.designs import excess
@@ -65,6 +66,20 @@ def test_pictures_of_population_weights_say_that_no_group_has_them() -> None:
     ):
         assert "limit of large groups" in f"{picture.title}: {picture.caption}"
     assert not any("group" in clock for clock in optimal_weights_table(starts=[0.1])["clock"])
+
+
+def test_the_picture_of_spending_says_what_the_best_choice_saves() -> None:
+    picture = spending_picture()
+    chosen = picture.data.set_index(["regime", "way"])["ratio"]
+    for regime, target in picture.data.groupby("regime")["target"].first().items():
+        ratios = chosen[regime]
+        assert ratios["Dynamic sampling"] == 1
+        assert ratios.drop("CurveRL").min() == ratios["Best choice, sizes and weights"]
+        assert f"{1 - ratios['Best choice']:.0%} {regime}" in picture.caption
+        assert f"to a mean of {target:g}" in str(
+            [axes.get_title() for axes in picture.draw("dark").axes]
+        )
+    assert np.isinf(chosen["after fine-tuning", "Difficulty pool"])
 
 
 @pytest.mark.parametrize(

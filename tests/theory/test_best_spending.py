@@ -124,6 +124,12 @@ def test_scales_are_one_at_a_half_and_of_a_fixed_scheme():
     assert best_spending(SPREAD, 0.6, sizes=16).scale([0.1, 0.5]).tolist() == [1, 1]
 
 
+def test_a_notebook_shows_the_pool():
+    shown = best_spending([0.001, 0.2, 0.6, 0.95], 0.6, sizes=16)._repr_html_()
+    assert "Best spending" in shown
+    assert "0.2 to 0.725" in shown
+
+
 def test_prompts_that_are_never_solved_are_left_alone():
     best = best_spending([0.0, 0.2, 0.4], 0.5, sizes=8)
     assert best.end[0] == 0

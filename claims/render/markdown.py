@@ -48,27 +48,13 @@ All published verdicts were judged again, from the samples that were stored, by 
 
 
 def readme_section(entries: Sequence[Entry]) -> str:
-    """The README's section: one row per claim, without the markers.
+    """The README's section: how many claims came out how, without the markers.
 
     Args:
         entries: The ledger.
     """
-    rows = [
-        [f"[{c.id}]({PAGE}#{c.id.lower()})", c.title, *(label for _, label in c.states)]
-        for c in map(Shown.of, entries)
-    ]
-    lines = [
-        _wrapped(counting_sentence(entries)),
-        "",
-        _table(["", "claim", *SOURCE_NAMES.values()], rows),
-        "",
-        _wrapped(
-            f"{KEY} Predictions, numbers, regimes and commands are in the [full ledger]({PAGE}). "
-            "`apw claims --check` derives every verdict again from its evidence, and fails if one "
-            "does not follow; `apw claims --write` writes this section."
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    text = f"{counting_sentence(entries)} What was claimed, predicted and found is in [the ledger]"
+    return _wrapped(f"{text}({PAGE}).") + "\n"
 
 
 def page(entries: Sequence[Entry]) -> str:
@@ -86,10 +72,20 @@ def page(entries: Sequence[Entry]) -> str:
         "logarithms for ratios, each scheme at its own best learning rate from the same grid. "
         "`apw claims --write` writes this page.",
         f"{counting_sentence(entries)} {KEY}",
+        _index(entries),
         *(_claim(Shown.of(entry)) for entry in entries),
         CHANGES.rstrip(),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _index(entries: Sequence[Entry]) -> str:
+    """One row per claim, which leads to it."""
+    rows = [
+        [f"[{c.id}](#{c.id.lower()})", c.title, *(label for _, label in c.states)]
+        for c in map(Shown.of, entries)
+    ]
+    return _table(["", "claim", *SOURCE_NAMES.values()], rows)
 
 
 def _claim(shown: Shown) -> str:

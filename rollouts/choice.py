@@ -79,12 +79,7 @@ def choose_files(paths: Sequence[Path], scratch: Path) -> Chosen:
     passed += [f"{_named(one.files)} (a copy)" for one in training if one not in best]
     first = best[0]
     for other in best[1:]:
-        if (other.layout, other.files[0].kind, other.sample.container, other.sample.nested) != (
-            first.layout,
-            first.files[0].kind,
-            first.sample.container,
-            first.sample.nested,
-        ):
+        if _kind(other) != _kind(first):
             raise ValueError(
                 f"there are rollouts of several kinds, {first.layout.name} in "
                 f"{_named(first.files)} and {other.layout.name} in {_named(other.files)}; name "
@@ -123,6 +118,17 @@ def _has_rewards(chosen: Chosen) -> bool:
     names = {name.lower().rpartition(".")[2] for name in chosen.sample.fields}
     counts = any(name in names for name in COUNTS)
     return counts or not names.isdisjoint(NAMES["reward"])
+
+
+def _kind(chosen: Chosen) -> tuple[object, ...]:
+    """What files have to share to be read as one: layout, format, and names of what counts."""
+    sample = chosen.sample
+    names = [name.lower() for name in sample.fields] if chosen.layout is TABLE else []
+    named = [
+        next((name for name in known if name in names), None)
+        for known in (NAMES["prompt"], (*NAMES["reward"], *COUNTS))
+    ]
+    return (chosen.layout, chosen.files[0].kind, sample.container, sample.nested, *named)
 
 
 def _preferred(training: list[Chosen]) -> list[Chosen]:

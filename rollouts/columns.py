@@ -267,7 +267,7 @@ def _choose_reward(
     tried = next((counts[name] for name in TRIES if name in counts), None)
     rewards = sample.values(roles["reward"][0]) if "reward" in roles else []
     told = sample.nested is not None or any(isinstance(value, list) for value in rewards)
-    if right is not None and tried is not None and not told and not binary(sample.values(right)):
+    if right is not None and tried is not None and not told and _several(sample.values(tried)):
         # What else such a row holds is not of one response.
         for role in ("reward", "response", "log_prob", "sampler_log_prob", "length"):
             roles.pop(role, None)
@@ -295,6 +295,11 @@ def _choose_reward(
     beside = f", not by {roles['reward'][0]}" if "reward" in roles else ""
     roles["reward"] = (better[0],)
     return [f"A response is correct by {better[0]}{beside}."]
+
+
+def _several(tries: Sequence[object]) -> bool:
+    """Tell whether a row counts more responses than one; counts of hard prompts are 0 and 1 too."""
+    return any((count := number(value)) is not None and count > 1 for value in tries)
 
 
 def _known(values: Sequence[object]) -> int:

@@ -852,3 +852,24 @@ def test_metrics_of_training_are_no_log_of_rollouts(tmp_path: Path) -> None:
         told(path)
     lines(tmp_path / "rollouts.jsonl", [{"prompt": "q", "reward": n % 2} for n in range(8)])
     assert any("dashboard" in note for note in told(tmp_path).reading.notes())
+
+
+def test_tables_of_several_kinds_in_one_folder_are_not_read_as_one(tmp_path: Path) -> None:
+    """Scores in lists in one file, counts in another: either is a log, both are none."""
+    lines(tmp_path / "lists.jsonl", [{"question": "q", "code": ["a", "b"], "score": [True, False]}])
+    lines(tmp_path / "counts.jsonl", [{"problem_id": 0, "n_correct": 1, "n_samples": 2}])
+    with pytest.raises(ValueError, match=r"several kinds.*counts\.jsonl.*lists\.jsonl"):
+        told(tmp_path)
+    assert told(tmp_path / "lists.jsonl").overall["mixed"] == 1
+    assert told(tmp_path / "counts.jsonl").overall["mixed"] == 1
+
+
+@pytest.mark.parametrize("correct", [(0, 1, 0), (0, 0, 0), (1, 16, 7)])
+def test_counts_of_hard_prompts_are_no_rewards(tmp_path: Path, correct: tuple[int, ...]) -> None:
+    """0 or 1 of 16 was taken for a wrong and a right response, 33 % for 2 %."""
+    path = tmp_path / "counts.jsonl"
+    lines(path, [{"problem_id": i, "n_correct": k, "n_samples": 16} for i, k in enumerate(correct)])
+    whole = told(path).overall
+    assert (whole["groups"], whole["responses"]) == (3, 48)
+    assert whole["pass_rate"] == pytest.approx(sum(correct) / 48)
+    assert whole["all_wrong"] == pytest.approx(sum(k == 0 for k in correct) / 3)

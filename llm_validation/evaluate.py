@@ -122,6 +122,9 @@ def evaluate(
             raise ValueError(
                 f"{loaded.name} has no {config.split} problems; give {config.split}_path"
             )
+        from llm_validation.generation import check_weights
+
+        check_weights(config.model)
         run = Run.open(path, config.to_dict(), source="llm", overwrite=overwrite)
         try:
             write_json(path / "task.json", loaded.to_dict())

@@ -7,10 +7,12 @@ import importlib.util
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -20,9 +22,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from llm_validation.evaluate_config import EvaluateConfig
-from llm_validation.sampling import SeededChoice, uniform_rows
+from llm_validation.sampling import SeededChoice, refuse_broken, uniform_rows
 from llm_validation.tasks.task import Prompt
 from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
 
@@ -78,13 +81,38 @@ def load_weights(model: str, dtype: Any) -> PreTrainedModel:
         OSError: No such model.
         ValueError: A tensor is missing or has another shape; transformers would draw it at random.
     """
-    answer: Any = AutoModelForCausalLM.from_pretrained(
-        model,
-        dtype=dtype,
-        trust_remote_code=False,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # reported below, in a sentence
-    )
+    return _loaded(model, dtype=dtype)
+
+
+def check_weights(model: str) -> None:
+    """Refuse a folder whose weights are not whole, by their names and shapes, before reading them.
+
+    Raises:
+        ValueError: A tensor is missing or has another shape, or a file is cut short.
+    """
+    if Path(model).expanduser().is_dir():
+        _loaded(model, device_map="meta")
+
+
+def _loaded(model: str, **options: Any) -> PreTrainedModel:
+    # What is amiss is said below, in a sentence, and a bar would break ours.
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        answer: Any = AutoModelForCausalLM.from_pretrained(
+            model,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
+    except SafetensorError as error:
+        raise ValueError(f"the weights of the model {model} cannot be read: {error}") from error
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
     loaded: PreTrainedModel = answer[0]
     report: dict[str, Any] = answer[1]
     misshapen = [str(entry[0]) for entry in report["mismatched_keys"]]
@@ -167,8 +195,7 @@ class TransformersSampler:
             asked = GenerationConfig(
                 do_sample=True, temperature=config.temperature, top_p=config.top_p
             )
-            choice = SeededChoice(uniforms, asked)
-            processors.append(choice)
+            processors.append(SeededChoice(uniforms, asked))
         output = self.model.generate(
             **batch,
             logits_processor=processors,
@@ -180,8 +207,7 @@ class TransformersSampler:
                 eos_token_id=self.ends or None,
             ),
         )
-        if config.temperature > 0:
-            choice.check()
+        refuse_broken(watch.broken)
         width = batch["input_ids"].shape[1]
         entropies, log_probabilities = watch.finish(output)
         columns = (output[:, width:], entropies.T, log_probabilities.T)
@@ -216,12 +242,14 @@ class _Watch(LogitsProcessor):
     def __init__(self) -> None:
         self.entropies: list[torch.Tensor] = []
         self.log_probabilities: list[torch.Tensor] = []
+        self.broken: list[torch.Tensor] = []  # for each token, whether any row had no distribution
         self._last: torch.Tensor | None = None
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
         """Leave the scores, shape (rows, vocabulary), as they are."""
         self._note(input_ids)
         self._last = scores.float().log_softmax(-1)
+        self.broken.append(self._last.isnan().any())
         probabilities = self._last.exp()
         products = torch.where(probabilities > 0, probabilities * self._last, 0.0)
         self.entropies.append(-products.sum(-1).double().cpu())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -146,12 +146,21 @@ class SeededChoice(LogitsProcessor):
         Raises:
             DivergedError: Logits were NaN, +∞, or all −∞.
         """
-        if not self._totals:
-            return
-        broken = ~torch.stack(self._totals).isfinite()
-        if broken.any():
-            token = int(broken.int().argmax()) + 1
-            raise DivergedError(f"the model's logits are not finite at token {token} of a response")
+        refuse_broken([~total.isfinite() for total in self._totals])
+
+
+def refuse_broken(tokens: Sequence[torch.Tensor]) -> None:
+    """Refuse responses of which some token was chosen from no distribution.
+
+    Args:
+        tokens: For each token in turn, whether any row's logits were NaN, +∞, or all −∞.
+
+    Raises:
+        DivergedError: Names the first such token.
+    """
+    if tokens and (broken := torch.stack(list(tokens))).any():
+        token = int(broken.int().argmax()) + 1
+        raise DivergedError(f"the model's logits are not finite at token {token} of a response")
 
 
 @contextlib.contextmanager

@@ -61,7 +61,8 @@ def train(
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
-    from llm_validation.initial_model import load_tokenizer
+    from llm_validation import initial_model
+    from llm_validation.generation import check_weights
     from llm_validation.prompt_length import without_long_prompts
 
     described = config.to_dict()
@@ -75,8 +76,10 @@ def train(
     run = None
     # The task comes first: a broken file leaves no folder behind and costs no older run.
     with _quiet(), load_training_task(config) as loaded:
-        tokenizer = load_tokenizer(config)
+        tokenizer = initial_model.load_tokenizer(config)
         task = without_long_prompts(loaded, tokenizer, config.max_prompt_tokens)
+        if not initial_model.is_tiny(config) and state.num_processes == 1:
+            check_weights(config.model)  # several processes may share a model between them
         if state.is_main_process:
             run = Run.open(path, described, source="llm", overwrite=overwrite)
             write_json(path / "task.json", task.to_dict())

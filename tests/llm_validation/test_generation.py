@@ -15,6 +15,7 @@ from llm_validation.generation import (
     make_sampler,
     prompt_tokens,
 )
+from llm_validation.sampling import DivergedError
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
 
 PROMPTS = ["12+34=", "90+01=", "1+2="]  # of unequal length: padding must not matter
@@ -99,6 +100,15 @@ def test_temperature_zero_takes_the_likeliest_token(tiny):
     with torch.no_grad():
         best = sampler.model(torch.tensor([start])).logits[0, -1].argmax().item()
     assert responses[0].text == sampler.tokenizer.decode([best], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_without_finite_logits_is_not_evaluated(tiny, temperature):
+    sampler = TransformersSampler(config(tiny, samples=1, temperature=temperature))
+    with torch.no_grad():
+        sampler.model.model.norm.weight[0] = float("nan")
+    with pytest.raises(DivergedError, match="not finite at token 1 of a response"):
+        sampler.sample(PROMPTS, 0)
 
 
 def test_chat_messages_need_a_template(tiny):

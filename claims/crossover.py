@@ -22,7 +22,7 @@ from claims.metrics import Metrics
 from claims.simulation.lab import Lab
 from claims.simulation.regimes import trained
 from claims.spec import Source, bound
-from claims.verdicts import Check, Finding, compared, finding
+from claims.verdicts import Check, Finding, finding
 from runs.text import number
 from theory.crossover import crossover, predicted_speedup
 
@@ -128,6 +128,5 @@ def _predicted(start: float, target: float, rule: bool, prompts: int) -> float:
 def _check(source: Source, metrics: Metrics, predicted: float, regime: str) -> Check:
     elsewhere = bound("O4", source, "elsewhere")
     judged = bound("O4", source) if predicted > elsewhere.number else elsewhere
-    void = metrics.too_soon(SCHEME, REFERENCE)
-    about = compared(SCHEME, REFERENCE, "log ratio", regime, void=void)
+    about = metrics.times_of(SCHEME, REFERENCE, regime=regime)
     return judged.check("speed-up in fixed groups", -metrics.log_ratio(SCHEME, REFERENCE), **about)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from claims.verdicts import Compared, Unit, compared
 from runs.files import read_table
 from sim.matched import at_place
 from sim.summary import LEAST_UPDATES, log_ratios, seed_times
@@ -137,6 +138,12 @@ class Metrics:
         least = float(medians[list(schemes)].min())
         words = f"the target is reached in {least:.2g} updates, fewer than {LEAST_UPDATES:g}"
         return words if least < LEAST_UPDATES else ""
+
+    def times_of(
+        self, scheme: str, reference: str, unit: Unit = "log ratio", regime: str = ""
+    ) -> Compared:
+        """Fields of a check of two schemes' times, void if one arrives at once."""
+        return compared(scheme, reference, unit, regime, void=self.too_soon(scheme, reference))
 
     def settled(self, scheme: str, metric: str) -> str:
         """Why a share says nothing, if it was nearly 1 before training; else empty."""

@@ -18,6 +18,7 @@ from claims import (
     optimal_weights,
     shaping,
     spending,
+    spread_and_sharing,
     time_to_target,
     unequal_prompts,
 )
@@ -43,6 +44,7 @@ CHECKS: dict[str, Callable[[], float | list[Check]]] = {
     "O7": unequal_prompts.theory_o7,
     "O9": noise_dose.theory_o9,
     "O10": shaping.theory_o10,
+    "O11": spread_and_sharing.theory_o11,
     "O12": unequal_prompts.theory_o12,
     "S1": spending.theory_s1,
     "S2": spending.theory_s2,

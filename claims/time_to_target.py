@@ -18,7 +18,7 @@ from claims.metrics import ASYMMETRIC, DROPPING, Metrics
 from claims.simulation.lab import Lab
 from claims.simulation.regimes import trained
 from claims.spec import Source, bound
-from claims.verdicts import Check, Compared, Finding, compared, finding, said
+from claims.verdicts import Check, Finding, compared, finding, said
 from theory.advantages import group_advantages
 from theory.optimal import optimal_weight
 
@@ -145,7 +145,7 @@ def _against_grpo(id: str, source: Source, metrics: Metrics, regime: str = "") -
         bound(id, source).check(
             "responses to the target in fixed groups",
             metrics.log_ratio(scheme, "grpo"),
-            **_own_rates(metrics, scheme, "grpo", regime),
+            **metrics.times_of(scheme, "grpo", regime=regime),
         )
         for scheme in ASYMMETRIC
     ]
@@ -156,11 +156,6 @@ def _dropping(source: Source, metrics: Metrics, regime: str = "") -> list[Check]
         bound("A6", source).check(
             "responses to the target in fixed groups",
             metrics.log_ratio(DROPPING, "linear_r"),
-            **_own_rates(metrics, DROPPING, "linear_r", regime),
+            **metrics.times_of(DROPPING, "linear_r", regime=regime),
         )
     ]
-
-
-def _own_rates(metrics: Metrics, scheme: str, reference: str, regime: str) -> Compared:
-    void = metrics.too_soon(scheme, reference)
-    return compared(scheme, reference, "log ratio", regime, void=void)

@@ -13,7 +13,7 @@ from claims.metrics import Metrics
 from claims.simulation.lab import Lab
 from claims.simulation.regimes import family, trained
 from claims.spec import bound
-from claims.verdicts import Check, Compared, Finding, Unit, compared, finding, said
+from claims.verdicts import Check, Finding, compared, finding, said
 from runs.text import number
 from theory.sharing import path_costs, spread_odds
 
@@ -78,7 +78,7 @@ def simulation_o7(lab: Lab) -> Finding:
             bound("O7", "sim").check(
                 _QUANTITY,
                 metrics.log_ratio(_WEIGHTS_ALONE, "grpo"),
-                **_about(metrics, _WEIGHTS_ALONE, "grpo"),
+                **metrics.times_of(_WEIGHTS_ALONE, "grpo", regime=regime),
             ),
             *(
                 _alike("O7", metrics, scheme, reference)
@@ -107,14 +107,17 @@ def _trained(lab: Lab, regime: str) -> Metrics:
 def _of_regime(metrics: Metrics) -> list[Check]:
     checks = []
     for scheme in (KEPT, DROPPED):
-        logs, about = metrics.log_ratio(scheme, "grpo"), _about(metrics, scheme, "grpo")
+        logs = metrics.log_ratio(scheme, "grpo")
+        about = metrics.times_of(scheme, "grpo", regime=metrics.name)
         checks.append(bound("O12", "sim").check(_QUANTITY, logs, **about))
         if metrics.name.startswith("spread"):
             checks.append(bound("O12", "sim", "spread").check(_QUANTITY, logs, **about))
     checks.append(_alike("O12", metrics, DROPPED, KEPT))
     return checks + [
         bound("O12", "sim", "family").check(
-            _QUANTITY, metrics.log_ratio(CENTRE, other), **_about(metrics, CENTRE, other)
+            _QUANTITY,
+            metrics.log_ratio(CENTRE, other),
+            **metrics.times_of(CENTRE, other, regime=metrics.name),
         )
         for other in metrics.schemes()
         if other in FAMILY and other != CENTRE
@@ -123,13 +126,8 @@ def _of_regime(metrics: Metrics) -> list[Check]:
 
 def _alike(id: str, metrics: Metrics, scheme: str, reference: str) -> Check:
     ratio = np.exp(metrics.log_ratio(scheme, reference))
-    about = _about(metrics, scheme, reference, "ratio")
+    about = metrics.times_of(scheme, reference, "ratio", metrics.name)
     return bound(id, "sim", "alike").check(_QUANTITY, ratio, **about)
-
-
-def _about(metrics: Metrics, scheme: str, reference: str, unit: Unit = "log ratio") -> Compared:
-    void = metrics.too_soon(scheme, reference)
-    return compared(scheme, reference, unit, metrics.name, void=void)
 
 
 def _made_unequal(metrics: Metrics) -> str:

@@ -88,7 +88,7 @@ def trained(
     config = found.config(regime, lab, **changes)
     plain = regime.replace(", ", "-").replace(" ", "-")
     metrics = lab.sweep(
-        SweepConfig(config, {"base": {}}, rates, seeds, clock, widen),
+        SweepConfig(config, {"base": {}}, rates, seeds, clock, widen=widen),
         folder or plain,
         shared=shared or None,
     )

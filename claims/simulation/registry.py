@@ -11,6 +11,7 @@ from typing import Literal
 from claims import (
     crossover,
     designs,
+    elimination,
     gradients,
     lens,
     noise_dose,
@@ -18,6 +19,7 @@ from claims import (
     reinforcement,
     shaping,
     spending,
+    spread_and_sharing,
     time_to_target,
     unequal_prompts,
 )
@@ -51,8 +53,10 @@ CLAIMS: dict[str, Callable[[Lab], Finding]] = {
     "O5": designs.simulation_o5,
     "O6": designs.simulation_o6,
     "O7": unequal_prompts.simulation_o7,
+    "O8": elimination.simulation_o8,
     "O9": noise_dose.simulation_o9,
     "O10": shaping.simulation_o10,
+    "O11": spread_and_sharing.simulation_o11,
     "O12": unequal_prompts.simulation_o12,
     "S1": spending.simulation_s1,
     "S2": spending.simulation_s2,

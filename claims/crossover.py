@@ -20,7 +20,7 @@ from claims.exact import TARGET, moment_tables
 from claims.language_model.settings import TARGET as MODEL_TARGET
 from claims.metrics import Metrics
 from claims.simulation.lab import Lab
-from claims.simulation.regimes import trained
+from claims.simulation.regimes import family, trained
 from claims.spec import Source, bound
 from claims.verdicts import Check, Finding, finding
 from runs.text import number
@@ -28,9 +28,8 @@ from theory.crossover import crossover, predicted_speedup
 
 SCHEME, REFERENCE = "sqrt_r", "grpo"
 
-STARTS = {"rule": (0.01, 0.03, 0.1, 0.3), "memory": (0.003, 0.01, 0.03)}
-"""In memory, a group of 16 with a success may bring a prompt home at once: 1 − (1 − ρ₀)^16 is below
-the target, 0.6, for ρ₀ < 0.055 only."""
+_QUICK = ("rule, start 0.3", "memory, start 0.003")
+"""Regimes of the short version, the soonest."""
 
 
 def theory_o4() -> float:
@@ -83,17 +82,16 @@ def simulation_o4(lab: Lab) -> Finding:
     """Asymmetric weights pay where drift dominates noise and not where noise dominates."""
     checks: list[Check] = []
     words: list[str] = []
-    for name, starts in STARTS.items():
-        for start in starts[:2] if lab.quick else starts:
-            folder, both = f"{name}-{start:g}", (REFERENCE, SCHEME)
-            metrics = trained(lab, "speed", name, folder, schemes=both, start=start)
-            predicted = _predicted(start, 0.6, name == "rule", 64)
-            regime = f"{name}, start {start:g}"
-            checks.append(_check("sim", metrics, predicted, regime))
-            words.append(
-                f"{regime}, fixed groups of 16, each scheme at its own rate; predicted ln of "
-                f"speed-up {number(predicted, decimals=2)}"
-            )
+    for regime in _QUICK if lab.quick else family("crossover").fields:
+        config = family("crossover").config(regime, lab)
+        rule = config.policy == "log_linear"
+        metrics = trained(lab, "crossover", regime)
+        predicted = _predicted(float(config.start), config.target, rule, config.batch or 1)
+        checks.append(_check("sim", metrics, predicted, regime))
+        words.append(
+            f"{regime}, fixed groups of 16, each scheme at its own rate; predicted ln of "
+            f"speed-up {number(predicted, decimals=2)}"
+        )
     return finding("O4", simulation_o4.__doc__ or "", checks, words, quick=lab.quick)
 
 

@@ -113,6 +113,10 @@ class Metrics:
         means = [c.reindex(columns=steps).ffill(axis=1).mean(axis=1) for c in (ours, theirs)]
         return _array(means[0] - means[1])
 
+    def peak(self, scheme: str, metric: str) -> Floats:
+        """Largest value along the way, one per seed; NaN of a run that diverged."""
+        return _array(self._continued(scheme, metric).max(axis=1, skipna=False))
+
     def fall(self, scheme: str, metric: str) -> Floats:
         """Peak minus last value, one per seed."""
         course = self._continued(scheme, metric)
@@ -120,9 +124,15 @@ class Metrics:
 
     def at_level(self, scheme: str, metric: str, level: float) -> Floats:
         """Value of a metric when success first reaches a level, interpolated; NaN if never."""
+        return self._at(scheme, metric, f"success={level:.17g}")
+
+    def at_gain(self, scheme: str, metric: str, gain: float) -> Floats:
+        """Value of a metric where pass@1 has risen by so much, interpolated; NaN if never."""
+        return self._at(scheme, metric, f"pass@1=+{gain:.17g}")
+
+    def _at(self, scheme: str, metric: str, place: str) -> Floats:
         runs = self.table[self.table["scheme"] == scheme]
-        place = f"{self.prefix}success={level:.17g}"
-        return _array(at_place(runs, place, f"{self.prefix}{metric}")[scheme])
+        return _array(at_place(runs, f"{self.prefix}{place}", f"{self.prefix}{metric}")[scheme])
 
     def log_ratio(self, scheme: str, reference: str) -> Floats:
         """Logarithms of the ratios of times to the target, paired by seed."""

@@ -108,6 +108,6 @@ def _check(name: str, metrics: Metrics, scheme: str) -> Check:
 
 def _order(expected: Floats, measured: Floats) -> Check:
     """Rank correlation over schemes and regimes, one per seed."""
-    found = [stats.spearmanr(expected, one)[0] for one in measured.T]
+    found = [float(stats.spearmanr(expected, one)[0]) for one in measured.T]
     quantity = "rank correlation of ln of responses, measured and predicted from the kernel"
     return bound("O11", "sim", "order").check(quantity, found)

@@ -271,6 +271,27 @@ def block_kernel(blocks: Sequence[int], sharing: float) -> Floats:
     return np.asarray(sum(blocks) * linalg.block_diag(*parts))
 
 
+def sharing_of(kernel: Floats) -> float:
+    """s of the constant kernel whose mean entries on and off the diagonal have the same ratio.
+
+    With r that of the mean entry off the diagonal to the mean one on it, s = Nr/(1 + (N−1)r); 0
+    where prompts on the whole lose by what others learn.
+
+    Args:
+        kernel: K, shape (prompts, prompts).
+
+    >>> round(sharing_of(block_kernel([8], 0.3)), 9)
+    0.3
+    """
+    matrix = np.asarray(kernel, dtype=np.float64)
+    many = len(matrix)
+    own = float(np.trace(matrix)) / many
+    if many < 2 or own <= 0:
+        return 0.0
+    ratio = (float(matrix.sum()) / many - own) / (many - 1) / own
+    return min(1.0, max(0.0, many * ratio / (1 + (many - 1) * ratio)))
+
+
 def _mixing(kernel: Kernel | Floats, sharing: float, prompts: int) -> float | Floats:
     """s, or the matrix K/N."""
     if isinstance(kernel, str):

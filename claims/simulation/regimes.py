@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, Literal
 
@@ -59,6 +59,15 @@ def family(name: str) -> Family:
     return Family(**values, rates=rates, quick_rates=quick_rates)
 
 
+def plain(regime: str) -> str:
+    """Name of a regime's folder.
+
+    >>> plain("rule, start 0.1")
+    'rule-start-0.1'
+    """
+    return regime.replace(", ", "-").replace(" ", "-")
+
+
 def trained(
     lab: Lab,
     name: str,
@@ -86,10 +95,9 @@ def trained(
     seeds = 0 if not rates else 5 if lab.quick else found.tuning_seeds
     widen = 0 if lab.quick else SweepConfig.widen
     config = found.config(regime, lab, **changes)
-    plain = regime.replace(", ", "-").replace(" ", "-")
     metrics = lab.sweep(
         SweepConfig(config, {"base": {}}, rates, seeds, clock, widen=widen),
-        folder or plain,
+        folder or plain(regime),
         shared=shared or None,
     )
     return Metrics.simulated(regime, metrics, config.target, clock)
@@ -102,8 +110,6 @@ def judged_by_regime(
     name: str,
     checks: Callable[[Metrics], list[Check]],
     runs: Callable[[str], Metrics],
-    *,
-    without: Collection[str] = (),
 ) -> Finding:
     """Judge a claim by every regime of a family; the first, on held-out prompts, decides.
 
@@ -114,14 +120,13 @@ def judged_by_regime(
         name: Family.
         checks: What is checked of the metrics of a regime.
         runs: Regime → its metrics.
-        without: Regimes to leave out.
     """
     found = family(name)
-    regimes = [regime for regime in found.fields if regime not in without]
+    regimes = list(found.fields)
     outcomes: dict[str, list[Check]] = {}
     for regime in regimes[: 1 if lab.quick else None]:
         metrics = runs(regime)
-        if "held_out_prompts" in found.fields[regime]:
+        if found.config(regime, lab).held_out_prompts:
             held_out = dataclasses.replace(metrics, prefix="held_out/")
             outcomes[f"{regime}, held-out prompts"] = checks(held_out)
         outcomes[regime] = checks(metrics)

@@ -37,12 +37,8 @@ CONFIRMED = {"A1", "A2", "A3", "N5", "O1", "O5", "O6"}
 CERTAIN = {
     "O2": [f"excess time in {words}, Sqrt-R over GRPO" for words in DESIGN_WORDS.values()],
     "L5": ["fall of the share of all-wrong groups, GRPO, shared"],
-    "N2": ["pass@1, NSR minus base, off-policy, held-out prompts"],
-    "N3": [
-        "pass@1, PSR minus base, off-policy, held-out prompts",
-        "pass@256, PSR minus base, off-policy, held-out prompts",
-    ],
-    "N4": ["entropy, PPO minus PSR, off-policy, held-out prompts"],
+    "N2": ["pass@1, NSR minus base, base 0.65, small dose, held-out prompts"],
+    "N3": ["pass@1, PSR minus base, base 0.65, small dose, held-out prompts"],
     "O3": [
         f"largest |difference| of {metric}, {scheme} minus PSR, mirror steps"
         for scheme in ("NSR", "W-REINFORCE")

@@ -231,7 +231,7 @@ def advise(
     SCHEMES["grpo"].check_group_size(group_size)
     own = name_of(present)
     least = 2 if design.name == "first_success" else group_size  # sizes then begin with 2
-    names = [name_of(scheme) for scheme in schemes] or [*weighted_schemes(least), *FURTHER]
+    names = [name_of(scheme) for scheme in schemes] or _usual(least)
     if own not in names:
         names.append(own)
     costs = update_cost, response_cost
@@ -339,6 +339,11 @@ def _drift_noise_cost(
 def _first_best(values: np.ndarray) -> int:
     """Index of the first value that is the largest up to rounding."""
     return int(np.argmax(values >= values.max() * (1 - 1e-12)))
+
+
+def _usual(least: int) -> list[str]:
+    """Schemes compared by default; the power law is Sqrt-R without all-wrong groups."""
+    return [*(name for name in weighted_schemes(least) if name != "power"), *FURTHER]
 
 
 def _prompt_set(success: PromptSet | Array, tries: Array | None) -> PromptSet:

@@ -7,9 +7,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from scipy.special import expit
+
 from runs.pass_rates import Measured, check_count, measured, read_measured, repeated
 from sim.starts import measured_in_words
 from theory.prompt_sets import PromptSet, known_set, measured_set
+from theory.sharing import spread_odds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,7 @@ def prompts_from(
     column: str = "pass_rate",
     count: str | None = None,
     tries: int | None = None,
+    spread: float = 0.0,
 ) -> Prompts:
     """Prompts from the options of ``apw advise``.
 
@@ -52,6 +56,7 @@ def prompts_from(
         column: Column of the pass rates in the file.
         count: Column of the number of prompts with each; every row is one prompt without it.
         tries: Responses that each pass rate was measured with, where the file does not say it.
+        spread: Standard deviation of the prompts' log-odds around a mean of ``start``, at least 0.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -67,7 +72,9 @@ def prompts_from(
     if rates is None and not histogram:
         if not 0 < start < 1:
             raise ValueError(f"start must lie in (0, 1); got {start:g}")
-        return Prompts(known_set(start))
+        return Prompts(known_set(expit(spread_odds(start, spread)) if spread else start))
+    if spread:
+        raise ValueError("--spread goes with --start: measured prompts are spread as they are")
     if rates is not None:
         read = _from_file(rates, column, count, tries)
     else:

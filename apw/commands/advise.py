@@ -13,16 +13,28 @@ import tyro
 
 from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
 from apw.advice.prompts import Prompts, prompts_from
+from apw.advice.sharing import (
+    hangs_on,
+    prompts_of_kernel,
+    read_kernel,
+    sharing_data,
+    sharing_words,
+    trained_ratios,
+)
 from apw.command_line import Answer, parse
 from apw.commands.weights import success_grid
 from runs.configuration import GroupSize, NotNegative, Share
 from runs.terminal import table
 from runs.text import interval, number, percent
+from theory._arrays import Floats
 from theory.advice import ENOUGH, WORTH_IT, Advice, advise
-from theory.designs import DesignName
+from theory.designs import DesignName, resolve_design
 from theory.intervals import Interval
+from theory.prompt_sets import PromptSet
 from theory.rollout_plan import RolloutPlan, plan_rollouts
 from theory.schemes import resolve
+from theory.shared_advice import SharedAdvice, shared_advice
+from theory.sharing import sharing_of
 from theory.verifier_errors import RIGHT
 
 POINTS = 101
@@ -45,7 +57,8 @@ class Options:
     .csv, .json, .jsonl, .parquet or text; or outcomes of responses as apw diagnose reads them."""
 
     start: float = 0.01
-    """Success probability of every prompt, in (0, 1); not used with a file or --histogram."""
+    """Success probability of every prompt, in (0, 1); not used with a file or --histogram.
+    With --spread it is their mean."""
 
     rates: Path | None = None
     """The file, by another name."""
@@ -68,8 +81,17 @@ class Options:
     scheme: str = "grpo"
     """The scheme you use; it is kept unless another one saves at least 5%."""
 
-    sharing: Share = 0.5
-    """Share of an update of one prompt that acts on all alike, where prompts are unequal."""
+    spread: NotNegative = 0.0
+    """Standard deviation of the prompts' log-odds around a mean success of --start; a file or a
+    histogram says it itself."""
+
+    sharing: Share | None = None
+    """Share of an update of one prompt that acts on all alike, where prompts are unequal; 0.5
+    unless told."""
+
+    kernel: Path | None = None
+    """Instead of --sharing, how log-odds of the prompts of a file move each other: the matrix of
+    ⟨∇ℓ_i, ∇ℓ_j⟩ in the file's order, .csv or .npy, as a probe of a model measures it."""
 
     group_size: GroupSize = 16
     """Responses per prompt, M."""
@@ -134,7 +156,15 @@ def main(arguments: Sequence[str]) -> Answer:
         column=options.column,
         count=options.count,
         tries=options.tries,
+        spread=options.spread,
     )
+    if options.kernel is not None and options.sharing is not None:
+        raise ValueError("give --sharing or a --kernel, which says itself how prompts share")
+    kernel = None if options.kernel is None else read_kernel(options.kernel)
+    rows = None if kernel is None else prompts_of_kernel(prompts, kernel)
+    sharing = 0.5 if options.sharing is None else options.sharing
+    if kernel is not None:
+        sharing = sharing_of(kernel)
     advice = advise(
         prompts.known,
         options.target,
@@ -144,14 +174,21 @@ def main(arguments: Sequence[str]) -> Answer:
         update_cost=options.update_cost,
         response_cost=_response_cost(options),
         sampling=options.sampling,
-        sharing=options.sharing,
+        sharing=sharing,
         false_positive=options.false_positive,
         false_negative=options.false_negative,
         length_ratio=_length_ratio(options),
         kl_coefficient=options.kl_coefficient,
     )
     plan = _plan(options, prompts, advice)
+    shared = _shared(advice, rows, kernel, sharing)
     data = _data(options, prompts, advice, plan)
+    data["sharing"] = sharing
+    trained: list[dict[str, Any]] = []
+    if shared is not None:
+        trained = trained_ratios()
+        data |= sharing_data(shared, sharing, trained)
+    words = [] if shared is None else sharing_words(shared, sharing, kernel is not None, trained)
     if options.figure is not None:
         from figures.advice import advice_picture
 
@@ -163,15 +200,43 @@ def main(arguments: Sequence[str]) -> Answer:
         write_advice(
             options.out,
             advice,
-            verdict=[line.strip() for line in _verdict_words(advice)],
+            verdict=[line.strip() for line in _verdict_words(advice, shared)],
             prompts=_prompt_words(options, prompts, advice, data),
-            more=[*_size_words(advice), *_plan_words(prompts, plan)[-1:]],
+            more=[*_size_words(advice), *_plan_words(prompts, plan)[-1:], *words[:1], *words[3:]],
             lines={"TRL": f"{TRL_IMPORTS}\n{data['trl']}", "verl": data["verl"]},
             assumptions=data["assumptions"],
             command=["apw", "advise", *arguments],
         )
         data["written"] = [str(options.out)]
-    return Answer(data, _describe(options, prompts, advice, plan, data))
+    text = _describe(options, prompts, advice, plan, data, _verdict_words(advice, shared), words)
+    return Answer(data, text)
+
+
+def _shared(
+    advice: Advice, rows: PromptSet | None, kernel: Floats | None, sharing: float
+) -> SharedAdvice | None:
+    """Costs by every reading of the noise; none where prompts do not differ."""
+    prompts = advice.prompts if rows is None else rows
+    design = resolve_design(advice.sampling)
+    if (
+        not design.grouped
+        or np.ptp(prompts.success) == 0
+        or not math.isfinite(advice.cost[advice.present])
+    ):
+        return None
+    return shared_advice(
+        prompts,
+        list(advice.cost),
+        present=advice.present,
+        kernel=kernel,
+        sharing=sharing,
+        target=advice.target,
+        group_size=advice.group_size,
+        design=design,
+        update_cost=advice.costs[0],
+        response_cost=advice.costs[1],
+        conditions=advice.conditions,
+    )
 
 
 def _file(options: Options) -> Path | None:
@@ -217,7 +282,6 @@ def _data(
         "target": options.target,
         "group_size": options.group_size,
         "sampling": options.sampling,
-        "sharing": options.sharing,
         "update_cost": advice.costs[0],
         "response_cost": advice.costs[1],
         "length_ratio": advice.conditions.length_ratio,
@@ -333,17 +397,20 @@ def _describe(
     advice: Advice,
     plan: RolloutPlan | None,
     data: dict[str, Any],
+    verdict: list[str],
+    shared: list[str],
 ) -> str:
     parts = [
         *_prompt_words(options, prompts, advice, data),
         "",
-        *_verdict_words(advice),
+        *verdict,
         "",
         _scheme_words(advice),
         "",
         "Cost: time times path energy to the target, over your scheme's. Best table: the same over "
         "the least that any table can do, each prompt on its own way.",
         *_size_words(advice),
+        *(["", *shared] if shared else []),
         *_plan_words(prompts, plan),
         "",
         f"In TRL ({TRL_IMPORTS}):",
@@ -411,7 +478,7 @@ def _prompt_words(
     return words
 
 
-def _verdict_words(advice: Advice) -> list[str]:
+def _verdict_words(advice: Advice, shared: SharedAdvice | None) -> list[str]:
     present, best = (resolve(name).label for name in (advice.present, advice.candidate))
     saving = advice.saving
     if not math.isfinite(advice.cost[advice.present]):
@@ -422,6 +489,8 @@ def _verdict_words(advice: Advice) -> list[str]:
             words += f" ({interval(100 * saving.low, 100 * saving.high, decimals=0)}%)"
             if saving.low < WORTH_IT:
                 words += ", which the counts do not settle; more tries would"
+        if shared is not None:
+            words += hangs_on(shared, advice.recommended)
         first = f"{words}."
     elif advice.candidate == advice.present:
         first = f"Keep {present}: nothing that was compared costs less."

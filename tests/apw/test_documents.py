@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -157,6 +158,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "def power(success, *, exponent: float = 0.5):\n    return success**-exponent\n"
     )
     (tmp_path / "pass-rates.txt").write_text("0\n0.125\n0.5\n")
+    np.save(tmp_path / "kernel.npy", np.eye(3) + 0.1)
     rollouts = ("1,a,1", "1,a,0", "1,b,0", "1,b,0", "2,a,1", "2,a,1", "2,b,1", "2,b,0")
     (tmp_path / "rollouts.csv").write_text("\n".join(("step,prompt_id,reward", *rollouts)))
     (tmp_path / "graded.csv").write_text("prompt,reward\na,0.2\na,0.7\nb,1\nb,0\n")

@@ -42,8 +42,12 @@ _BLOCK = 256
 _ITEM_ELEMENTS = 1 << 13
 """Parameters per item of small cells, which are vectorised together."""
 
-_ROUND = 8
+_ROUND = 16
 """Larger groups of cells are multiples of this."""
+
+_FEWEST = 2
+"""Items that a share of small cells has room for at least, so that the few cells that a sweep
+measures have the program of the many that it tunes."""
 
 
 @jax.tree_util.register_dataclass
@@ -166,7 +170,7 @@ class Runner:
         self._table, self._rate = cells.table, cells.rate
         self._shares = self._layout.shares(available_cores() if cores is None else cores)
         # Shares of one size, so that one program serves all; what is added is never run.
-        size = len(self._shares[0])
+        size = max(len(self._shares[0]), _FEWEST if self._layout.group > 1 else 1)
         padded = [range(share.start, share.start + size) for share in self._shares]
         self._inputs = [_inputs(rules, cells, self._layout, share) for share in padded]
         self._held_out = [
@@ -189,7 +193,8 @@ class Runner:
             for inputs, part, share in zip(self._inputs, self._parts, self._shares, strict=True)
         ]
         options = compiler_options(
-            wide=isinstance(self._policies[0], Bandit), one_core=self._layout.items > 1
+            wide=isinstance(self._policies[0], Bandit),
+            one_core=self._layout.items > 1 or self._layout.group > 1,
         )
         program = _advance_program(self._rules, self._stride, options)
         done = on_cores(program.on(calls[0]), calls)
@@ -214,22 +219,31 @@ class Runner:
             return {name: np.asarray(value, float) for name, value in metrics.items()}
         by_item = _measure_program(self._rules, self._pass_k, None)
         calls = [
-            (inputs.policy, held_out, inputs.table, inputs.rate, part)
-            for inputs, held_out, part in zip(self._inputs, self._held_out, parameters, strict=True)
+            (inputs.policy, held_out, inputs.table, inputs.rate, part, jnp.int32(len(share)))
+            for inputs, held_out, part, share in zip(
+                self._inputs, self._held_out, parameters, self._shares, strict=True
+            )
         ]
         done = on_cores(by_item, calls)
         return {
-            name: np.concatenate([np.asarray(part[name], float).ravel() for part in done])[
-                : self._layout.cells
-            ]
+            name: np.concatenate(
+                [
+                    np.asarray(part[name], float)[: len(share)].ravel()
+                    for part, share in zip(done, self._shares, strict=True)
+                ]
+            )[: self._layout.cells]
             for name in done[0]
         }
 
     def state(self) -> State:
         """Parameters and optimiser state of all cells, as :func:`initial_states` has them."""
-        state: State = jax.tree.map(
-            lambda *parts: _join(np.concatenate(parts), self._layout), *self._parts
-        )
+        sizes = [len(share) for share in self._shares]
+
+        def joined(*parts: Array) -> Any:
+            used = [np.asarray(part)[:size] for part, size in zip(parts, sizes, strict=True)]
+            return _join(np.concatenate(used), self._layout)
+
+        state: State = jax.tree.map(joined, *self._parts)
         return state
 
     def _per_cell(self, name: str, values: np.ndarray) -> np.ndarray:
@@ -315,8 +329,8 @@ def _measure_program(
 ) -> Callable[..., dict[str, Array]]:
     """Program (policy, held-out one, table, rate, parameters) → measurements.
 
-    Without a layout it measures items, all arrays leading with (items, group); with one, all cells,
-    whose parameters are a list of every share's.
+    Without a layout it measures items, all arrays leading with (items, group), and is told how many
+    there are; with one, all cells, whose parameters are a list of every share's.
     """
 
     def one(
@@ -333,8 +347,26 @@ def _measure_program(
         metrics[DIVERGED] = ~(jnp.isfinite(parameters).all() & jnp.isfinite(metrics["success"]))
         return metrics
 
+    def by_item(*arguments: Any) -> dict[str, Array]:
+        *values, count = arguments
+        shapes = jax.eval_shape(jax.vmap(jax.vmap(one)), *values)
+
+        def item(number: Array, found: dict[str, Array]) -> dict[str, Array]:
+            own = jax.tree.map(
+                lambda x: lax.dynamic_index_in_dim(x, number, keepdims=False), tuple(values)
+            )
+            new = jax.vmap(one)(*own)
+            return {
+                name: lax.dynamic_update_index_in_dim(found[name], value, number, 0)
+                for name, value in new.items()
+            }
+
+        zeros = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+        done: dict[str, Array] = lax.fori_loop(0, count, item, zeros)
+        return done
+
     if layout is None:
-        return jax.jit(jax.vmap(jax.vmap(one)), compiler_options=dict(compiler_options()))
+        return jax.jit(by_item, compiler_options=dict(compiler_options()))
 
     def program(
         policy: Policy,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sim.config import SimulationConfig
+from sim.cores import Compiled
 from sim.program import Cells, Layout, Runner, layout
 from sim.run import _cells, plan
 from sim.update import Rules
@@ -85,3 +86,22 @@ def test_shares_hold_every_item_once():
             assert (
                 max(map(len, shares)) == len(shares[0]) == -(-made.items // min(cores, made.items))
             )
+
+
+def test_few_small_cells_have_the_program_of_many(monkeypatch):
+    """What a sweep measures is not compiled again after what it has tuned."""
+    compiled = []
+
+    def noted(self, arguments):
+        executable = on(self, arguments)
+        compiled.append(executable)
+        return executable
+
+    on = Compiled.on
+    monkeypatch.setattr(Compiled, "on", noted)
+    for seeds in (40, 10):
+        rules, cells = cells_of(**REGIMES["log-linear"], seeds=seeds)
+        runner = Runner(rules, (1, 4), cells, cores=2)
+        runner.advance(0, 1)
+    first, second = compiled
+    assert first is second

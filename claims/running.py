@@ -43,6 +43,7 @@ def run_missing(
     *,
     quick: bool = False,
     looks: bool = False,
+    ray: bool = False,
     say: Callable[[str], None] = lambda words: None,
 ) -> list[str]:
     """Run every claim of a source whose verdict is not in the folder yet.
@@ -57,6 +58,7 @@ def run_missing(
         folder: Folder of the runs.
         quick: The short versions, of the simulations only.
         looks: Add seeds until a claim is decided, of the simulations only.
+        ray: Run the cells of sweeps on a Ray cluster, of the simulations only.
         say: Told what begins.
 
     Returns:
@@ -73,6 +75,8 @@ def run_missing(
         raise ValueError(f"--quick is for --run sim; {source} has one version only")
     if looks and (quick or source != "sim"):
         raise ValueError("--looks is for full versions of --run sim")
+    if ray and source != "sim":
+        raise ValueError(f"--ray is for --run sim; {source} has no sweeps")
     if source == "theory":
         return list(ids or able)
     there = read_records(folder) if folder.is_dir() else {}
@@ -85,7 +89,13 @@ def run_missing(
 
         for number, id in enumerate(wanted, start=1):
             say(f"[{number}/{len(wanted)}] {id}: {claims()[id].title}")
-            check_claim(id, folder / "sim", quick=quick, looks=LOOKS["sim"] if looks else ())
+            check_claim(
+                id,
+                folder / "sim",
+                quick=quick,
+                executor="ray" if ray else "local",
+                looks=LOOKS["sim"] if looks else (),
+            )
     elif wanted:
         _train(wanted, folder / "llm", say)
     return wanted

@@ -35,6 +35,10 @@ class Options:
     """With --run sim: add seeds, from 20 to 640, until the claims named are decided, at a level
     that is corrected for the looks."""
 
+    ray: bool = False
+    """With --run sim: run the cells of sweeps on the Ray cluster that this machine belongs to, with
+    --evidence on a disk that all machines share."""
+
     evidence: Path | None = None
     """Folder of runs to judge instead of the published evidence; with --run, where runs go
     (results/claims)."""
@@ -79,6 +83,8 @@ class Options:
             raise ValueError("--quick goes with --run sim")
         if self.looks and self.run is None:
             raise ValueError("--looks goes with --run sim")
+        if self.ray and self.run is None:
+            raise ValueError("--ray goes with --run sim")
 
 
 def main(arguments: Sequence[str]) -> Answer:
@@ -106,7 +112,7 @@ def main(arguments: Sequence[str]) -> Answer:
 
             judge_model(options.model, options.data, folder / "llm" / "evidence")
         else:
-            how = {"quick": options.quick, "looks": options.looks}
+            how = {"quick": options.quick, "looks": options.looks, "ray": options.ray}
             run_missing(options.run, ids, folder, **how, say=say)
     elif folder is not None and not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")

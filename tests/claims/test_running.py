@@ -11,12 +11,19 @@ from claims.verdicts import above, finding
 
 
 @pytest.fixture
-def simulated(monkeypatch):
+def executors():
+    """Who ran the simulator's sweeps, claim by claim."""
+    return []
+
+
+@pytest.fixture
+def simulated(monkeypatch, executors):
     """A simulator that confirms at once, and what it was asked for."""
     asked = []
 
-    def check_claim(id, folder, *, quick=False, looks=()):
+    def check_claim(id, folder, *, quick=False, executor="local", looks=()):
         asked.append((id, quick))
+        executors.append(executor)
         found = finding(id, "", [above("x", 0.0, [1.0] * 5)], ["made up"], quick=quick)
         path = folder / ("quick" if quick else "full") / id / "verdict.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +45,14 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(simulated, tmp_path):
     assert run_missing("sim", folder=tmp_path) == [id for id in runnable("sim") if id != "A1"]
     assert run_missing("sim", folder=tmp_path, quick=True) == []
     assert {quick for _, quick in simulated} == {True, False}
+
+
+def test_sweeps_of_claims_go_to_ray_if_that_is_asked_for(simulated, executors, tmp_path):
+    run_missing("sim", ["A1"], tmp_path)
+    run_missing("sim", ["A4"], tmp_path, ray=True)
+    assert executors == ["local", "ray"]
+    with pytest.raises(ValueError, match="--ray is for --run sim; llm has no sweeps"):
+        run_missing("llm", ["A4"], tmp_path, ray=True)
 
 
 def test_language_models_are_trained_setting_by_setting_and_judged(monkeypatch, tmp_path):

@@ -26,11 +26,15 @@ THEORIES: dict[str, DesignName] = {
 }
 """Series of the theory → its sampling design."""
 
-SIMULATIONS = {"rule, own rates": "simulation, own best rates"}
+SIMULATIONS = {
+    f"{stage}{suffix}": f"simulation, {words}"
+    for stage in SETTINGS
+    for suffix, words in ((", Adam", "Adam"), ("", "plain steps"))
+}
 """Regime of the simulation → the series it belongs to."""
 
 LANGUAGE_MODEL = "language model, own best rates"
-SERIES = (*THEORIES, *SIMULATIONS.values(), LANGUAGE_MODEL)
+SERIES = (*THEORIES, *dict.fromkeys(SIMULATIONS.values()), LANGUAGE_MODEL)
 SCHEMES = ("rloo", "linear_r", "sqrt_r", "uniform_r")
 REFERENCE = "grpo"
 TARGET, GROUP_SIZE = 0.9, 16

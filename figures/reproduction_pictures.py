@@ -23,12 +23,7 @@ _THEORY_CLAIMS: dict[str, tuple[str, ...]] = {
     "logit_updates": ("N1", "N5"),
 }
 _SIMULATION_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
-    "A4/budget-0.01": (
-        "equal budgets, from 1%",
-        {"time_to_target": ("A3", "A4", "O2")},
-    ),
-    "A5/budget-0.4": ("equal budgets, from 40%", {"time_to_target": ("A5",)}),
-    "rule/start-0.01": (
+    "speed/from-scratch-Adam": (
         "a rule to find, from 1%, own rates",
         {"time_to_target": ("A4", "A6")},
     ),
@@ -36,14 +31,14 @@ _SIMULATION_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         "prompts that share parameters",
         {"negative_groups": ("L5",), "pass_at_k": ("L3", "L4")},
     ),
-    "reinforcement/off-policy": (
+    "reinforcement/base-0.65-small-dose": (
         "positive and negative reinforcement",
         {"pass_at_k": ("N2", "N3", "N6"), "entropy": ("N4",)},
     ),
-    "N7/long-off-policy": ("many steps of NSR", {"convergence": ("N7",)}),
+    "N7/long-base-0.65-small-dose": ("many steps of NSR", {"convergence": ("N7",)}),
     "O3/sampled": ("sampled softmax steps", {"convergence": ("O3",)}),
-    "O4/rule-0.01": ("a rule to find, from 1%", {"time_to_target": ("O4",)}),
-    "O4/memory-0.01": ("answers to memorise, from 1%", {"time_to_target": ("O4",)}),
+    "O4/rule-start-0.3": ("a rule to find, from 30%", {"time_to_target": ("O4",)}),
+    "O4/memory-start-0.003": ("answers to memorise, from 0.3%", {"time_to_target": ("O4",)}),
 }
 """Folder of quick runs → its setting in words, and picture → claims that it is about."""
 

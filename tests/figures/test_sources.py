@@ -22,13 +22,13 @@ def simulated(ratio: float) -> Finding:
             "time to target",
             0.0,
             [math.log(ratio / 2)] * 5,
-            **compared("sqrt_r", "grpo", "log ratio", "rule, own rates"),
+            **compared("sqrt_r", "grpo", "log ratio", "from scratch, Adam"),
         ),
         below(
             "time to target",
             0.0,
             [0.0] * 5,
-            **compared("linear_r:zero_success=drop", "linear_r", "log ratio", "rule, own rates"),
+            **compared("linear_r:zero_success=drop", "linear_r", "log ratio", "from scratch, Adam"),
         ),
     ]
     return finding("A4", "c", checks, [], quick=False)
@@ -54,7 +54,7 @@ def test_the_theory_is_the_cost_of_a_sampling_design() -> None:
 
 def test_simulations_enter_by_the_fields_of_their_checks() -> None:
     table = sources_table({"A4": simulated(0.6)}).query("seeds > 0").set_index("series")
-    assert table["ratio"].to_dict() == pytest.approx({"simulation, own best rates": 0.3})
+    assert table["ratio"].to_dict() == pytest.approx({"simulation, Adam": 0.3})
     assert set(table["scheme"]) == {"sqrt_r"}
     assert set(table["setting"]) == {"from scratch"}
 

@@ -24,6 +24,7 @@ import pandas as pd
 import pytest
 
 from apw.command_line import parse
+from apw.commands.claims import Options as ClaimsOptions
 from apw.commands.reproduce import Options as ReproduceOptions
 from apw.commands.simulate import Options as SimulateOptions
 from apw.main import COMMANDS, main
@@ -221,7 +222,8 @@ def test_every_command_line_runs(
     elif words[:2] == ["apw", "reproduce"]:  # tests/apw/commands run it
         assert parse(ReproduceOptions, words[2:], command="reproduce")
     elif "--ray" in words:  # tests/sim/test_sweep.py runs it, in an environment that has Ray
-        assert parse(SimulateOptions, words[2:], command="simulate").ray
+        known = {"simulate": SimulateOptions, "claims": ClaimsOptions}
+        assert parse(known[words[1]], words[2:], command=words[1]).ray
     else:
         assert words[0] == "apw"
         again = ["--overwrite"] if words[1] in ("simulate", "train", "evaluate") else []

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rollouts.files import RolloutFile, find_files
-from rollouts.layouts import COUNTS, LAYOUTS, NAMES, TABLE, Layout, is_metrics, layout_of
+from rollouts.layouts import LAYOUTS, NAMES, TABLE, Layout, is_metrics, layout_of
 from rollouts.sample import Sample, peek
+from runs.pass_rates import CORRECT
 
 _FOLDERS = tuple(dict.fromkeys(name for layout in LAYOUTS for name in layout.folders))
 
@@ -116,7 +117,7 @@ def _has_rewards(chosen: Chosen) -> bool:
     if chosen.layout is not TABLE:
         return True
     names = {name.lower().rpartition(".")[2] for name in chosen.sample.fields}
-    counts = any(name in names for name in COUNTS)
+    counts = any(name in names for name in CORRECT)
     return counts or not names.isdisjoint(NAMES["reward"])
 
 
@@ -126,7 +127,7 @@ def _kind(chosen: Chosen) -> tuple[object, ...]:
     names = [name.lower() for name in sample.fields] if chosen.layout is TABLE else []
     named = [
         next((name for name in known if name in names), None)
-        for known in (NAMES["prompt"], (*NAMES["reward"], *COUNTS))
+        for known in (NAMES["prompt"], (*NAMES["reward"], *CORRECT))
     ]
     return (chosen.layout, chosen.files[0].kind, sample.container, sample.nested, *named)
 

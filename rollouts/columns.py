@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 from rollouts.beside import beside
 from rollouts.layouts import (
-    COUNTS,
     MEANS,
     NAMES,
     ROLES,
@@ -21,6 +20,7 @@ from rollouts.layouts import (
 )
 from rollouts.rewards import two_values
 from rollouts.sample import Sample, binary, flat, number
+from runs.pass_rates import CORRECT, TRIES
 from runs.text import listed
 
 FLAGS = {role: f"--{role.replace('_', '-')}" for role in ROLES}
@@ -48,9 +48,6 @@ _OUTCOME = re.compile(
 )
 
 _KEY = re.compile(r"(^|[_.])(id|idx|index|uid|key|hash|group|prompt|problem|question|task)$")
-
-TRIES = ("n_samples", "num_samples", "n_tries", "num_tries", "n_rollouts", "total", "n", "attempts")
-"""Names of a column of responses, where a row is a prompt and another counts the correct ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,11 +260,11 @@ def _choose_reward(
             roles["reward"] = (found[0],)
         return []
     counts = {column.lower(): column for column in table.columns}
-    right = next((counts[name] for name in COUNTS if name in counts), None)
-    tried = next((counts[name] for name in TRIES if name in counts), None)
+    right = next((counts[name] for name in CORRECT if name in counts), None)
+    tried = next((counts[name] for name in (*TRIES, "n") if name in counts), None)
     rewards = sample.values(roles["reward"][0]) if "reward" in roles else []
     told = sample.nested is not None or any(isinstance(value, list) for value in rewards)
-    if right is not None and tried is not None and not told and _several(sample.values(tried)):
+    if right is not None and tried is not None and not told and _counted(right, tried, sample):
         # What else such a row holds is not of one response.
         for role in ("reward", "response", "log_prob", "sampler_log_prob", "length"):
             roles.pop(role, None)
@@ -297,9 +294,16 @@ def _choose_reward(
     return [f"A response is correct by {better[0]}{beside}."]
 
 
-def _several(tries: Sequence[object]) -> bool:
-    """Tell whether a row counts more responses than one; counts of hard prompts are 0 and 1 too."""
-    return any((count := number(value)) is not None and count > 1 for value in tries)
+def _counted(right: str, tried: str, sample: Sample) -> bool:
+    """Tell whether a row counts several responses; counts of hard prompts are 0 and 1 too.
+
+    A column that is called correct counts only if it says so itself.
+    """
+    telling = (right, tried) if right.lower() == "correct" else (tried,)
+    return all(
+        any((count := number(value)) is not None and count > 1 for value in sample.values(name))
+        for name in telling
+    )
 
 
 def _known(values: Sequence[object]) -> int:

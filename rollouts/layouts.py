@@ -355,9 +355,6 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Names by which the columns of a table are recognised, the likeliest first."""
 
-COUNTS = ("n_correct", "num_correct", "correct_count", "n_success", "num_success", "successes")
-"""Names of a column of correct responses, where a row is a prompt."""
-
 MEANS = frozenset({"mean_log_prob", "mean_logprob"})
 """Columns whose name says that they are means over tokens."""
 

@@ -22,8 +22,24 @@ Row = dict[Any, Any] | Any
 MOST_PROMPTS = 10_000_000
 """More prompts than these are a mistake in a column of counts."""
 
-CORRECT = ("n_correct", "correct", "num_correct", "successes")
-TRIES = ("n_samples", "n_tries", "tries", "responses", "num_samples", "samples")
+CORRECT = (
+    *(
+        f"{many}_{word}"
+        for word in ("correct", "success", "pass", "passed")
+        for many in ("n", "num")
+    ),
+    "correct_count",
+    "successes",
+    "correct",
+)
+TRIES = (
+    *(f"{many}_{word}" for word in ("samples", "tries", "rollouts") for many in ("n", "num")),
+    "tries",
+    "attempts",
+    "responses",
+    "samples",
+    "total",
+)
 NAMES = ("id", "prompt_id", "problem_id", "uid", "prompt")
 """Columns that hold correct responses, responses, and what a prompt is called."""
 

@@ -18,6 +18,7 @@ import pytest
 from rollouts import Diagnosis, diagnose
 from rollouts.columns import group_size
 from rollouts.rewards import two_values
+from runs.pass_rates import read_measured
 
 CORRECT = (0, 0, 1, 2, 3, 4)
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
@@ -873,3 +874,19 @@ def test_counts_of_hard_prompts_are_no_rewards(tmp_path: Path, correct: tuple[in
     assert (whole["groups"], whole["responses"]) == (3, 48)
     assert whole["pass_rate"] == pytest.approx(sum(correct) / 48)
     assert whole["all_wrong"] == pytest.approx(sum(k == 0 for k in correct) / 3)
+
+
+@pytest.mark.parametrize(
+    ("right", "tried"), [("num_pass", "num_rollouts"), ("correct", "total"), ("n_success", "tries")]
+)
+def test_diagnosis_and_advice_know_counts_by_the_same_names(
+    tmp_path: Path, right: str, tried: str
+) -> None:
+    path = tmp_path / "counts.jsonl"
+    lines(path, [{"prompt": f"q{i}", right: k, tried: 8} for i, k in enumerate((0, 1, 5))])
+    assert told(path).overall["pass_rate"] == pytest.approx(6 / 24)
+    measured = read_measured(path)
+    assert (measured.rate * measured.tries).tolist() == [0, 1, 5]
+    # One response a row, right or wrong, with a total of something else beside it.
+    lines(path, [{"prompt": "q", "correct": k, "total": 350} for k in (0, 1, 1, 0)])
+    assert told(path).overall["responses"] == 4

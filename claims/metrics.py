@@ -1,4 +1,4 @@
-"""One accessor to a tidy table of metrics, whichever arm wrote it."""
+"""One accessor to a tidy table of metrics, whichever source wrote it."""
 
 from __future__ import annotations
 

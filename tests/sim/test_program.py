@@ -15,6 +15,15 @@ REGIMES = {
     "whole small bandits": {"prompts": 130, "answers": 21},
     "trees": {"policy": "tree", "prompts": 180, "learner": "ppo", "epochs": 2},
     "log-linear": {"policy": "log_linear", "prompts": 40},
+    "chosen by counts": {"prompts": 640, "spending": "skip", "spending_by": "counts"},
+    "batches by counts": {
+        "policy": "log_linear",
+        "prompts": 40,
+        "batch": 8,
+        "spending": "prioritised",
+        "spending_by": "counts",
+    },
+    "groups of many sizes": {"schemes": ("grpo",), "prompts": 320, "spending": "dars_et"},
     "penalty and moments": {"prompts": 320, "answers": 4, "kl_penalty": 0.1, "optimizer": "adam"},
 }
 

@@ -549,8 +549,8 @@ def _plan_words(prompts: Prompts, plan: RolloutPlan | None) -> list[str]:
         table(["pass rate", "prompts", "share of choices"], rows, right="lrr"),
         f"Each prompt by its chance of a pass rate from {low} to {high}. With pass rates known and "
         f"prompts that learn by themselves, this choice saves {percent(plan.saving.estimate)} "
-        f"({saves}%) of the responses that all prompts alike take. {_simulated_plan()} Measure again "
-        "before it is old.",
+        f"({saves}%) of the responses that all prompts alike take. {_simulated_plan()} Measure "
+        "again before it is old.",
     ]
 
 

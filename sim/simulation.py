@@ -53,7 +53,12 @@ class Simulation:
         return "\n".join(
             [
                 *self.notes,
-                times_text(self.times(), self.reference, compared_at(self.config.to_dict())),
+                times_text(
+                    self.times(),
+                    self.reference,
+                    compared_at(self.config.to_dict()),
+                    groups=self.config.group_size is not None,
+                ),
             ]
         )
 

@@ -18,7 +18,7 @@ CLOCKS = {
     "first_success": "responses per prompt if every update waits for one correct",
     "responses": "all that were drawn, for all prompts together",
 }
-"""Clocks that are shown to people, and what they count; 1/ρ only where no response is drawn."""
+"""Clocks that are shown to people, and what they count."""
 
 _EXTRA_COLUMNS = {"regime": "regime", "learning_rate": "rate"}
 """Columns of a sweep's times that are shown, by their headings."""
@@ -26,7 +26,9 @@ _EXTRA_COLUMNS = {"regime": "regime", "learning_rate": "rate"}
 Row = Mapping[Any, Any]
 
 
-def times_text(times: pd.DataFrame, reference: str, compared: str = "") -> str:
+def times_text(
+    times: pd.DataFrame, reference: str, compared: str = "", *, groups: bool = True
+) -> str:
     """Times to a target as a table, with notes below it.
 
     Args:
@@ -34,6 +36,8 @@ def times_text(times: pd.DataFrame, reference: str, compared: str = "") -> str:
         reference: Scheme that the ratios compare with.
         compared: At which learning rates, such as ``"one common rate"``; see
             :func:`sim.rates.compared_at`.
+        groups: Updates are those of groups, which have not waited for a success: the clock 1/ρ is
+            the population's, and left out.
 
     >>> from sim.summary import time_to_target
     >>> rows = [("grpo", 0, t, m, v) for t in (0, 10)
@@ -44,8 +48,7 @@ def times_text(times: pd.DataFrame, reference: str, compared: str = "") -> str:
     GRPO: not within 10 steps with 1 of 1 seeds (0.2 at the end).
     GRPO never arrives: there is nothing to compare with.
     """
-    drawn = times["clock"].eq("responses").any()
-    shown = times[times["clock"].isin([c for c in CLOCKS if not (drawn and c == "first_success")])]
+    shown = times[times["clock"].isin([c for c in CLOCKS if not (groups and c == "first_success")])]
     shown = shown.assign(place=shown["clock"].map(list(CLOCKS).index))
     keys = [*(["regime"] if "regime" in shown else []), "place", "mean"]
     rows: list[Row] = shown.sort_values(keys, kind="stable").to_dict("records")  # type: ignore[assignment]

@@ -127,7 +127,8 @@ def _simulate(options: Options) -> Answer:
     text = "".join(f"{note}\n" for note in notes) + (
         f"Time until the mean {metric} of {prompts} prompts is {config.target:g}, all schemes at "
         f"{compared}{_hint(compared)}.\n\n"
-        f"{times_text(times, reference, compared)}\n{_matched(options, data, metrics, reference)}"
+        f"{times_text(times, reference, compared, groups=config.group_size is not None)}\n"
+        f"{_matched(options, data, metrics, reference)}"
         f"{figures_hint(out)}"
     )
     return Answer(data, text)
@@ -175,6 +176,7 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     tuning = read_table(out / "tuning.parquet")
     times = sweep_times(config, metrics, tuning, metric=metric, reference=reference)
     rates = "own best rates" if config.tuning_seeds else "given rates"
+    groups = any(regime.group_size is not None for regime in regimes)
     data = {
         "run": str(out),
         "target_metric": metric,
@@ -185,7 +187,8 @@ def _sweep(options: Options, file: Path, executor: Executor) -> Answer:
     }
     text = "".join(f"{note}\n" for note in notes) + (
         f"Time until the mean {metric} is at the target, all schemes at {rates}.\n\n"
-        f"{times_text(times, reference, rates)}\n{_matched(options, data, metrics, reference)}"
+        f"{times_text(times, reference, rates, groups=groups)}\n"
+        f"{_matched(options, data, metrics, reference)}"
         f"Folder: {out}   (times.parquet, metrics.parquet, tuning.parquet)"
     )
     return Answer(data, text)

@@ -6,6 +6,7 @@ import pytest
 
 from sim.config import SimulationConfig
 from sim.run import simulate
+from sim.simulation import simulate as simulation
 from sim.summary import crossing, paired_ratio, reachable, time_to_target
 from sim.times_text import times_text
 
@@ -131,3 +132,14 @@ def test_what_can_be_reached_is_measured(tmp_path):
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         time_to_target(table({("grpo", 0): [0, 1.0]}), **options)
+
+
+@pytest.mark.parametrize(
+    ("size", "clocks"), [(4, {"updates"}), (None, {"updates", "first_success"})]
+)
+def test_the_clock_that_waits_is_shown_for_the_population_alone(size, clocks):
+    small = {"schemes": ["grpo"], "seeds": 2, "prompts": 3, "steps": 200, "measure_every": 5}
+    found = simulation(**small, learner="mirror", group_size=size, start=0.1, progress=False)
+    shown = {line.split()[1] for line in str(found).splitlines() if line.startswith("GRPO")}
+    assert shown == clocks
+    assert "first_success" in set(found.times()["clock"])

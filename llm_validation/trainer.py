@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from llm_validation.checkpoints import (
 )
 from llm_validation.dead_groups import CHOICES, DeadGroups, are_dead, replace_rows, rows_of
 from llm_validation.group_metrics import GROUP_METRICS, RECORDED, group_metrics
+from llm_validation.planned_sampler import PlannedSampler
 from llm_validation.prompt_history import PromptHistory
 from llm_validation.reward_split import RewardMode, RewardSplit
 from llm_validation.sampling import (
@@ -66,6 +67,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
             :mod:`llm_validation.dead_groups`): ``keep``, ``drop`` from the loss, ``resample`` their
             prompts or ``refill`` with others, up to ``tries`` times, and then drop.
         tries: How often dead groups are sampled again in a step.
+        prompt_probability: Chance of each prompt of ``train_dataset``, as a plan of ``apw advise``
+            has them; all alike by default.
         seeded: Sample with numbers fixed by (seed, step, batch, row, turn) rather than torch's
             global state.
         **arguments: Arguments of ``trl.GRPOTrainer``.
@@ -96,6 +99,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         shaping: RewardMode | None = None,
         dead_groups: DeadGroups = "keep",
         tries: int = 4,
+        prompt_probability: Sequence[float] | None = None,
         seeded: bool = True,
         **arguments: Any,
     ) -> None:
@@ -136,6 +140,14 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self._dead = np.zeros(0, dtype=bool)
         self._lengths: list[int] = []
         self._unwrapped: tuple[Any, Any] = (None, None)
+        self._probability = prompt_probability
+        if prompt_probability is not None:
+            self._get_train_sampler()  # refuses what cannot be drawn by before the first step
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(dataset)
+        chances = self._probability
+        return sampler if chances is None else PlannedSampler(sampler, chances)
 
     def _check_dead_groups(self) -> None:
         """Refuse what cannot be dropped or sampled again, before the first step."""

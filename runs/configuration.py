@@ -9,7 +9,7 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -168,9 +168,9 @@ def allowed(annotation: Any) -> str:
         return " or ".join(allowed(part) for part in inner)
     if origin is Literal:
         return f"one of {', '.join(map(str, inner))}"
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         return f"a list, each item {allowed(inner[0])}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return "a table" if inner[1] is Any else f"a table, each value {allowed(inner[1])}"
     words = {bool: "true or false", str: "text", Path: "a path", type(None): "none", Any: "a value"}
     if annotation is int:

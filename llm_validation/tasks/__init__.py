@@ -6,10 +6,11 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from llm_validation.outcomes import Outcome
 from llm_validation.tasks.task import Example, Prompt, Report, Scorer, Task
+from runs.configuration import check
 
 __all__ = [
     "TASKS",
@@ -82,10 +83,18 @@ def load_task(
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> Callable[..., Task]:
-    """The function that loads a task, once its name and its options' names are known to be right.
+    """The function that loads a task, once its name and its options are known to be right.
+
+    Options have the names and types of the function's parameters.
 
     Raises:
-        ValueError: An unknown task, variant or option; the message lists the known ones.
+        ValueError: An unknown task, variant or option, of which the message lists the known ones,
+            or a value of another type.
+
+    >>> check_options("math", {"levels": 1})
+    Traceback (most recent call last):
+    ...
+    ValueError: the task option levels must be a list, each item a whole number or none; got 1
     """
     name, _, variant = name.partition(":")
     if name not in TASKS:
@@ -100,4 +109,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> Callable[..., Task]:
         raise ValueError(
             f"task {name} has no option {unknown[0]!r}; its options are: {', '.join(known)}"
         )
+    types = get_type_hints(load)
+    for option, value in options.items():
+        check(f"the task option {option}", types[option], value)
     return load

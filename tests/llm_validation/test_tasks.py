@@ -1,10 +1,11 @@
 """Tasks by name: what they hold, what they say about themselves, and what they refuse."""
 
+import inspect
 import json
 
 import pytest
 
-from llm_validation.tasks import TASKS, Task, load_task
+from llm_validation.tasks import TASKS, Task, check_options, load_task
 from llm_validation.tasks._select import select
 from llm_validation.tasks.task import Example
 
@@ -86,3 +87,39 @@ def test_a_limited_split_is_a_subset_in_order():
     assert drawn == select(examples, 10, seed=0)
     assert drawn != select(examples, 10, seed=1)
     assert select(examples, 200, seed=0) == tuple(examples)
+
+
+WRONG = {
+    "levels": [1, "1", [1.5], [True], {"a": 1}],
+    "subjects": ["Algebra", [1], 0],
+    "style": [0, True, [], None],
+    "instruction": [1, ["x"]],
+    "strict": ["no", 0, None],
+    "download": [1, "true"],
+    "workers": [True, 1.5, "2", [1]],
+    "timeout": ["5", [5.0], None, float("nan"), float("inf")],
+    "train_size": [1.5, "9", [9], True, {}],
+    "test_size": [1.5, "9", None],
+    "numbers": [3, [3.5], ["3"]],
+    "largest": ["99", 9.5],
+    "kind": [1, None],
+    "config": [1, "x", [["min_terms", 2]], {"min_terms": float("nan")}],
+    "threshold": ["1", True, float("inf")],
+    "tags": ["yes", 1],
+    "dataset": [1, None],
+    "anywhere": [1],
+    "keep_leaked": [0],
+    "require_box": ["no"],
+    "refuse_restated": ["no"],
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_options_of_another_type_are_refused_with_their_name(name):
+    options = set(inspect.signature(check_options(name, {})).parameters)
+    options -= {"train_path", "test_path", "limit", "seed"}
+    assert options <= WRONG.keys()
+    for option in options:
+        for value in WRONG[option]:
+            with pytest.raises(ValueError, match=f"the task option {option}.* must be"):
+                check_options(name, {option: value})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,9 @@ _BROKEN = {
     "coin_flip": "its scorer takes 0 for correct whatever the probability is, unless it is 1",
 }
 """Datasets that cannot be trained on, and why."""
+
+_UNEVALUATED = re.compile(r"\b(Integral|Derivative|Limit|Sum|Product)\(")
+"""Marks of a reference that only says the problem again, as SymPy leaves what it cannot do."""
 
 
 def load(
@@ -90,12 +94,14 @@ def load(
         for i, entry in enumerate(entries)
     ]
     asked = {entry["question"] for entry in entries[:train_size]}
-    held_out = [
-        (example, entry["question"] in asked)
-        for example, entry in zip(examples[train_size:], entries[train_size:], strict=True)
-    ]
-    train = select(examples[:train_size], limit, seed)
-    test = select([example for example, repeated in held_out if not repeated], limit, seed)
+    every = list(zip(examples, entries, strict=True))
+    unevaluated = {e.id for e, entry in every if _UNEVALUATED.search(str(entry["answer"]))}
+    held_out = [(example, entry["question"] in asked) for example, entry in every[train_size:]]
+    repeats = {example.id for example, repeated in held_out if repeated}
+    left = [example for example in examples if example.id not in repeats | unevaluated]
+    trained = {example.id for example in examples[:train_size]}
+    train = select([example for example in left if example.id in trained], limit, seed)
+    test = select([example for example in left if example.id not in trained], limit, seed)
     verifier = Verifier(
         workers=workers,
         timeout=timeout,
@@ -103,7 +109,10 @@ def load(
         judge="reasoning_gym",
         judge_options={"dataset": dataset, "config": made, "threshold": threshold},
     )
-    repeats = tuple(example.id for example, repeated in held_out if repeated)
+    dropped = {
+        "test: leaked": tuple(e.id for e in examples if e.id in repeats - unevaluated),
+        "reference not evaluated": tuple(e.id for e in examples if e.id in unevaluated),
+    }
     return Task(
         name=f"reasoning_gym:{dataset}",
         train=train,
@@ -113,7 +122,7 @@ def load(
         scorer=TaggedAnswer(verifier) if tags else WholeAnswer(verifier),
         report=Report(
             read={"train": train_size, "test": test_size},
-            dropped_ids={"test: leaked": repeats} if repeats else {},
+            dropped_ids={why: ids for why, ids in dropped.items() if ids},
         ),
     )
 

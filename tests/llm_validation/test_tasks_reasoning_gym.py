@@ -40,6 +40,16 @@ def test_without_tags_the_whole_response_is_the_answer():
     assert outcomes == ["correct", "correct", "wrong", "wrong", "unparsable"]
 
 
+def test_references_that_only_say_the_problem_again_are_left_out():
+    """SymPy leaves some integrals as they are, and then saying the problem again is right."""
+    options = {"train_size": 120, "test_size": 30, "workers": 1, "timeout": 20.0}
+    with load_task("reasoning_gym:intermediate_integration", seed=0, **options) as task:
+        left = task.report.dropped["reference not evaluated"]
+        assert left > 5
+        assert len(task.train) + len(task.test) == 150 - sum(task.report.dropped.values())
+        assert not any("Integral(" in answer for answer in answers_of(task))
+
+
 def test_answers_evaluated_as_python_do_no_harm(tmp_path):
     trap = tmp_path / "pwned"
     payloads = [

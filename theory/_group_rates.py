@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.special import expit, logit
 
 from theory._arrays import Floats
 from theory._designs import Design, outcomes_of, tables_of
 from theory._scheme import Scheme
 
-_STEP, _REACH = 0.1, 22.0  # of logit ρ
-_NODES = expit(np.arange(-_REACH, _REACH + _STEP / 2, _STEP))
-
-Sizes = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
+_ODDS = np.linspace(-22.0, 22.0, 441)
+"""Nodes of logit ρ, 0.1 apart."""
 
 
 def group_rates(scheme: Scheme, design: Design, size: int, success: Floats) -> Floats:
@@ -34,34 +33,22 @@ class GroupRates:
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        self.known: dict[tuple[Scheme, int], Floats] = {}
+        self.known: dict[tuple[Scheme, int], CubicSpline] = {}
 
     def of(self, scheme: Scheme, sizes: Floats, success: Floats) -> Floats:
         """The same for prompts with sizes of their own; a part of a response is a chance of one."""
         least = np.floor(sizes).astype(np.intp)
         if np.all(sizes == sizes[0]) and sizes[0] == least[0]:
             return group_rates(scheme, self.design, int(least[0]), success)
-        # Cubic in logit ρ between nodes, at both sizes.
-        place = (logit(success) + _REACH) / _STEP
-        first = np.clip(place.astype(np.intp) - 1, 0, _NODES.size - 4)
-        part = place - first - 1
-        weights = np.stack(
-            [
-                -part * (part - 1) * (part - 2) / 6,
-                (part + 1) * (part - 1) * (part - 2) / 2,
-                -(part + 1) * part * (part - 2) / 2,
-                (part + 1) * part * (part - 1) / 6,
-            ]
-        )
-        nodes = first + np.arange(4)[:, None]
-        low, high = (self._at(scheme, size, nodes, weights) for size in (least, least + 1))
-        return np.asarray(low + (sizes - least) * (high - low))
+        odds, found = logit(success), np.empty((3, success.size))
+        for size in np.unique(least):
+            here = least == size
+            low, high = (self._at(scheme, int(one))(odds[here]) for one in (size, size + 1))
+            found[:, here] = low + (sizes[here] - size) * (high - low)
+        return found
 
-    def _at(self, scheme: Scheme, sizes: Sizes, nodes: Sizes, weights: Floats) -> Floats:
-        for size in set(sizes.tolist()):
-            if (scheme, size) not in self.known:
-                self.known[scheme, size] = group_rates(scheme, self.design, size, _NODES)
-        table = np.stack([self.known[scheme, size] for size in sizes.tolist()], axis=1)
-        return np.asarray(
-            (np.take_along_axis(table, nodes.T[None], axis=2) * weights.T).sum(axis=2)
-        )
+    def _at(self, scheme: Scheme, size: int) -> CubicSpline:
+        if (scheme, size) not in self.known:
+            rates = group_rates(scheme, self.design, size, expit(_ODDS))
+            self.known[scheme, size] = CubicSpline(_ODDS, rates, axis=1)
+        return self.known[scheme, size]

@@ -29,6 +29,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import integrate
@@ -161,7 +162,7 @@ def relative_spending(
     target: float,
     *,
     reference: str | SpendingRule = "uniform",
-    **setting: object,
+    **setting: Any,
 ) -> dict[str, float]:
     """Responses of each rule at equal path energy, over those of a reference.
 
@@ -179,13 +180,12 @@ def relative_spending(
     >>> ratios["uniform"], ratios["pool"] < 1
     (1.0, True)
     """
-    base = spending_cost(reference, start, target, **setting).product  # type: ignore[arg-type]
+    base = spending_cost(reference, start, target, **setting).product
     if not math.isfinite(base):
         raise ValueError(
             f"{resolve_rule(reference).title} does not reach a mean success of {target:g}"
         )
     found = [resolve_rule(rule) for rule in rules]
     return {
-        rule.name: spending_cost(rule, start, target, **setting).product / base  # type: ignore[arg-type]
-        for rule in found
+        rule.name: spending_cost(rule, start, target, **setting).product / base for rule in found
     }

@@ -12,7 +12,7 @@ from claims.metrics import Metrics
 from claims.simulation.lab import Lab
 from claims.simulation.regimes import family, trained
 from claims.spec import bound
-from claims.verdicts import Check, Finding, primary_regime
+from claims.verdicts import Check, Finding, primary_regime, said
 
 _PAIRS = (("grpo:zero=1", "grpo"), ("sqrt_r", "sqrt_r:zero_success=drop"))
 """Schemes with −1 on all-wrong groups, and the same without."""
@@ -30,9 +30,8 @@ def simulation_o8(lab: Lab) -> Finding:
     for regime in regimes[: 1 if lab.quick else None]:
         learner = _NATURAL if regime.endswith(_NATURAL) else _ADAM
         outcomes[learner] += _checks(trained(lab, "answers", regime, clock="responses"))
-    claim = (simulation_o8.__doc__ or "").removesuffix(".")
     found = {learner: checks for learner, checks in outcomes.items() if checks}
-    return primary_regime("O8", claim, found, quick=lab.quick)
+    return primary_regime("O8", said(simulation_o8), found, quick=lab.quick)
 
 
 def _checks(metrics: Metrics) -> list[Check]:

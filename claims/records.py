@@ -104,6 +104,15 @@ def read_records(folder: Path) -> dict[tuple[Source, str], Record]:
     return found
 
 
+def published_checks(source: Source, id: str) -> tuple[Check, ...]:
+    """Checks of a claim in the evidence that is published with the package.
+
+    >>> published_checks("sim", "S1")[0].scheme
+    'grpo'
+    """
+    return read_record(PUBLISHED[source] / f"{id}.json").finding.checks
+
+
 @functools.cache
 def theory_record(id: str) -> Record:
     """Compute what the mathematics says about a claim, as a finding.

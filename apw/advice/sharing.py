@@ -88,11 +88,11 @@ def prompts_of_kernel(prompts: Prompts, kernel: Floats) -> PromptSet:
 
 def trained_ratios() -> list[dict[str, Any]]:
     """Sqrt-R's responses over GRPO's at own rates, as the published simulations measured them."""
-    from claims.records import PUBLISHED, read_record
+    from claims.records import published_checks
 
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for id in _TRAINED:
-        for check in read_record(PUBLISHED["sim"] / f"{id}.json").finding.checks:
+        for check in published_checks("sim", id):
             if (check.scheme, check.reference, check.unit) == ("sqrt_r", "grpo", "log ratio"):
                 ends = (math.exp(value) for value in (check.measurement, check.low, check.high))
                 row = dict(zip(("ratio", "low", "high"), ends, strict=True))
@@ -125,11 +125,11 @@ def trained_words(rows: list[dict[str, Any]]) -> str:
 
 def _fastest_power() -> str:
     """What training showed of power laws: whether one was the fastest of all that were tried."""
-    from claims.records import PUBLISHED, read_record
+    from claims.records import published_checks
 
     checks = [
         check
-        for check in read_record(PUBLISHED["sim"] / "O12.json").finding.checks
+        for check in published_checks("sim", "O12")
         if check.scheme.startswith("power:") and check.reference.startswith("power:")
     ]
     if not checks or any(check.verdict != "confirmed" for check in checks):

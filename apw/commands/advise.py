@@ -556,10 +556,9 @@ def _plan_words(prompts: Prompts, plan: RolloutPlan | None) -> list[str]:
 
 def _simulated_plan() -> str:
     """What choosing so saved where prompts share parameters, by the ledger's evidence."""
-    from claims.records import PUBLISHED, read_record
+    from claims.records import published_checks
 
-    checks = read_record(PUBLISHED["sim"] / "S1.json").finding.checks
-    saved = sorted(1 - math.exp(check.measurement) for check in checks)
+    saved = sorted(1 - math.exp(check.measurement) for check in published_checks("sim", "S1"))
     low, high = percent(saved[0]), percent(saved[-1])
     return (
         f"Where prompts share parameters the simulator saved {low} to {high} (claim S1), and less "

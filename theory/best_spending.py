@@ -179,10 +179,7 @@ def best_spending(
     check_length_ratio(length_ratio)
     rates = as_pass_rates(start)
     able = (rates.success >= _LOWEST) & (rates.share > 0)
-    if not rates.mean() < target < 1:
-        raise ValueError(
-            f"target must lie above the mean start, {rates.mean():g}, and below 1; got {target:g}"
-        )
+    rates.check_target(target)
     if not np.any(able) or target >= 1 - float(rates.share[~able].sum()):
         raise ValueError(
             f"prompts with a success probability of at least {_LOWEST:g} cannot bring the mean to "

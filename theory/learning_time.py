@@ -152,10 +152,7 @@ def learning_time(
         raise ValueError("start must lie in (0, 1) for every prompt")
     if min(rates.success.min(), 1 - max(rates.success.max(), target)) < expit(-_EDGE):
         raise ValueError("start and target must lie in [1e-13, 1 − 1e-13], the range of the tables")
-    if not rates.mean() < target < 1:
-        raise ValueError(
-            f"target must lie above the mean start, {rates.mean():g}, and below 1; got {target:g}"
-        )
+    rates.check_target(target)
     flow = _Flow(resolve(scheme), rates, setting)
     top = flow.largest_rate()
     if top == 0:

@@ -82,6 +82,17 @@ class PassRates:
         points, weights = np.polynomial.legendre.leggauss(whole_number("nodes", nodes, least=1))
         return cls(low + (high - low) * (1 + points) / 2, weights)
 
+    def check_target(self, target: float) -> None:
+        """Raise a ``ValueError`` unless a mean success to reach lies above the present one.
+
+        >>> PassRates([0.1, 0.3], [1.0, 1.0]).check_target(0.5)
+        """
+        if not self.mean() < target < 1:
+            raise ValueError(
+                f"target must lie above the mean start, {self.mean():g}, and below 1; "
+                f"got {target:g}"
+            )
+
     def mean(self, function: Callable[[Floats], Floats] | None = None) -> float:
         """Average of a function of ρ over the prompts; of ρ itself by default.
 

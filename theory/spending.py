@@ -116,10 +116,7 @@ def spending_cost(
     design, size = finite_design(found.design), check_group_size(group_size)
     check_length_ratio(length_ratio)
     rates = as_pass_rates(start)
-    if not rates.mean() < target < 1:
-        raise ValueError(
-            f"target must lie above the mean start, {rates.mean():g}, and below 1; got {target:g}"
-        )
+    rates.check_target(target)
     # Prompts that are never or always solved stay, but those that are chosen cost their responses.
     floor = np.clip(rates.success, _NEVER, expit(_END))
     moves = (rates.success > 0) & (rates.success < expit(_END))

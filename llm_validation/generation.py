@@ -41,6 +41,7 @@ class Response:
         entropy: Mean entropy of the policy (at temperature 1) along it, in nats per token; NaN
             where the engine does not tell.
         log_probability: Mean log-probability of its tokens under that policy, in nats per token.
+        ids: Its tokens, the end token included.
     """
 
     text: str
@@ -48,6 +49,7 @@ class Response:
     truncated: bool
     entropy: float
     log_probability: float
+    ids: tuple[int, ...] = ()
 
 
 class Sampler(Protocol):
@@ -233,6 +235,7 @@ class TransformersSampler:
             truncated=end is None,
             entropy=math.fsum(entropies[:length]) / length,
             log_probability=math.fsum(log_probabilities[:length]) / length,
+            ids=tuple(tokens[:length]),
         )
 
 
@@ -318,6 +321,7 @@ def _from_vllm(output: Any) -> Response:
         truncated=output.finish_reason == "length",
         entropy=math.nan,
         log_probability=math.fsum(log_probabilities) / max(length, 1),
+        ids=tuple(output.token_ids),
     )
 
 

@@ -54,6 +54,7 @@ def test_entropy_and_log_probability_are_the_models(tiny):
             # Back from text to tokens: "?" is unknown too, and one character.
             tokens = tokenizer(response.text.replace("<unknown>", "?"))["input_ids"]
             tokens += [] if response.truncated else [tokenizer.eos_token_id]
+            assert list(response.ids) == tokens
             assert len(tokens) == response.tokens
             with torch.no_grad():
                 logits = model(torch.tensor([start + tokens])).logits[0, len(start) - 1 : -1]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from runs.text import listed
+
 if TYPE_CHECKING:  # configurations name these choices, and do without torch
     import torch
 
@@ -93,3 +95,34 @@ def _padded(part: torch.Tensor, width: int, fill: int, *, left: bool) -> torch.T
 
     missing = width - part.shape[1]
     return torch.nn.functional.pad(part, (missing, 0) if left else (0, missing), value=fill)
+
+
+def check_dead_groups(trainer: Any) -> None:
+    """Refuse what cannot be dropped or sampled again, before the first step.
+
+    Args:
+        trainer: A :class:`llm_validation.trainer.WeightedGRPOTrainer`.
+
+    Raises:
+        ValueError: An unknown choice, groups spread over processes, a scheme that compares prompts,
+            or a data set without a length.
+    """
+    choice = trainer.dead_groups
+    if choice not in CHOICES:
+        raise ValueError(f"dead_groups must be {listed(CHOICES, 'or')}; got {choice!r}")
+    if trainer.tries < 1:
+        raise ValueError(f"tries must be at least 1; got {trainer.tries}")
+    arguments = trainer.args
+    rows = arguments.per_device_train_batch_size * arguments.steps_per_generation
+    if choice != "keep" and rows % trainer.num_generations:
+        raise ValueError(
+            "dead groups are dropped or sampled again where no group is spread over processes: "
+            f"a process's {rows} responses must be whole groups of {trainer.num_generations}"
+        )
+    if trainer.scheme.needs_batch and choice in ("resample", "refill"):
+        raise ValueError(
+            f"{trainer.scheme.name} weighs prompts against those sampled with them: dead groups "
+            "can be kept or dropped, not sampled again"
+        )
+    if choice == "refill" and not hasattr(trainer.train_dataset, "__len__"):
+        raise ValueError("dead_groups='refill' needs a train_dataset with a length")

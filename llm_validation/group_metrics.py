@@ -37,6 +37,9 @@ RECORDED = {
     "prior_a": "prior_a",
     "prior_b": "prior_b",
     "prior_never": "prior_never",
+    "prompts_tried": "prompts_tried",
+    "pool_low": "pool_low",
+    "pool_high": "pool_high",
     RESTARTS: RESTARTS,
 }
 """What is logged and a run records, with the name it is recorded by."""

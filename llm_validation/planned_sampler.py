@@ -1,50 +1,118 @@
 """Prompts drawn by the chances of a plan, in TRL's order of groups and repetitions.
 
-``apw advise FILE --json`` makes such a plan from counts: its ``probability`` of every prompt.
+``apw advise FILE --json`` makes such a plan from counts: its ``probability`` of every prompt. A
+:class:`llm_validation.prompt_planner.PromptPlanner` makes it anew while training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Sampler
+
+from llm_validation.prompt_counts import prompt_key
+from llm_validation.prompt_planner import PromptPlanner, Replan
+
+_CHOICE = 20
+"""Purpose that distinguishes these random numbers from others of the same seed."""
 
 
 class PlannedSampler(Sampler[int]):
     """Like TRL's sampler, but every batch is drawn by chances, without replacement.
 
+    The batch is a function of the seed, its number in the run and the chances, so that a run that
+    is resumed draws as one that was not.
+
     Args:
         like: TRL's ``RepeatSampler``, whose groups, batches, repetitions and seed it takes.
-        probability: Chance of each prompt of the data set.
+        probability: Chance of each prompt of the data set, or a function of a batch's number that
+            gives them.
 
     Raises:
         ValueError: Chances that :func:`check_probability` refuses.
     """
 
-    def __init__(self, like: Any, probability: Sequence[float]) -> None:
-        check_probability(probability, len(like.data_source), like.batch_size)
+    def __init__(
+        self, like: Any, probability: Sequence[float] | Callable[[int], np.ndarray]
+    ) -> None:
         self.like = like
-        self.probability = torch.tensor(np.asarray(probability, dtype=np.float64))
-        self.generator = torch.Generator()
-        if like.seed is not None:
-            self.generator.manual_seed(like.seed)
+        if callable(probability):
+            self.probability = probability
+        else:
+            check_probability(probability, len(like.data_source), like.batch_size)
+            chances = np.asarray(probability, dtype=np.float64)
+            self.probability = lambda batch: chances
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the batches of an epoch next, as accelerate says."""
+        self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
         """Indices of an epoch: as many batches as TRL's has."""
-        for _ in range(len(self.like.data_source) // self.like.batch_size):
-            batch = torch.multinomial(
-                self.probability, self.like.batch_size, generator=self.generator
-            )
+        batches = len(self.like.data_source) // self.like.batch_size
+        for number in range(self.epoch * batches, (self.epoch + 1) * batches):
+            chosen = draw(self.probability(number), self.like.batch_size, self.like.seed, number)
             for _ in range(self.like.repeat_count):
-                for index in batch.tolist():
+                for index in chosen.tolist():
                     yield from [index] * self.like.mini_repeat_count
 
     def __len__(self) -> int:
         """Number of indices of an epoch."""
         return len(self.like)
+
+
+def draw(chances: np.ndarray, count: int, seed: int | None, batch: int) -> np.ndarray:
+    """Different prompts of a batch, each drawn in proportion to the chances of those left.
+
+    Args:
+        chances: Of all prompts, in proportion.
+        count: Prompts to draw.
+        seed: Seed of the run; None for chance itself.
+        batch: Number of the batch.
+
+    Source: exponential races (Efraimidis and Spirakis, 2006).
+
+    >>> sorted(draw(np.array([0.5, 0.5, 0.0]), 2, 0, 0).tolist())
+    [0, 1]
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(_CHOICE, batch))
+    waits = np.random.default_rng(sequence).standard_exponential(len(chances))
+    with np.errstate(divide="ignore"):
+        return np.argsort(waits / chances, kind="stable")[:count]
+
+
+def planner_of(how: Replan, trainer: Any) -> PromptPlanner:
+    """The planner of a training run.
+
+    Args:
+        how: When to plan, and for what.
+        trainer: A :class:`llm_validation.trainer.WeightedGRPOTrainer`.
+
+    Raises:
+        ValueError: A data set without a length, or fewer prompts than a batch has, or workers that
+            load data ahead.
+    """
+    data, workers = trainer.train_dataset, trainer.args.dataloader_num_workers
+    batch = trainer.args.generation_batch_size // trainer.num_generations
+    if not hasattr(data, "__len__"):
+        raise ValueError("prompts are planned where train_dataset has a length")
+    if workers:
+        raise ValueError(
+            "dataloader_num_workers must be 0 where prompts are planned as training goes, since "
+            f"workers draw batches long before; got {workers}"
+        )
+    if len(data) < batch:
+        raise ValueError(f"a batch holds {batch} different prompts, and there are {len(data)}")
+    return PromptPlanner(
+        [prompt_key(prompt) for prompt in data["prompt"]],
+        batch=batch,
+        group_size=trainer.num_generations,
+        scheme=trainer.scheme,
+        how=how,
+    )
 
 
 def check_probability(probability: Sequence[float], prompts: int, batch: int) -> None:

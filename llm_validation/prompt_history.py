@@ -1,4 +1,4 @@
-"""What a trainer remembers of its prompts, for schemes whose baseline asks for it.
+"""What a trainer remembers of its prompts, for schemes whose baseline asks for it, and for plans.
 
 A scheme is a function of one group and has no state (:mod:`theory.empirical_bayes`): the trainer
 keeps correct responses and tries of each prompt, discounted by the optimizer step, and puts them
@@ -7,28 +7,18 @@ into its checkpoints. With ``refit`` it also fits the prior of all prompts every
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from accelerate.utils import gather_object
 
+from llm_validation.prompt_counts import PromptCounts, prompt_key
+from llm_validation.prompt_planner import PromptPlanner
 from theory.advantages import group_advantages
 from theory.beta_binomial import fit_pass_rates
-from theory.empirical_bayes import History, Prior, observed, prior_of
+from theory.empirical_bayes import Prior, prior_of
 from theory.schemes import Scheme
-
-
-class _Seen(NamedTuple):
-    """Discounted S and N of a prompt, the step they are of, and K and M of its last group."""
-
-    correct: float
-    tries: float
-    step: int
-    last_correct: float
-    last_tries: float
 
 
 class PromptHistory:
@@ -41,6 +31,9 @@ class PromptHistory:
 
     Args:
         scheme: The scheme; one that keeps no history makes every method do nothing.
+
+    Attributes:
+        planner: Who plans which prompts come next, from the same outcomes; none by default.
 
     >>> from theory.schemes import resolve
     >>> history = PromptHistory(resolve("empirical_bayes:a=1,b=1,keep=0.5"))
@@ -57,7 +50,8 @@ class PromptHistory:
         self.scheme = scheme
         options = scheme.options if scheme.keeps_history else {"keep": 0, "refit": 0}
         self._keep, self._refit = float(options["keep"] or 0), int(options["refit"] or 0)
-        self._seen: dict[str, _Seen] = {}
+        self.planner: PromptPlanner | None = None
+        self._counts = PromptCounts(self._keep)
         self._keys: list[str] = []
         self._step = self._fitted = 0
 
@@ -75,10 +69,10 @@ class PromptHistory:
             group_size: M.
             step: Number of the optimizer step.
         """
-        if not self.scheme.keeps_history:
+        if not self.scheme.keeps_history and self.planner is None:
             return
         # With one process this is the list itself.
-        rows: list[str] = gather_object([_key(row["prompt"]) for row in inputs])
+        rows: list[str] = gather_object([prompt_key(row["prompt"]) for row in inputs])
         self._keys, self._step = rows[::group_size], step
         # Before its responses are drawn: a baseline made of them would bias the update.
         if self._refit and step - self._fitted >= self._refit:
@@ -86,63 +80,56 @@ class PromptHistory:
 
     def advantages(self, rewards: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         """Advantages of the groups of these prompts, shape (groups, M)."""
-        counts = np.array([self._counts(key) for key in self._keys], dtype=rewards.dtype)
-        history = counts[:, 0], counts[:, 1]
-        return np.asarray(group_advantages(rewards, self.scheme, history=history, valid=valid))
+        # The last step counts in full, earlier ones less and less.
+        counts = self._counts.at(self._keys, step=self._step - 1).astype(rewards.dtype)
+        history = (counts if self._keep else np.zeros_like(counts)).T
+        return np.asarray(
+            group_advantages(rewards, self.scheme, history=(history[0], history[1]), valid=valid)
+        )
 
     def add(self, rewards: np.ndarray, valid: np.ndarray) -> None:
         """Count the responses of these prompts; those that could not be scored do not count."""
-        if not self.scheme.keeps_history:
-            return
         correct, tries = (rewards * valid).sum(axis=1), valid.sum(axis=1)
-        for key, right, tried in zip(self._keys, correct, tries, strict=True):
-            before = self._seen.get(key, _Seen(0.0, 0.0, self._step, 0.0, 0.0))
-            kept, group = self._keep ** (self._step - before.step), (float(right), float(tried))
-            counts = observed(History(before.correct, before.tries), *group, keep=kept)
-            last = group if tried else before[3:]
-            self._seen[key] = _Seen(*counts, self._step, *last)
+        if self.scheme.keeps_history:
+            self._counts.add(self._keys, correct, tries, step=self._step)
+        if self.planner is not None:
+            self.planner.add(self._keys, correct, tries)
 
-    def _counts(self, key: str) -> tuple[float, float]:
-        """S and N after the last step: that one counts in full, earlier ones less and less."""
-        if key not in self._seen or not self._keep:
-            return 0.0, 0.0
-        seen = self._seen[key]
-        kept = self._keep ** max(self._step - seen.step - 1, 0)
-        return kept * seen.correct, kept * seen.tries
+    def end_batch(self) -> None:
+        """Let the planner plan: the batch, with what was sampled again, is whole."""
+        if self.planner is not None:
+            self.planner.end_batch()
 
     def _fit(self) -> None:
         """Fit the prior to the last group of every prompt."""
-        groups = [seen[3:] for seen in self._seen.values() if seen.last_tries]
-        if not groups:
+        groups = self._counts.last_groups()
+        if not len(groups):
             return
-        counts = np.array(groups)
         self._fitted = self._step
-        fit = fit_pass_rates(counts[:, 0], counts[:, 1])
+        fit = fit_pass_rates(groups[:, 0], groups[:, 1])
         if not fit.message:
             self.scheme = self.scheme.bind(a=fit.a, b=fit.b, never=fit.never)
 
     def metrics(self) -> dict[str, float]:
-        """The prior that the last batch was weighed by, if it is refitted."""
+        """The prior that the last batch was weighed by, if refitted, and what the planner says."""
         prior = self.prior._asdict() if self._refit else {}
-        return {f"prior_{name}": float(value) for name, value in prior.items()}
+        planned = {} if self.planner is None else self.planner.metrics()
+        return {f"prior_{name}": float(value) for name, value in prior.items()} | planned
 
     def state(self) -> dict[str, Any]:
-        """Everything, of JSON types; empty for a scheme that keeps no history."""
-        if not self.scheme.keeps_history:
-            return {}
-        prompts = {key: list(seen) for key, seen in self._seen.items()}
-        return {"prompts": prompts, "prior": list(self.prior), "fitted": self._fitted}
+        """Everything, of JSON types; empty where nothing is kept."""
+        kept: dict[str, Any] = {}
+        if self.scheme.keeps_history:
+            counts = self._counts.state()
+            kept |= {"prompts": counts, "prior": list(self.prior), "fitted": self._fitted}
+        return kept if self.planner is None else kept | {"plan": self.planner.state()}
 
     def remember(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state`."""
-        if not state:
+        if self.planner is not None and "plan" in state:
+            self.planner.remember(state["plan"])
+        if "prompts" not in state:
             return
-        self._seen = {key: _Seen(*seen) for key, seen in state["prompts"].items()}
+        self._counts.remember(state["prompts"])
         self._fitted = state["fitted"]
         self.scheme = self.scheme.bind(**Prior(*state["prior"])._asdict())
-
-
-def _key(prompt: Any) -> str:
-    """A short name for a prompt, text or conversation."""
-    text = json.dumps(prompt, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -21,10 +21,17 @@ from llm_validation.checkpoints import (
     whole_or_gone,
     write_manifest,
 )
-from llm_validation.dead_groups import CHOICES, DeadGroups, are_dead, replace_rows, rows_of
+from llm_validation.dead_groups import (
+    DeadGroups,
+    are_dead,
+    check_dead_groups,
+    replace_rows,
+    rows_of,
+)
 from llm_validation.group_metrics import GROUP_METRICS, RECORDED, group_metrics
-from llm_validation.planned_sampler import PlannedSampler
+from llm_validation.planned_sampler import PlannedSampler, planner_of
 from llm_validation.prompt_history import PromptHistory
+from llm_validation.prompt_planner import Replan
 from llm_validation.reward_split import RewardMode, RewardSplit
 from llm_validation.sampling import (
     DivergedError,
@@ -34,7 +41,6 @@ from llm_validation.sampling import (
 )
 from llm_validation.turns import Turns
 from runs.files import read_json, write_json
-from runs.text import listed
 from theory.advantages import group_advantages
 from theory.rewards import OutcomeRule, shaping_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
@@ -68,7 +74,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
             prompts or ``refill`` with others, up to ``tries`` times, and then drop.
         tries: How often dead groups are sampled again in a step.
         prompt_probability: Chance of each prompt of ``train_dataset``, as a plan of ``apw advise``
-            has them; all alike by default.
+            has them, or :class:`llm_validation.prompt_planner.Replan` for a plan that follows the
+            outcomes of training; all alike by default.
         seeded: Sample with numbers fixed by (seed, step, batch, row, turn) rather than torch's
             global state.
         **arguments: Arguments of ``trl.GRPOTrainer``.
@@ -99,7 +106,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         shaping: RewardMode | None = None,
         dead_groups: DeadGroups = "keep",
         tries: int = 4,
-        prompt_probability: Sequence[float] | None = None,
+        prompt_probability: Sequence[float] | Replan | None = None,
         seeded: bool = True,
         **arguments: Any,
     ) -> None:
@@ -128,7 +135,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             mode=shaping,
         )
         self.dead_groups, self.tries = dead_groups, tries
-        self._check_dead_groups()
+        check_dead_groups(self)
         self.seeded = seeded and not self.use_vllm
         if self.seeded:
             self._check_generation()
@@ -140,37 +147,16 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self._dead = np.zeros(0, dtype=bool)
         self._lengths: list[int] = []
         self._unwrapped: tuple[Any, Any] = (None, None)
-        self._probability = prompt_probability
+        self._probability: Any = prompt_probability
+        if isinstance(prompt_probability, Replan):
+            self._history.planner = planner_of(prompt_probability, self)
+            self._probability = self._history.planner.probability
         if prompt_probability is not None:
             self._get_train_sampler()  # refuses what cannot be drawn by before the first step
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
-        sampler = super()._get_train_sampler(dataset)
-        chances = self._probability
+        sampler, chances = super()._get_train_sampler(dataset), self._probability
         return sampler if chances is None else PlannedSampler(sampler, chances)
-
-    def _check_dead_groups(self) -> None:
-        """Refuse what cannot be dropped or sampled again, before the first step."""
-        if self.dead_groups not in CHOICES:
-            raise ValueError(
-                f"dead_groups must be {listed(CHOICES, 'or')}; got {self.dead_groups!r}"
-            )
-        if self.tries < 1:
-            raise ValueError(f"tries must be at least 1; got {self.tries}")
-        arguments: Any = self.args  # a GRPOConfig
-        rows = arguments.per_device_train_batch_size * arguments.steps_per_generation
-        if self.dead_groups != "keep" and rows % self.num_generations:
-            raise ValueError(
-                "dead groups are dropped or sampled again where no group is spread over processes: "
-                f"a process's {rows} responses must be whole groups of {self.num_generations}"
-            )
-        if self.scheme.needs_batch and self.dead_groups in ("resample", "refill"):
-            raise ValueError(
-                f"{self.scheme.name} weighs prompts against those sampled with them: dead groups "
-                "can be kept or dropped, not sampled again"
-            )
-        if self.dead_groups == "refill" and not hasattr(self.train_dataset, "__len__"):
-            raise ValueError("dead_groups='refill' needs a train_dataset with a length")
 
     def _check_generation(self) -> None:
         """Refuse what seeded sampling cannot honour, and sample nothing where nothing is random."""
@@ -236,8 +222,14 @@ class WeightedGRPOTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         output = self._weighted(inputs)
-        if not self.model.training or self.dead_groups == "keep":
-            return output
+        if self.model.training and self.dead_groups != "keep":
+            output = self._without_dead(inputs, output)
+        if self.model.training:
+            self._history.end_batch()
+        return output
+
+    def _without_dead(self, inputs: Any, output: dict[str, Any]) -> dict[str, Any]:
+        """The batch with its dead groups sampled again, or dropped from the loss."""
         dead = self._dead
         if self.dead_groups != "drop":
             output, dead = self._sampled_again(inputs, output, dead)

@@ -71,12 +71,13 @@ class PassRateModel:
             zero = np.log(np.where(k == 0, self.never, 0.0))
         return np.asarray(np.logaddexp(log, zero))
 
-    def posterior(self, correct: Array, tries: Array) -> Posterior:
+    def posterior(self, correct: Array, tries: Array, *, whole: bool = True) -> Posterior:
         """What is known of each prompt once its own responses are counted.
 
         Args:
             correct: K of each prompt, shape (prompts,).
             tries: n of each, or one for all; 0 for prompts that were not tried.
+            whole: Counts are whole numbers; not those that have faded.
 
         Raises:
             ValueError: Counts that are not whole, or not in [0, n].
@@ -84,7 +85,7 @@ class PassRateModel:
         >>> PassRateModel(0.1, 0.9).posterior([0], 8).mean().round(4).tolist()  # not 0, not 0.056
         [0.0111]
         """
-        k, n = _check_counts(correct, tries, least=0)
+        k, n = _check_counts(correct, tries, least=0, whole=whole)
         never = np.where(k == 0, still_never(self.never, chance_of_none(self.a, self.b, n)), 0.0)
         return Posterior(self.a + k, self.b + n - k, never)
 
@@ -230,7 +231,9 @@ def still_never(never: Array | float, none: Array) -> Array:
     return never / (never + (1 - never) * none)
 
 
-def _check_counts(correct: Array, tries: Array, *, least: int) -> tuple[Floats, Floats]:
+def _check_counts(
+    correct: Array, tries: Array, *, least: int, whole: bool = True
+) -> tuple[Floats, Floats]:
     """Counts as two arrays of one shape (prompts,).
 
     Raises:
@@ -244,13 +247,14 @@ def _check_counts(correct: Array, tries: Array, *, least: int) -> tuple[Floats, 
             f"{k.shape} and {n.shape}"
         )
     n = np.broadcast_to(n, k.shape)
-    bad = ~((k == np.floor(k)) & (n == np.floor(n)) & (n >= least) & (k >= 0) & (k <= n))
-    bad |= ~np.isfinite(n)
+    bad = ~((n >= least) & (k >= 0) & (k <= n) & np.isfinite(n))
+    if whole:
+        bad |= (k != np.floor(k)) | (n != np.floor(n))
     if np.any(bad):
         at = int(np.argmax(bad))
         raise ValueError(
-            f"correct and tries must be whole numbers, tries at least {least} and correct in "
-            f"[0, tries]; got {k[at]:g} of {n[at]:g} at index {at}"
+            f"correct and tries must be {'whole ' * whole}numbers, tries at least {least} and "
+            f"correct in [0, tries]; got {k[at]:g} of {n[at]:g} at index {at}"
         )
     return k, n
 

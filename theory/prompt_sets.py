@@ -142,6 +142,39 @@ def measured_set(correct: Array, tries: Array, *, draws: int = DRAWS, seed: int 
     fit = fit_pass_rates(correct, tries)
     k = np.atleast_1d(np.asarray(correct, dtype=np.float64))
     n = np.broadcast_to(np.asarray(tries, dtype=np.float64), k.shape)
+    found = posterior_set(fit, k, n)
+    pairs, counts = np.unique(np.stack([k, n], axis=1), axis=0, return_counts=True)
+    generator, drawn = np.random.default_rng(seed), []
+    for _ in range(draws):
+        again = generator.multinomial(k.size, counts / k.size)
+        refit = fit_pass_rates(pairs[:, 0], pairs[:, 1], prompts=again, near=fit)
+        rates = refit.posterior(k, n).sample(generator)
+        able = np.sort(rates[rates >= IN_REACH])
+        if able.size:
+            nodes = np.minimum(_nodes(able, spread=True), _EASIEST)
+            drawn.append(PromptSet(nodes, 1 - able.size / k.size, k.size))
+    return dataclasses.replace(found, draws=tuple(drawn))
+
+
+def posterior_set(
+    fit: PassRateModel, correct: Array, tries: Array, *, whole: bool = True
+) -> PromptSet:
+    """Prompts by their own counts and a distribution of pass rates that is known.
+
+    Args:
+        fit: The distribution.
+        correct: K of each prompt, shape (prompts,).
+        tries: n of each, of at least 0.
+        whole: Counts are whole numbers; not those that have faded.
+
+    Raises:
+        ValueError: What are no counts, or no correct response at all.
+
+    >>> posterior_set(PassRateModel(1.0, 1.0), [0.0, 0.45], [0.0, 0.9], whole=False).prompts
+    2
+    """
+    k = np.atleast_1d(np.asarray(correct, dtype=np.float64))
+    n = np.broadcast_to(np.asarray(tries, dtype=np.float64), k.shape)
     if not np.any(k > 0):
         raise ValueError(
             f"no prompt was ever solved, in {int(n.sum()):,} tries: there is nothing to learn from"
@@ -149,7 +182,7 @@ def measured_set(correct: Array, tries: Array, *, draws: int = DRAWS, seed: int 
     pairs, place, counts = np.unique(
         np.stack([k, n], axis=1), axis=0, return_inverse=True, return_counts=True
     )
-    posterior = fit.posterior(pairs[:, 0], pairs[:, 1])
+    posterior = fit.posterior(pairs[:, 0], pairs[:, 1], whole=whole)
     share = counts / k.size
     grid = np.linspace(logit(IN_REACH), logit(_EASIEST), 500)
     below = share @ posterior.below(expit(grid))
@@ -159,16 +192,7 @@ def measured_set(correct: Array, tries: Array, *, draws: int = DRAWS, seed: int 
     middle = (np.arange(NODES) + 0.5) / NODES
     success = expit(np.interp(middle, inside[rising], grid[rising]))
     each = Posterior(*(part[place.ravel()] for part in dataclasses.astuple(posterior)))
-    generator, drawn = np.random.default_rng(seed), []
-    for _ in range(draws):
-        again = generator.multinomial(k.size, share)
-        refit = fit_pass_rates(pairs[:, 0], pairs[:, 1], prompts=again, near=fit)
-        rates = refit.posterior(k, n).sample(generator)
-        able = np.sort(rates[rates >= IN_REACH])
-        if able.size:
-            nodes = np.minimum(_nodes(able, spread=True), _EASIEST)
-            drawn.append(PromptSet(nodes, 1 - able.size / k.size, k.size))
-    return PromptSet(success, out, k.size, fit, each, tuple(drawn))
+    return PromptSet(success, out, k.size, fit, each)
 
 
 def _nodes(ascending: Floats, *, spread: bool = False) -> Floats:

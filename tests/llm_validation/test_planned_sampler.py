@@ -17,14 +17,18 @@ class Repeated:
     batch_size, mini_repeat_count, repeat_count, seed = 2, 3, 2, 7
 
     def __len__(self):
-        return 4 * 3 * 2
+        return 2 * 2 * 2 * 3  # two batches of two prompts, repeated twice, three responses
 
 
 def test_batches_are_drawn_by_the_chances_and_repeated_as_trl_does():
     chances = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
     sampler = PlannedSampler(Repeated(), chances)
-    first = np.array([list(sampler) for _ in range(3000)])
-    assert len(sampler) == first.shape[1]
+    epochs = []
+    for epoch in range(6000):
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+    first = np.array(epochs)
+    assert first.shape == (6000, len(sampler))
     batches = first.reshape(-1, 2, 2, 3)  # batch, repetition, prompt, response
     assert np.all(batches == batches[:, :1, :, :1])
     pairs = batches[:, 0, :, 0]

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: test-ray help install demo reproduce test test-vllm test-verl test-versions lint types smollm2 bench lock clean
+.PHONY: test-ray help install demo reproduce test test-vllm test-verl test-versions docs lint types smollm2 bench lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -47,6 +47,16 @@ test-verl: .venv-verl/.installed  ## the plug-in against the real verl, in an en
 test-versions:   ## the parts without torch on Python 3.11 to 3.13, oldest and newest packages
 	.ci/versions
 
+# Material for MkDocs announces its successor in every build, which is no fault of the pages.
+docs: .venv-docs/.installed  ## the documentation as a site, into results/site; notebooks are run, links checked
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+.venv-docs/.installed: requirements-docs.lock pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-docs.lock
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
 lint: $(STAMP)   ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,12 +71,16 @@ bench: $(STAMP)  ## every benchmark, as ratios, into results/bench.json
 	$(BIN)/python -m benchmarks
 
 # Resolved in a throw-away environment, so that nothing installed by hand leaks in.
-lock:            ## resolve requirements.lock again from pyproject.toml
+lock:            ## resolve requirements.lock and requirements-docs.lock again from pyproject.toml
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0'
 	.venv-lock/bin/python -m pip install --quiet '.[llm,dev]'
 	{ echo '# Written by `make lock`: what CI tests. torch is pinned first so that pip takes the CPU build where one is offered.'; \
 	  .venv-lock/bin/python -m pip freeze --exclude apw | sed 's/+cpu$$//'; } > requirements.lock
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet '.[docs]' --constraint requirements.lock
+	{ echo '# Written by `make lock`: what `make docs` builds with.'; \
+	  .venv-lock/bin/python -m pip freeze --exclude apw; } > requirements-docs.lock
 	rm -rf .venv-lock
 
 clean:           ## remove the environment and every result

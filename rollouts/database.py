@@ -233,9 +233,11 @@ def connection(links: Links, memory: str, threads: int) -> Iterator[duckdb.DuckD
         made.execute(f"SET allowed_directories = [{literal(str(links.folder))}]")
         made.execute(f"SET allowed_paths = [{', '.join(map(literal, dict.fromkeys(allowed)))}]")
         made.execute("SET enable_external_access = false")
-        # Progress is counted for whoever asks, and printed by no one.
-        made.execute("SET enable_progress_bar = true")
-        made.execute("SET enable_progress_bar_print = false")
+        # Progress is counted for whoever asks, and printed by no one. In a notebook DuckDB counts
+        # only where ipywidgets is installed.
+        with contextlib.suppress(duckdb.InvalidInputException):
+            made.execute("SET enable_progress_bar = true")
+            made.execute("SET enable_progress_bar_print = false")
         made.execute("SET lock_configuration = true")
         yield made
     finally:

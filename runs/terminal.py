@@ -51,12 +51,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = 
             Text(heading),
             justify="right" if numbers else "left",
             overflow="fold",
+            no_wrap=numbers,
             min_width=max(cells) if numbers else None,
         )
     for row in rows:
         shown.add_row(*map(Text, row))
     width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
-    console = Console(file=io.StringIO(), width=1000, color_system=None, force_terminal=False)
+    console = Console(
+        file=io.StringIO(),
+        width=1000,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,  # text, in a notebook too
+    )
     console.width = max(width, console.measure(shown).minimum)
     with console.capture() as captured:
         console.print(shown)

@@ -19,8 +19,8 @@ CHANGES = """\
 
 All published verdicts were judged again, from the samples that were stored, by a stricter rule.
 
-- **Intervals.** Percentile bootstraps of five seeds cover the truth in 84 of 100 cases instead of
-  95. Intervals are now Student's t over seeds, of logarithms for ratios, which cover what they say.
+- **Intervals.** Percentile bootstraps of five seeds cover the truth in 84 of 100 cases, not in
+  95 of them. Intervals are now Student's t over seeds, of logarithms for ratios, and cover as said.
 - **Closeness** is confirmed if the whole interval lies within the tolerance (two one-sided tests);
   it was enough that the mean did.
 - **No effect.** Every check of a difference states δ, the smallest effect that a user would act on:

@@ -28,6 +28,19 @@ def test_numbers_are_never_broken_even_where_they_need_more_than_the_width():
     assert line.split() == cells
 
 
+def test_numbers_beside_text_that_can_be_broken_are_whole():
+    row = ["word " * 30, "0.853 (0.124 – 0.952)", "6 of 6"]
+    lines = table(["scheme", "relative to GRPO, one common rate", "seeds"], [row], right="lrr")
+    assert "0.853 (0.124 – 0.952)" in lines
+    assert "relative to GRPO, one common rate" in lines
+
+
+def test_in_a_notebook_a_table_is_text_and_nothing_else(monkeypatch):
+    before = table(["text", "n"], [["a", "1"]], right="lr")
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert table(["text", "n"], [["a", "1"]], right="lr") == before
+
+
 def test_numbers_end_in_one_column_and_marks_do_not_count():
     lines = table(["mean π̄", "n"], [["π̄", "1"], ["abc", "23456"]], right="lr").splitlines()
     plain = [line.replace("\u0304", "") for line in lines]

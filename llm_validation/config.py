@@ -162,6 +162,21 @@ class TrainConfig(Configuration):
     resample_tries: Annotated[int, Interval(ge=1, le=1000)] = 4
     """How often dead groups are sampled again in a step, before they are left out of the loss."""
 
+    plan_every: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+    """Batches of responses after which it is planned anew which prompts to take how often, by the
+    outcomes so far (see ``llm_validation.prompt_planner``); 0 takes all in shuffled order."""
+
+    plan_target: Probability = 0.9
+    """Mean success that a plan is made for, of the prompts in reach, in (0, 1)."""
+
+    plan_memory: Positive | None = None
+    """Batches after which a response counts 1/e of a new one in a plan; None for those of an
+    epoch."""
+
+    plan_counts: str | None = None
+    """File of correct responses and tries by prompt, as ``apw advise`` reads it, that the first
+    plan is made from; its names are the ids of the task's prompts."""
+
     mask_truncated: bool = False
     """Leave responses cut off at max_response_tokens out of the loss."""
 
@@ -238,6 +253,10 @@ class TrainConfig(Configuration):
             raise ValueError(f"hidden_size must be a multiple of 32; got {self.hidden_size}")
         for scheme in self.bound.values():
             scheme.check_group_size(self.group_size)
+        if not self.plan_every and (self.plan_memory or self.plan_counts):
+            raise ValueError(
+                "plan_memory and plan_counts are of plans: they need plan_every of at least 1"
+            )
         if self.length_penalty and self.shaping == "total":
             for name, scheme in self.bound.items():
                 if not scheme.shift_invariant:

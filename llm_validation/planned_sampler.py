@@ -13,10 +13,10 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from llm_validation.prompt_counts import prompt_key
-from llm_validation.prompt_planner import PromptPlanner, Replan
-
-_CHOICE = 20
-"""Purpose that distinguishes these random numbers from others of the same seed."""
+from llm_validation.prompt_planner import PromptPlanner, draw, outcome_split
+from llm_validation.replan import Replan
+from runs.text import listed
+from theory.rewards import OutcomeRule
 
 
 class PlannedSampler(Sampler[int]):
@@ -64,37 +64,27 @@ class PlannedSampler(Sampler[int]):
         return len(self.like)
 
 
-def draw(chances: np.ndarray, count: int, seed: int | None, batch: int) -> np.ndarray:
-    """Different prompts of a batch, each drawn in proportion to the chances of those left.
-
-    Args:
-        chances: Of all prompts, in proportion.
-        count: Prompts to draw.
-        seed: Seed of the run; None for chance itself.
-        batch: Number of the batch.
-
-    Source: exponential races (Efraimidis and Spirakis, 2006).
-
-    >>> sorted(draw(np.array([0.5, 0.5, 0.0]), 2, 0, 0).tolist())
-    [0, 1]
-    """
-    sequence = np.random.SeedSequence(seed, spawn_key=(_CHOICE, batch))
-    waits = np.random.default_rng(sequence).standard_exponential(len(chances))
-    with np.errstate(divide="ignore"):
-        return np.argsort(waits / chances, kind="stable")[:count]
-
-
-def planner_of(how: Replan, trainer: Any) -> PromptPlanner:
+def planner_of(
+    how: Replan, trainer: Any, outcome: str | None, rule: OutcomeRule | None
+) -> PromptPlanner:
     """The planner of a training run.
 
     Args:
         how: When to plan, and for what.
         trainer: A :class:`llm_validation.trainer.WeightedGRPOTrainer`.
+        outcome: Name of the reward function that says which responses are correct.
+        rule: How its reward says so.
 
     Raises:
         ValueError: A data set without a length, or fewer prompts than a batch has, or workers that
-            load data ahead.
+            load data ahead; or several reward functions of which none is named.
     """
+    names = trainer.reward_func_names
+    if len(names) > 1 and outcome is None:
+        raise ValueError(
+            "a plan counts correct responses: say which reward function tells them, "
+            f"outcome={listed([repr(name) for name in names], 'or')}"
+        )
     data, workers = trainer.train_dataset, trainer.args.dataloader_num_workers
     batch = trainer.args.generation_batch_size // trainer.num_generations
     if not hasattr(data, "__len__"):
@@ -112,6 +102,7 @@ def planner_of(how: Replan, trainer: Any) -> PromptPlanner:
         group_size=trainer.num_generations,
         scheme=trainer.scheme,
         how=how,
+        split=outcome_split(names, trainer.reward_weights.tolist(), outcome, rule),
     )
 
 

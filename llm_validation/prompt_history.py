@@ -87,13 +87,20 @@ class PromptHistory:
             group_advantages(rewards, self.scheme, history=(history[0], history[1]), valid=valid)
         )
 
-    def add(self, rewards: np.ndarray, valid: np.ndarray) -> None:
-        """Count the responses of these prompts; those that could not be scored do not count."""
-        correct, tries = (rewards * valid).sum(axis=1), valid.sum(axis=1)
+    def add(self, rewards: np.ndarray, valid: np.ndarray, raw: np.ndarray | None = None) -> None:
+        """Count the responses of these prompts; those that could not be scored do not count.
+
+        Args:
+            rewards: What the scheme weighs, shape (groups, M).
+            valid: Which responses were scored.
+            raw: Rewards by function, shape (rows, functions), which the planner takes its outcomes
+                from: a scheme of any scale is given totals.
+        """
         if self.scheme.keeps_history:
+            correct, tries = (rewards * valid).sum(axis=1), valid.sum(axis=1)
             self._counts.add(self._keys, correct, tries, step=self._step)
-        if self.planner is not None:
-            self.planner.add(self._keys, correct, tries)
+        if self.planner is not None and raw is not None:
+            self.planner.add_rewards(self._keys, raw)
 
     def end_batch(self) -> None:
         """Let the planner plan: the batch, with what was sampled again, is whole."""

@@ -11,7 +11,6 @@ a batch so takes those up to the last but one into account, whether a run was in
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,11 +18,14 @@ from typing import Any
 import numpy as np
 
 from llm_validation.prompt_counts import PromptCounts
+from llm_validation.replan import Replan
+from llm_validation.reward_split import RewardSplit
 from theory._arrays import Floats
 from theory.beta_binomial import fit_pass_rates
 from theory.prompt_sets import posterior_set
+from theory.rewards import OutcomeRule
 from theory.rollout_plan import RolloutPlan, plan_rollouts
-from theory.schemes import Scheme
+from theory.schemes import Scheme, resolve
 
 AHEAD = 2
 """A batch is drawn when the outcomes of the last batch but one are the newest."""
@@ -35,41 +37,8 @@ _LEAST = 1e-9
 """Least chance of a prompt over that of the likeliest: none is out of the question."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Replan:
-    """How prompts are chosen by their pass rates while training.
-
-    Attributes:
-        every: Batches between plans, at least 1.
-        target: Mean success to reach, of the prompts in reach, in (0, 1).
-        memory: Batches after which a response counts 1/e of a new one; the batches of an epoch by
-            default.
-        correct: Correct responses known of each prompt of the data set beforehand; none by default.
-        tries: Responses that they are of.
-
-    Raises:
-        ValueError: Values outside these ranges, or counts of another length.
-    """
-
-    every: int = 10
-    target: float = 0.9
-    memory: float | None = None
-    correct: Sequence[float] = ()
-    tries: Sequence[float] = ()
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if self.every < 1:
-            raise ValueError(f"every must be at least 1; got {self.every}")
-        if not 0 < self.target < 1:
-            raise ValueError(f"target must lie in (0, 1); got {self.target}")
-        if self.memory is not None and not self.memory > 0:
-            raise ValueError(f"memory must be positive; got {self.memory}")
-        if len(self.correct) != len(self.tries):
-            raise ValueError(
-                "correct and tries must list as many prompts; "
-                f"got {len(self.correct)} and {len(self.tries)}"
-            )
+_CHOICE = 20
+"""Purpose that distinguishes these random numbers from others of the same seed."""
 
 
 class PromptPlanner:
@@ -81,6 +50,8 @@ class PromptPlanner:
         group_size: M.
         scheme: Scheme that is trained with.
         how: When to plan, for what target.
+        split: What tells outcomes from rewards (:func:`outcome_split`); rewards of 0 and 1 and the
+            like, of one function, by default.
 
     Raises:
         ValueError: Counts of another number of prompts than there are.
@@ -103,8 +74,10 @@ class PromptPlanner:
         group_size: int,
         scheme: str | Scheme = "grpo",
         how: Replan | None = None,
+        split: RewardSplit | None = None,
     ) -> None:
         self._how = how or Replan()
+        self._split = split or outcome_split(["reward"], [1.0])
         self._keys, self._group_size, self._scheme = list(keys), group_size, scheme
         memory = self._how.memory or max(len(self._keys) / batch, 1.0)
         self._counts = PromptCounts(math.exp(-1 / memory))
@@ -139,6 +112,19 @@ class PromptPlanner:
     def add(self, keys: Sequence[str], correct: Sequence[float], tries: Sequence[float]) -> None:
         """Count groups of the present batch."""
         self._counts.add(keys, correct, tries, step=self._batch)
+
+    def add_rewards(self, keys: Sequence[str], rewards: np.ndarray) -> None:
+        """Count groups of the present batch by their rewards.
+
+        Args:
+            keys: Names of the prompts, shape (groups,).
+            rewards: Rewards by function, shape (groups × M, functions); NaN for none.
+        """
+        outcomes, _, valid = self._split(rewards)
+        groups = len(keys), -1
+        tries = valid.reshape(groups).sum(axis=1)
+        correct = np.rint((outcomes * valid).reshape(groups).sum(axis=1))  # grades make parts
+        self.add(keys, np.clip(correct, 0, tries).tolist(), tries.tolist())
 
     def end_batch(self) -> None:
         """The outcomes of a batch are all in: plan, if that is due."""
@@ -189,3 +175,45 @@ class PromptPlanner:
         self._counts.remember(state["counts"])
         self._plans = {int(number): chances for number, chances in state["plans"]}
         self._pool = None if state["pool"] is None else (state["pool"][0], state["pool"][1])
+
+
+def draw(chances: np.ndarray, count: int, seed: int | None, batch: int) -> np.ndarray:
+    """Different prompts of a batch, each drawn in proportion to the chances of those left.
+
+    Args:
+        chances: Of all prompts, in proportion.
+        count: Prompts to draw.
+        seed: Seed of the run; None for chance itself.
+        batch: Number of the batch.
+
+    Source: exponential races (Efraimidis and Spirakis, 2006).
+
+    >>> sorted(draw(np.array([0.5, 0.5, 0.0]), 2, 0, 0).tolist())
+    [0, 1]
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(_CHOICE, batch))
+    waits = np.random.default_rng(sequence).standard_exponential(len(chances))
+    with np.errstate(divide="ignore"):
+        return np.argsort(waits / chances, kind="stable")[:count]
+
+
+def outcome_split(
+    names: Sequence[str],
+    weights: Sequence[float],
+    outcome: str | None = None,
+    rule: OutcomeRule | None = None,
+) -> RewardSplit:
+    """What tells outcomes from rewards, whatever scale the scheme itself takes.
+
+    Args:
+        names: Names of the reward functions.
+        weights: Their weights.
+        outcome: Which of them tells whether a response is correct, where there are several.
+        rule: How it does; recognised by default.
+
+    >>> split = outcome_split(["accuracy"], [1.0])
+    >>> split(np.array([[-1.0], [1.0], [np.nan]]))[0].tolist()
+    [0.0, 1.0, 0.0]
+    """
+    # PSR weighs outcomes of 0 and 1 alone: no totals and no grades.
+    return RewardSplit(resolve("psr"), names, weights, outcome=outcome, rule=rule, mode="gate")

@@ -19,6 +19,7 @@ import pandas as pd
 from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
 from llm_validation.model_source import check_model
+from llm_validation.replan import Replan, replan
 from runs.files import write_json
 from runs.folder import Run, read_finished, read_metrics
 from runs.terminal import Progress
@@ -78,6 +79,7 @@ def train(
     with _quiet(), load_training_task(config) as loaded:
         tokenizer = initial_model.load_tokenizer(config)
         task = without_long_prompts(loaded, tokenizer, config.max_prompt_tokens)
+        plan = replan(config, task.train)
         if not initial_model.is_tiny(config) and state.num_processes == 1:
             check_weights(config.model)  # several processes may share a model between them
         if state.is_main_process:
@@ -96,7 +98,7 @@ def train(
                     done = [run is not None and run.has_part(key)]
                     broadcast_object_list(done)
                     if not done[0]:
-                        record = _train_one(config, task, scheme, seed, path, bar)
+                        record = _train_one(config, task, plan, scheme, seed, path, bar)
                         if run is not None:
                             _write(run, key, scheme, seed, record)
                         state.wait_for_everyone()
@@ -183,7 +185,13 @@ def load_training_task(config: TrainConfig) -> Task:
 
 
 def _train_one(
-    config: TrainConfig, task: Task, scheme: str, seed: int, path: Path, bar: Progress
+    config: TrainConfig,
+    task: Task,
+    plan: Replan | None,
+    scheme: str,
+    seed: int,
+    path: Path,
+    bar: Progress,
 ) -> list[tuple[int, str, float]]:
     """Train one scheme under one seed; the recorded (step, metric, value) rows."""
     import torch
@@ -227,6 +235,7 @@ def _train_one(
             processing_class=tokenizer,
             reward_funcs=rewards,
             train_dataset=_dataset(config, task, seed),
+            prompt_probability=plan,
             args=arguments,
             callbacks=callbacks,
             **beside,
@@ -256,10 +265,11 @@ def _on_cpu(config: TrainConfig) -> bool:
 def _dataset(config: TrainConfig, task: Task, seed: int) -> Any:
     from datasets import Dataset
 
-    needed = config.generations * config.prompts_per_step * config.updates_per_generation
-    order = prompt_order(len(task.train), needed, seed)
     rows = [{"prompt": example.prompt, "gold": example.gold} for example in task.train]
-    return Dataset.from_list(rows).select(order)
+    if config.plan_every:
+        return Dataset.from_list(rows)  # the planner's sampler lays out the order as it goes
+    needed = config.generations * config.prompts_per_step * config.updates_per_generation
+    return Dataset.from_list(rows).select(prompt_order(len(task.train), needed, seed))
 
 
 def _write(

@@ -31,7 +31,7 @@ from llm_validation.dead_groups import (
 from llm_validation.group_metrics import GROUP_METRICS, RECORDED, group_metrics
 from llm_validation.planned_sampler import PlannedSampler, planner_of
 from llm_validation.prompt_history import PromptHistory
-from llm_validation.prompt_planner import Replan
+from llm_validation.replan import Replan
 from llm_validation.reward_split import RewardMode, RewardSplit
 from llm_validation.sampling import (
     DivergedError,
@@ -74,7 +74,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             prompts or ``refill`` with others, up to ``tries`` times, and then drop.
         tries: How often dead groups are sampled again in a step.
         prompt_probability: Chance of each prompt of ``train_dataset``, as a plan of ``apw advise``
-            has them, or :class:`llm_validation.prompt_planner.Replan` for a plan that follows the
+            has them, or :class:`llm_validation.replan.Replan` for a plan that follows the
             outcomes of training; all alike by default.
         seeded: Sample with numbers fixed by (seed, step, batch, row, turn) rather than torch's
             global state.
@@ -149,7 +149,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
         self._unwrapped: tuple[Any, Any] = (None, None)
         self._probability: Any = prompt_probability
         if isinstance(prompt_probability, Replan):
-            self._history.planner = planner_of(prompt_probability, self)
+            self._history.planner = planner_of(prompt_probability, self, outcome, outcome_rule)
             self._probability = self._history.planner.probability
         if prompt_probability is not None:
             self._get_train_sampler()  # refuses what cannot be drawn by before the first step
@@ -287,7 +287,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
         if not self.model.training:
             return output
         rewards, advantages, valid = self._weigh(output)
-        self._history.add(rewards, valid)
+        assert self._rewards is not None
+        self._history.add(rewards, valid, self._rewards.cpu().numpy())
         rows = output["advantages"].shape[0]
         first = self.accelerator.process_index * rows
         mine = torch.from_numpy(advantages.reshape(-1)[first : first + rows])

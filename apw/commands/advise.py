@@ -12,6 +12,7 @@ import numpy as np
 import tyro
 
 from apw.advice.lines import TRL_IMPORTS, trl_line, verl_line
+from apw.advice.plans import refuse_plan, write_plan
 from apw.advice.prompts import Prompts, prompts_from
 from apw.advice.sharing import (
     hangs_on,
@@ -137,6 +138,10 @@ class Options:
     figure: Path | None = None
     """Draw prompts, weights and costs into this .png or .svg file, with the data as CSV beside."""
 
+    plan: Path | None = None
+    """File for the plan by prompt: .csv with id, probability and group_size, or .toml with the
+    pools of prime-rl's difficulty sampler that draw by the same rule."""
+
     out: Path | None = None
     """Page to be read by a colleague; its name ends in .html."""
 
@@ -149,6 +154,8 @@ def main(arguments: Sequence[str]) -> Answer:
     options = parse(Options, arguments, command="advise")
     if options.out is not None and options.out.suffix != ".html":
         raise ValueError(f"--out takes a page's name, which ends in .html; got {options.out}")
+    if options.plan is not None:
+        refuse_plan(options.plan)
     prompts = prompts_from(
         start=options.start,
         rates=_file(options),
@@ -180,7 +187,12 @@ def main(arguments: Sequence[str]) -> Answer:
         length_ratio=_length_ratio(options),
         kl_coefficient=options.kl_coefficient,
     )
-    plan = _plan(options, prompts, advice)
+    plan, known = _plan(options, prompts, advice), prompts.known.fit
+    if options.plan is not None and (plan is None or known is None):
+        raise ValueError(
+            "there is no plan to write: it takes a file of counts by prompt with a mean below the "
+            "target, fixed groups of at least 2 and a verifier that does not err"
+        )
     shared = _shared(advice, rows, kernel, sharing)
     data = _data(options, prompts, advice, plan)
     data["sharing"] = sharing
@@ -208,6 +220,9 @@ def main(arguments: Sequence[str]) -> Answer:
             command=["apw", "advise", *arguments],
         )
         data["written"] = [str(options.out)]
+    if options.plan is not None and plan is not None and known is not None:
+        write_plan(options.plan, data["plan"], plan, known)
+        data["written"] = [*data.get("written", []), str(options.plan)]
     text = _describe(options, prompts, advice, plan, data, _verdict_words(advice, shared), words)
     return Answer(data, text)
 

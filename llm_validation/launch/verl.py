@@ -34,6 +34,11 @@ def verl_files(config: TrainConfig, name: str, machines: Machines) -> dict[str, 
             )
     if config.model == "tiny" or config.cpu:
         raise ValueError("verl trains on GPUs, and models that it can load: not the tiny one")
+    if config.plan_every and config.plan_counts is None:
+        raise ValueError(
+            "verl's trainer tells nobody the outcomes of a batch before it takes the next: give "
+            "plan_counts, and all of the run is laid out by the plan that they make"
+        )
     if config.mask_truncated:
         raise ValueError("verl has no way to leave truncated responses out: mask_truncated = false")
     if machines.server_gpus:

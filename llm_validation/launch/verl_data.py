@@ -9,9 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from llm_validation.config import TrainConfig, load_recipe
+from llm_validation.prompt_planner import PromptPlanner, draw
+from llm_validation.replan import replan
 from llm_validation.tasks import Example, load_task
 from llm_validation.tasks.task import prompt_text
 from llm_validation.train import prompt_order
@@ -49,9 +52,26 @@ def training_table(config: TrainConfig, seed: int) -> pd.DataFrame:
     ) as task:
         if not task.train:
             raise ValueError(f"task {config.task} has no training prompts; set train_path")
-        needed = config.generations * config.updates_per_generation * config.prompts_per_step
-        order = prompt_order(len(task.train), needed, seed)
+        order = _order(config, task.train, seed)
         return table([task.train[place] for place in order], task.name)
+
+
+def _order(config: TrainConfig, examples: Sequence[Example], seed: int) -> np.ndarray:
+    """Places of a run's prompts; by the first plan throughout, if prompts are planned.
+
+    verl's trainer tells nobody the outcomes of a batch before it takes the next, so that plans
+    cannot follow them there.
+    """
+    batch = config.updates_per_generation * config.prompts_per_step
+    how = replan(config, examples)
+    if how is None:
+        return prompt_order(len(examples), config.generations * batch, seed)
+    keys = [example.id for example in examples]
+    planner = PromptPlanner(keys, batch=batch, group_size=config.group_size, how=how)
+    chances = planner.probability(0)
+    return np.concatenate(
+        [draw(chances, batch, seed, number) for number in range(config.generations)]
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from llm_validation.prompt_counts import PromptCounts, prompt_key
-from llm_validation.prompt_planner import PromptPlanner, Replan
+from llm_validation.prompt_planner import PromptPlanner
+from llm_validation.replan import Replan
 from tests.llm_validation import test_trainer
 from tests.llm_validation.test_trainer_breadth import GROUP, PROMPTS, first_digit
 from theory.beta_binomial import fit_pass_rates
@@ -213,3 +214,56 @@ def test_data_that_cannot_be_planned_is_refused(tiny_folder, tmp_path, config, e
             prompt_probability=Replan(),
             config=config,
         )
+
+
+def shaped(completions, gold, **_):
+    return [0.01 * len(completion) for completion in completions]
+
+
+def signed(completions, gold, **_):
+    return [2 * reward - 1 for reward in map(float, first_digit_only(completions, gold))]
+
+
+def first_digit_only(completions, gold):
+    return [text[:1] == answer[0] for text, answer in zip(completions, gold, strict=True)]
+
+
+def test_plans_count_correct_responses_whatever_the_scheme_is_given(
+    tiny_folder, tmp_path, monkeypatch
+):
+    """GRPO takes totals, here of an outcome of −1 and 1 and of shaping."""
+
+    def of(folder, **arguments):
+        return test_trainer.make(
+            tiny_folder,
+            folder,
+            scheme="grpo",
+            examples=13,
+            config={
+                "max_steps": 2,
+                "per_device_train_batch_size": GROUP * PROMPTS,
+                "num_generations": GROUP,
+            },
+            prompt_probability=Replan(every=2, memory=1e12),
+            **arguments,
+        )
+
+    with pytest.raises(ValueError, match="say which reward function tells them, outcome='signed'"):
+        of(tmp_path, reward=[signed, shaped])
+    trainer = of(tmp_path, reward=[signed, shaped], outcome="signed")
+    seen = []
+    inner = type(trainer)._weigh
+
+    def noted(self, output):
+        seen.append((self._rewards[:, 0].nanmean().item() + 1) / 2)
+        return inner(self, output)
+
+    monkeypatch.setattr(type(trainer), "_weigh", noted)
+    trainer.train()
+    counts = np.array([row[3:] for row in trainer._history.planner.state()["counts"].values()])
+    assert np.all(counts[:, 1] == GROUP)
+    assert np.all((counts[:, 0] >= 0) & (counts[:, 0] <= GROUP))
+    totals = np.array([row[:2] for row in trainer._history.planner.state()["counts"].values()])
+    assert totals.sum(axis=0).tolist() == pytest.approx(
+        [sum(seen) * GROUP * PROMPTS, 2 * GROUP * PROMPTS]
+    )

@@ -385,3 +385,59 @@ def test_a_model_folder_that_is_not_there_is_refused_at_once(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist; `apw models fetch smoll"):
         train(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_plans_its_prompts_and_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    counts = tmp_path / "counts.csv"
+    # The ids of the tiny task's prompts; those that the file does not name are unknown.
+    from llm_validation.train import load_training_task
+
+    with load_training_task(small()) as task:
+        ids = [example.id for example in task.train]
+    rows = [f"{name},{number % 5},4" for number, name in enumerate(ids[:60])]
+    counts.write_text("id,correct,tries\n" + "\n".join(rows) + "\n")
+    config = small(
+        schemes=("grpo",), plan_every=2, plan_target=0.95, plan_counts=str(counts), save_models=True
+    )
+    whole = train(config, tmp_path / "whole", progress=False)
+    assert {"pool_low", "pool_high", "prompts_tried"} <= set(whole["metric"])
+    planned = whole[whole["metric"] == "prompts_tried"]
+    assert planned["value"].max() >= 60
+    inner, steps = callbacks.Measure.on_step_end, []
+
+    def killed(self, *arguments, **options):
+        steps.append(1)
+        if len(steps) == 5:
+            raise RuntimeError("killed")
+        return inner(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Measure, "on_step_end", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(config, tmp_path / "killed", progress=False)
+    train(config, tmp_path / "killed", progress=False)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed", ["grpo"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "message"),
+    [
+        ({}, "id,correct,tries\nnobody,1,4\n", "names none of the [0-9,]+ prompts: its ids are "),
+        ({}, "id,pass_rate\nnobody,0.3\n", "does not say how many tries"),
+        ({"prompts_per_step": 100_000}, "id,correct,tries\nnobody,1,4\n", "different prompts"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused_before_anything_is_written(
+    tmp_path, fields, text, message
+):
+    counts = tmp_path / "counts.csv"
+    counts.write_text(text)
+    config = small(plan_every=2, plan_counts=str(counts), **fields)
+    with pytest.raises(ValueError, match=message):
+        train(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_plan_fields_need_plans():
+    with pytest.raises(ValueError, match="need plan_every"):
+        small(plan_counts="counts.csv")

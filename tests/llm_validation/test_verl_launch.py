@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,8 +13,10 @@ from llm_validation.config import list_recipes, load_recipe
 from llm_validation.launch import Machines, launch_files, write_files
 from llm_validation.launch.verl_data import main as write_data
 from llm_validation.launch.verl_reward import compute_score
-from llm_validation.train import prompt_order
+from llm_validation.train import load_training_task, prompt_order
 from llm_validation.verl_names import SCHEMES_VARIABLE, estimator_name
+from theory.prompt_sets import measured_set
+from theory.rollout_plan import plan_rollouts
 
 PAPERS = [name for name in list_recipes() if name.startswith(("apw-", "lens-", "nsr-"))]
 
@@ -102,6 +105,46 @@ def test_prompts_stand_in_the_order_of_training_and_their_answers_score(tmp_path
         )
         assert found == {"score": score, "unscorable": 0.0}
     assert write_data(["only one"]) == 2
+
+
+def test_a_planned_run_is_laid_out_by_its_first_plan(tmp_path):
+    rows = [
+        {"problem": f"{n}+1?", "answer": str(n + 1), "level": 1, "subject": "Algebra"}
+        for n in range(40)
+    ]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    config = dataclasses.replace(
+        load_recipe("apw-math-post-sft"),
+        train_path=str(data),
+        task_options={"workers": 1},
+        prompts_per_step=4,
+        group_size=8,
+        steps=200,
+        schemes=("sqrt_r",),
+        plan_every=10,
+    )
+    with pytest.raises(ValueError, match="give plan_counts"):
+        launch_files(config, "verl", "mine")
+    with load_training_task(config) as task:
+        ids = {example.gold: example.id for example in task.train}
+    correct = np.repeat([0, 3, 8], [20, 12, 8])
+    counts = tmp_path / "counts.csv"
+    lines = [f"{ids[str(n + 1)]},{k},8" for n, k in enumerate(correct)]
+    counts.write_text("\n".join(["id,correct,tries", *lines]))
+    config = dataclasses.replace(config, plan_counts=str(counts))
+    write_files(launch_files(config, "verl", "mine"), tmp_path / "launch")
+    file = tmp_path / "train.parquet"
+    assert write_data([str(tmp_path / "launch" / "recipe.toml"), "7", str(file)]) == 0
+    golds = [int(r["ground_truth"]) for r in pd.read_parquet(file)["reward_model"]]
+    assert len(golds) == 800
+    batches = np.array(golds).reshape(200, 4)
+    assert all(len(set(batch)) == 4 for batch in batches.tolist())
+    wanted = plan_rollouts(measured_set(correct, 8, draws=0), "grpo", 8).probability
+    shares = np.bincount(np.array(golds) - 1, minlength=40) / 800
+    for places in (slice(0, 20), slice(20, 32), slice(32, 40)):
+        # Without replacement a batch of 4 of 40 is a little more even than the chances.
+        assert shares[places].sum() == pytest.approx(wanted[places].sum(), abs=0.06)
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,8 @@ def _sample(
     run: Run, config: EvaluateConfig, task: Task, examples: Sequence[Example], progress: bool
 ) -> int:
     """Generate and score what is not there yet; return how many responses that was."""
-    per_part = max(1, config.batch // config.samples)
+    # Twice the batch: a row that ends makes room for another response.
+    per_part = max(1, 2 * config.batch // config.samples)
     starts = range(0, len(examples), per_part)
     sampler: Sampler | None = None
     generated = 0
@@ -170,6 +171,7 @@ def _sample(
 
                     sampler = make_sampler(config)
                 table = _responses(sampler, task, batch, start)
+                table["sample"] += config.first_sample
                 write_table(target, table)
                 generated += len(table)
                 bar.advance(len(batch), correct=percent((table["outcome"] == "correct").mean()))

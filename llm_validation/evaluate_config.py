@@ -45,6 +45,10 @@ class EvaluateConfig(Configuration):
     samples: Count = 16
     """Responses per problem, n; pass@k is reported for k up to n."""
 
+    first_sample: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+    """Number of the first response of each problem: an evaluation with the others adds to one whose
+    samples were numbered below."""
+
     temperature: Annotated[float, Interval(ge=0, le=100)] = 0.6
     """Sampling temperature; 0 takes the likeliest token, and then n must be 1."""
 
@@ -55,7 +59,7 @@ class EvaluateConfig(Configuration):
     """Longest response, in tokens."""
 
     batch: Count = 64
-    """Responses generated at once, and about as many per part that is written."""
+    """Responses generated at once; about twice as many make a part that is written."""
 
     engine: Literal["auto", "transformers", "vllm"] = "auto"
     """``transformers``, ``vllm``, or ``auto`` for vLLM where it is installed."""

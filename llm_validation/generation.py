@@ -24,7 +24,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from llm_validation.decoding import Decoded, decode, supports
 from llm_validation.evaluate_config import EvaluateConfig
+from llm_validation.inversion import chooser
 from llm_validation.sampling import SeededChoice, refuse_broken, uniform_rows
 from llm_validation.tasks.task import Prompt
 from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
@@ -150,9 +152,10 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[in
 
 
 class TransformersSampler:
-    """``model.generate`` with random numbers that belong to (seed, problem, sample).
+    """Transformers, with random numbers that belong to (seed, problem, sample).
 
-    A response therefore does not depend on the batch it is generated in, but for rounding.
+    A response therefore does not depend on the batch it is generated in, but for rounding. Models
+    with plain attention are decoded by :mod:`llm_validation.decoding`, others by ``generate``.
     """
 
     def __init__(self, config: EvaluateConfig) -> None:
@@ -168,74 +171,86 @@ class TransformersSampler:
         self.ends = [ends] if isinstance(ends, int) else list(ends or [])
 
     def sample(self, prompts: Sequence[Prompt], first: int) -> list[list[Response]]:
-        """Responses to each prompt, in chunks of at most ``batch`` rows."""
+        """Responses to each prompt, at most ``batch`` rows at a time."""
         encoded = [prompt_tokens(self.tokenizer, prompt) for prompt in prompts]
         n = self.config.samples
-        rows = [(place, sample) for place in range(len(prompts)) for sample in range(n)]
-        responses: list[list[Response]] = [[] for _ in prompts]
-        for start in range(0, len(rows), self.config.batch):
-            chunk = rows[start : start + self.config.batch]
-            drawn = self._generate(
-                [encoded[place] for place, _ in chunk],
-                [(first + place, sample) for place, sample in chunk],
-            )
-            for (place, _), response in zip(chunk, drawn, strict=True):
-                responses[place].append(response)
-        return responses
+        rows = [place for place in range(len(prompts)) for _ in range(n)]
+        uniforms = torch.from_numpy(
+            np.concatenate([self._uniforms(first + place) for place in range(len(prompts))])
+        )
+        generate = self._decode if supports(self.model) else self._generate
+        responses = [self._response(one) for one in generate(encoded, rows, uniforms)]
+        return [responses[start : start + n] for start in range(0, len(rows), n)]
+
+    def _decode(
+        self, encoded: Sequence[list[int]], rows: Sequence[int], uniforms: torch.Tensor
+    ) -> list[Decoded]:
+        config = self.config
+        how = chooser(config.temperature, config.top_p)
+        ends, batch = self.ends, config.batch
+        return decode(self.model, encoded, rows, uniforms, ends=ends, batch=batch, choose=how)
 
     @torch.no_grad()
     def _generate(
-        self, encoded: Sequence[list[int]], rows: Sequence[tuple[int, int]]
-    ) -> list[Response]:
+        self, encoded: Sequence[list[int]], rows: Sequence[int], uniforms: torch.Tensor
+    ) -> list[Decoded]:
         config = self.config
-        batch = self.tokenizer.pad({"input_ids": list(encoded)}, return_tensors="pt")
-        batch = batch.to(self.device)
-        watch = _Watch()
-        processors = LogitsProcessorList([watch])
-        if config.temperature > 0:
-            uniforms = torch.from_numpy(self._uniforms(rows)).to(self.device)
-            asked = GenerationConfig(
-                do_sample=True, temperature=config.temperature, top_p=config.top_p
+        decoded: list[Decoded] = []
+        for start in range(0, len(rows), config.batch):
+            part = slice(start, start + config.batch)
+            ids = [encoded[place] for place in rows[part]]
+            batch = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(self.device)
+            watch = _Watch()
+            processors = LogitsProcessorList([watch])
+            if config.temperature > 0:
+                asked = GenerationConfig(
+                    do_sample=True, temperature=config.temperature, top_p=config.top_p
+                )
+                processors.append(SeededChoice(uniforms[part].to(self.device), asked))
+            output = self.model.generate(
+                **batch,
+                logits_processor=processors,
+                # The processor leaves one token per row: no other sampling is wanted.
+                generation_config=GenerationConfig(
+                    do_sample=False,
+                    max_new_tokens=config.max_response_tokens,
+                    pad_token_id=self.tokenizer.pad_token_id,
+                    eos_token_id=self.ends or None,
+                ),
             )
-            processors.append(SeededChoice(uniforms, asked))
-        output = self.model.generate(
-            **batch,
-            logits_processor=processors,
-            # The processor leaves one token per row to choose from: no other sampling is wanted.
-            generation_config=GenerationConfig(
-                do_sample=False,
-                max_new_tokens=config.max_response_tokens,
-                pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=self.ends or None,
-            ),
-        )
-        refuse_broken(watch.broken)
-        width = batch["input_ids"].shape[1]
-        entropies, log_probabilities = watch.finish(output)
-        columns = (output[:, width:], entropies.T, log_probabilities.T)
-        return [
-            self._response(*row)
-            for row in zip(*(column.tolist() for column in columns), strict=True)
+            refuse_broken(watch.broken)
+            tokens = output[:, batch["input_ids"].shape[1] :].tolist()
+            noted = [column.T.tolist() for column in watch.finish(output)]
+            decoded += [self._ended(*row) for row in zip(tokens, *noted, strict=True)]
+        return decoded
+
+    def _uniforms(self, problem: int) -> np.ndarray:
+        config = self.config
+        longest, samples = config.max_response_tokens, range(config.samples)
+        numbers = [
+            uniform_rows(config.seed, problem, config.first_sample + sample, 1, longest)
+            for sample in samples
         ]
+        return np.concatenate(numbers)
 
-    def _uniforms(self, rows: Sequence[tuple[int, int]]) -> np.ndarray:
-        longest, seed = self.config.max_response_tokens, self.config.seed
-        return np.concatenate(
-            [uniform_rows(seed, problem, sample, 1, longest) for problem, sample in rows]
-        )
-
-    def _response(
+    def _ended(
         self, tokens: list[int], entropies: list[float], log_probabilities: list[float]
-    ) -> Response:
+    ) -> Decoded:
         end = next((i for i, token in enumerate(tokens) if token in self.ends), None)
         length = len(tokens) if end is None else end + 1
+        return Decoded(
+            tokens[:length], log_probabilities[:length], entropies[:length], end is not None
+        )
+
+    def _response(self, decoded: Decoded) -> Response:
+        length = len(decoded.tokens)
         return Response(
-            text=str(self.tokenizer.decode(tokens[:length], skip_special_tokens=True)),
+            text=str(self.tokenizer.decode(decoded.tokens, skip_special_tokens=True)),
             tokens=length,
-            truncated=end is None,
-            entropy=math.fsum(entropies[:length]) / length,
-            log_probability=math.fsum(log_probabilities[:length]) / length,
-            ids=tuple(tokens[:length]),
+            truncated=not decoded.ended,
+            entropy=math.fsum(decoded.entropies) / length,
+            log_probability=math.fsum(decoded.log_probabilities) / length,
+            ids=tuple(decoded.tokens),
         )
 
 
@@ -300,7 +315,7 @@ class VllmSampler:
                 temperature=config.temperature,
                 top_p=config.top_p,
                 max_tokens=config.max_response_tokens,
-                seed=_problem_seed(config.seed, first + place),
+                seed=_problem_seed(config.seed, first + place, config.first_sample),
                 logprobs=0,  # of the sampled token alone
             )
             for place in range(len(prompts))
@@ -325,5 +340,6 @@ def _from_vllm(output: Any) -> Response:
     )
 
 
-def _problem_seed(seed: int, problem: int) -> int:
-    return int(np.random.SeedSequence((seed, problem)).generate_state(1)[0])
+def _problem_seed(seed: int, problem: int, first_sample: int) -> int:
+    key = (seed, problem, first_sample) if first_sample else (seed, problem)
+    return int(np.random.SeedSequence(key).generate_state(1)[0])

@@ -14,6 +14,7 @@ Left out of training, and counted in the task's report:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from llm_validation.boxed import last_boxed
 from llm_validation.tasks._prompts import BOXED, make_prompt
-from llm_validation.tasks._select import select
+from llm_validation.tasks._select import select, select_evenly
 from llm_validation.tasks.rows import BadRowError, Reader, Row
 from llm_validation.tasks.task import Example, Report, Task
 from llm_validation.verifier import Verifier
@@ -60,6 +61,7 @@ def load(
     timeout: float = 5.0,
     require_box: bool = False,
     refuse_restated: bool = True,
+    balanced: bool = False,
 ) -> Task:
     """Read the problems and start nothing: the verifier's workers come with the first answer.
 
@@ -80,6 +82,8 @@ def load(
         require_box: Whether an answer outside a box is unparsable.
         refuse_restated: Whether an answer that only says the problem again, or leaves it to be
             worked out, is wrong.
+        balanced: Whether levels take turns, in an order drawn by ``seed``, and problems without a
+            level are left out; of a balanced draw the first problems are a smaller one.
 
     Raises:
         ValueError: No path, bad rows, an unknown level, subject or style, or nothing left.
@@ -140,7 +144,8 @@ def load(
     for split, examples in kept.items():
         if splits[split] and not examples:
             raise ValueError(f"no {split} problem of MATH has such a level and subject")
-    train, test = select(kept["train"], limit, seed), select(kept["test"], limit, seed)
+    draw = functools.partial(select_evenly, key="level") if balanced else select
+    train, test = draw(kept["train"], limit, seed), draw(kept["test"], limit, seed)
     return Task(
         name="math",
         train=train,

@@ -38,7 +38,7 @@ def config(model: str, **changes) -> EvaluateConfig:
         "temperature": 1.0,
         "top_p": 1.0,
         "max_response_tokens": 4,
-        "batch": 8,
+        "batch": 4,
         "cpu": True,
         "engine": "transformers",
         "scheme": "grpo",

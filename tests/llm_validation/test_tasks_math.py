@@ -137,3 +137,23 @@ def test_solution_without_a_box_and_no_path(tmp_path):
         load_task("math", test_path=file)
     with pytest.raises(ValueError, match="math reads its problems from files: give train_path"):
         load_task("math")
+
+
+def test_a_balanced_draw_takes_levels_in_turns(tmp_path):
+    rows = [
+        {"problem": f"p{i}", "answer": "1", "level": level, "unique_id": f"id{i}"}
+        for i, level in enumerate([1] * 9 + [2] * 3 + ["Level ?"] + [3] * 2 + [5] * 9)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+    def draw(limit, seed=0):
+        task = load_task("math", train_path=path, limit=limit, seed=seed, balanced=True)
+        return [(example.id, example.metadata["level"]) for example in task.train]
+
+    whole = draw(None)
+    assert [level for _, level in whole] == [1, 2, 3, 5] * 2 + [1, 2, 5] + [1, 5] * 6
+    assert len(dict(whole)) == 23
+    assert draw(7) == whole[:7]
+    assert draw(None, seed=1) != whole
+    assert whole != sorted(whole, key=lambda row: row[1])

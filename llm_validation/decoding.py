@@ -1,0 +1,263 @@
+"""Generating many responses at once: rows that end leave the batch, and waiting ones take over.
+
+What ``generate`` of transformers spends beyond the forward pass, on a CPU above all: keys and
+values are repeated for every query head and copied as they grow, rows that have ended stay in the
+batch, and the prompt of a group is run once a response. Here keys and values are written in place
+into buffers with a row for each response, the query heads that share a key are taken together, and
+a prompt is run once.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, Cache, DynamicCache, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from llm_validation.inversion import Choose, Distribution
+from llm_validation.sampling import DivergedError
+
+_ATTENTION = "grouped_decoding"
+"""Name under which transformers knows the attention of this module."""
+
+
+@dataclasses.dataclass
+class Decoded:
+    """A response that was generated.
+
+    Attributes:
+        tokens: Its token ids, the end token included.
+        log_probabilities: Of each token under the policy, in nats.
+        entropies: Of the policy at each token, in nats.
+        ended: Whether it ended by itself.
+    """
+
+    tokens: list[int] = dataclasses.field(default_factory=list)
+    log_probabilities: list[float] = dataclasses.field(default_factory=list)
+    entropies: list[float] = dataclasses.field(default_factory=list)
+    ended: bool = False
+
+
+def supports(model: PreTrainedModel) -> bool:
+    """Whether a model can be decoded here: a decoder with plain full attention in every layer."""
+    config: Any = model.config
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None)
+    return bool(
+        getattr(model, "_supports_attention_backend", False)
+        and kinds == {"full_attention"}
+        and not (window and getattr(config, "use_sliding_window", True))
+        and not getattr(config, "is_encoder_decoder", False)
+        and not getattr(config, "attn_logit_softcapping", None)
+    )
+
+
+@torch.no_grad()
+def decode(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    rows: Sequence[int],
+    uniforms: torch.Tensor,
+    *,
+    ends: Sequence[int],
+    batch: int,
+    choose: Choose = Distribution.invert,
+) -> list[Decoded]:
+    """Sample responses, at most ``batch`` at a time.
+
+    Args:
+        model: In evaluation mode; one that :func:`supports` accepts.
+        prompts: Token ids of each prompt, none of them empty.
+        rows: For each response, which prompt it answers; those of one prompt side by side, so that
+            it is run once.
+        uniforms: Numbers in [0, 1), float64, shape (responses, longest length), on the CPU.
+        ends: Token ids that end a response.
+        batch: Rows of the buffers of keys and values.
+        choose: How tokens are drawn.
+
+    Returns:
+        The responses in the order of ``rows``.
+
+    Raises:
+        DivergedError: The model's logits are no distribution.
+    """
+    longest = uniforms.shape[1]
+    answers = [Decoded() for _ in rows]
+    waiting = collections.deque(range(len(rows)))
+    widest = max((len(prompts[place]) for place in rows), default=0)
+    with _attention_of(model):
+        running = _Batch(model, min(batch, len(rows)), widest + longest)
+        while waiting or running.numbers:
+            first = len(running.numbers)
+            if waiting and first < running.size:
+                while waiting and len(running.numbers) < running.size:
+                    number = waiting.popleft()
+                    running.enter(number, rows[number], prompts[rows[number]])
+                logits = torch.cat(running.entered)
+            else:
+                first, logits = 0, running.step()
+            numbers = running.numbers[first:]
+            places = [len(answers[number].tokens) for number in numbers]
+            policy = Distribution(logits)
+            tokens = choose(policy, uniforms[numbers, places].to(logits.device))
+            drawn = zip(
+                numbers,
+                tokens.tolist(),
+                policy.log_probabilities(tokens).tolist(),
+                policy.entropies.tolist(),
+                strict=True,
+            )
+            done = []
+            for number, token, log_probability, entropy in drawn:
+                answer = answers[number]
+                if entropy != entropy:
+                    place = len(answer.tokens) + 1
+                    raise DivergedError(
+                        f"the model's logits are not finite at token {place} of a response"
+                    )
+                answer.tokens.append(token)
+                answer.log_probabilities.append(log_probability)
+                answer.entropies.append(entropy)
+                answer.ended = token in ends
+                done.append(answer.ended or len(answer.tokens) == longest)
+            running.advance(first, tokens.tolist(), done)
+    return answers
+
+
+class _Batch(Cache):
+    """Rows being generated, with their keys and values: the first ones of the buffers are in use.
+
+    Attributes:
+        size: Rows of the buffers.
+        numbers: Which response each row in use holds.
+        entered: Logits after the prompt, of the rows that entered since the last step.
+    """
+
+    def __init__(self, model: PreTrainedModel, size: int, width: int) -> None:
+        super().__init__(layers=[])
+        self.model, self.size, self.width = model, size, width
+        self.numbers: list[int] = []
+        self.entered: list[torch.Tensor] = []
+        self._tokens: list[int] = []  # drawn, and not yet seen by the model
+        self._lengths: list[int] = []  # tokens whose keys and values are there
+        self._positions = torch.empty(0, dtype=torch.long)
+        self._keys: list[torch.Tensor] = []
+        self._values: list[torch.Tensor] = []
+        self._prompt = -1
+        self._prefix: tuple[DynamicCache, torch.Tensor] | None = None
+
+    def enter(self, number: int, place: int, prompt: Sequence[int]) -> None:
+        """Take a response in; the prompt is run unless it was the last one that was."""
+        if self._prefix is None or self._prompt != place:
+            cache = DynamicCache()
+            tokens = torch.tensor([list(prompt)], device=self.model.device)
+            logits = self.model(
+                input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1
+            ).logits[:, -1]
+            self._prefix, self._prompt = (cache, logits), place
+        cache, logits = self._prefix
+        row, length = len(self.numbers), len(prompt)
+        layers: Any = cache.layers  # of the kind that attention has
+        for index, layer in enumerate(layers):
+            for buffers, given in ((self._keys, layer.keys), (self._values, layer.values)):
+                if index == len(buffers):
+                    shape = (self.size, given.shape[1], self.width, given.shape[3])
+                    # Of what lies behind a row's end zero times NaN would be NaN.
+                    buffers.append(given.new_zeros(shape))
+                buffers[index][row, :, :length] = given[0]
+        self.numbers.append(number)
+        self._lengths.append(length)
+        self._tokens.append(-1)
+        self.entered.append(logits)
+
+    def step(self) -> torch.Tensor:
+        """Run the tokens drawn last; logits of the next, shape (rows in use, vocabulary)."""
+        device = self.model.device
+        self._positions = torch.tensor(self._lengths, device=device)
+        places = torch.arange(max(self._lengths) + 1, device=device)
+        output = self.model(
+            input_ids=torch.tensor(self._tokens, device=device).unsqueeze(1),
+            position_ids=self._positions.unsqueeze(1),
+            attention_mask=(places <= self._positions.unsqueeze(1))[:, None, None],
+            past_key_values=self,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self._lengths = [length + 1 for length in self._lengths]
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        layer_idx: int,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write one layer's keys and values of a step, and give all there are."""
+        rows = torch.arange(len(self.numbers), device=key_states.device)
+        width = max(self._lengths) + 1
+        keys, values = self._keys[layer_idx], self._values[layer_idx]
+        keys[rows, :, self._positions] = key_states[:, :, 0]
+        values[rows, :, self._positions] = value_states[:, :, 0]
+        return keys[: len(rows), :, :width], values[: len(rows), :, :width]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Tokens of the longest row."""
+        return max(self._lengths, default=0)
+
+    def advance(self, first: int, tokens: Sequence[int], done: Sequence[bool]) -> None:
+        """Note the tokens drawn for the rows from ``first`` on, and take out those that ended."""
+        self._tokens[first:] = tokens
+        self.entered = []
+        for row in reversed([first + place for place, ended in enumerate(done) if ended]):
+            last, length = len(self.numbers) - 1, self._lengths[-1]
+            for of_row in (self.numbers, self._tokens, self._lengths):
+                of_row[row] = of_row[-1]
+                of_row.pop()
+            if row < last:
+                for buffer in (*self._keys, *self._values):
+                    buffer[row, :, :length] = buffer[last, :, :length]
+
+
+def _grouped(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of one new token a row, whose query heads share keys without copies of them."""
+    rows, heads, length, size = query.shape
+    if length > 1:  # a prompt
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
+    # The heads of a group lie side by side: they are as many queries of one head.
+    grouped = query.view(rows, key.shape[1], heads // key.shape[1], size)
+    output = torch.nn.functional.scaled_dot_product_attention(
+        grouped, key, value, attn_mask=attention_mask, scale=scaling
+    )
+    return output.reshape(rows, 1, heads, -1), None
+
+
+AttentionInterface.register(_ATTENTION, _grouped)
+
+
+@contextlib.contextmanager
+def _attention_of(model: PreTrainedModel) -> Iterator[None]:
+    """Let the model use this module's attention in this block."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(_ATTENTION)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

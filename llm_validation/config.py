@@ -120,6 +120,16 @@ class TrainConfig(Configuration):
     learning_rate: Annotated[float, Interval(gt=0, le=1000)] = 4.5e-4
     """Step size of AdamW."""
 
+    lora_rank: Annotated[int, Interval(ge=0, le=4096)] = 0
+    """Rank of low-rank adapters (LoRA), which are then trained instead of the model; 0 for none."""
+
+    lora_alpha: Positive | None = None
+    """Scale of the adapters: what they add is times lora_alpha / lora_rank; None for twice the
+    rank."""
+
+    lora_targets: tuple[str, ...] = ()
+    """Names of the linear layers that get adapters, such as q_proj; none for all but the output."""
+
     learning_rate_schedule: Literal["constant", "constant_with_warmup", "linear", "cosine"] = (
         "constant"
     )
@@ -251,6 +261,8 @@ class TrainConfig(Configuration):
             raise ValueError("stop_at needs model = 'tiny', whose success is measured exactly")
         if self.hidden_size % 32:
             raise ValueError(f"hidden_size must be a multiple of 32; got {self.hidden_size}")
+        if (self.lora_alpha or self.lora_targets) and not self.lora_rank:
+            raise ValueError("lora_alpha and lora_targets need a lora_rank of at least 1")
         for scheme in self.bound.values():
             scheme.check_group_size(self.group_size)
         if not self.plan_every and (self.plan_memory or self.plan_counts):
@@ -289,6 +301,11 @@ class TrainConfig(Configuration):
     def critics(self) -> list[str]:
         """Names of the schemes that need a critic."""
         return [name for name, scheme in self.bound.items() if scheme.needs_baseline]
+
+    @property
+    def lora_scale(self) -> float:
+        """α of the adapters."""
+        return self.lora_alpha or 2.0 * self.lora_rank
 
     @property
     def responses_per_step(self) -> int:

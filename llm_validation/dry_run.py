@@ -118,11 +118,16 @@ def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
     """Gibibytes by purpose, for one process that holds the whole model.
 
     Weights, gradients and AdamW's two moments have the weights' type, which is float32 for
-    ``mixed``. Activations follow arXiv 2205.05198: 34 s b h bytes a layer in 16 bit with a fused
-    attention, and only the layer's input with checkpointing. vLLM takes the share of a GPU that
-    ``vllm_memory`` says, which is not known here; its weights are counted.
+    ``mixed``. With adapters the weights stand still, and gradients and moments are the adapters',
+    in float32. Logits of the responses' tokens are held four times over: themselves, divided by the
+    temperature, and the gradients of both. Activations follow arXiv 2205.05198: 34 s b h bytes a
+    layer in 16 bit with a fused attention, and only the layer's input with checkpointing. vLLM
+    takes the share of a GPU that ``vllm_memory`` says, which is not known here; its weights are
+    counted.
     """
     weights = shape.parameters * (2 if config.dtype == "bfloat16" else 4) / GIB
+    adapters = shape.adapter_parameters(config.lora_rank, config.lora_targets) * 4 / GIB
+    trained = adapters if config.lora_rank else weights
     width = 4 if config.dtype == "float32" else 2
     length = min(_PROMPT_TOKENS, config.max_prompt_tokens) + config.max_response_tokens
     if config.model == "tiny":
@@ -134,11 +139,12 @@ def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
     rows = config.responses_per_step * config.updates_per_generation
     cache = rows * length * shape.layers * 2 * shape.key_heads * shape.head * width / GIB
     memory = {
-        "weights": weights,
-        "gradients": weights,
-        "optimizer": 2 * weights,
-        "reference model": weights if config.kl else 0.0,
+        "weights": weights + adapters,
+        "gradients": trained,
+        "optimizer": 2 * trained,
+        "reference model": weights if config.kl and not config.lora_rank else 0.0,
         "activations": activations,
+        "logits": 4 * micro * config.max_response_tokens * shape.vocabulary * width / GIB,
         "key-value cache": cache if config.engine == "transformers" else 0.0,
         "vLLM weights": shape.parameters * width / GIB if config.engine == "vllm" else 0.0,
     }
@@ -149,7 +155,12 @@ def find_missing(config: TrainConfig, shape: Shape | None) -> list[str]:
     """One sentence per package, file or device that the run needs and that is not here."""
     missing = []
     wanted = ["torch", "transformers", "trl", "datasets", "accelerate"]
-    for extra, modules in (("llm", wanted), ("vllm", ["vllm"] if config.engine == "vllm" else [])):
+    extras = {
+        "llm": wanted,
+        "vllm": ["vllm"] if config.engine == "vllm" else [],
+        "peft": ["peft"] if config.lora_rank else [],
+    }
+    for extra, modules in extras.items():
         absent = [module for module in modules if importlib.util.find_spec(module) is None]
         if absent:
             missing.append(f"packages {', '.join(absent)}: pip install '.[{extra}]'")
@@ -200,7 +211,8 @@ def find_notes(config: TrainConfig, shape: Shape | None) -> list[str]:
         if config.cpu:
             notes.append("vLLM's server mode needs GPUs: it hands weights over by NCCL")
     largest = 2**9 * config.learning_rate
-    if config.dtype == "bfloat16" and shape is not None and largest < shape.hidden**-0.5:
+    whole = config.dtype == "bfloat16" and not config.lora_rank  # adapters are in float32
+    if whole and shape is not None and largest < shape.hidden**-0.5:
         notes.append(
             f"bfloat16 has eight significant bits: AdamW's steps of {config.learning_rate:g} are "
             f"rounded away in weights above {largest:.1g}, and typical ones are "

@@ -27,6 +27,7 @@ from transformers.utils import logging
 from llm_validation.decoding import Decoded, decode, supports
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.inversion import chooser
+from llm_validation.lora import attach, base_of, is_adapter
 from llm_validation.sampling import SeededChoice, refuse_broken, uniform_rows
 from llm_validation.tasks.task import Prompt
 from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
@@ -67,24 +68,30 @@ def make_sampler(config: EvaluateConfig) -> Sampler:
     Raises:
         OSError: No such model.
         ImportError: vLLM was asked for and is not installed.
+        ValueError: vLLM was asked for, and the model is an adapter.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     installed = importlib.util.find_spec("vllm") is not None
     if config.engine == "vllm" and not installed:
         raise ImportError("vllm is not installed; pip install '.[vllm]', or --engine transformers")
-    if config.engine == "vllm" or (config.engine == "auto" and installed):
+    adapter = is_adapter(config.model)
+    if config.engine == "vllm" and adapter:
+        raise ValueError("an adapter is evaluated with --engine transformers")
+    if config.engine == "vllm" or (config.engine == "auto" and installed and not adapter):
         return VllmSampler(config)
     return TransformersSampler(config)
 
 
 def load_weights(model: str, dtype: Any) -> PreTrainedModel:
-    """The model of a folder or the hub, with every weight it needs and none of another shape.
+    """A folder's, an adapter's or the hub's model, every weight there and of the right shape.
 
     Raises:
         OSError: No such model.
         ValueError: A tensor is missing or has another shape; transformers would draw it at random.
     """
+    if is_adapter(model):
+        return attach(model, _loaded(base_of(model), dtype=dtype))
     return _loaded(model, dtype=dtype)
 
 
@@ -94,7 +101,9 @@ def check_weights(model: str) -> None:
     Raises:
         ValueError: A tensor is missing or has another shape, or a file is cut short.
     """
-    if Path(model).expanduser().is_dir():
+    if is_adapter(model):
+        attach(model, _loaded(base_of(model), device_map="meta"))
+    elif Path(model).expanduser().is_dir():
         _loaded(model, device_map="meta")
 
 

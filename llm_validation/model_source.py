@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llm_validation.lora import base_of, is_adapter
 from llm_validation.packaged_models import MODELS
 
 _HUB_SECONDS = 5.0
@@ -18,7 +19,10 @@ def check_model(model: str) -> None:
 
     Raises:
         FileNotFoundError: It cannot be had; the message says why.
+        ValueError: It is an adapter that cannot be read.
     """
+    if is_adapter(model):
+        check_model(base_of(model))
     if model in ("", "tiny") or Path(model).expanduser().is_dir():
         return
     if model.startswith(("weights/", ".", "/", "~")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,28 @@ class Shape:
         layer = attention + 3 * self.hidden * self.intermediate + 2 * self.hidden
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         return self.layers * layer + embeddings + self.hidden
+
+    def adapter_parameters(self, rank: int, targets: Sequence[str] = ()) -> int:
+        """Weights of low-rank adapters: rank × (inputs + outputs) for each linear layer.
+
+        Args:
+            rank: Their rank.
+            targets: Names of the layers that have one, as Llama calls them; none for all.
+
+        >>> KNOWN["Qwen/Qwen2.5-Math-7B"].adapter_parameters(8)
+        20185088
+        """
+        queries, keys = self.heads * self.head, self.key_heads * self.head
+        sides = {
+            "q_proj": self.hidden + queries,
+            "k_proj": self.hidden + keys,
+            "v_proj": self.hidden + keys,
+            "o_proj": queries + self.hidden,
+            "gate_proj": self.hidden + self.intermediate,
+            "up_proj": self.hidden + self.intermediate,
+            "down_proj": self.intermediate + self.hidden,
+        }
+        return self.layers * rank * sum(sides[name] for name in targets or sides if name in sides)
 
 
 KNOWN = {

@@ -18,6 +18,7 @@ import pandas as pd
 
 from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
+from llm_validation.lora import base_of, is_adapter
 from llm_validation.model_source import check_model
 from llm_validation.replan import Replan, replan
 from runs.files import write_json
@@ -62,7 +63,7 @@ def train(
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
-    from llm_validation import initial_model
+    from llm_validation import initial_model, lora
     from llm_validation.generation import check_weights
     from llm_validation.prompt_length import without_long_prompts
 
@@ -80,6 +81,8 @@ def train(
         tokenizer = initial_model.load_tokenizer(config)
         task = without_long_prompts(loaded, tokenizer, config.max_prompt_tokens)
         plan = replan(config, task.train)
+        if config.lora_rank:
+            lora.check_targets(config)
         if not initial_model.is_tiny(config) and state.num_processes == 1:
             check_weights(config.model)  # several processes may share a model between them
         if state.is_main_process:
@@ -123,6 +126,13 @@ def _refuse_impossible(config: TrainConfig) -> None:
             f"{config.critics[0]} needs a critic, which TRL's trainer does not have; verl has one: "
             "--launch verl writes a script that runs it"
         )
+    if is_adapter(config.model):
+        raise ValueError(
+            f"training begins with a whole model, and {config.model} is an adapter of "
+            f"{base_of(config.model)}"
+        )
+    if config.lora_rank and config.engine == "vllm" and _on_cpu(config):
+        raise ValueError("adapters on a CPU need engine = 'transformers'")
     if config.engine == "vllm" and config.vllm_mode == "server":
         if _on_cpu(config):
             raise ValueError(
@@ -197,7 +207,7 @@ def _train_one(
     import torch
     from accelerate import PartialState
 
-    from llm_validation import initial_model, vllm_cpu
+    from llm_validation import initial_model, lora, vllm_cpu
     from llm_validation.arguments import training_arguments
     from llm_validation.callbacks import Interrupt, Measure, RunCallback, ShowProgress
     from llm_validation.checkpoints import last_checkpoint
@@ -212,6 +222,8 @@ def _train_one(
     # Before the model: under DeepSpeed ZeRO-3 the arguments make loading spread it over the GPUs.
     arguments = training_arguments(config, seed, folder)
     model, tokenizer = initial_model.load(source, config)
+    if config.lora_rank:
+        model = lora.wrap(model, config, seed)
     checkpoint = last_checkpoint(folder)
     vllm_on_cpu = config.engine == "vllm" and config.vllm_mode == "colocate" and _on_cpu(config)
     if vllm_on_cpu:

@@ -34,6 +34,8 @@ def verl_files(config: TrainConfig, name: str, machines: Machines) -> dict[str, 
             )
     if config.model == "tiny" or config.cpu:
         raise ValueError("verl trains on GPUs, and models that it can load: not the tiny one")
+    if config.lora_rank:
+        raise ValueError("--launch verl carries no adapters: lora_rank = 0")
     if config.plan_every and config.plan_counts is None:
         raise ValueError(
             "verl's trainer tells nobody the outcomes of a batch before it takes the next: give "

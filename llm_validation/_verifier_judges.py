@@ -7,6 +7,7 @@ import re
 from typing import Any, Protocol
 
 from llm_validation import _verifier_parser, sandbox
+from llm_validation.answer_claim import claimed, denied, value_of
 from llm_validation.answer_form import as_interval, decide, listed, sides, tolerance
 from llm_validation.answer_grammar import admitted, evaluates_text
 from llm_validation.boxed import all_boxed
@@ -70,6 +71,8 @@ class MathJudge:
         """Compare a response, or the boxes of its end, with a reference answer."""
         boxes = all_boxed(answer)
         if not boxes:
+            if denied(gold[0], answer):
+                return "wrong", "it says of the value that it is not the answer"
             return self._compare(gold, answer)
         found = [self._box(gold, box) for box in boxes]
         if len(boxes) == 1 or all(outcome == "correct" for outcome, _ in found):
@@ -81,6 +84,10 @@ class MathJudge:
         return "wrong", "its boxes disagree"
 
     def _box(self, gold: Any, box: str) -> tuple[str, str]:
+        box = value_of(gold[0], box)
+        box, why = claimed(gold[0], box)
+        if why:
+            return "wrong", why
         decided, why = decide(gold[0], box)
         if decided is not None:
             return ("correct" if decided else "wrong"), why

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from llm_validation._verifier_process import Item, Process, end_all, wait
-from llm_validation.answer_form import decide, literal, plain, sides, tolerance
+from llm_validation.answer_claim import claimed, value_of
+from llm_validation.answer_form import as_asked, decide, literal, plain, sides, tolerance
 from llm_validation.boxed import all_boxed
 from llm_validation.outcomes import Outcome
 from llm_validation.restated import restates
@@ -160,7 +161,8 @@ class Verifier:
         Args:
             golds: Reference answers in LaTeX, one per response; if one holds boxes, their contents.
             responses: What the model wrote, hostile or not.
-            problems: What was asked, one per response; used by ``refuse_restated``.
+            problems: What was asked, one per response; used by ``refuse_restated``, and to tell an
+                open interval from a point.
 
         Raises:
             ValueError: Different numbers of golds and responses, or an item that is no string.
@@ -181,6 +183,8 @@ class Verifier:
             waiting: dict[tuple[str, str], list[int]] = {}
             for place, (gold, response) in enumerate(zip(golds, responses, strict=True)):
                 gold = self._gold(gold)
+                if problems is not None and self._math:
+                    gold = as_asked(gold, problems[place])
                 answer = self._answer(response)
                 outcome = self._at_once(gold, answer)
                 outcomes.append(outcome)
@@ -225,8 +229,9 @@ class Verifier:
         if outcome is not Outcome.CORRECT:
             return outcome
         boxes = all_boxed(response, longest=self.max_answer)
-        answer = boxes[-1] if boxes else ""
-        return Outcome.WRONG if restates(problem, self._gold(gold), answer) else outcome
+        gold, answer = self._gold(gold), boxes[-1] if boxes else ""
+        answer, _ = claimed(gold, value_of(gold, answer))
+        return Outcome.WRONG if restates(problem, gold, answer) else outcome
 
     def _at_once(self, gold: str, answer: str | None) -> Outcome | None:
         """The outcome if no worker is needed to tell it."""
@@ -329,6 +334,9 @@ def _decided(gold: str, answer: str) -> Outcome | None:
     if answer == gold:
         return Outcome.CORRECT
     value = sides(gold)[-1]
+    answer, otherwise = claimed(value, value_of(value, answer))
+    if otherwise:
+        return Outcome.WRONG
     decided, _ = decide(value, answer)
     if decided is None:
         mine, theirs = plain(value), plain(answer)

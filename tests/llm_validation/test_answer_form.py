@@ -13,7 +13,7 @@ from llm_validation.answer_form import decide, literal, tolerance
 from llm_validation.boxed import all_boxed
 from llm_validation.restated import restates
 from llm_validation.tasks import Task
-from llm_validation.verifier import Verifier
+from llm_validation.verifier import Verifier, _decided
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
 
@@ -82,6 +82,37 @@ WRONG = [
     (r"5\text{ cm}", "5 m"),
     ("5 cm", r"5\text{ kg}"),
     ("5 cm", "5 cm^2"),
+    ("(1,2)", "1<x<2"),
+    ("(1,2)", r"x \in (1,2)"),
+    (r"\left(1,2\right)", r"1 < x < 2"),
+    ("7919", r"\text{about }7919"),
+    ("7919", r"7919\text{ or so}"),
+    ("7919", r"7920 \approx 7919"),
+    (r"\sqrt{2}", r"\approx \sqrt{2}"),
+    (r"\sqrt{2}", r"x \approx \sqrt{2}"),
+    ("x", "x'"),
+    ("f'(x)", "f(x)"),
+    ("y=2x", "y'=2x"),
+    (r"30^\circ", "30'"),
+    ("7919", r"7919^{\prime}"),
+    ("7919", r"7919″"),
+    ("x+1", r"\hat{x}+1"),
+    ("7919", r"\text{The answer is not }7919"),
+    ("7919", r"\text{The answer isn't }7919"),
+    ("7919", r"\text{The answer is never }7919"),
+    ("7919", r"\text{The wrong answer is }7919"),
+    ("7919", r"\text{The answer is }7918\text{, not }7919"),
+    ("7919", r"\text{The answer is }7919\text{ or }7918"),
+    ("7919", r"\text{The answer is about }7919"),
+    ("7919", r"\text{The answer is twice }7919"),
+    ("7919", r"\text{The answer is }-7919"),
+    ("7919", r"\text{The answer is at least }7919"),
+    ("7919", r"7919\text{ is not the answer}"),
+    ("7919", r"7919\text{ is the wrong answer}"),
+    ("7919", r"7919\text{ or more}"),
+    ("7919", r"7919\text{ maybe}"),
+    ("7919", r"7919\text{ squared}"),
+    ("800", r"\text{The answer is }801"),
 ]
 RIGHT = [
     ("7919", "x = 7919"),
@@ -130,6 +161,36 @@ RIGHT = [
     (r"5\text{ million}", r"5{,}000{,}000"),
     (r"5\text{ cm}", "5cm"),
     ("5m", "5m"),
+    ("3.14", r"\pi \approx 3.14"),
+    ("3.14", r"\approx 3.14"),
+    ("3.14", r"\text{about }3.14"),
+    (r"\frac{22}{7}", r"\frac{22}{7} \approx 3.14"),
+    (r"\frac{22}{7}", r"x = \frac{22}{7} \approx 3.14"),
+    (r"\frac{22}{7}", r"\frac{22}{7}\text{, about }3.14"),
+    (r"\approx 8.24 \text{ mph}", "8.24"),
+    ("(0, 2.5)", "0 < x < 2.5"),
+    (r"5~\text{cm}", r"5\text{ cm}"),
+    ("2x", "f'(x) = 2x"),
+    (r"5\text{ ft}", "5'"),
+    (r"5\text{ inches}", "5''"),
+    ("30'", "30"),
+    ("7919", r"\text{The answer is }7919"),
+    ("7919", r"\text{The answer is 7919.}"),
+    ("7919", r"\text{Answer: }7919"),
+    ("7919", r"\textbf{Final answer:} 7919"),
+    ("7919", "The answer is 7919"),
+    ("7919", r"\text{Therefore, the final answer is } x = 7919"),
+    ("7919", r"7919\text{ is the answer}"),
+    ("7919", r"7919\text{, which is the correct answer.}"),
+    ("7919", r"\underline{7919}"),
+    ("7919", r"\implies x=7919"),
+    ("7919", "“7919”"),
+    (r"\frac{1}{2}", r"\text{The answer is }\frac{2}{4}"),
+    (r"\text{Evelyn}", r"\text{The answer is Evelyn}"),
+    (r"5\text{ cm}", r"\text{The length is }5\text{ cm}"),
+    (r"x \in (1,2)", "1<x<2"),
+    ("[1,2]", r"1 \le x \le 2"),
+    (r"(1,\infty)", "x>1"),
 ]
 
 
@@ -141,6 +202,117 @@ def test_what_another_form_makes_another_answer(verifier):
 def test_what_another_form_leaves_right(verifier):
     outcomes = verifier.score([gold for gold, _ in RIGHT], [box(answer) for _, answer in RIGHT])
     assert dict(zip(RIGHT, outcomes, strict=True)) == dict.fromkeys(RIGHT, "correct")
+
+
+RELATIONS = """
+approx approxeq sim simeq cong thickapprox thicksim backsim backsimeq doteq asymp doteqdot eqsim
+bumpeq circeq triangleq fallingdotseq equiv propto varpropto models to vdash perp parallel mid ni
+subset subseteq supset supseteq sqsubset sqsubseteq prec succ preceq succeq precsim succapprox
+lesssim gtrsim lessapprox gtrapprox lessgtr leqq geqq lneq gneq nless ngtr nleq ngeq nsim ncong in
+notin neq ne leq geq lt gt ll gg leqslant lll ggg bowtie smile between gets rightarrow leftarrow
+longrightarrow le leftrightarrow Leftarrow uparrow mapsto leadsto because hookrightarrow
+vartriangleleft ge trianglelefteq nmid nparallel nsubseteq rightharpoonup
+"""
+SIGNS = "∼∽≂≃≅≈≊≋≌≍≎≏≐≑≒≓≔≕≖≗≘≙≚≛≜≝≞≟≠≡≢≣≤≥≦≧≨≩≪≫≬≭≮≯≰≱≲≳≴≵≶≷≸≹≺≻≼≽≾≿⊀⊁⊂⊃⊄⊅⊆⊇⊈⊉⊊⊋⊏⊐⊑⊒⊢⊣⊥"
+SIGNS += "∈∉∊∋∌∍∝∣∤∥∦∵⊨⊩⊰⊱⊲⊳⊴⊵⋍⋐⋑⋕⋖⋗⋘⋙⋚⋛⋜⋝⋞⋟⋠⋡⋦⋧⋨⋩⋪⋫⋬⋭⩽⩾⪅⪆←↑→↓↔↦↪⇌⇐⟵⟶⟷⟸⟼"
+
+
+@pytest.mark.parametrize(
+    "sign", [*(f"\\{name}" for name in RELATIONS.split()), *SIGNS, "=?", "= ~"]
+)
+def test_no_relation_but_equality_says_a_value(sign: str) -> None:
+    for gold in ("7919", r"\frac{3}{4}", r"\sqrt{2}"):
+        for answer in (
+            f"{sign} {gold}",
+            f"x {sign} {gold}",
+            rf"\text{{The answer }} {sign} {gold}",
+        ):
+            assert _decided(gold, answer) == "wrong", answer
+        assert _decided(f"x {sign} {gold}", f"x {sign} {gold}") == "correct"
+
+
+def test_a_tilde_before_a_number_says_about_and_between_words_is_a_blank() -> None:
+    assert _decided("7919", "~7919") == "wrong"
+    assert _decided("7919", "x = ~7919") == "wrong"
+    assert _decided(r"5\text{ cm}", r"5~\text{cm}") == "correct"
+
+
+DECORATIONS = [
+    "{0}'",
+    "{0}''",
+    "{0}’",
+    "{0}^\\prime",
+    "{0}^{{\\prime\\prime}}",
+    "{0}^*",
+    "{0}^{{*}}",
+    "{0}^\\dagger",
+    "{0}^\\star",
+    "{0}^+",
+    "{0}^{{-}}",
+    *(
+        f"\\{name}{{{{{{0}}}}}}"
+        for name in (
+            *(
+                "hat",
+                "widehat",
+                "tilde",
+                "widetilde",
+                "bar",
+                "dot",
+                "ddot",
+                "acute",
+                "grave",
+                "breve",
+            ),
+            *("check", "mathring", "overline", "cancel", "xcancel", "bcancel", "sout", "not"),
+            *("overrightarrow", "overbrace", "underbrace"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("form", DECORATIONS)
+def test_no_prime_or_mark_is_dropped(form: str) -> None:
+    for gold in ("7919", "x", r"\sqrt{x}"):
+        answer = form.format(gold)
+        assert _decided(gold, answer) == "wrong", answer
+        assert _decided(answer, answer) == "correct"
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ("I think the answer is not 7919.", "wrong"),
+        ("It isn't 7919.", "wrong"),
+        ("So it must be at least 7919.", "wrong"),
+        ("The answer is approximately 7919.", "wrong"),
+        (r"Hence $x \approx 7919$.", "wrong"),
+        (r"Hence $x \neq 7919$.", "wrong"),
+        ("7919 is wrong.", "wrong"),
+        ("It is not 7918 but 7919.", "correct"),
+        ("Not 7918. The answer is 7919.", "correct"),
+        (r"Hence $x = 7919$.", "correct"),
+    ],
+)
+def test_a_denial_outside_of_a_box_is_one(verifier, response, outcome):
+    assert verifier.score(["7919"], [response]) == [outcome]
+
+
+def test_a_pair_is_an_interval_where_its_problem_asks_for_one(verifier):
+    golds, boxes = ["(1,2)"] * 4, [box("1<x<2")] * 3 + [box("(1,2)")]
+    asked = ["Solve the inequality $|2x-3| < 1$.", "Find the vertex.", "", "What is the domain?"]
+    found = verifier.score(golds, boxes, asked)
+    assert found == ["correct", "wrong", "wrong", "correct"]
+
+
+def test_a_sentence_around_the_answer_does_not_hide_a_restated_problem():
+    with Verifier(workers=1, timeout=60.0, refuse_restated=True) as strict:
+        for answer, outcome in (
+            (r"\text{The answer is }45^2-35^2", "wrong"),
+            (r"\text{The answer is }\frac{1600}{2}", "correct"),
+            (r"\text{The answer is }800", "correct"),
+        ):
+            assert strict.score(["800"], [box(answer)], ["Compute 45^2-35^2."]) == [outcome], answer
 
 
 @pytest.mark.parametrize(
@@ -257,16 +429,36 @@ def test_boxes_are_found_in_any_text(text):
 
 HOSTILE = ["{" * 2000, "=" * 2000, "1=" * 900, "a<" * 900, "\\text{" * 300, ",(" * 900, "1" * 2000]
 HOSTILE += ["\\frac" * 400, "0." * 900, "_{" * 900, "\\ldots," * 200, "\\{" * 900, ".?" * 900]
+HOSTILE += [
+    "so " * 600,
+    "the answer is " * 140,
+    "'" * 2000,
+    "\\approx " * 220,
+    "about " * 330,
+    "~" * 2000,
+]
+HOSTILE += [
+    "\\underline{" * 180,
+    "x_{" * 600,
+    "\\{" * 900 + "\\}",
+    "\\text{about" * 150,
+    "$" * 2000,
+]
+HOSTILE += ["the final correct " * 110, " " * 2000, "is the " * 280, "^{\\prime " * 200]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:6])
 def test_no_form_takes_long_to_read(text):
     import time
 
+    from llm_validation import answer_claim as claim
     from llm_validation import answer_form as form
 
     start = time.process_time()
     for gold, answer in ((text, "1"), ("1", text), (text, text + "1")):
+        claim.claimed(gold, claim.value_of(gold, answer))
+        claim.denied(gold, answer)
+        form.as_asked(gold, answer)
         form.decide(gold, answer)
         form.sides(answer)
         form.as_interval(answer)

@@ -11,7 +11,11 @@ from apw.command_line import Answer, say
 from claims.spec import SOURCES, Source
 from runs.environment import describe_environment
 from runs.folder import Run, is_finished, is_run, read_config
+from runs.ownership import refuse_foreign_report
 from runs.terminal import Progress
+
+GENERATOR = "apw reproduce"
+"""The command that writes the report and its figures."""
 
 STAGES: Mapping[Source, str] = {
     "theory": "optimal weights and excess times",
@@ -65,6 +69,7 @@ def run_demo(out: Path, sources: Sequence[Source] = SOURCES) -> Answer:
     from llm_validation.config import load_recipe
     from sim.config import SimulationConfig
 
+    refuse_foreign_report(out, GENERATOR)
     began = time.monotonic()
     simulation = SimulationConfig(**SIMULATION)
     training = load_recipe("demo", **TRAINING)
@@ -144,11 +149,12 @@ def _report(out: Path, left_out: Mapping[Source, str]) -> tuple[Path, str, dict[
     pictures = [(name, picture) for name, part in parts.items() for picture in part.pictures]
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for name, picture in pictures:
-            picture.save(out / "figures" / name)
+            picture.save(out / "figures" / name, generator=GENERATOR)
             progress.advance()
     report = out / "report.html"
     write_report(
         report,
+        generator=GENERATOR,
         title="Prompt weighting, from theory to a language model",
         summary=[
             "Reinforcement learning with verifiable rewards samples a group of responses to every "

@@ -63,9 +63,6 @@ _COLORS = {
     "dark": {"ink": "#e6e6e6", "grid": "#3c4046", "faint": "rgba(255,255,255,0.24)"},
 }
 
-_MARK = 'id="explorer-settings"'
-"""What every page of the explorer holds."""
-
 ABOUT = (
     "A scheme gives the responses of a group advantages, by how many of them are correct. Which "
     "groups an update is made of and how many responses that costs is the sampling design: TRL and "
@@ -119,18 +116,14 @@ def write_explorer(path: Path, **problem: Any) -> None:
         **problem: What it shows first; see ``PROBLEM``.
 
     Raises:
-        FileExistsError: A file is there that is no such page.
-        ValueError: A setting that the explorer does not have.
+        ValueError: A file that is there and no such page, or a setting that the explorer lacks.
     """
-    if path.exists() and not (path.is_file() and _MARK.encode() in path.read_bytes()):
-        raise FileExistsError(
-            f"{path} exists and is no page of this command; name another file with --out"
-        )
     write_page(
         path,
         "explorer_page.html",
         title="Which prompts should count how much?",
         head=explorer_head(),
+        generator="apw explore",
         about=ABOUT,
         explorer=Markup(explorer_body(**problem)),
     )

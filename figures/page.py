@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from runs.files import write_text
+from runs.ownership import mark, refuse_foreign
 
 TEMPLATES = Environment(
     loader=PackageLoader("figures"),
@@ -20,10 +21,6 @@ TEMPLATES = Environment(
     keep_trailing_newline=True,
 )
 """The templates; whatever is not marked as HTML is escaped."""
-
-
-_HEAD = 1 << 16
-"""Bytes in which a page says who wrote it."""
 
 
 def write_page(
@@ -50,35 +47,10 @@ def write_page(
     """
     if generator:
         refuse_foreign(path, generator)
-        head += _mark(generator)
+        head += mark(generator)
     page = TEMPLATES.get_template(template)
     style = asset("report.css")
     write_text(path, page.render(title=title, style=style, head=Markup(head), **values))
-
-
-def refuse_foreign(path: Path, generator: str) -> None:
-    """Raise unless a path is free or holds a page that the generator wrote.
-
-    Raises:
-        ValueError: It is something else.
-
-    >>> refuse_foreign(Path("/dev/null"), "apw diagnose")
-    Traceback (most recent call last):
-    ...
-    ValueError: /dev/null is there and no page of apw diagnose; name another file
-    """
-    if not path.exists() and not path.is_symlink():
-        return
-    ours = False
-    if path.is_file():
-        with path.open("rb") as stream:
-            ours = _mark(generator).encode() in stream.read(_HEAD)
-    if not ours:
-        raise ValueError(f"{path} is there and no page of {generator}; name another file")
-
-
-def _mark(generator: str) -> str:
-    return f'<meta name="generator" content="{escape(generator)}">'
 
 
 def asset(name: str) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from figures.style import Theme, house_style
 from runs.files import Replacing, write_text
+from runs.ownership import picture_kind, refuse_foreign
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,49 +35,77 @@ class Picture:
     alternative: str
     data: pd.DataFrame
     draw: Callable[[Theme], Figure]
-    _rendered: dict[tuple[str, Theme], bytes] = dataclasses.field(
+    _rendered: dict[tuple[str, Theme, str], bytes] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def render(self, kind: str, theme: Theme = "light") -> bytes:
+    def render(self, kind: str, theme: Theme = "light", *, generator: str = "") -> bytes:
         """The picture as ``png`` or ``svg``; the same bytes for the same data."""
-        if (kind, theme) not in self._rendered:
-            self._rendered[kind, theme] = self._render(kind, theme)
-        return self._rendered[kind, theme]
+        key = (kind, theme, generator)
+        if key not in self._rendered:
+            self._rendered[key] = self._render(kind, theme, generator or None)
+        return self._rendered[key]
 
-    def _render(self, kind: str, theme: Theme) -> bytes:
+    def _render(self, kind: str, theme: Theme, generator: str | None) -> bytes:
         buffer = io.BytesIO()
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+        metadata = (
+            {"Date": None, "Creator": generator} if kind == "svg" else {"Software": generator}
+        )
         with house_style(theme):
             self.draw(theme).savefig(buffer, format=kind, metadata=metadata)
         return buffer.getvalue()
 
-    def save(self, folder: Path | str, *, kinds: tuple[str, ...] = ("png", "svg")) -> list[Path]:
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        kinds: tuple[str, ...] = ("png", "svg"),
+        generator: str = "",
+    ) -> list[Path]:
         """Write the picture, its data as CSV and its caption as text into a folder.
+
+        Args:
+            folder: Where to.
+            kinds: Of what kinds.
+            generator: The command that writes it, which then replaces only pictures of its own.
 
         Returns:
             The files written.
+
+        Raises:
+            ValueError: A file that is there and is not the generator's.
         """
         folder = Path(folder)
+        if generator:
+            self.refuse_foreign(folder, generator, kinds)
         written = []
         for kind in kinds:
             written.append(folder / f"{self.name}.{kind}")
-            write_bytes(written[-1], self.render(kind))
+            write_bytes(written[-1], self.render(kind, generator=generator))
         written += [folder / f"{self.name}.csv", folder / f"{self.name}.txt"]
         write_text(written[-2], self.data.to_csv(index=False, float_format="%.10g"))
         write_text(written[-1], f"{self.title}\n\n{self.caption}\n")
         return written
 
-    def save_as(self, path: Path) -> None:
+    def refuse_foreign(
+        self, folder: Path, generator: str, kinds: Sequence[str] = ("png", "svg")
+    ) -> None:
+        """Raise where :meth:`save` would replace what the generator did not write."""
+        for kind in kinds:
+            refuse_foreign(folder / f"{self.name}.{kind}", generator, beside=(".csv", ".txt"))
+
+    def save_as(self, path: Path, *, generator: str = "") -> None:
         """Write the picture as one file, of the kind its ending says, and its data beside it.
 
+        Args:
+            path: The file.
+            generator: As in :meth:`save`.
+
         Raises:
-            ValueError: An ending other than .png and .svg.
+            ValueError: An ending other than .png and .svg, or a file that is not the generator's.
         """
-        kind = path.suffix.removeprefix(".").lower()
-        if kind not in ("png", "svg"):
-            raise ValueError(f"a figure's name must end in .png or .svg; got {path.name}")
-        write_bytes(path, self.render(kind))
+        kind = picture_kind(path, generator)
+        write_bytes(path, self.render(kind, generator=generator))
         write_text(path.with_suffix(".csv"), self.data.to_csv(index=False, float_format="%.10g"))
 
     def data_address(self, theme: Theme = "light") -> str:

@@ -22,6 +22,7 @@ from rollouts.sentences import sentences
 from rollouts.tables import MOST_ROWS, age_table, lens_on_all_wrong, mass_table, step_table
 from rollouts.tally import Rollouts, Tally
 from runs.files import write_text
+from runs.ownership import refuse_file
 from runs.text import plural
 from theory._notebook import html_fields
 from theory.schemes import Scheme, resolve
@@ -195,8 +196,7 @@ class Diagnosis:
         Raises:
             ValueError: The folder is a file.
         """
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file; name a folder with --out")
+        refuse_file(folder)
         tables = {
             "steps": self.steps(),
             "mass": self.mass(MOST_ROWS),

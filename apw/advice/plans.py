@@ -26,6 +26,7 @@ import pandas as pd
 import tomli_w
 
 from runs.files import write_text
+from runs.ownership import refuse_foreign
 from theory.beta_binomial import PassRateModel
 from theory.rollout_plan import RolloutPlan
 
@@ -46,8 +47,7 @@ def refuse_plan(path: Path) -> None:
             f".toml; got {path}"
         )
     begins = _TABLE if path.suffix == ".csv" else _POOLS
-    if path.exists() and (not path.is_file() or not _begins(path, begins)):
-        raise ValueError(f"{path} is there and was not written by apw advise; name another file")
+    refuse_foreign(path, "apw advise", begins=begins)
 
 
 def write_plan(
@@ -100,8 +100,3 @@ def _inside(
     """Chance that a pass rate lies in the pool, given counts."""
     below = fit.posterior(correct, tries).below([plan.low, min(plan.high, 1 - 1e-12)])
     return np.asarray(below[:, 1] - below[:, 0])
-
-
-def _begins(path: Path, line: str) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(len(line)) == line.encode()

@@ -25,6 +25,7 @@ from apw.advice.sharing import (
 from apw.command_line import Answer, parse
 from apw.commands.weights import success_grid
 from runs.configuration import GroupSize, NotNegative, Share
+from runs.ownership import picture_kind, refuse_foreign
 from runs.terminal import table
 from runs.text import interval, number, percent
 from theory._arrays import Floats
@@ -38,6 +39,7 @@ from theory.shared_advice import SharedAdvice, shared_advice
 from theory.sharing import sharing_of
 from theory.verifier_errors import RIGHT
 
+_GENERATOR = "apw advise"
 POINTS = 101
 """Success probabilities for which ``--json`` gives weights."""
 
@@ -136,7 +138,8 @@ class Options:
     """Schemes to compare; all that have a table by default."""
 
     figure: Path | None = None
-    """Draw prompts, weights and costs into this .png or .svg file, with the data as CSV beside."""
+    """Draw prompts, weights and costs into this .png or .svg file, with the data as CSV beside. An
+    earlier one of this command is replaced, and nothing else; so is a page."""
 
     plan: Path | None = None
     """File for the plan by prompt: .csv with id, probability and group_size, or .toml with the
@@ -156,6 +159,10 @@ def main(arguments: Sequence[str]) -> Answer:
         raise ValueError(f"--out takes a page's name, which ends in .html; got {options.out}")
     if options.plan is not None:
         refuse_plan(options.plan)
+    if options.figure is not None:
+        picture_kind(options.figure, _GENERATOR)
+    if options.out is not None:
+        refuse_foreign(options.out, _GENERATOR)
     prompts = prompts_from(
         start=options.start,
         rates=_file(options),
@@ -204,7 +211,7 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.figure is not None:
         from figures.advice import advice_picture
 
-        advice_picture(advice).save_as(options.figure)
+        advice_picture(advice).save_as(options.figure, generator=_GENERATOR)
         data["figure"] = str(options.figure)
     if options.out is not None:
         from figures.advice_page import write_advice

@@ -13,6 +13,7 @@ import tyro
 
 from apw.command_line import Answer, parse
 from runs.files import Replacing
+from runs.ownership import refuse_foreign
 from runs.terminal import Progress, table
 from runs.text import percent
 
@@ -67,7 +68,8 @@ class Options:
     """Disagreements of each kind that are shown."""
 
     out: Path | None = None
-    """CSV file for every row on which they disagree."""
+    """CSV file for every row on which they disagree; an earlier one is replaced, and nothing
+    else."""
 
     json: bool = False
     """Print one JSON object."""
@@ -104,6 +106,8 @@ def main(arguments: Sequence[str]) -> Answer:
     options = parse(Options, arguments, command="audit")
     if options.examples < 0:
         raise ValueError(f"--examples must be 0 or more; got {options.examples}")
+    if options.out is not None:
+        refuse_foreign(options.out, "apw audit", begins=",".join(COLUMNS))
     from rollouts.reader import open_rollouts
     from rollouts.texts import gold_column
 

@@ -12,6 +12,7 @@ import tyro
 
 from apw.command_line import Answer, parse
 from runs.files import read_json, write_json
+from runs.ownership import refuse_file, refuse_foreign
 from runs.text import listed
 
 if TYPE_CHECKING:
@@ -96,10 +97,9 @@ def main(arguments: Sequence[str]) -> Answer:
     folder = None if page else options.out
     # A log may take an hour to read: what cannot be done with it is said before.
     if page is not None:
-        from figures.page import refuse_foreign
-
         refuse_foreign(page, _GENERATOR)
     if folder is not None:
+        refuse_file(folder)
         _own_files(folder)
     from rollouts.diagnosis import TARGET, diagnose
     from rollouts.layouts import ROLES

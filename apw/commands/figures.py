@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import tyro
 
 from apw.command_line import Answer, parse
+from runs.ownership import refuse_file
 from runs.terminal import Progress
 
 if TYPE_CHECKING:
     from figures.picture import Picture
+
+_GENERATOR = "apw figures"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Options:
     """Draw evaluations in one figure, each named by its folder."""
 
     out: Path | None = None
-    """Folder for the figures; figures/ in the run folder, or results/figures."""
+    """Folder for the figures; figures/ in the run folder, or results/figures. Earlier figures of
+    this command are replaced, and nothing else."""
 
     json: bool = False
     """Print one JSON object."""
@@ -55,10 +59,14 @@ def main(arguments: Sequence[str]) -> Answer:
     for run in () if options.together else options.runs:
         folder = options.out / run.name if options.out else run / "figures"
         found += [(folder, picture) for picture in run_pictures(run)]
+    # All or none: a folder that holds another's file is left as it is.
+    for folder, picture in found:
+        refuse_file(folder)
+        picture.refuse_foreign(folder, _GENERATOR)
     written = []
     with Progress("figures", len(found), unit="pictures", shown=len(found) > 1) as progress:
         for folder, picture in found:
-            files = [str(file) for file in picture.save(folder)]
+            files = [str(file) for file in picture.save(folder, generator=_GENERATOR)]
             written.append(
                 {
                     "name": picture.name,

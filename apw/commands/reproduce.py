@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apw.command_line import Answer, parse, say
-from apw.demo import NOT_ASKED, run_demo
+from apw.demo import GENERATOR, NOT_ASKED, run_demo
 from claims.spec import SOURCES, Source
 from runs.files import read_json
 from runs.folder import is_run, read_config
+from runs.ownership import refuse_foreign_report
 from runs.terminal import Progress
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.quick:
         return run_demo(options.out or Path("results/demo"), options.sources)
     out = options.out or Path("results/reproduce")
+    refuse_foreign_report(out, GENERATOR)
     began = time.monotonic()
     trainings, skipped = _trainings(options, out)
     claims = _claims(options)
@@ -237,12 +239,13 @@ def _report(
     pictures = [picture for part in parts for picture in part.pictures]
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for picture in pictures:
-            picture.save(out / "figures")
+            picture.save(out / "figures", generator=GENERATOR)
             progress.advance()
     report = out / "report.html"
     counts = counting_sentence(entries)
     write_report(
         report,
+        generator=GENERATOR,
         title="Prompt weighting: every claim, tried again",
         summary=[
             "What three papers on prompt weighting in reinforcement learning with verifiable "

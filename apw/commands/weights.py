@@ -14,6 +14,7 @@ from annotated_types import Interval
 
 from apw.command_line import Answer, parse
 from apw.saved_schemes import save_scheme
+from runs.ownership import picture_kind
 from runs.terminal import table
 from runs.text import listed, number
 from theory.best_tables import BestTable, best_table
@@ -25,6 +26,7 @@ from theory.schemes import SCHEMES, Scheme, reference, resolve, schemes_by_name
 if TYPE_CHECKING:
     from figures.picture import Picture
 
+_GENERATOR = "apw weights"
 _Found = tuple[dict[str, Any], str, "Callable[[], Picture]"]
 GROUP_SIZE = 16
 """Responses per prompt unless told otherwise."""
@@ -80,7 +82,8 @@ class Options:
     one size; commands take the file where they take a scheme, as in --schemes FILE."""
 
     figure: Path | None = None
-    """Draw weights and excess into this file, .png or .svg."""
+    """Draw weights and excess into this file, .png or .svg, with the data as CSV beside; an earlier
+    figure of this command is replaced, and nothing else."""
 
     json: bool = False
     """Print one JSON object."""
@@ -89,6 +92,8 @@ class Options:
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw weights``."""
     options = parse(Options, arguments, command="weights")
+    if options.figure is not None:
+        picture_kind(options.figure, _GENERATOR)
     data, text, draw = (_population if options.sampling == "population" else _groups)(options)
     data = {"start": options.start, "target": options.target, "design": options.sampling, **data}
     if options.save is not None:
@@ -97,7 +102,7 @@ def main(arguments: Sequence[str]) -> Answer:
         data |= {"saved": str(options.save), "scheme": reference(scheme)}
         text += f"\n\nSaved: {options.save} ({reference(scheme)})"
     if options.figure is not None:
-        draw().save_as(options.figure)
+        draw().save_as(options.figure, generator=_GENERATOR)
         data["figure"] = str(options.figure)
         text += f"\n\nFigure: {options.figure}"
     return Answer(data, text)

@@ -14,6 +14,7 @@ from annotated_types import Interval
 from llm_validation.config import TrainConfig
 from runs.configuration import Configuration
 from runs.files import refuse_device, write_text
+from runs.ownership import refuse_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,9 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
 
     Raises:
         FileExistsError: The folder holds another file of such a name.
+        ValueError: The folder is a file.
     """
+    refuse_file(folder)
     for name, text in files.items():
         path = folder / name
         refuse_device(path)

@@ -21,6 +21,7 @@ import pytest
 
 import claims
 from apw import main as front
+from apw.command_line import parse
 from apw.options import bare, options_of
 from runs.folder import Run
 from sim.config import SimulationConfig
@@ -500,16 +501,85 @@ def test_a_full_disk_names_the_file(
     assert not [path for path in place.rglob("*") if path.name.startswith(".") and path.is_file()]
 
 
-def test_explore_replaces_only_a_page_of_its_own(
-    place: Path, capsys: pytest.CaptureFixture[str]
+OWN = (
+    (("explore", "--out", "p.html"), "p.html"),
+    (("weights", "--figure", "w.png"), "w.png"),
+    (("weights", "--figure", "w.svg"), "w.svg"),
+    (("weights", "--figure", "w.png"), "w.csv"),
+    (("weights", "--figure", "w.png", "--save", "s.json"), "s.json"),
+    (("advise", "--figure", "a.svg"), "a.svg"),
+    (("advise", "--plan", "a.csv"), "a.csv"),
+    (("advise", "--plan", "a.toml"), "a.toml"),
+    (("advise", "--figure", "a.svg"), "a.csv"),
+    (("advise", "--figure", "a.png", "--out", "a.html"), "a.html"),
+    (
+        ("audit", "rollouts.jsonl", "--gold", "reward", "--response", "reward", "--out=o.csv"),
+        "o.csv",
+    ),
+    (("diagnose", "rollouts.jsonl", "--out", "d.html"), "d.html"),
+    (("diagnose", "rollouts.jsonl", "--out", "d"), "d/steps.csv"),
+    (("diagnose", "rollouts.jsonl", "--out", "d"), "d"),
+    (("figures", "simulated", "--out", "f"), "f/simulated/convergence.png"),
+    (("figures", "simulated", "--out", "f"), "f/simulated/convergence.csv"),
+    (("figures", "simulated", "--out", "f"), "f"),
+    (("train", "--recipe", "demo", "--launch", "accelerate", "--out", "l"), "l/run.sh"),
+    (("train", "--recipe", "demo", "--launch", "accelerate", "--out", "l"), "l"),
+    (("train", "--recipe", "demo", "--out", "l"), "l/notes"),
+    (("simulate", "--out", "l"), "l/notes"),
+    (("simulate", "--out", "l"), "l"),
+    (("evaluate", *BASES["evaluate"][:2], "--out", "l"), "l/notes"),
+    (("models", "fetch", "smollm2-135m", "--to", "m"), "m/notes"),
+    (("models", "fetch", "smollm2-135m", "--to", "m"), "m"),
+    (("reproduce", "--out", "r"), "r/report.html"),
+    (("reproduce", "--out", "r", "--quick"), "r/figures/sim/x.png"),
+    (("reproduce", "--out", "r"), "r"),
+)
+"""Command lines that write, and a file in the place of what they would write."""
+
+
+@pytest.mark.parametrize(("words", "mine"), OWN, ids=str)
+def test_a_command_replaces_what_it_wrote_and_nothing_else(
+    words: tuple[str, ...],
+    mine: str,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (place / "notes.html").write_text("<p>mine</p>")
-    assert outcome(["explore", "--out", "notes.html"]) == 2
-    assert "notes.html exists" in capsys.readouterr().err
-    assert (place / "notes.html").read_text() == "<p>mine</p>"
-    for start in ("0.1", "0.2"):
-        assert outcome(["explore", "--out", "page.html", "--start", start]) == 0
-    assert '"start": 0.2' in (place / "page.html").read_text()
+    import apw.commands.reproduce
+
+    monkeypatch.setattr(apw.commands.reproduce, "parse", parse)
+    path = place / mine
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+    before = tree(place)
+    assert outcome(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(Path(mine).parent if path.name == "notes" else mine) in line
+    assert path.read_text() == "mine"
+    assert tree(place) == before
+    if words[0] in ("models", "reproduce", "train", "simulate", "evaluate") or "--plan" in words:
+        return
+    path.unlink()
+    for _ in range(2):
+        assert outcome(words) == 0, capsys.readouterr().err
+    assert path.exists()
+
+
+READS = {
+    *("--data", "--recipe", "--evidence", "--rates", "--file", "--sweep", "--weights", "--kernel"),
+    *("--train-path", "--test-path", "--samples-path", "--publish"),
+}
+"""Options that name a file or folder which is read."""
+
+
+def test_every_option_that_writes_is_tried_on_anothers_file() -> None:
+    tried = {(words[0], word.partition("=")[0]) for words, _ in OWN for word in words[1:]}
+    for name in front.COMMANDS:
+        kind = importlib.import_module(f"apw.commands.{name}").Options
+        for option, annotation in options_of(kind).items():
+            if Path in (annotation, *typing.get_args(annotation)):
+                reads = option in READS
+                assert reads or (name, option) in tried, (name, option)
 
 
 @pytest.mark.parametrize("ending", ["json", "toml"])

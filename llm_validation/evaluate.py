@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from llm_validation.evaluate_config import EvaluateConfig
+from llm_validation.memory_errors import evaluation_work, explained
 from llm_validation.model_source import check_model
 from llm_validation.sample_metrics import SAMPLE_COLUMNS, read_samples, summarise
 from llm_validation.tasks import Example, Task, load_task
@@ -165,12 +166,14 @@ def _sample(
             batch = examples[start : start + per_part]
             target = _folder(run) / f"part-{start:08d}.parquet"
             if not target.exists():
-                if sampler is None:
-                    # Loading a model takes long; a finished evaluation needs none.
-                    from llm_validation.generation import make_sampler
+                place = f"at problems {start + 1} to {start + len(batch)}"
+                with explained(place, *evaluation_work(config)):
+                    if sampler is None:
+                        # Loading a model takes long; a finished evaluation needs none.
+                        from llm_validation.generation import make_sampler
 
-                    sampler = make_sampler(config)
-                table = _responses(sampler, task, batch, start)
+                        sampler = make_sampler(config)
+                    table = _responses(sampler, task, batch, start)
                 table["sample"] += config.first_sample
                 write_table(target, table)
                 generated += len(table)

@@ -19,6 +19,7 @@ import pandas as pd
 from llm_validation.config import TrainConfig
 from llm_validation.extras import require_llm
 from llm_validation.lora import base_of, is_adapter
+from llm_validation.memory_errors import explained, training_work
 from llm_validation.model_source import check_model
 from llm_validation.replan import Replan, replan
 from runs.files import write_json
@@ -101,7 +102,9 @@ def train(
                     done = [run is not None and run.has_part(key)]
                     broadcast_object_list(done)
                     if not done[0]:
-                        record = _train_one(config, task, plan, scheme, seed, path, bar)
+                        place = _place(bar, (number - 1) * config.steps, f"{scheme}, seed {seed}")
+                        with explained(place, *training_work(config)):
+                            record = _train_one(config, task, plan, scheme, seed, path, bar)
                         if run is not None:
                             _write(run, key, scheme, seed, record)
                         state.wait_for_everyone()
@@ -117,6 +120,11 @@ def train(
             if run is not None:
                 run.close()
     return read_metrics(path)
+
+
+def _place(bar: Progress, before: int, training: str) -> Callable[[], str]:
+    """Where a training is when it is asked, of which the bar had counted other steps before."""
+    return lambda: f"in step {bar.done - before + 1} of {training}"
 
 
 def _refuse_impossible(config: TrainConfig) -> None:

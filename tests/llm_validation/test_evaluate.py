@@ -9,7 +9,9 @@ import time
 
 import pandas as pd
 import pytest
+import torch
 
+from apw.main import main
 from llm_validation import generation
 from llm_validation.evaluate import evaluate
 from llm_validation.evaluate_config import EvaluateConfig
@@ -207,3 +209,30 @@ def test_configuration_needs_no_torch():
         "assert not {'torch', 'transformers', 'jax'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_memory_that_does_not_suffice_is_said_and_loses_nothing(
+    tiny, whole, tmp_path, monkeypatch, capsys
+):
+    command = ["evaluate", "--model", tiny, "--task", "arithmetic", "--samples", "4", "--cpu"]
+    command += ["--task-options", *(f"{key}={value}" for key, value in TASK.items())]
+    command += ["--max-response-tokens", "4", "--batch", "4", "--engine", "transformers"]
+    command += ["--temperature", "1", "--top-p", "1", "--scheme", "grpo", "--step", "7"]
+    inner = generation.TransformersSampler.sample
+
+    def full(self, prompts, first):
+        if first >= 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB.")
+        return inner(self, prompts, first)
+
+    monkeypatch.setattr(generation.TransformersSampler, "sample", full)
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "apw evaluate: out of memory at problems 5 to 6, which asked for 2.50 GiB more, with 4 "
+        "responses of up to 4 tokens at once; less is taken with --batch 2, --dtype bfloat16 or a "
+        "smaller --max-response-tokens"
+    )
+    monkeypatch.undo()
+    again = evaluate(config(tiny), tmp_path / "run", progress=False)
+    pd.testing.assert_frame_equal(again.samples, whole.samples)
+    assert again.generated < whole.generated

@@ -15,9 +15,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import tomli_w
 import torch
 from safetensors.torch import load_file
 
+from apw.main import main
 from llm_validation import callbacks
 from llm_validation.checkpoints import what_is_lost
 from llm_validation.config import TrainConfig
@@ -133,7 +135,8 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
     path = tmp_path / "run"
     code = f"""
         import os, signal, json, sys
-        from llm_validation import callbacks
+        from apw.main import main
+from llm_validation import callbacks
         from llm_validation.config import TrainConfig
         from llm_validation.train import train
         scheme, step = {kill_at!r}
@@ -187,6 +190,61 @@ def test_a_checkpoint_that_the_disk_does_not_take_is_named_and_removed(
     assert what_is_lost(checkpoints / "checkpoint-2") == ""
     train(scheduled(), path, progress=False)
     assert_same_run(reference, path, SMALL["schemes"])
+
+
+ERRORS = {
+    "cuda": (
+        torch.OutOfMemoryError,
+        "CUDA out of memory. Tried to allocate 20.00 GiB.",
+        "20.00 GiB",
+    ),
+    "cpu": (
+        RuntimeError,
+        "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried "
+        "to allocate 8589934592 bytes. Error code 12 (Cannot allocate memory)",
+        "8.00 GiB",
+    ),
+    "numpy": (MemoryError, "Unable to allocate 7.28 TiB for an array", "7.28 TiB"),
+    "python": (MemoryError, "", ""),
+    "cublas": (
+        RuntimeError,
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_memory_that_does_not_suffice_ends_with_a_sentence(name, tmp_path, monkeypatch, capsys):
+    kind, words, asked = ERRORS[name]
+    inner = callbacks.ShowProgress.on_step_end
+
+    def full(self, args, state, control, **more):
+        if state.global_step == 3:
+            raise kind(words)
+        inner(self, args, state, control, **more)
+
+    monkeypatch.setattr(callbacks.ShowProgress, "on_step_end", full)
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(tomli_w.dumps({**SMALL, "schemes": ["grpo"]}))
+    assert main(["train", "--recipe", str(recipe), "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        "apw train: out of memory in step 3 of grpo, seed 0"
+        + (f", which asked for {asked} more" if asked else "")
+        + ", with 16 responses of up to 3 tokens a step, 16 at once; less is taken with "
+        "--micro-batch 8, --gradient-checkpointing, --dtype mixed or a smaller "
+        "--max-response-tokens, --group-size or --prompts-per-step"
+    )
+
+
+def test_an_error_of_another_kind_is_not_taken_for_missing_memory(tmp_path, monkeypatch):
+    def fail(self, *words, **more):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(callbacks.ShowProgress, "on_step_end", fail)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        train(small(schemes=("grpo",)), tmp_path / "run", progress=False)
 
 
 def test_a_run_killed_before_it_removes_its_checkpoints_leaves_none(tmp_path, monkeypatch):
@@ -258,7 +316,8 @@ def test_a_batch_of_responses_used_for_several_updates_resumes_too(tmp_path):
     train(config, whole, progress=False)
     code = f"""
         import json, sys
-        from llm_validation import callbacks
+        from apw.main import main
+from llm_validation import callbacks
         from llm_validation.config import TrainConfig
         from llm_validation.train import train
         def stop(self, args, state, control, **more):

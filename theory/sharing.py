@@ -44,7 +44,7 @@ import numpy as np
 from scipy import linalg, optimize
 from scipy.special import expit, logit, ndtri
 
-from theory._arrays import Floats
+from theory._arrays import Array, Floats
 from theory._designs import Design, check_problem, checked_group_size, finite_design
 from theory._kernel_flow import Curves, KernelFlow
 from theory.schemes import SchemeLike, resolve
@@ -274,11 +274,11 @@ def block_kernel(blocks: Sequence[int], sharing: float) -> Floats:
 def sharing_of(kernel: Floats) -> float:
     """s of the constant kernel whose mean entries on and off the diagonal have the same ratio.
 
-    With r that of the mean entry off the diagonal to the mean one on it, s = Nr/(1 + (N−1)r); 0
-    where prompts on the whole lose by what others learn.
-
     Args:
         kernel: K, shape (prompts, prompts).
+
+    Returns:
+        That of :func:`sharing_of_ratio`; 0 where prompts on the whole lose by what others learn.
 
     >>> round(sharing_of(block_kernel([8], 0.3)), 9)
     0.3
@@ -289,7 +289,25 @@ def sharing_of(kernel: Floats) -> float:
     if many < 2 or own <= 0:
         return 0.0
     ratio = (float(matrix.sum()) / many - own) / (many - 1) / own
-    return min(1.0, max(0.0, many * ratio / (1 + (many - 1) * ratio)))
+    return float(sharing_of_ratio(ratio, many))
+
+
+def sharing_of_ratio(ratio: Array, prompts: int) -> Floats:
+    """s of a constant kernel by the ratio r of its entries off the diagonal to those on it.
+
+    The kernel of sharing s has (1−s)N + s on the diagonal and s off it, so that
+    s = Nr/(1 + (N−1)r): of a given r, the more prompts are trained together, the more of an update
+    is that of the others.
+
+    Args:
+        ratio: r, any shape; s is 0 below 0 and 1 above 1.
+        prompts: N, at least 1.
+
+    >>> [round(float(sharing_of_ratio(0.05, prompts)), 3) for prompts in (1, 64, 1280)]
+    [0.05, 0.771, 0.985]
+    """
+    r = np.clip(np.asarray(ratio, dtype=np.float64), 0.0, 1.0)
+    return np.asarray(prompts * r / (1 + (prompts - 1) * r))
 
 
 def _mixing(kernel: Kernel | Floats, sharing: float, prompts: int) -> float | Floats:

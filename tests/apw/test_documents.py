@@ -107,6 +107,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import claims.published
     import claims.running
     import llm_validation.evaluate
+    import llm_validation.probe.run
     import llm_validation.train
     import sim.run
     from llm_validation.config import TrainConfig
@@ -137,6 +138,23 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         }
         return llm_validation.evaluate.Evaluation(path, pd.DataFrame([row]), pd.DataFrame(), 0)
 
+    def no_probe(config: Any, path: Path, **_: Any) -> llm_validation.probe.run.Probe:
+        ends = {"estimate": 0.5, "low": 0.4, "high": 0.6}
+        names = ("spread", "ratio", "sharing", "sharing_in_training", "norm_exponent")
+        summary = {
+            "config": config.to_dict(),
+            **dict.fromkeys(("prompts_probed", "responses", "training_prompts", "parameters"), 9),
+            **dict.fromkeys(("pass_rate", "mixed"), 0.5),
+            **{name: dict(ends) for name in names},
+            "projection_error": 0.0,
+        }
+        gains = [
+            {"scheme": "grpo", "quantity": quantity, **ends}
+            for quantity in ("gain", "hard", "noise", "signal", "cost", "hard_cost")
+        ]
+        none = pd.DataFrame()
+        return llm_validation.probe.run.Probe(path, summary, none, none, pd.DataFrame(gains), none)
+
     # tests/claims runs and writes.
     monkeypatch.setattr(claims.running, "run_missing", lambda *_, **__: [])
     monkeypatch.setattr(claims.published, "write", lambda entries: [])
@@ -147,6 +165,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sim.run, "simulate", fewer_steps)
     monkeypatch.setattr(llm_validation.train, "train", no_training)
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)
+    monkeypatch.setattr(llm_validation.probe.run, "probe", no_probe)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-simulation.toml").write_text('schemes = ["grpo", "sqrt_r"]\nstart = 0.1\n')
     (tmp_path / "sweep.toml").write_text(
@@ -160,6 +179,10 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     (tmp_path / "pass-rates.txt").write_text("0\n0.125\n0.5\n")
     np.save(tmp_path / "kernel.npy", np.eye(3) + 0.1)
+    probed = tmp_path / "results" / "probe" / "tiny"
+    probed.mkdir(parents=True)
+    np.savetxt(probed / "kernel.csv", np.eye(3) + 0.1, delimiter=",")
+    (probed / "prompts.csv").write_text("id,n_correct,n_samples\na,1,8\nb,4,8\nc,7,8\n")
     rollouts = ("1,a,1", "1,a,0", "1,b,0", "1,b,0", "2,a,1", "2,a,1", "2,b,1", "2,b,0")
     (tmp_path / "rollouts.csv").write_text("\n".join(("step,prompt_id,reward", *rollouts)))
     (tmp_path / "graded.csv").write_text("prompt,reward\na,0.2\na,0.7\nb,1\nb,0\n")
@@ -226,7 +249,7 @@ def test_every_command_line_runs(
         assert parse(known[words[1]], words[2:], command=words[1]).ray
     else:
         assert words[0] == "apw"
-        again = ["--overwrite"] if words[1] in ("simulate", "train", "evaluate") else []
+        again = ["--overwrite"] if words[1] in ("simulate", "train", "evaluate", "probe") else []
         assert main([*words[1:], *again]) == 0, capsys.readouterr().err
         assert capsys.readouterr().out
 

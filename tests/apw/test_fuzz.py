@@ -42,6 +42,7 @@ BASES: dict[str, list[str]] = {
     "diagnose": ["rollouts.jsonl"],
     "explore": ["--out", "new/page.html"],
     "models": ["list"],
+    "probe": ["--recipe", "tiny", "--out", "new/run"],
     "reproduce": [],
 }
 """A command line of each command that is in order; options that are varied come after."""
@@ -142,11 +143,18 @@ READERS = (
     ("train", "--recipe=tiny-from-scratch", "--task=gsm8k", "--dry-run", "--data="),
     ("evaluate", "--model=folder", "--task=gsm8k", "--out=new/run", "--data="),
     ("evaluate", "--samples-path="),
+    ("probe", "--recipe="),
+    ("probe", "--recipe=tiny", "--model=folder", "--samples-path="),
     ("claims", "--evidence="),
 )
 """Command lines that read each of the files in turn; the last word is what comes before it."""
 
-TABLES = (("simulate", "--file="), ("simulate", "--sweep="), ("train", "--recipe="))
+TABLES = (
+    ("simulate", "--file="),
+    ("simulate", "--sweep="),
+    ("train", "--recipe="),
+    ("probe", "--recipe="),
+)
 TEXTS = {
     f"text-{number}.toml": text
     for number, text in enumerate(
@@ -386,6 +394,7 @@ def place(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     import apw.commands.reproduce
     import llm_validation.evaluate
     import llm_validation.generation
+    import llm_validation.probe.run
     import llm_validation.train
     import sim.run
     import sim.sweep
@@ -394,6 +403,7 @@ def place(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sim.sweep, "_sweep", reached)
     monkeypatch.setattr(llm_validation.train, "_train_one", reached)
     monkeypatch.setattr(llm_validation.generation, "make_sampler", reached)
+    monkeypatch.setattr(llm_validation.probe.run, "_source", reached)
     monkeypatch.setattr(llm_validation.evaluate, "check_model", lambda model: None)
     monkeypatch.setattr(apw.commands.doctor, "diagnose", lambda weights: [])
     read = apw.commands.reproduce.parse

@@ -115,17 +115,15 @@ def _times_picture(claim: str, table: pd.DataFrame) -> Picture:
     runs, schemes = list(dict.fromkeys(part["run"])), in_order(part["scheme"].unique())
 
     def draw(theme: Theme) -> Figure:
-        figure = new_figure(WIDE, 0.5 + len(runs) * (0.42 + 0.17 * len(schemes)))
+        figure = new_figure(WIDE, 0.5 + len(runs) * (0.52 + 0.17 * len(schemes)))
         grid = figure.subplots(len(runs), len(clocks), squeeze=False, sharey=True, sharex="col")
         for row, run in zip(grid, runs, strict=True):
             for axes, clock in zip(row, clocks, strict=True):
                 column = part[part["clock"] == clock]
                 _draw_ratios(axes, column[column["run"] == run], schemes, _ends(column), theme)
-            row[0].set_ylabel(run, fontsize=6.5)
-        for axes, clock in zip(grid[0], clocks, strict=True):
-            axes.set_title(_CLOCKS[clock])
-        for axes in grid[-1]:
-            axes.set_xlabel("time relative to GRPO")
+            row[0].set_title(run, fontsize=7)
+        for axes, clock in zip(grid[-1], clocks, strict=True):
+            axes.set_xlabel(f"{_CLOCKS[clock]}, relative to GRPO")
         return figure
 
     return Picture(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
@@ -22,6 +23,9 @@ CHROMIUM = next(
     ),
     None,
 )
+
+READING = (Path(__file__).parent / "reading.js").read_text(encoding="utf-8").partition("\n")[2]
+"""A function of JavaScript that lists what cannot be read on a page."""
 
 
 class Browser:
@@ -80,8 +84,12 @@ class Browser:
                 assert "error" not in answer, answer["error"]
                 return answer["result"]
 
-    def open(self, address: str, *, width: int = 1280, height: int = 1000) -> None:
-        """Load a page of a given width and wait for it."""
+    def open(
+        self, address: str, *, width: int = 1280, height: int = 1000, theme: str = "light"
+    ) -> None:
+        """Load a page of a given width, for readers of a light or dark theme, and wait for it."""
+        preferred = {"name": "prefers-color-scheme", "value": theme}
+        self.send("Emulation.setEmulatedMedia", features=[preferred])
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -93,6 +101,15 @@ class Browser:
         self.send("Page.navigate", url=address)
         while not self._loaded:
             self._next()
+
+    def unreadable(self, page: Path) -> list[str]:
+        """What cannot be read on a page, on desks and phones, light and dark; see reading.js."""
+        found = []
+        for width, theme in itertools.product((1400, 400), ("light", "dark")):
+            self.open(page.as_uri(), width=width, theme=theme)
+            found += [f"{width} {theme}: {words}" for words in self.run(f"({READING})()")]
+            found += [f"{width} {theme}: {words}" for words in self.complaints]
+        return found
 
     def run(self, script: str) -> Any:
         """Value of a JavaScript expression."""

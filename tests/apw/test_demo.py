@@ -205,3 +205,7 @@ def test_a_browser_shows_the_report_without_complaint(folder: Path, tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
     assert done.stdout.count("<figure ") == 5
+
+
+def test_it_can_be_read_on_desks_and_phones_light_and_dark(folder: Path, browser: Any) -> None:
+    assert browser.unreadable(folder / "report.html") == []

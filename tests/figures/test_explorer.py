@@ -216,6 +216,10 @@ def test_a_phone_scrolls_in_one_direction_only(browser: Any, page: Path) -> None
     assert browser.run("document.documentElement.scrollWidth") <= 390
 
 
+def test_it_can_be_read_on_desks_and_phones_light_and_dark(browser: Any, page: Path) -> None:
+    assert browser.unreadable(page) == []
+
+
 @pytest.mark.parametrize("width", [390, 1280, 1400])
 def test_no_choice_of_a_menu_is_cut(browser: Any, page: Path, width: int) -> None:
     browser.open(page.as_uri(), width=width)

@@ -276,6 +276,19 @@ def test_an_advice_is_a_page_too(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert main(["advise", "--start", "0.01", "--out", str(tmp_path / "folder")]) == 2
 
 
+def test_pages_can_be_read_on_desks_and_phones_light_and_dark(
+    capsys: pytest.CaptureFixture[str], table: Path, tmp_path: Path, browser: Any
+) -> None:
+    counts = tmp_path / "counts.csv"
+    rows = [f"prompt {number},{number % 17},16" for number in range(90)]
+    counts.write_text("\n".join(["id,correct,tries", *rows]))
+    for command, source in (("diagnose", table), ("advise", counts)):
+        page = tmp_path / f"{command}.html"
+        assert main([command, str(source), "--out", str(page)]) == 0
+        capsys.readouterr()
+        assert browser.unreadable(page) == []
+
+
 @pytest.mark.parametrize(
     ("wanted", "status", "sentence"),
     [

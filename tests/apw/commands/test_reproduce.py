@@ -113,6 +113,10 @@ def test_a_browser_shows_it_and_the_explorer_moves(folder: Path, browser: Any) -
     assert browser.complaints == []
 
 
+def test_it_can_be_read_on_desks_and_phones_light_and_dark(folder: Path, browser: Any) -> None:
+    assert browser.unreadable(folder / "report.html") == []
+
+
 def test_finished_claims_are_kept_and_missing_ones_made(
     folder: Path,
     tmp_path: Path,

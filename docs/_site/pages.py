@@ -20,6 +20,7 @@ PACKAGES = {
 """Package of the reference → what it holds."""
 
 COPIED = {
+    "CHANGELOG.md": "changelog.md",
     "claims/evidence/sim/README.md": "evidence/simulation.md",
     "claims/evidence/llm/README.md": "evidence/language_model.md",
 }
@@ -57,6 +58,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Evidence of the simulator": "evidence/simulation.md"},
         {"Evidence of the language model": "evidence/language_model.md"},
     ]
+    nav.append({"Changes": "changelog.md"})
     nav.insert(places["Ledger"], {"Reference": parts})
     config.nav = nav
     return config

@@ -52,13 +52,16 @@ def own_schemes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         del schemes.SCHEMES[name]
 
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)(?: title=\S+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLAYED = [page for page in PAGES if page.parent.name == "tutorial"]
+"""Pages that test_tutorial.py plays from top to bottom."""
 
 
 def blocks(kind: str) -> list[object]:
     return [
         pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
         for page in PAGES
+        if page not in PLAYED
         for number, (found, text) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
         if found == kind
     ]
@@ -91,6 +94,7 @@ SHELL_LINES = sorted(
     {
         line.partition("#")[0].strip()
         for page in PAGES
+        if page not in PLAYED
         for kind, text in BLOCK.findall(page.read_text(encoding="utf-8"))
         if kind == "sh"
         for line in re.sub(r"\\\n\s*", " ", text).splitlines()
@@ -321,7 +325,9 @@ def run_until_parsed(module: str, words: list[str], monkeypatch: pytest.MonkeyPa
 
 def test_every_block_is_of_a_kind_that_is_tried() -> None:
     for page in PAGES:
-        fences = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        fences = re.findall(
+            r"^```(\w*)(?: title=\S+)?$", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
         assert set(fences[::2]) <= {"sh", "console", "python", "py", "pycon", "toml", "yaml"}, page
         assert not any(fences[1::2]), page
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +21,7 @@ from claims.verdicts import above, finding
 
 def test_the_published_ledger_follows_from_its_evidence():
     """The guard: what README and docs say about every claim is what the evidence says."""
-    assert audit() == []
+    assert audit(Path(__file__).parents[2]) == []  # also where what is imported is a wheel
 
 
 def forge(field, value, place=None):

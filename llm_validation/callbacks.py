@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
-from llm_validation.tasks.task import Task
-from llm_validation.tiny_model import success_probability
+from llm_validation.exact_success import answer_probabilities, distinct_answers
+from llm_validation.tasks.task import Example, Task
 from runs.terminal import Progress
 from runs.text import number, percent
 
@@ -73,7 +73,8 @@ class Measure(RunCallback):
     """Record exact success probabilities at the start, at the end and at times in between.
 
     With the success probability ρ(x) of every held-out prompt known, pass@k needs no samples: it is
-    the mean of 1 − (1 − ρ(x))^k.
+    the mean of 1 − (1 − ρ(x))^k. Where prompts have several right answers the expected number of
+    different ones among 256 responses is recorded too, and success by level where there are levels.
 
     Args:
         every: Steps between measurements; 0 for start and end only.
@@ -82,6 +83,9 @@ class Measure(RunCallback):
         task: Its held-out prompts are measured, and its training prompts if they are others.
         tokenizer: The model's tokenizer.
         prompts: At most so many prompts of each split.
+
+    Raises:
+        ValueError: A task that does not list its right answers.
     """
 
     def __init__(
@@ -96,6 +100,12 @@ class Measure(RunCallback):
         self.every = every
         self.stop_at = stop_at
         self.tokenizer = tokenizer
+        if task.answers is None:
+            raise ValueError(
+                f"task {task.name} does not list its right answers, so success cannot be measured "
+                "exactly; the tiny model is for arithmetic and small_countdown"
+            )
+        self.answers = task.answers
         self.splits = {"success": task.test[:prompts]}
         if task.train[:1] != task.test[:1]:
             self.splits["success_train"] = task.train[:prompts]
@@ -119,16 +129,32 @@ class Measure(RunCallback):
     def _measure(self, step: int) -> float:
         """Record every split; the mean success probability of the held-out prompts."""
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        record = self.trainer.record
+        values: dict[str, float] = {}
         for name, examples in self.splits.items():
-            success = success_probability(model, self.tokenizer, examples)
-            record.append((step, name, float(success.mean())))
+            chances = answer_probabilities(model, self.tokenizer, examples, self.answers)
+            success = torch.stack([each.sum() for each in chances]).clamp(max=1.0)
+            values[name] = float(success.mean())
             if name == "success":
-                reached = float(success.mean())
                 for k in PASS_K:
-                    value = -torch.expm1(k * torch.log1p(-success)).mean()
-                    record.append((step, f"pass@{k}", float(value)))
-        return reached
+                    values[f"pass@{k}"] = float(-torch.expm1(k * torch.log1p(-success)).mean())
+                values |= _breadth(chances, examples, success)
+        self.trainer.record.extend((step, name, value) for name, value in values.items())
+        return values["success"]
+
+
+def _breadth(
+    chances: list[torch.Tensor], examples: Sequence[Example], success: torch.Tensor
+) -> dict[str, float]:
+    """Different right answers, where prompts have several, and success by level."""
+    values = {}
+    if max(map(len, chances)) > 1:
+        found = [distinct_answers(each, PASS_K[-1]) for each in chances]
+        values[f"distinct@{PASS_K[-1]}"] = sum(found) / len(found)
+    levels = [example.metadata.get("level") for example in examples]
+    for level in sorted({level for level in levels if level is not None}):
+        chosen = torch.tensor([each == level for each in levels])
+        values[f"success/level={level}"] = float(success[chosen].mean())
+    return values
 
 
 class Interrupt(RunCallback):

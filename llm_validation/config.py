@@ -61,7 +61,8 @@ class TrainConfig(Configuration):
     from scratch and warmed up (see ``llm_validation.tiny_model``)."""
 
     initial_success: Probability = 0.01
-    """Tiny model only: success probability ρ₀ the warm-up aims at, in (0, 1)."""
+    """Tiny model only: success probability ρ₀ the warm-up aims at, in (0, 1); on small_countdown
+    the share of right demonstrations, of which a model learns less than all in few steps."""
 
     warm_up_steps: Steps = 400
     """Tiny model only: supervised steps before reinforcement."""
@@ -71,6 +72,13 @@ class TrainConfig(Configuration):
 
     layers: Annotated[int, Interval(ge=1, le=128)] = 2
     """Tiny model only: number of layers."""
+
+    initial_seed: Seed | None = None
+    """Tiny model only: seed of its weights and warm-up; None for the seed of each training."""
+
+    initial_folder: str | None = None
+    """Tiny model only: folder of initial models, shared by all runs that name it; None keeps them
+    in the run's own folder."""
 
     task: str = "arithmetic"
     """Name for ``llm_validation.tasks.load_task``."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -16,9 +18,14 @@ from transformers import (
 from llm_validation import generation
 from llm_validation.checkpoints import put_in_place, whole_or_gone
 from llm_validation.config import TrainConfig
+from llm_validation.imitation import imitate
+from llm_validation.tasks import arithmetic, small_countdown
 from llm_validation.tasks.task import Task
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
 from llm_validation.warm_up import warm_up
+
+CHARACTERS = {"arithmetic": arithmetic.CHARACTERS, "small_countdown": small_countdown.CHARACTERS}
+"""Tasks that the tiny model can read, and their characters."""
 
 
 def is_tiny(config: TrainConfig) -> bool:
@@ -29,27 +36,54 @@ def is_tiny(config: TrainConfig) -> bool:
 def prepare(config: TrainConfig, task: Task, seed: int, folder: Path) -> str:
     """Make sure the initial model of a seed exists; return what ``load`` takes.
 
-    A tiny model is made and warmed up once, then kept in ``folder``, so that every scheme and
-    every restart begins with the same weights.
+    A tiny model is made and warmed up once, then kept in ``folder``, or in the folder that the
+    configuration names for several runs, so that every scheme and every restart begins with the
+    same weights.
     """
     if not is_tiny(config):
         return config.model
+    seed = seed if config.initial_seed is None else config.initial_seed
     target = folder / f"seed={seed}"
-    if not target.exists():
-        tokenizer = character_tokenizer()
-        model = tiny_llama(
-            tokenizer, hidden_size=config.hidden_size, layers=config.layers, seed=seed
-        )
-        warm_up(
-            model,
-            tokenizer,
-            task.train,
-            initial_success=config.initial_success,
-            steps=config.warm_up_steps,
-            seed=seed,
-        )
-        save(model, tokenizer, target)
+    if config.initial_folder is not None:
+        target = Path(config.initial_folder) / f"{config.task}-{_digest(config)}-seed={seed}"
+    if target.exists():
+        return str(target)
+    tokenizer = _tiny_tokenizer(config)
+    width = config.hidden_size
+    sums = config.task == "arithmetic"
+    model = tiny_llama(
+        tokenizer,
+        hidden_size=width,
+        layers=config.layers,
+        seed=seed,
+        # Countdown is learned several times sooner from weights that keep the size of activations.
+        initial_scale=0.02 if sums else width**-0.5,
+    )
+    steps = config.warm_up_steps
+    success = config.initial_success
+    if sums:
+        warm_up(model, tokenizer, task.train, initial_success=success, steps=steps, seed=seed)
+    else:
+        imitate(model, tokenizer, task.train, shown_success=success, steps=steps, seed=seed)
+    save(model, tokenizer, target)
     return str(target)
+
+
+def _digest(config: TrainConfig) -> str:
+    """What an initial model depends on beside its seed, in a few characters."""
+    task = (config.task_options, config.task_seed, config.task_limit)
+    start = (config.initial_success, config.warm_up_steps, config.hidden_size, config.layers)
+    values = [*task, *start]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _tiny_tokenizer(config: TrainConfig) -> PreTrainedTokenizerFast:
+    characters = CHARACTERS.get(config.task)
+    if characters is None:
+        raise ValueError(
+            f"the tiny model reads {' and '.join(CHARACTERS)}; got the task {config.task!r}"
+        )
+    return character_tokenizer(characters)
 
 
 def load_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase:
@@ -57,8 +91,9 @@ def load_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase:
 
     Raises:
         OSError: No such folder, or a hub id that cannot be fetched.
+        ValueError: A task that the tiny model cannot read.
     """
-    return character_tokenizer() if is_tiny(config) else generation.load_tokenizer(config.model)
+    return _tiny_tokenizer(config) if is_tiny(config) else generation.load_tokenizer(config.model)
 
 
 def load(source: str, config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
 from llm_validation.tasks.arithmetic import CHARACTERS
-from llm_validation.tasks.task import Example
 
 END = "<end>"
 _UNKNOWN = "<unknown>"
@@ -50,7 +45,12 @@ def character_tokenizer(characters: str = CHARACTERS) -> PreTrainedTokenizerFast
 
 
 def tiny_llama(
-    tokenizer: PreTrainedTokenizerFast, *, hidden_size: int = 64, layers: int = 2, seed: int = 0
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    hidden_size: int = 64,
+    layers: int = 2,
+    seed: int = 0,
+    initial_scale: float = 0.02,
 ) -> LlamaForCausalLM:
     """Untrained Llama in float32 whose weights depend on ``seed`` alone.
 
@@ -59,6 +59,7 @@ def tiny_llama(
         hidden_size: Width, a multiple of 32; there is one head per 32.
         layers: Number of layers.
         seed: Seed of the initial weights.
+        initial_scale: Their standard deviation.
 
     >>> model = tiny_llama(character_tokenizer())
     >>> sum(p.numel() for p in model.parameters())
@@ -75,6 +76,7 @@ def tiny_llama(
         num_key_value_heads=hidden_size // _HEAD_DIMENSION,
         max_position_embeddings=_LONGEST,
         tie_word_embeddings=False,
+        initializer_range=initial_scale,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -83,47 +85,3 @@ def tiny_llama(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config)
-
-
-@torch.no_grad()
-def success_probability(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]
-) -> torch.Tensor:
-    """Exact probability of the reference answer, followed by the end token, for each example.
-
-    An arithmetic task has one right answer, so P(r = 1) = Π_t π(y_t | x, y_<t) needs no sampling.
-
-    Args:
-        model: Causal language model; sampling at temperature 1 is meant.
-        tokenizer: Its tokenizer.
-        examples: Prompts of equal length with answers of equal length.
-
-    Returns:
-        Probabilities, shape (examples,), float64.
-
-    Raises:
-        ValueError: No examples, or prompts or answers that differ in length.
-    """
-    if not examples:
-        raise ValueError("examples must be at least one; got none")
-    prompts = tokenizer([str(example.prompt) for example in examples])["input_ids"]
-    answers = tokenizer([example.gold for example in examples])["input_ids"]
-    lengths = {(len(p), len(a)) for p, a in zip(prompts, answers, strict=True)}
-    if len(lengths) != 1:
-        raise ValueError(
-            "examples must have prompts of equal length and answers of equal length; "
-            f"got {len(lengths)} combinations of lengths"
-        )
-    answers = [[*answer, tokenizer.eos_token_id] for answer in answers]
-    start = len(prompts[0])
-    device = next(model.parameters()).device
-    tokens = torch.tensor(
-        [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)], device=device
-    )
-    training = model.training
-    model.eval()
-    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits[:, start - 1 :]
-    model.train(training)
-    log_probs: torch.Tensor = logits.double().log_softmax(-1)
-    chosen = log_probs.gather(-1, tokens[:, start:, None]).squeeze(-1)
-    return chosen.sum(-1).exp().cpu()

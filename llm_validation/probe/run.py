@@ -19,6 +19,7 @@ import torch
 
 from llm_validation import initial_model
 from llm_validation.config import TrainConfig
+from llm_validation.exact_success import success_probability
 from llm_validation.generation import check_weights, load_tokenizer, load_weights
 from llm_validation.model_source import check_model
 from llm_validation.probe.config import ProbeConfig
@@ -29,7 +30,6 @@ from llm_validation.probe.scores import log_probabilities, response_score
 from llm_validation.probe.sketch import Sketch
 from llm_validation.probe.steps import direction, moved
 from llm_validation.tasks import Task, load_task
-from llm_validation.tiny_model import success_probability
 from llm_validation.warm_up import right_fraction
 from runs.files import write_json
 from runs.folder import Run

@@ -28,6 +28,7 @@ TASKS = {
     "math": "competition mathematics in LaTeX, levels 1-5 (MATH; MATH-500 as a test file)",
     "gsm8k": "grade-school word problems with a number as the answer",
     "countdown": "reach a target from given numbers with + - * /",
+    "small_countdown": "Countdown for a tiny character model, with all right expressions known",
     "arithmetic": "two-digit strings for a tiny character model: a rule to find or sums to learn",
     "reasoning_gym": "any reasoning-gym dataset, as reasoning_gym:NAME",
 }

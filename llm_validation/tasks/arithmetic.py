@@ -97,4 +97,5 @@ def load(
         size=f"{len(train)} training and {len(test)} test prompts of 6 characters ({kind})",
         scorer=ExactMatch(),
         report=Report(read={"train": train_size, "test": test_size}),
+        answers=lambda gold: [gold],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -91,6 +91,7 @@ class Task:
         size: How large the task is, in words.
         scorer: Decides outcomes; use :meth:`score`.
         report: Rows read, dropped and unusable.
+        answers: Gold → every right response, for tasks that can list them; else None.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Task:
     size: str
     scorer: Scorer
     report: Report = dataclasses.field(default_factory=Report)
+    answers: Callable[[str], Sequence[str]] | None = None
 
     def score(
         self,

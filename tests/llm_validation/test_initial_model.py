@@ -1,7 +1,9 @@
 """A model folder is loaded whole or refused."""
 
+import dataclasses
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from apw.main import main
 from llm_validation.config import TrainConfig
-from llm_validation.initial_model import load
+from llm_validation.initial_model import load, load_tokenizer, prepare
+from llm_validation.tasks import load_task
 
 NAME = "model.layers.0.self_attn.q_proj.weight"
 
@@ -52,3 +55,40 @@ def test_weights_that_are_cut_short_are_refused(tiny_folder, tmp_path, capfd):
     assert main(["train", "--recipe", "demo", "--model", str(broken), *out]) == 2
     assert "the weights of the model" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+TINY_COUNTDOWN = TrainConfig(
+    task="small_countdown",
+    task_options={"largest": 4},
+    initial_success=0.9,
+    warm_up_steps=2,
+    hidden_size=32,
+    layers=1,
+    initial_seed=5,
+)
+
+
+def test_runs_that_name_a_folder_share_their_initial_models(tmp_path):
+    shared = dataclasses.replace(TINY_COUNTDOWN, initial_folder=str(tmp_path / "shared"))
+    with load_task("small_countdown", largest=4) as task:
+        first = prepare(shared, task, 0, tmp_path / "one")
+        made = Path(first, "model.safetensors").stat().st_mtime_ns
+        assert prepare(dataclasses.replace(shared, steps=9), task, 1, tmp_path / "two") == first
+        assert Path(first, "model.safetensors").stat().st_mtime_ns == made
+        for change in ({"initial_seed": 6}, {"warm_up_steps": 3}, {"initial_success": 0.8}):
+            assert (
+                prepare(dataclasses.replace(shared, **change), task, 0, tmp_path / "one") != first
+            )
+        own = prepare(TINY_COUNTDOWN, task, 0, tmp_path / "own")
+    assert own == str(tmp_path / "own" / "seed=5")
+    same = load_file(Path(own, "model.safetensors")), load_file(Path(first, "model.safetensors"))
+    assert all(torch.equal(same[0][name], value) for name, value in same[1].items())
+    tokenizer = load(own, TINY_COUNTDOWN)[1]
+    assert tokenizer.decode(tokenizer("25b:57=2+5*b")["input_ids"]) == "25b:57=2+5*b"
+
+
+def test_a_task_that_the_tiny_model_cannot_read_is_refused():
+    with pytest.raises(
+        ValueError, match="reads arithmetic and small_countdown; got the task 'math'"
+    ):
+        load_tokenizer(TrainConfig(task="math"))

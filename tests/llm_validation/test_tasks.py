@@ -43,9 +43,9 @@ def test_every_task_loads_and_describes_itself(name, files):
             task.score(["1"], [])
 
 
-@pytest.mark.parametrize("name", ["arithmetic", "countdown"])
+@pytest.mark.parametrize("name", ["arithmetic", "countdown", "small_countdown"])
 def test_generated_tasks_depend_on_the_seed_alone(name):
-    sizes = {"train_size": 30, "test_size": 10}
+    sizes = {"largest": 5} if name == "small_countdown" else {"train_size": 30, "test_size": 10}
     first, again, other = (load_task(name, seed=seed, **sizes) for seed in (1, 1, 2))
     assert first.train == again.train
     assert first.test == again.test
@@ -100,7 +100,8 @@ WRONG = {
     "timeout": ["5", [5.0], None, float("nan"), float("inf")],
     "train_size": [1.5, "9", [9], True, {}],
     "test_size": [1.5, "9", None],
-    "numbers": [3, [3.5], ["3"]],
+    "numbers": ["3", 3.5, [3.5], ["3"]],
+    "held_out": ["0.2", [0.2], float("nan"), None],
     "largest": ["99", 9.5],
     "kind": [1, None],
     "config": [1, "x", [["min_terms", 2]], {"min_terms": float("nan")}],

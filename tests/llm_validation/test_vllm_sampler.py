@@ -10,10 +10,10 @@ pytest.importorskip("vllm")
 from llm_validation.config import TrainConfig
 from llm_validation.evaluate import evaluate
 from llm_validation.evaluate_config import EvaluateConfig
+from llm_validation.exact_success import success_probability
 from llm_validation.generation import VllmSampler, make_sampler, prompt_tokens
 from llm_validation.initial_model import load
 from llm_validation.tasks import load_task
-from llm_validation.tiny_model import success_probability
 from llm_validation.vllm_cpu import TOLERANCE
 
 PROMPTS = ["12+34=", "90+01=", "1+2="]

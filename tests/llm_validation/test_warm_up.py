@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from llm_validation.exact_success import success_probability
 from llm_validation.tasks import load_task
-from llm_validation.tiny_model import character_tokenizer, success_probability, tiny_llama
+from llm_validation.tiny_model import character_tokenizer, tiny_llama
 from llm_validation.warm_up import right_fraction, warm_up
 
 

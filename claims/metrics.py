@@ -130,6 +130,10 @@ class Metrics:
         """Value of a metric where pass@1 has risen by so much, interpolated; NaN if never."""
         return self._at(scheme, metric, f"pass@1=+{gain:.17g}")
 
+    def at_rise(self, scheme: str, metric: str, rise: float) -> Floats:
+        """Value of a metric where success has risen by so much, interpolated; NaN if never."""
+        return self._at(scheme, metric, f"success=+{rise:.17g}")
+
     def _at(self, scheme: str, metric: str, place: str) -> Floats:
         runs = self.table[self.table["scheme"] == scheme]
         return _array(at_place(runs, f"{self.prefix}{place}", f"{self.prefix}{metric}")[scheme])

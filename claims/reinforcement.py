@@ -62,7 +62,7 @@ def simulation_n4(lab: Lab) -> Finding:
 
     def checks(metrics: Metrics) -> list[Check]:
         there = {name: metrics.at_gain(name, "entropy", _gain(metrics)) for name in _ENTROPY}
-        return _n4("sim", there, metrics.first("nsr", "entropy"), ("ppo", "grpo"))
+        return n4_checks("sim", there, metrics.first("nsr", "entropy"), ("ppo", "grpo"))
 
     return _judge("N4", simulation_n4.__doc__ or "", checks, lab)
 
@@ -75,8 +75,8 @@ def simulation_n6(lab: Lab) -> Finding:
         best = {name: metrics.peak(name, "pass@1") for name in (ours, "ppo", "grpo")}
         kept = [metrics.at_gain(name, _LARGE, gain) for name in (ours, "nsr")]
         return [
-            *(_n6_check("sim", "best pass@1", best[ours] - best[o], o) for o in ("ppo", "grpo")),
-            _n6_check("sim", _LARGE, kept[0] - kept[1], "nsr", metrics.settled(ours, _LARGE)),
+            *(n6_check("sim", "best pass@1", best[ours] - best[o], o) for o in ("ppo", "grpo")),
+            n6_check("sim", _LARGE, kept[0] - kept[1], "nsr", metrics.settled(ours, _LARGE)),
         ]
 
     return _judge("N6", simulation_n6.__doc__ or "", checks, lab)
@@ -117,10 +117,10 @@ def _kept(id: str, name: str, metrics: Metrics, scheme: str, metric: str) -> Che
     """A gain over the start where pass@1 has risen by as much, of the seeds where it has."""
     change = metrics.at_gain(scheme, metric, _gain(metrics)) - metrics.first(scheme, metric)
     about = compared(scheme, BASE, void=metrics.settled(scheme, metric))
-    return bound(id, "sim", name).check(metric, _known(change), **about)
+    return bound(id, "sim", name).check(metric, known(change), **about)
 
 
-def _known(values: Floats) -> Floats:
+def known(values: Floats) -> Floats:
     """Those of the seeds that have one."""
     return values[np.isfinite(values)]
 
@@ -135,22 +135,31 @@ def _of_base(
     return bound(id, source, named).check(metric, metrics.gain(scheme, metric), **about)
 
 
-def _n4(
+def n4_checks(
     source: Source, entropy: Mapping[str, Floats], base: Floats, others: tuple[str, ...]
 ) -> list[Check]:
-    kept = _known(entropy["nsr"] / base)
+    """NSR's entropy over the base's, and the order NSR, others, PSR.
+
+    Args:
+        source: Source whose bounds are meant.
+        entropy: Scheme → entropy, one per seed.
+        base: Entropy before training, one per seed.
+        others: Schemes between NSR and PSR.
+    """
+    kept = known(entropy["nsr"] / base)
     found = [bound("N4", source).check("entropy", kept, **compared("nsr", BASE, "ratio"))]
     for other in others:
         for more, less in (("nsr", other), (other, "psr")):
             order = bound("N4", source, "order")
-            gap = _known(entropy[more] - entropy[less])
+            gap = known(entropy[more] - entropy[less])
             found.append(order.check("entropy", gap, **compared(more, less)))
     return found
 
 
-def _n6_check(source: Source, metric: str, lead: Floats, other: str, void: str = "") -> Check:
+def n6_check(source: Source, metric: str, lead: Floats, other: str, void: str = "") -> Check:
+    """W-REINFORCE's lead over another scheme, of the seeds that have one."""
     about = compared("w_reinforce", other, void=void)
-    return bound("N6", source).check(metric, _known(lead), **about)
+    return bound("N6", source).check(metric, known(lead), **about)
 
 
 def _n7(source: Source, metrics: Metrics) -> list[Check]:
@@ -180,14 +189,14 @@ def model_n3(fine_tuned: Metrics) -> list[Check]:
 def model_n4(fine_tuned: Metrics) -> list[Check]:
     """Entropy at the end: NSR near base and above GRPO, PSR below GRPO."""
     ends = {name: fine_tuned.last(name, "entropy") for name in ("psr", "nsr", "grpo")}
-    return _n4("llm", ends, fine_tuned.first("nsr", "entropy"), ("grpo",))
+    return n4_checks("llm", ends, fine_tuned.first("nsr", "entropy"), ("grpo",))
 
 
 def model_n6(fine_tuned: Metrics) -> list[Check]:
     """W-REINFORCE has the pass@1 of GRPO with NSR's pass@k at large k."""
     ours, pairs = "w_reinforce", (("success", "grpo"), (f"pass@{MODEL_KS[-1]}", "nsr"))
     return [
-        _n6_check(
+        n6_check(
             "llm",
             metric,
             fine_tuned.lead(ours, other, metric),

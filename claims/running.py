@@ -28,9 +28,9 @@ def runnable(source: Source) -> list[str]:
 
         known = KNOWN_SIM
     elif source == "llm":
-        from claims.language_model.claims import CLAIMS as KNOWN_LLM
+        from claims.language_model.claims import known_claims
 
-        known = KNOWN_LLM
+        known = dict.fromkeys(known_claims())
     else:
         known = claims()
     return [id for id, claim in claims().items() if source in claim.tests and id in known]
@@ -132,11 +132,11 @@ def publish(folder: Path, to: Mapping[Source, Path] = PUBLISHED) -> list[str]:
 
 
 def _train(wanted: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
-    from claims.language_model.claims import CLAIMS, write_findings
+    from claims.language_model.claims import settings_of, write_findings
     from claims.language_model.run import publish, run
     from claims.language_model.settings import SETTINGS
 
-    names = {name for id in wanted for name in CLAIMS[id][1]}
+    names = {name for id in wanted for name in settings_of(id)}
     settings = [setting for setting in SETTINGS if setting.name in names]
     for number, setting in enumerate(settings, start=1):
         say(f"[{number}/{len(settings)}] {setting.name}, for {', '.join(setting.claims)}")

@@ -9,12 +9,13 @@ that never arrives is not infinitely worse, and a pair in which neither arrives 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from claims import crossover, gradients, lens, reinforcement, shaping, time_to_target
+from claims import countdown, crossover, gradients, lens, reinforcement, shaping, time_to_target
 from claims.metrics import KS, NEARLY_ONE, Metrics
-from claims.verdicts import Check, Finding, finding
+from claims.verdicts import Check, Finding, finding, primary_regime
 from runs.files import write_json
 
 _SCRATCH, _FINE_TUNED = ("rule-from-scratch",), ("rule-post-sft",)
@@ -39,6 +40,28 @@ CLAIMS: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 }
 """Claim → its checks, and the settings they read."""
 
+_COUNTDOWN = ("countdown-post-sft",)
+COUNTDOWN: dict[str, tuple[Callable[[Metrics], list[Check]], tuple[str, ...]]] = {
+    "A4": (countdown.a4, ("countdown-from-scratch",)),
+    "N2": (countdown.n2, _COUNTDOWN),
+    "N3": (countdown.n3, _COUNTDOWN),
+    "N4": (countdown.n4, _COUNTDOWN),
+    "N6": (countdown.n6, _COUNTDOWN),
+    "O7": (countdown.o7, ("countdown-from-scratch",)),
+}
+"""Claim → its checks on the small Countdown, which decide where it has been run: on sums there is
+one right answer a prompt, and nearly all prompts are solved before training."""
+
+
+def settings_of(id: str) -> tuple[str, ...]:
+    """Names of the settings that speak to a claim, those that decide first."""
+    return tuple(name for claims in (COUNTDOWN, CLAIMS) if id in claims for name in claims[id][1])
+
+
+def known_claims() -> list[str]:
+    """Claims that some setting speaks to."""
+    return list(dict.fromkeys([*CLAIMS, *COUNTDOWN]))
+
 
 def judge(folder: Path) -> Iterator[Finding]:
     """Findings on every claim whose settings are all published in ``folder``.
@@ -49,26 +72,40 @@ def judge(folder: Path) -> Iterator[Finding]:
     Yields:
         Findings in the order of the ledger.
     """
-    for claim, (checks, settings) in CLAIMS.items():
-        if not all((folder / setting / "outcomes.csv").exists() for setting in settings):
-            continue
-        tables = [Metrics.published(folder, setting) for setting in settings]
-        sentence = (checks.__doc__ or "").strip()
-        words = [f"{table.name}: {_describe(table)}" for table in tables]
-        yield finding(claim, sentence, checks(*tables), words, quick=False)
+    for claim in known_claims():
+        regimes: dict[str, list[Check]] = {}
+        sentence = ""
+        words: list[str] = []
+        for known in (COUNTDOWN, CLAIMS):
+            if claim not in known:
+                continue
+            checks, settings = known[claim]
+            if not all((folder / setting / "outcomes.csv").exists() for setting in settings):
+                continue
+            tables = [Metrics.published(folder, setting) for setting in settings]
+            sentence = sentence or (checks.__doc__ or "").strip()
+            words += [f"{table.name}: {_describe(table)}" for table in tables]
+            regimes["Countdown" if known is COUNTDOWN else "sums"] = checks(*tables)
+        if "Countdown" in regimes:
+            found = primary_regime(claim, sentence, regimes, quick=False)
+            yield dataclasses.replace(found, regimes=tuple(words))
+        elif regimes:
+            yield finding(claim, sentence, regimes["sums"], words, quick=False)
 
 
 def write_findings(folder: Path) -> list[Finding]:
     """Judge, and write ``folder/findings/<ID>.json``."""
     found = list(judge(folder))
     for item in found:
-        settings = CLAIMS[item.id][1]
+        published = [
+            name for name in settings_of(item.id) if (folder / name / "outcomes.csv").exists()
+        ]
         write_json(
             folder / "findings" / f"{item.id}.json",
             {
                 **item.to_dict(),
                 "source": "llm",
-                "evidence": [f"{setting}/outcomes.csv" for setting in settings],
+                "evidence": [f"{setting}/outcomes.csv" for setting in published],
             },
         )
     return found
@@ -81,8 +118,9 @@ def _describe(table: Metrics) -> str:
     base = float(table.first(table.schemes()[0], largest).mean())
     # Where nearly every prompt is solved within k tries there is no diversity left to lose.
     weak = ", where large k can hardly tell schemes apart" if base > NEARLY_ONE else ""
+    answers = "several right answers" if table.name.startswith("countdown") else "one right answer"
     return (
-        f"tiny Llama through TRL, one right answer per prompt, pass rate {start:.3f} and "
+        f"tiny Llama through TRL, {answers} per prompt, pass rate {start:.3f} and "
         f"{largest} {base:.3f} at the start{weak}; {seeds} seeds, each scheme at its own best "
         "learning rate"
     )

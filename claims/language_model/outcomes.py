@@ -27,9 +27,14 @@ CURVES = (
     "groups_all_right",
     "effective_weight",
     "response_length",
+    "success_train",
+    "distinct@256",
+    "success/level=1",
+    "success/level=2",
+    "success/level=3",
 )
 """Metrics whose course is kept."""
-_PER_BATCH = CURVES[6:]
+_PER_BATCH = CURVES[6:13]
 
 
 def outcomes(metrics: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:

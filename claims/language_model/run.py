@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -20,6 +22,9 @@ from runs.environment import describe_environment
 from runs.files import write_json
 from runs.folder import read_metrics
 
+if TYPE_CHECKING:
+    from llm_validation.config import TrainConfig
+
 
 def run(
     out: Path, settings: Iterable[Setting] = SETTINGS, *, progress: bool = True, **options: object
@@ -27,12 +32,16 @@ def run(
     """Train whatever is not finished yet, setting by setting, in folders under ``out``."""
     from llm_validation.train import train
 
+    def start(trainings: Iterable[tuple[str, TrainConfig]]) -> None:
+        for name, config in trainings:
+            if config.initial_seed is not None:  # one model for all: it is made once
+                config = dataclasses.replace(config, initial_folder=str(out / "initial"))
+            train(config, out / name, progress=progress)
+
     changes = {name: value for name, value in options.items() if name != "seeds"}
     for setting in settings:
-        for name, config in tuning(setting, **changes):
-            train(config, out / name, progress=progress)
-        for name, config in judging(setting, pick_rates(out, setting), **options):  # type: ignore[arg-type]
-            train(config, out / name, progress=progress)
+        start(tuning(setting, **changes))
+        start(judging(setting, pick_rates(out, setting), **options))  # type: ignore[arg-type]
 
 
 def pick_rates(out: Path, setting: Setting) -> dict[str, float]:
@@ -49,7 +58,7 @@ def pick_rates(out: Path, setting: Setting) -> dict[str, float]:
     found = []
     for name, config in tuning(setting):
         metrics = read_metrics(out / name)
-        table = outcomes(metrics).set_index(["scheme", "seed"])
+        table = outcomes(metrics, setting.target).set_index(["scheme", "seed"])
         success = metrics[metrics["metric"] == "success"].groupby(["scheme", "seed"])["value"]
         budget = config.steps * config.responses_per_step
         table = table.assign(
@@ -78,7 +87,7 @@ def publish(out: Path, settings: Iterable[Setting], folder: Path) -> list[Path]:
         place = folder / setting.name
         place.mkdir(parents=True, exist_ok=True)
         rates = metrics.groupby("scheme")["learning_rate"].first()
-        table = outcomes(metrics)
+        table = outcomes(metrics, setting.target)
         table.insert(0, "setting", setting.name)
         table.insert(2, "learning_rate", table["scheme"].map(rates))
         table.to_csv(place / "outcomes.csv", index=False)
@@ -89,6 +98,12 @@ def publish(out: Path, settings: Iterable[Setting], folder: Path) -> list[Path]:
                 **describe_environment(),
                 "grid": list(setting.learning_rates),
                 "picked": {scheme: float(rate) for scheme, rate in rates.items()},
+                "picked_at_an_edge": sorted(
+                    scheme
+                    for scheme, rate in rates.items()
+                    if len(setting.learning_rates) > 2
+                    and rate in (min(setting.learning_rates), max(setting.learning_rates))
+                ),
                 "picking_seeds": PICKING_SEEDS,
                 "command": f"apw claims {' '.join(setting.claims)} --run llm",
                 "configuration": configuration(setting, setting.learning_rates[0]).to_dict(),

@@ -25,6 +25,9 @@ SCHEMES = (
     "nsr",
     "w_reinforce",
 )
+RESCALED = ("rescaled:weights=sqrt_r,scale=grpo", "rescaled:weights=grpo,scale=sqrt_r")
+"""Sqrt-R's weights at GRPO's scale, and GRPO's weights at Sqrt-R's: the other half of a 2 × 2."""
+DROPPED = "sqrt_r:zero_success=drop"
 LENS_PARTS = ("lens:parts=mixed", "lens:parts=negative")
 PICKING_SEEDS = 2
 """Seeds that learning rates are picked on; the seeds that follow judge."""
@@ -39,7 +42,7 @@ class Setting:
     Attributes:
         name: Name of the setting's folder.
         recipe: Recipe it is made from.
-        kind: Arithmetic task: ``rule`` or ``memorise``.
+        kind: Arithmetic task: ``rule`` or ``memorise``; None where the recipe has another task.
         claims: Ids of the claims it speaks to.
         schemes: Schemes compared.
         learning_rates: Grid, the same for every scheme.
@@ -48,11 +51,12 @@ class Setting:
         measure_every: Steps between measurements.
         initial_success: Success the warm-up aims at instead of the recipe's.
         fields: Further fields of the configuration that differ from the recipe's.
+        target: Success probability that times are taken to.
     """
 
     name: str
     recipe: str
-    kind: str
+    kind: str | None
     claims: tuple[str, ...]
     schemes: tuple[str, ...] = SCHEMES
     learning_rates: tuple[float, ...] = (5e-4, 1e-3)
@@ -61,6 +65,7 @@ class Setting:
     measure_every: int = 10
     initial_success: float | None = None
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    target: float = TARGET
 
 
 SETTINGS = (
@@ -122,6 +127,28 @@ SETTINGS = (
         )
         for mode in ("total", "gate")
     ),
+    # Several right answers a prompt and many prompts never solved: what is said of diversity can
+    # come out either way. All seeds start from one model; they differ in prompts and samples.
+    Setting(
+        "countdown-post-sft",
+        "countdown-post-sft",
+        None,
+        ("N2", "N3", "N4", "N6"),
+        ("grpo", "psr", "nsr", "w_reinforce", "lens", "maxrl"),
+        (1e-4, 2e-4, 4e-4, 8e-4),
+        steps=200,
+    ),
+    Setting(
+        "countdown-from-scratch",
+        "countdown-from-scratch",
+        None,
+        ("A4", "O7"),
+        ("grpo", "sqrt_r", *RESCALED, DROPPED),
+        (2.5e-4, 5e-4, 1e-3),
+        steps=400,
+        stop_at=0.05,
+        target=0.05,
+    ),
 )
 
 
@@ -165,7 +192,7 @@ def configuration(setting: Setting, rate: float, **options: object) -> TrainConf
         "steps": setting.steps,
         "stop_at": setting.stop_at,
         "measure_every": setting.measure_every,
-        "task_options": {"kind": setting.kind},
+        "task_options": None if setting.kind is None else {"kind": setting.kind},
         "learning_rate": rate,
         "initial_success": setting.initial_success,
         **setting.fields,

@@ -71,10 +71,10 @@ def test_language_models_are_trained_setting_by_setting_and_judged(monkeypatch, 
     )
     assert run_missing("llm", ["A5", "N2", "A4"], tmp_path) == ["A5", "N2", "A4"]
     out = tmp_path / "llm"
+    names = ["rule-from-scratch", "rule-post-sft", "countdown-post-sft", "countdown-from-scratch"]
     assert done == [
-        ("run", out, ["rule-from-scratch"]),
-        ("run", out, ["rule-post-sft"]),
-        ("publish", out / "evidence", ["rule-from-scratch", "rule-post-sft"]),
+        *(("run", out, [name]) for name in names),
+        ("publish", out / "evidence", names),
         ("judge", out / "evidence"),
     ]
 

@@ -9,9 +9,9 @@ import pytest
 
 import claims
 from claims.language_model.claims import CLAIMS, judge, write_findings
-from claims.language_model.settings import LENS_PARTS, SETTINGS
+from claims.language_model.settings import DROPPED, LENS_PARTS, RESCALED, SETTINGS
 from claims.metrics import KS, Metrics
-from claims.verdicts import Finding, finding, judged
+from claims.verdicts import Finding, finding, judged, regime_verdicts
 
 SEEDS = range(2, 7)
 PUBLISHED = Path(claims.__file__).parent / "evidence" / "llm"
@@ -109,6 +109,67 @@ def test_a_world_in_which_they_are_wrong(tmp_path):
     found = {item.id: item.verdict for item in judge(tmp_path)}
     for claim in ("A4", "A5", "L3", "L4", "N2", "N3", "N4", "N5", "N6", "N7", "O10"):
         assert found[claim] == "refuted", claim
+
+
+RIGHT = {
+    ("nsr", "success"): 0.6,
+    ("psr", "success"): 0.6,
+    ("grpo", "success"): 0.6,
+    ("w_reinforce", "success"): 0.6,
+    ("psr", "pass@256"): 0.6,
+    ("nsr", "entropy"): 0.9,
+    ("grpo", "entropy"): 0.6,
+    ("psr", "entropy"): 0.1,
+}
+"""Where each has risen by 0.05 it has gone a quarter of its way."""
+SOONER = {"sqrt_r": 300.0, RESCALED[0]: 300.0, DROPPED: 300.0}
+COUNTED = ("A4", "N2", "N3", "N4", "N6", "O7")
+
+
+def publish_countdown(folder, reached, ends):
+    for name in ("countdown-from-scratch", "countdown-post-sft"):
+        publish_made_up(folder, SETTING[name], reached, ends)
+
+
+def test_countdown_on_which_the_papers_are_right(tmp_path):
+    publish_countdown(tmp_path, SOONER, RIGHT)
+    found = {item.id: item.verdict for item in judge(tmp_path)}
+    assert set(found) == set(COUNTED)
+    assert found.pop("N6") == "no effect"  # its claim is that nothing is lost
+    assert set(found.values()) == {"confirmed"}
+    write_findings(tmp_path)
+    evidence = json.loads((tmp_path / "findings" / "O7.json").read_text())
+    assert evidence["evidence"] == ["countdown-from-scratch/outcomes.csv"]
+
+
+def test_countdown_on_which_they_are_wrong(tmp_path):
+    slower = dict.fromkeys(SOONER, 3000.0) | {RESCALED[1]: 300.0}
+    wrong = {
+        ("nsr", "pass@64"): 0.5,
+        ("psr", "pass@256"): 0.9,
+        ("psr", "entropy"): 0.9,
+        ("grpo", "success"): 0.9,
+        ("w_reinforce", "pass@256"): 0.1,
+    }
+    publish_countdown(tmp_path, slower, RIGHT | wrong)
+    assert {item.id: item.verdict for item in judge(tmp_path)} == dict.fromkeys(COUNTED, "refuted")
+
+
+def test_countdown_decides_where_sums_were_run_too(tmp_path):
+    publish_countdown(tmp_path, SOONER, RIGHT)
+    alone = {item.id: item.verdict for item in judge(tmp_path)}
+    publish_made_up(tmp_path, SETTING["rule-post-sft"], {}, {("psr", "pass@256"): 0.95})
+    found = {item.id: item for item in judge(tmp_path)}
+    assert {id: found[id].verdict for id in COUNTED} == alone
+    assert regime_verdicts(found["N3"]) == {"Countdown": "confirmed", "sums": "refuted"}
+    assert len(found["N3"].regimes) == 2
+
+
+def test_a_scheme_that_gains_too_little_under_some_seed_has_no_verdict(tmp_path):
+    publish_countdown(tmp_path, SOONER, RIGHT | {("psr", "success"): 0.4497})
+    found = {item.id: item for item in judge(tmp_path)}
+    assert [len(check.samples) for check in found["N3"].checks] == [5, 4]
+    assert found["N3"].verdict == "open"
 
 
 def test_a_scheme_that_never_arrives_counts_up_to_the_ceiling(tmp_path):

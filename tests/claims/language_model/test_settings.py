@@ -16,7 +16,8 @@ def test_no_seed_both_picks_and_judges():
         for config in picking:
             assert config.schemes == setting.schemes
         for config in (*picking, *judges):
-            assert config.task_options == {"kind": setting.kind}
+            kind = {} if setting.kind is None else {"kind": setting.kind}
+            assert config.task_options == kind
             scratch = setting.name.endswith("from-scratch") or setting.claims == ("O10",)
             assert (config.initial_success < 0.05) == scratch
             assert all(getattr(config, name) == value for name, value in setting.fields.items())

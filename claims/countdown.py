@@ -15,8 +15,9 @@ from claims.reinforcement import known, n4_checks, n6_check
 from claims.spec import bound
 from claims.verdicts import BASE, Check, compared
 
-GAIN = 0.05
-"""Rise of held-out pass@1 where schemes are compared."""
+GAIN = 0.02
+"""Rise of held-out pass@1 where schemes are compared: an eighth of what the model starts from, as
+0.05 is of 0.4."""
 _LARGE = f"pass@{KS[-1]}"
 _TIME = "responses to the target"
 

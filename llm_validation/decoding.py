@@ -12,18 +12,34 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, Cache, DynamicCache, PreTrainedModel
+from transformers import (
+    AttentionInterface,
+    Cache,
+    DynamicCache,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from llm_validation.inversion import Choose, Distribution
-from llm_validation.sampling import DivergedError
+from llm_validation.inversion import Choose, Distribution, chooser
+from llm_validation.sampling import DivergedError, sampling_warpers
 
 _ATTENTION = "grouped_decoding"
 """Name under which transformers knows the attention of this module."""
+_TOKENS_AT_ONCE = 4096
+"""Prompts of one length are run together up to so many tokens."""
+_ANY = {
+    *("do_sample", "max_new_tokens", "max_length", "pad_token_id", "bos_token_id", "eos_token_id"),
+    *("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+    *("transformers_version", "_from_model_config", "use_cache", "disable_compile"),
+}
+"""Options of generation that :func:`continuations` follows, or that change nothing here."""
+_NEUTRAL = {"repetition_penalty": 1.0, "num_beams": 1, "num_return_sequences": 1}
 
 
 @dataclasses.dataclass
@@ -95,10 +111,9 @@ def decode(
         while waiting or running.numbers:
             first = len(running.numbers)
             if waiting and first < running.size:
-                while waiting and len(running.numbers) < running.size:
-                    number = waiting.popleft()
-                    running.enter(number, rows[number], prompts[rows[number]])
-                logits = torch.cat(running.entered)
+                room = min(running.size - first, len(waiting))
+                entering = [waiting.popleft() for _ in range(room)]
+                logits = running.enter(entering, [rows[number] for number in entering], prompts)
             else:
                 first, logits = 0, running.step()
             numbers = running.numbers[first:]
@@ -129,51 +144,81 @@ def decode(
     return answers
 
 
+@dataclasses.dataclass(frozen=True)
+class _Prefix:
+    """A prompt that was run: keys and values of each layer, and the logits of what follows."""
+
+    layers: list[tuple[torch.Tensor, torch.Tensor]]
+    logits: torch.Tensor
+
+
+def _parts(places: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(places), size):
+        yield places[start : start + size]
+
+
 class _Batch(Cache):
     """Rows being generated, with their keys and values: the first ones of the buffers are in use.
 
     Attributes:
         size: Rows of the buffers.
         numbers: Which response each row in use holds.
-        entered: Logits after the prompt, of the rows that entered since the last step.
     """
 
     def __init__(self, model: PreTrainedModel, size: int, width: int) -> None:
         super().__init__(layers=[])
         self.model, self.size, self.width = model, size, width
         self.numbers: list[int] = []
-        self.entered: list[torch.Tensor] = []
         self._tokens: list[int] = []  # drawn, and not yet seen by the model
         self._lengths: list[int] = []  # tokens whose keys and values are there
         self._positions = torch.empty(0, dtype=torch.long)
         self._keys: list[torch.Tensor] = []
         self._values: list[torch.Tensor] = []
-        self._prompt = -1
-        self._prefix: tuple[DynamicCache, torch.Tensor] | None = None
+        self._prefixes: dict[int, _Prefix] = {}
 
-    def enter(self, number: int, place: int, prompt: Sequence[int]) -> None:
-        """Take a response in; the prompt is run unless it was the last one that was."""
-        if self._prefix is None or self._prompt != place:
-            cache = DynamicCache()
-            tokens = torch.tensor([list(prompt)], device=self.model.device)
-            logits = self.model(
-                input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1
-            ).logits[:, -1]
-            self._prefix, self._prompt = (cache, logits), place
-        cache, logits = self._prefix
-        row, length = len(self.numbers), len(prompt)
+    def enter(
+        self, numbers: Sequence[int], places: Sequence[int], prompts: Sequence[Sequence[int]]
+    ) -> torch.Tensor:
+        """Take responses in; logits after their prompts, shape (responses, vocabulary).
+
+        A prompt is run once, with others of its length, and kept until others come in.
+        """
+        kept = {place: self._prefixes[place] for place in places if place in self._prefixes}
+        fresh = [place for place in dict.fromkeys(places) if place not in kept]
+        by_length = sorted(fresh, key=lambda place: len(prompts[place]))
+        for length, group in itertools.groupby(by_length, key=lambda place: len(prompts[place])):
+            for some in _parts(list(group), max(1, _TOKENS_AT_ONCE // length)):
+                run = self._run([list(prompts[place]) for place in some])
+                kept |= zip(some, run, strict=True)
+        for number, place in zip(numbers, places, strict=True):
+            row, length = len(self.numbers), len(prompts[place])
+            for index, (keys, values) in enumerate(kept[place].layers):
+                for buffers, given in ((self._keys, keys), (self._values, values)):
+                    if index == len(buffers):
+                        shape = (self.size, given.shape[0], self.width, given.shape[2])
+                        # Of what lies behind a row's end zero times NaN would be NaN.
+                        buffers.append(given.new_zeros(shape))
+                    buffers[index][row, :, :length] = given
+            self.numbers.append(number)
+            self._lengths.append(length)
+            self._tokens.append(-1)
+        self._prefixes = {places[-1]: kept[places[-1]]} if places else {}
+        return torch.stack([kept[place].logits for place in places])
+
+    def _run(self, prompts: list[list[int]]) -> list[_Prefix]:
+        """Run prompts of one length."""
+        cache = DynamicCache()
+        logits = self.model(
+            input_ids=torch.tensor(prompts, device=self.model.device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
         layers: Any = cache.layers  # of the kind that attention has
-        for index, layer in enumerate(layers):
-            for buffers, given in ((self._keys, layer.keys), (self._values, layer.values)):
-                if index == len(buffers):
-                    shape = (self.size, given.shape[1], self.width, given.shape[3])
-                    # Of what lies behind a row's end zero times NaN would be NaN.
-                    buffers.append(given.new_zeros(shape))
-                buffers[index][row, :, :length] = given[0]
-        self.numbers.append(number)
-        self._lengths.append(length)
-        self._tokens.append(-1)
-        self.entered.append(logits)
+        return [
+            _Prefix([(layer.keys[row], layer.values[row]) for layer in layers], logits[row])
+            for row in range(len(prompts))
+        ]
 
     def step(self) -> torch.Tensor:
         """Run the tokens drawn last; logits of the next, shape (rows in use, vocabulary)."""
@@ -215,7 +260,6 @@ class _Batch(Cache):
     def advance(self, first: int, tokens: Sequence[int], done: Sequence[bool]) -> None:
         """Note the tokens drawn for the rows from ``first`` on, and take out those that ended."""
         self._tokens[first:] = tokens
-        self.entered = []
         for row in reversed([first + place for place, ended in enumerate(done) if ended]):
             last, length = len(self.numbers) - 1, self._lengths[-1]
             for of_row in (self.numbers, self._tokens, self._lengths):
@@ -224,6 +268,55 @@ class _Batch(Cache):
             if row < last:
                 for buffer in (*self._keys, *self._values):
                     buffer[row, :, :length] = buffer[last, :, :length]
+
+
+def continuations(
+    model: Any, inputs: Mapping[str, Any], config: GenerationConfig, uniforms: torch.Tensor
+) -> torch.Tensor | None:
+    """What ``generate`` of transformers returns, on a CPU; None where it has to do it itself.
+
+    Args:
+        model: A model, or one with adapters.
+        inputs: Arguments of ``generate``; only token ids with a mask are understood.
+        config: Options of sampling.
+        uniforms: Numbers in [0, 1), one row per response.
+
+    Raises:
+        DivergedError: The model's logits are no distribution.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    options = {**inner.generation_config.to_diff_dict(), **config.to_diff_dict()}
+    others = {
+        name
+        for name, value in options.items()
+        if value not in (None, False, _NEUTRAL.get(name)) and name not in _ANY
+    }
+    recomputing = inner.training and inner.is_gradient_checkpointing
+    if uniforms.is_cuda or others or recomputing or not supports(inner):
+        return None
+    if set(inputs) - {"input_ids", "attention_mask"} or config.max_new_tokens is None:
+        return None
+    ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
+    places: dict[tuple[int, ...], int] = {}
+    rows = [
+        places.setdefault(tuple(row[real].tolist()), len(places))
+        for row, real in zip(ids, mask, strict=True)
+    ]
+    ends = config.eos_token_id
+    decoded = decode(
+        inner,
+        list(places),
+        rows,
+        uniforms[:, : config.max_new_tokens].double(),
+        ends=[ends] if isinstance(ends, int) else list(ends or []),
+        batch=len(rows),
+        choose=chooser(sampling_warpers(config)),
+    )
+    longest = max(len(one.tokens) for one in decoded)
+    answers = ids.new_full((len(rows), longest), config.pad_token_id or 0)
+    for row, one in enumerate(decoded):
+        answers[row, : len(one.tokens)] = torch.tensor(one.tokens)
+    return torch.cat([ids, answers], dim=1)
 
 
 def _grouped(

@@ -26,9 +26,9 @@ from transformers.utils import logging
 
 from llm_validation.decoding import Decoded, decode, supports
 from llm_validation.evaluate_config import EvaluateConfig
-from llm_validation.inversion import chooser
+from llm_validation.inversion import chooser, likeliest
 from llm_validation.lora import attach, base_of, is_adapter
-from llm_validation.sampling import SeededChoice, refuse_broken, uniform_rows
+from llm_validation.sampling import SeededChoice, refuse_broken, sampling_warpers, uniform_rows
 from llm_validation.tasks.task import Prompt
 from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
 
@@ -195,7 +195,8 @@ class TransformersSampler:
         self, encoded: Sequence[list[int]], rows: Sequence[int], uniforms: torch.Tensor
     ) -> list[Decoded]:
         config = self.config
-        how = chooser(config.temperature, config.top_p)
+        greedy = config.temperature == 0
+        how = likeliest if greedy else chooser(sampling_warpers(self._asked()))
         ends, batch = self.ends, config.batch
         return decode(self.model, encoded, rows, uniforms, ends=ends, batch=batch, choose=how)
 
@@ -212,10 +213,8 @@ class TransformersSampler:
             watch = _Watch()
             processors = LogitsProcessorList([watch])
             if config.temperature > 0:
-                asked = GenerationConfig(
-                    do_sample=True, temperature=config.temperature, top_p=config.top_p
-                )
-                processors.append(SeededChoice(uniforms[part].to(self.device), asked))
+                numbers = uniforms[part].to(self.device)
+                processors.append(SeededChoice(numbers, self._asked()))
             output = self.model.generate(
                 **batch,
                 logits_processor=processors,
@@ -232,6 +231,10 @@ class TransformersSampler:
             noted = [column.T.tolist() for column in watch.finish(output)]
             decoded += [self._ended(*row) for row in zip(tokens, *noted, strict=True)]
         return decoded
+
+    def _asked(self) -> GenerationConfig:
+        config = self.config
+        return GenerationConfig(do_sample=True, temperature=config.temperature, top_p=config.top_p)
 
     def _uniforms(self, problem: int) -> np.ndarray:
         config = self.config

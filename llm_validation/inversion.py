@@ -11,9 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
-
-from llm_validation.sampling import sampling_warpers
 
 _BLOCK = 128
 _IN_CACHE = 1 << 18
@@ -102,18 +99,13 @@ Choose = Callable[[Distribution, torch.Tensor], torch.Tensor]
 """The policy's distributions and uniform numbers, of shape (rows,) → tokens, of shape (rows,)."""
 
 
-def chooser(temperature: float = 1.0, top_p: float = 1.0) -> Choose:
-    """How tokens are drawn from a policy at a temperature and from a nucleus.
+def chooser(warpers: Any) -> Choose:
+    """How tokens are drawn from a policy that temperature, nucleus and the like have warped.
 
     Args:
-        temperature: At least 0; at 0 the likeliest token is taken, whatever the number.
-        top_p: Nucleus, in (0, 1].
+        warpers: A ``LogitsProcessorList``, as :func:`llm_validation.sampling.sampling_warpers`
+            makes it; empty for the policy itself.
     """
-    if temperature == 0:
-        return lambda policy, _: policy.logits.argmax(-1)
-    warpers: Any = sampling_warpers(  # their types are narrower than what they take
-        GenerationConfig(do_sample=True, temperature=temperature, top_p=top_p)
-    )
     if not warpers:
         return Distribution.invert
 
@@ -122,6 +114,11 @@ def chooser(temperature: float = 1.0, top_p: float = 1.0) -> Choose:
         return Distribution(warpers(nothing, policy.logits.float())).invert(uniforms)
 
     return choose
+
+
+def likeliest(policy: Distribution, uniforms: torch.Tensor) -> torch.Tensor:
+    """The likeliest token of each row, whatever the numbers."""
+    return policy.logits.argmax(-1)
 
 
 def _search(cumulative: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

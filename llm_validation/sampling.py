@@ -183,7 +183,12 @@ def seeded_generation(model: PreTrainedModel, uniforms: torch.Tensor) -> Iterato
     inner = type(sampler).generate
 
     def generate(*arguments: Any, **options: Any) -> Any:
+        from llm_validation.decoding import continuations  # which draws as this module says
+
         config = options.get("generation_config") or GenerationConfig()
+        given = {name: value for name, value in options.items() if name != "generation_config"}
+        if not arguments and (done := continuations(model, given, config, uniforms)) is not None:
+            return done
         choice = SeededChoice(uniforms, config)
         if not arguments and can_sample(model, options):
             fast = sample(sampler, options["input_ids"], choice, config)

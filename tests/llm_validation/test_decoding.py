@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import (
     Gemma2Config,
+    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -14,8 +15,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from llm_validation import decoding
 from llm_validation.decoding import decode, supports
-from llm_validation.sampling import DivergedError
+from llm_validation.sampling import DivergedError, seeded_generation
 
 SHAPE = {
     "vocab_size": 40,
@@ -95,7 +97,7 @@ def test_a_prompt_is_run_once_however_many_responses_it_gets():
 
     model.forward = forward
     decode(model, PROMPTS, ROWS, uniforms_of(4), ends=[], batch=len(ROWS))
-    assert widths == [len(prompt) for prompt in PROMPTS] + [1] * 3
+    assert widths == sorted(map(len, PROMPTS)) + [1] * 3
 
 
 def test_rows_that_ended_leave_the_batch_and_others_take_over():
@@ -146,3 +148,63 @@ def test_models_whose_attention_is_another_are_left_to_transformers():
     windowed = Fake(LlamaConfig())
     windowed._supports_attention_backend = False
     assert not supports(windowed)
+
+
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.7}, {"temperature": 0.5, "top_k": 9}])
+@pytest.mark.parametrize("training", [False, True])
+def test_generate_within_training_gives_the_tokens_of_transformers(monkeypatch, options, training):
+    model = model_of("llama").train(training)
+    width = max(map(len, PROMPTS))
+    padded = [[0] * (width - len(prompt)) + prompt for prompt in PROMPTS]
+    ids = torch.tensor([padded[place] for place in ROWS])
+    mask = torch.tensor([[0] * (width - len(PROMPTS[p])) + [1] * len(PROMPTS[p]) for p in ROWS])
+    asked = GenerationConfig(
+        do_sample=True, max_new_tokens=9, pad_token_id=0, eos_token_id=ENDS, **options
+    )
+
+    def generate():
+        with seeded_generation(model, uniforms_of(9)), torch.no_grad():
+            return model.generate(input_ids=ids, attention_mask=mask, generation_config=asked)
+
+    with monkeypatch.context() as patch:  # so that it is the other way that is tested
+        patch.setattr(type(model), "generate", None)
+        mine = generate()
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "continuations", lambda *_: None)
+        theirs = generate()
+    assert torch.equal(mine, theirs)
+    assert "generate" not in vars(model)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options"),
+    [
+        ({}, {"repetition_penalty": 1.3}),
+        ({}, {"min_new_tokens": 4}),
+        ({"token_type_ids": torch.zeros(1, 2, dtype=torch.long)}, {}),
+    ],
+)
+def test_what_is_not_understood_is_left_to_transformers(inputs, options):
+    given = {"input_ids": torch.tensor([[3, 5]]), "attention_mask": torch.ones(1, 2), **inputs}
+    model, uniforms = model_of("llama"), uniforms_of(3, 1)
+    asked = GenerationConfig(do_sample=True, max_new_tokens=3, pad_token_id=0, **options)
+    assert decoding.continuations(model, given, asked, uniforms) is None
+    plain = GenerationConfig(do_sample=True, max_new_tokens=3, pad_token_id=0)
+    if not inputs:
+        assert decoding.continuations(model, given, plain, uniforms).shape == (1, 5)
+        model.train().gradient_checkpointing_enable()
+        assert decoding.continuations(model, given, plain, uniforms) is None
+
+
+def test_prompts_of_one_length_are_run_together():
+    model, shapes = model_of("llama"), []
+    inner = model.forward
+
+    def forward(**inputs):
+        shapes.append(tuple(inputs["input_ids"].shape))
+        return inner(**inputs)
+
+    model.forward = forward
+    prompts = [[3, 4], [5, 6, 7], [8, 9], [10, 11, 12]]
+    decode(model, prompts, [0, 0, 1, 1, 2, 3], uniforms_of(1, 6), ends=[], batch=6)
+    assert shapes == [(2, 2), (2, 3)]

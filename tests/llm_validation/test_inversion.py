@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+from transformers import GenerationConfig, TemperatureLogitsWarper, TopPLogitsWarper
 
-from llm_validation.inversion import Distribution, chooser
+from llm_validation.inversion import Distribution, chooser, likeliest
+from llm_validation.sampling import sampling_warpers
 
 LAST = np.nextafter(1.0, 0.0)
 LOGITS = st.one_of(st.floats(-90, 90, width=32), st.just(float("-inf")))
@@ -41,7 +42,7 @@ def test_frequencies_are_the_probabilities(vocabulary, temperature, top_p):
     draws = 50_000
     uniforms = torch.from_numpy(np.random.default_rng(4).random(draws))
     policy = Distribution(logits)
-    choose = chooser(temperature, top_p)
+    choose = chooser(sampling_warpers(GenerationConfig(temperature=temperature, top_p=top_p)))
     tokens = np.concatenate(
         [
             choose(Distribution(logits.expand(len(part), -1)), part).numpy()
@@ -111,6 +112,6 @@ def test_what_is_no_distribution_says_so_and_leaves_other_rows_alone(value):
     assert policy.log_probabilities(tokens).isnan().tolist() == [False, True, True]
 
 
-def test_at_temperature_zero_the_likeliest_token_is_taken():
+def test_the_likeliest_token_is_taken_whatever_the_number():
     policy = Distribution(torch.tensor([[0.0, 2.0, 1.0]]))
-    assert chooser(0.0)(policy, torch.tensor([0.99], dtype=torch.float64)).tolist() == [1]
+    assert likeliest(policy, torch.tensor([0.99], dtype=torch.float64)).tolist() == [1]

@@ -77,7 +77,8 @@ class EvaluateConfig(Configuration):
     """Seed of sampling."""
 
     samples_path: str | None = None
-    """Parquet file of responses to summarise instead of generating any."""
+    """Parquet file of responses to summarise instead of generating any, or a folder of evaluations
+    whose responses are taken together."""
 
     rescore: bool = False
     """Judge the responses of ``samples_path`` again instead of taking their outcomes."""

@@ -38,16 +38,30 @@ _MEANS = {
 
 
 def read_samples(path: Path | str) -> pd.DataFrame:
-    """Read a samples file.
+    """Read a samples file, or all of those in a folder.
+
+    Of a folder the samples of every evaluation in it are joined, of unfinished ones the parts that
+    are there.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not Parquet, without rows, a column missing, or an outcome that is none.
+        FileNotFoundError: No such file, or a folder without samples.
+        ValueError: Not Parquet, without rows, a column missing, an outcome that is none, or the
+            same sample twice.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file; give the samples.parquet of an evaluation")
-    samples = read_table(path)
+    found = [path] if path.is_file() else []
+    if path.is_dir():
+        found = sorted((*path.rglob("samples.parquet"), *path.rglob("samples/part-*.parquet")))
+    if not found:
+        raise FileNotFoundError(
+            f"{path} is not a file; give the samples.parquet of an evaluation, or a folder of some"
+        )
+    samples = pd.concat([read_table(one) for one in found], ignore_index=True)
+    if len(found) > 1 and {"problem", "sample"} <= set(samples):
+        twice = samples[samples.duplicated(["problem", "sample"])]
+        if len(twice):
+            row = twice.iloc[0]
+            raise ValueError(f"{path} holds sample {row['sample']} of {row['problem']} twice")
     missing = [column for column in _NEEDED if column not in samples]
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]!r}")

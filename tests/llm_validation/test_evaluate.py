@@ -236,3 +236,10 @@ def test_memory_that_does_not_suffice_is_said_and_loses_nothing(
     again = evaluate(config(tiny), tmp_path / "run", progress=False)
     pd.testing.assert_frame_equal(again.samples, whole.samples)
     assert again.generated < whole.generated
+
+
+def test_samples_can_be_added_later(tiny, whole, tmp_path):
+    later = evaluate(config(tiny, samples=2, first_sample=2), tmp_path / "later", progress=False)
+    expected = whole.samples[whole.samples["sample"] >= 2].reset_index(drop=True)
+    columns = ["problem", "sample", "response", "outcome"]
+    pd.testing.assert_frame_equal(later.samples[columns], expected[columns])

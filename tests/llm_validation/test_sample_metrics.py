@@ -109,3 +109,24 @@ def test_broken_samples_files(samples, tmp_path):
     samples[:0].to_parquet(file)
     with pytest.raises(ValueError, match="holds no samples"):
         read_samples(file)
+
+
+def test_evaluations_in_a_folder_are_read_together(samples, tmp_path):
+    numbered = samples.assign(sample=samples.groupby("problem").cumcount())
+    first, later = (
+        numbered[numbered["sample"].isin(some)].reset_index(drop=True) for some in ((0, 1), (2, 3))
+    )
+    (tmp_path / "one").mkdir()
+    first.to_parquet(tmp_path / "one" / "samples.parquet")
+    with pytest.raises(FileNotFoundError, match="a folder of some"):
+        read_samples(tmp_path / "two")
+    parts = tmp_path / "two" / "samples"  # an evaluation that was stopped
+    parts.mkdir(parents=True)
+    later[:3].to_parquet(parts / "part-00000000.parquet")
+    later[3:].to_parquet(parts / "part-00000001.parquet")
+    together = read_samples(tmp_path)
+    assert len(together) == len(samples)
+    pd.testing.assert_frame_equal(summarise(together), summarise(samples))
+    first[:1].to_parquet(parts / "part-00000002.parquet")
+    with pytest.raises(ValueError, match="holds sample 0 of a twice"):
+        read_samples(tmp_path)

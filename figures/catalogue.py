@@ -17,6 +17,7 @@ from figures.finite_weights import finite_weights_picture
 from figures.lens import lens_picture
 from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
+from figures.pass_rates import pass_rates_picture
 from figures.picture import Picture
 from figures.sources import sources_picture
 from figures.spending import spending_picture
@@ -34,6 +35,9 @@ THEORY: dict[str, Callable[[], Picture]] = {
     "spending": spending_picture,
 }
 """Figures that need no run."""
+
+RATES = "pass_rates.csv"
+"""Correct responses to each problem, as ``apw evaluate`` writes them."""
 
 _WEIGHTS = ("rloo", "grpo", "linear_r", "linear_r:zero_success=drop", "sqrt_r", "uniform_r", "lens")
 """Schemes of the published evidence whose speed is drawn."""
@@ -57,8 +61,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
 
     Args:
         path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``; the folder of a
-            sweep, whose regimes are drawn one by one; a setting's published tables; or the folder
-            of a claim's finding, or of several.
+            sweep, whose regimes are drawn one by one; a setting's published tables, pass rates
+            among them; or the folder of a claim's finding, or of several.
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
@@ -70,11 +74,18 @@ def run_pictures(path: Path | str) -> list[Picture]:
     found = claim_records(path)
     if found:
         return [picture for record in found for picture in claim_pictures(record)]
+    if (path / RATES).exists() and not is_run(path):
+        return [pass_rates_picture(read_table(path / RATES))]
     if (path / "curves.parquet").exists():
         return _evidence_pictures(read_table(path / "curves.parquet"))
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
-        return [evaluations_picture([path])]
+        pictures = [evaluations_picture([path])]
+        if (path / RATES).exists():  # earlier evaluations wrote none
+            rates = read_table(path / RATES)
+            if rates["n_samples"].max() > 1:
+                pictures.append(pass_rates_picture(rates))
+        return pictures
     sources = set(metrics["source"])
     if sources == {"sim"}:
         return [

@@ -1,7 +1,8 @@
 """Evaluating a model: n responses per problem, kept as Parquet, and unbiased pass@k from them.
 
 The run folder gets, besides what every run has, ``samples.parquet`` (one response per row),
-``summary.parquet`` (estimates with intervals, by group) and ``task.json`` (what was read). While it
+``summary.parquet`` (estimates with intervals, by group), ``pass_rates.csv`` (correct responses to
+each problem, which ``apw advise`` reads) and ``task.json`` (what was read). While it
 lasts, each batch of problems is a part of its own under ``samples/``: a killed evaluation goes on
 with the batch it was at.
 """
@@ -22,9 +23,9 @@ import pandas as pd
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.memory_errors import evaluation_work, explained
 from llm_validation.model_source import check_model
-from llm_validation.sample_metrics import SAMPLE_COLUMNS, read_samples, summarise
+from llm_validation.sample_metrics import SAMPLE_COLUMNS, pass_rates, read_samples, summarise
 from llm_validation.tasks import Example, Task, load_task
-from runs.files import read_table, write_json, write_table
+from runs.files import read_table, write_json, write_table, write_text
 from runs.folder import Run
 from runs.terminal import Progress
 from runs.text import percent
@@ -247,6 +248,7 @@ def _finish(
 ) -> Evaluation:
     write_table(run.path / "samples.parquet", samples)
     write_table(run.path / "summary.parquet", summary)
+    write_text(run.path / "pass_rates.csv", pass_rates(samples).to_csv(index=False))
     for row in summary.to_dict("records"):
         name = f"pass@{row['k']}" if row["metric"] == "pass" else row["metric"]
         values = {"": row["estimate"], "/low": row["low"], "/high": row["high"]}

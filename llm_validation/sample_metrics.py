@@ -75,6 +75,37 @@ def read_samples(path: Path | str) -> pd.DataFrame:
     return samples
 
 
+def pass_rates(samples: pd.DataFrame) -> pd.DataFrame:
+    """Correct responses to each problem, in the order in which problems come first.
+
+    Args:
+        samples: As for :func:`summarise`; responses that could not be scored are not counted.
+
+    Returns:
+        Columns id, level (where known), n_correct, n_samples, tokens (their mean), truncated (how
+        many were cut off).
+
+    >>> outcomes = {"problem": ["a", "a"], "outcome": ["correct", "error"], "tokens": [9, 8]}
+    >>> counted = pass_rates(pd.DataFrame({**outcomes, "truncated": [False, True]}))
+    >>> counted.to_dict("records")
+    [{'id': 'a', 'n_correct': 1, 'n_samples': 1, 'tokens': 9.0, 'truncated': 0}]
+    """
+    scored = samples["outcome"] != Outcome.ERROR
+    counted = pd.DataFrame(
+        {
+            "id": samples["problem"],
+            **({"level": samples["level"]} if "level" in samples else {}),
+            "n_correct": (samples["outcome"] == Outcome.CORRECT).astype(int),
+            "n_samples": scored.astype(int),
+            "tokens": samples["tokens"].where(scored),
+            "truncated": (samples["truncated"].astype(bool) & scored).astype(int),
+        }
+    )
+    sums = {"n_correct": "sum", "n_samples": "sum", "tokens": "mean", "truncated": "sum"}
+    known = {"level": "first"} if "level" in counted else {}
+    return counted.groupby("id", sort=False).agg({**known, **sums}).reset_index()
+
+
 def summarise(
     samples: pd.DataFrame,
     *,

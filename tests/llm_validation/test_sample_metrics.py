@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llm_validation.sample_metrics import read_samples, summarise
+from llm_validation.sample_metrics import pass_rates, read_samples, summarise
 
 OUTCOMES = {
     "a": "correct wrong wrong unparsable",
@@ -130,3 +130,13 @@ def test_evaluations_in_a_folder_are_read_together(samples, tmp_path):
     first[:1].to_parquet(parts / "part-00000002.parquet")
     with pytest.raises(ValueError, match="holds sample 0 of a twice"):
         read_samples(tmp_path)
+
+
+def test_pass_rates_count_what_was_scored(samples):
+    rates = pass_rates(samples).set_index("id")
+    assert rates["n_correct"].to_dict() == {"a": 1, "b": 0, "c": 3, "d": 1}
+    assert rates["n_samples"].to_dict() == {"a": 4, "b": 4, "c": 4, "d": 3}
+    assert rates["level"].to_dict() == LEVELS
+    assert rates.loc["d", "tokens"] == pytest.approx((10 + 30 + 40) / 3)
+    assert rates["truncated"].to_dict() == {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert "level" not in pass_rates(samples.drop(columns="level"))

@@ -170,7 +170,8 @@ def seeded_generation(model: PreTrainedModel, uniforms: torch.Tensor) -> Iterato
     """Let ``model.generate`` sample with the given numbers in this block.
 
     The options of sampling are those of the ``generation_config`` that generate is called with. A
-    small Llama on the CPU is sampled by :mod:`llm_validation.fast_llama` instead, a third sooner.
+    small Llama on the CPU is sampled by :mod:`llm_validation.fast_llama` instead, a third sooner,
+    and other models there by :mod:`llm_validation.decoding`.
 
     Args:
         model: The model.
@@ -186,14 +187,14 @@ def seeded_generation(model: PreTrainedModel, uniforms: torch.Tensor) -> Iterato
         from llm_validation.decoding import continuations  # which draws as this module says
 
         config = options.get("generation_config") or GenerationConfig()
-        given = {name: value for name, value in options.items() if name != "generation_config"}
-        if not arguments and (done := continuations(model, given, config, uniforms)) is not None:
-            return done
         choice = SeededChoice(uniforms, config)
         if not arguments and can_sample(model, options):
             fast = sample(sampler, options["input_ids"], choice, config)
             choice.check()
             return fast
+        given = {name: value for name, value in options.items() if name != "generation_config"}
+        if not arguments and (done := continuations(model, given, config, uniforms)) is not None:
+            return done
         options["logits_processor"] = LogitsProcessorList([choice])
         # One token per row is left to choose from: no other sampling is wanted, or paid for.
         greedy = options["generation_config"] = copy.copy(config)

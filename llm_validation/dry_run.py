@@ -12,6 +12,8 @@ from llm_validation.shapes import Shape, model_shape
 from llm_validation.tasks import check_options
 
 GIB = 2**30
+_PROGRAM = 0.5
+"""Gibibytes of Python with torch, transformers and TRL; on a GPU they are not the GPU's."""
 _PROMPT_TOKENS = 256
 """Prompt length that memory is estimated with at most; competition problems are rarely longer."""
 
@@ -46,8 +48,9 @@ class Plan:
 
     @property
     def total_memory(self) -> float:
-        """Gibibytes of everything, as if all were held at once."""
-        return sum(self.memory.values())
+        """Gibibytes at the most: responses are generated before, not while, they are learned."""
+        update = sum(self.memory.get(name, 0.0) for name in ("activations", "logits"))
+        return sum(self.memory.values()) - min(update, self.memory.get("key-value cache", 0.0))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, of JSON types."""
@@ -120,10 +123,12 @@ def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
     Weights, gradients and AdamW's two moments have the weights' type, which is float32 for
     ``mixed``. With adapters the weights stand still, and gradients and moments are the adapters',
     in float32. Logits of the responses' tokens are held four times over: themselves, divided by the
-    temperature, and the gradients of both. Activations follow arXiv 2205.05198: 34 s b h bytes a
-    layer in 16 bit with a fused attention, and only the layer's input with checkpointing. vLLM
-    takes the share of a GPU that ``vllm_memory`` says, which is not known here; its weights are
-    counted.
+    temperature, and the gradients of both. Activations are counted as in arXiv 2205.05198, for a
+    fused attention and a gated feed-forward: of a token, 7 h + 4 i numbers a layer in the type of
+    the products and 2 h in float32 for the norms, h and i the widths of residual stream and
+    feed-forward; only the layer's input with checkpointing. Adapters beside layers of 16 bit keep
+    these layers' inputs in float32 as well. vLLM takes the share of a GPU that ``vllm_memory``
+    says, which is not known here; its weights are counted.
     """
     weights = shape.parameters * (2 if config.dtype == "bfloat16" else 4) / GIB
     adapters = shape.adapter_parameters(config.lora_rank, config.lora_targets) * 4 / GIB
@@ -133,12 +138,15 @@ def estimate_memory(config: TrainConfig, shape: Shape) -> dict[str, float]:
     if config.model == "tiny":
         length = 6 + config.max_response_tokens
     micro = min(config.micro_batch or config.responses_per_step, config.responses_per_step)
-    per_token = shape.hidden * width
-    layer = per_token * (1 if config.gradient_checkpointing else 17)
-    activations = micro * length * (shape.layers * layer + 17 * per_token) / GIB
+    layer = width * (7 * shape.hidden + 4 * shape.intermediate) + 8 * shape.hidden
+    if config.lora_rank and width < 4:
+        layer += 4 * shape.adapter_inputs(config.lora_targets)
+    kept = width * shape.hidden if config.gradient_checkpointing else layer
+    activations = micro * length * (shape.layers * kept + layer) / GIB
     rows = config.responses_per_step * config.updates_per_generation
     cache = rows * length * shape.layers * 2 * shape.key_heads * shape.head * width / GIB
     memory = {
+        "program": _PROGRAM if config.cpu else 0.0,
         "weights": weights + adapters,
         "gradients": trained,
         "optimizer": 2 * trained,

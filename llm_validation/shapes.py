@@ -56,17 +56,25 @@ class Shape:
         >>> KNOWN["Qwen/Qwen2.5-Math-7B"].adapter_parameters(8)
         20185088
         """
+        return self.layers * rank * sum(map(sum, self._sides(targets)))
+
+    def adapter_inputs(self, targets: Sequence[str] = ()) -> int:
+        """Inputs of a layer's adapters together; ``targets`` as above."""
+        return sum(inputs for inputs, _ in self._sides(targets))
+
+    def _sides(self, targets: Sequence[str]) -> list[tuple[int, int]]:
+        """Inputs and outputs of the linear layers that are named, of all if none is."""
         queries, keys = self.heads * self.head, self.key_heads * self.head
         sides = {
-            "q_proj": self.hidden + queries,
-            "k_proj": self.hidden + keys,
-            "v_proj": self.hidden + keys,
-            "o_proj": queries + self.hidden,
-            "gate_proj": self.hidden + self.intermediate,
-            "up_proj": self.hidden + self.intermediate,
-            "down_proj": self.intermediate + self.hidden,
+            "q_proj": (self.hidden, queries),
+            "k_proj": (self.hidden, keys),
+            "v_proj": (self.hidden, keys),
+            "o_proj": (queries, self.hidden),
+            "gate_proj": (self.hidden, self.intermediate),
+            "up_proj": (self.hidden, self.intermediate),
+            "down_proj": (self.intermediate, self.hidden),
         }
-        return self.layers * rank * sum(sides[name] for name in targets or sides if name in sides)
+        return [sides[name] for name in targets or sides if name in sides]
 
 
 KNOWN = {

@@ -15,6 +15,7 @@ from runs.files import read_json
 from runs.folder import is_run, read_config
 from runs.ownership import refuse_foreign_report
 from runs.terminal import Progress
+from runs.text import listed
 
 if TYPE_CHECKING:
     from claims.language_model.settings import Setting
@@ -43,8 +44,12 @@ SCHEMES = {
         "uniform_r",
         "lens",
     ),
+    "countdown-post-sft": ("nsr", "psr", "grpo", "w_reinforce"),
 }
 """Setting of the language model → those of its schemes that a claim is about."""
+
+WITHIN_THE_HOUR = ("rule-post-sft", "rule-from-scratch")
+"""Settings that are run unless others are named."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Options:
     """Claims that the simulator tries; all it can by default."""
 
     settings: tuple[str, ...] = ()
-    """Settings of the language model, rule-post-sft and rule-from-scratch; both by default."""
+    """Settings of the language model: rule-post-sft and rule-from-scratch, both by default, and
+    countdown-post-sft, which takes as long again."""
 
     seeds: int | None = None
     """Seeds of the language model, 5 by default; fewer decide nothing."""
@@ -81,7 +87,7 @@ class Options:
         """Check the names."""
         unknown = sorted(set(self.settings) - set(SCHEMES))
         if unknown:
-            raise ValueError(f"--settings takes {' and '.join(SCHEMES)}; got {unknown[0]}")
+            raise ValueError(f"--settings takes {listed(tuple(SCHEMES), 'and')}; got {unknown[0]}")
         if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {self.seeds}")
         if self.quick and (self.claims or self.settings or self.seeds is not None):
@@ -143,7 +149,7 @@ def _trainings(options: Options, out: Path) -> tuple[list[Training], str]:
     from claims.language_model.settings import judging
 
     found = []
-    for setting in map(_setting, options.settings or tuple(SCHEMES)):
+    for setting in map(_setting, options.settings or WITHIN_THE_HOUR):
         configs = dict(judging(setting, _picked(setting), seeds=options.seeds or 5))
         for name, config in configs.items():
             folder = out / "llm" / name
@@ -215,6 +221,8 @@ def _setting(name: str) -> Setting:
 
 def _picked(setting: Setting) -> dict[str, float]:
     """Learning rates as the published evidence picked them, on seeds that are not used here."""
+    if len(setting.learning_rates) == 1:
+        return dict.fromkeys(setting.schemes, setting.learning_rates[0])
     import claims
 
     place = Path(claims.__file__).parent / "evidence" / "llm" / setting.name / "environment.json"

@@ -292,7 +292,7 @@ def test_without_the_extra_the_language_model_is_left_out_in_a_sentence(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--settings", "everything"], "--settings takes rule-post-sft and rule-from-scratch"),
+        (["--settings", "everything"], "rule-from-scratch and countdown-post-sft; got everything"),
         (["--seeds", "0"], "--seeds must be at least 1; got 0"),
         (
             ["--quick", "--seeds", "2"],

@@ -35,20 +35,21 @@ def n3(metrics: Metrics) -> list[Check]:
     return [_raised("N3", metrics, "psr"), _changed("N3", "falls", metrics, "psr", _LARGE)]
 
 
-def n4(metrics: Metrics) -> list[Check]:
+def n4(halves: Metrics, weighted: Metrics) -> list[Check]:
     """Entropy where all have gained the same: NSR near base and above GRPO, PSR below GRPO."""
-    there = {name: metrics.at_rise(name, "entropy", GAIN) for name in ("psr", "nsr", "grpo")}
-    return n4_checks("llm", there, metrics.first("nsr", "entropy"), ("grpo",))
+    there = {name: halves.at_rise(name, "entropy", GAIN) for name in ("psr", "nsr")}
+    there["grpo"] = weighted.at_rise("grpo", "entropy", GAIN)
+    return n4_checks("llm", there, halves.first("nsr", "entropy"), ("grpo",))
 
 
-def n6(metrics: Metrics) -> list[Check]:
+def n6(halves: Metrics, weighted: Metrics) -> list[Check]:
     """W-REINFORCE has the pass@1 of GRPO with NSR's pass@k at large k."""
     ours = "w_reinforce"
-    best = metrics.peak(ours, "success") - metrics.peak("grpo", "success")
-    kept = [metrics.at_rise(name, _LARGE, GAIN) for name in (ours, "nsr")]
+    best = weighted.peak(ours, "success") - weighted.peak("grpo", "success")
+    kept = weighted.at_rise(ours, _LARGE, GAIN) - halves.at_rise("nsr", _LARGE, GAIN)
     return [
         n6_check("llm", "best pass@1", best, "grpo"),
-        n6_check("llm", _LARGE, kept[0] - kept[1], "nsr", metrics.settled(ours, _LARGE)),
+        n6_check("llm", _LARGE, kept, "nsr", weighted.settled(ours, _LARGE)),
     ]
 
 

@@ -41,12 +41,13 @@ CLAIMS: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 """Claim → its checks, and the settings they read."""
 
 _COUNTDOWN = ("countdown-post-sft",)
-COUNTDOWN: dict[str, tuple[Callable[[Metrics], list[Check]], tuple[str, ...]]] = {
+_WITH_GRPO = (*_COUNTDOWN, "countdown-post-sft-weighted")
+COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "A4": (countdown.a4, ("countdown-from-scratch",)),
     "N2": (countdown.n2, _COUNTDOWN),
     "N3": (countdown.n3, _COUNTDOWN),
-    "N4": (countdown.n4, _COUNTDOWN),
-    "N6": (countdown.n6, _COUNTDOWN),
+    "N4": (countdown.n4, _WITH_GRPO),
+    "N6": (countdown.n6, _WITH_GRPO),
     "O7": (countdown.o7, ("countdown-from-scratch",)),
 }
 """Claim → its checks on the small Countdown, which decide where it has been run: on sums there is

@@ -129,15 +129,21 @@ SETTINGS = (
     ),
     # Several right answers a prompt and many prompts never solved: what is said of diversity can
     # come out either way. All seeds start from one model; they differ in prompts and samples.
-    Setting(
-        "countdown-post-sft",
-        "countdown-post-sft",
-        None,
-        ("N2", "N3", "N4", "N6"),
-        ("nsr", "psr", "grpo", "w_reinforce"),
-        (1e-4,),
-        steps=120,
-        target=0.19,
+    *(
+        Setting(
+            name,
+            "countdown-post-sft",
+            None,
+            claims,
+            schemes,
+            (1e-4,),
+            steps=120,
+            target=0.19,
+        )
+        for name, claims, schemes in (
+            ("countdown-post-sft", ("N2", "N3", "N4", "N6"), ("nsr", "psr")),
+            ("countdown-post-sft-weighted", ("N4", "N6"), ("grpo", "w_reinforce")),
+        )
     ),
     Setting(
         "countdown-from-scratch",

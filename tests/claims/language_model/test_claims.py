@@ -127,7 +127,7 @@ COUNTED = ("A4", "N2", "N3", "N4", "N6", "O7")
 
 
 def publish_countdown(folder, reached, ends):
-    for name in ("countdown-from-scratch", "countdown-post-sft"):
+    for name in (name for name in SETTING if name.startswith("countdown")):
         publish_made_up(folder, SETTING[name], reached, ends)
 
 

@@ -184,12 +184,11 @@ def _evidence_pictures(curves: pd.DataFrame) -> list[Picture]:
     signs = curves[curves["scheme"].isin(_SIGNS)]
     names = {m: f"held_out/{m}" for m in signs["metric"].unique() if str(m).startswith("pass@")}
     solved = signs.replace({"metric": {**names, "success": "held_out/pass@1"}})
-    pictures = [
-        training_picture(weights),
-        negative_groups_picture(weights),
-        entropy_picture(signs),
-        trained_pass_at_k_picture(solved),
-    ]
+    pictures: list[Picture] = []
+    if not weights.empty:
+        pictures += [training_picture(weights), negative_groups_picture(weights)]
+    if not signs.empty:
+        pictures += [entropy_picture(signs), trained_pass_at_k_picture(solved)]
     if not stopped:
         return pictures
     words = "Runs stop when they arrive, and count as they were last."

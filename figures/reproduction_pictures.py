@@ -51,6 +51,10 @@ _EVIDENCE_CLAIMS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         "a rule after fine-tuning",
         {"training": ("A5",), "pass_at_k": ("L3", "N2", "N3", "N6"), "entropy": ("N4", "N5")},
     ),
+    "countdown-post-sft": (
+        "Countdown after fine-tuning",
+        {"pass_at_k": ("N2", "N3"), "entropy": ("N4",)},
+    ),
 }
 """Setting of the language model → what it is in words, and picture → claims that it is about."""
 

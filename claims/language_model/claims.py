@@ -44,7 +44,7 @@ _COUNTDOWN = ("countdown-post-sft",)
 _WITH_GRPO = (*_COUNTDOWN, "countdown-post-sft-weighted")
 COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "A4": (countdown.a4, ("countdown-from-scratch",)),
-    "N2": (countdown.n2, _COUNTDOWN),
+    "N2": (countdown.n2, (*_COUNTDOWN, "countdown-post-sft-nsr")),
     "N3": (countdown.n3, _COUNTDOWN),
     "N4": (countdown.n4, _WITH_GRPO),
     "N6": (countdown.n6, _WITH_GRPO),

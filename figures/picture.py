@@ -60,6 +60,7 @@ class Picture:
         folder: Path | str,
         *,
         kinds: tuple[str, ...] = ("png", "svg"),
+        dark: bool = False,
         generator: str = "",
     ) -> list[Path]:
         """Write the picture, its data as CSV and its caption as text into a folder.
@@ -67,6 +68,7 @@ class Picture:
         Args:
             folder: Where to.
             kinds: Of what kinds.
+            dark: Write ``NAME.dark.svg`` too, for dark pages.
             generator: The command that writes it, which then replaces only pictures of its own.
 
         Returns:
@@ -82,6 +84,9 @@ class Picture:
         for kind in kinds:
             written.append(folder / f"{self.name}.{kind}")
             write_bytes(written[-1], self.render(kind, generator=generator))
+        if dark:
+            written.append(folder / f"{self.name}.dark.svg")
+            write_bytes(written[-1], self.render("svg", "dark", generator=generator))
         written += [folder / f"{self.name}.csv", folder / f"{self.name}.txt"]
         write_text(written[-2], self.data.to_csv(index=False, float_format="%.10g"))
         write_text(written[-1], f"{self.title}\n\n{self.caption}\n")

@@ -1,4 +1,4 @@
-"""A report as one HTML file that loads nothing: sections of words, figures, tables, commands."""
+"""A report as one HTML file: sections of words, figures, tables, commands; no scripts."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def write_report(
     environment: Mapping[str, Any],
     head: str = "",
     figures: str = "",
+    beside: bool = False,
     lead: Picture | None = None,
     generator: str = "",
 ) -> None:
@@ -77,6 +78,8 @@ def write_report(
         environment: What it was run with, as in ``environment.json``.
         head: Further style sheets, as HTML put in as it is.
         figures: Folder beside the page that the figures are saved in, for links to their data.
+        beside: Show the figures of that folder, saved with ``dark``, rather than hold them: a page
+            of many stays small.
         lead: Figure that comes before everything else.
         generator: As in :func:`figures.page.write_page`.
     """
@@ -89,6 +92,7 @@ def write_report(
         sections=sections,
         environment=_environment(environment),
         figures=figures,
+        beside=beside,
         lead=lead,
         generator=generator,
     )

@@ -1,4 +1,4 @@
-"""The report of ``apw reproduce``: ledger, explorer, and what the runs beside it show."""
+"""The report of ``apw reproduce``: the ledger, and what the runs beside it show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claims.entries import Entry, ledger
 from claims.records import PUBLISHED
 from claims.render.html import ledger_html
 from claims.spec import SOURCE_NAMES, SOURCES, Source
-from figures.explorer import ABOUT, explorer_body
+from figures.explorer import ABOUT
 from figures.report import Section, figure_anchor
 from figures.reproduction_pictures import (
     Drawn,
@@ -21,6 +21,9 @@ from figures.reproduction_pictures import (
     theory_drawn,
     training_drawn,
 )
+
+EXPLORER = "explorer.html"
+"""The explorer, a page of its own beside the report: it holds a drawing library of 5 MB."""
 
 CLAIMS, EVIDENCE = "claims", "evidence"
 """Folders of a reproduction: runs of the simulator, and tables of the language model."""
@@ -113,7 +116,7 @@ def sections(
     skipped: str = "",
     commit: str | None = None,
 ) -> list[Section]:
-    """The report's sections: the ledger first, then every source's figures, then the explorer.
+    """The report's sections: the ledger first, then every source's figures.
 
     Args:
         folder: Folder of ``apw reproduce``.
@@ -133,7 +136,7 @@ def sections(
     links = _links(folder, entries, [across, *theory, *simulated, *trained])
     explorer = [
         (
-            "Move the controls: everything is computed in this page, by formulas that the tests of "
+            "Move the controls: everything is computed in that page, by formulas that the tests of "
             "this package compare with its own."
         ),
         *ABOUT,
@@ -190,7 +193,7 @@ def sections(
         Section(
             title="Explore: weights, excess times, finite groups",
             what=explorer,
-            html=explorer_body(),
+            html=f'<p><a href="{EXPLORER}">Open the explorer</a></p>',
             commands=["apw explore"],
         ),
     ]

@@ -234,9 +234,9 @@ def _report(
     out: Path, published: list[Any], sources: Sequence[Source], skipped: str
 ) -> tuple[Path, str, str]:
     from claims.entries import counting_sentence
-    from figures.explorer import explorer_head
+    from figures.explorer import write_explorer
     from figures.report import write_report
-    from figures.reproduction import reproduced_ledger, sections
+    from figures.reproduction import EXPLORER, reproduced_ledger, sections
     from runs.environment import describe_environment
 
     entries = reproduced_ledger(out, sources)
@@ -247,8 +247,9 @@ def _report(
     pictures = [picture for part in parts for picture in part.pictures]
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for picture in pictures:
-            picture.save(out / "figures", generator=GENERATOR)
+            picture.save(out / "figures", dark=True, generator=GENERATOR)
             progress.advance()
+    write_explorer(out / EXPLORER)
     report = out / "report.html"
     counts = counting_sentence(entries)
     write_report(
@@ -259,12 +260,12 @@ def _report(
             "What three papers on prompt weighting in reinforcement learning with verifiable "
             "rewards claim, and what theory, simulation and a small language model say to it.",
             "Every number, sentence and verdict below was computed from the results beside this "
-            "file, which loads nothing.",
+            "file, which loads nothing but the figures there.",
         ],
         sections=parts,
         environment=environment,
-        head=explorer_head(),
         figures="figures",
+        beside=True,
     )
     agreement = next(p.findings[0] for p in parts if p.title == "Against the published verdicts")
     return report, counts, agreement

@@ -50,7 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("figures.picture.Picture.render", lambda *_: b"<svg/>")
+    ours = b"<svg><dc:title>apw reproduce</dc:title></svg>"
+    monkeypatch.setattr("figures.picture.Picture.render", lambda *_, **__: ours)
 
 
 def test_the_page_is_whole_and_its_links_lead_somewhere(folder: Path) -> None:

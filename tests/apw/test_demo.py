@@ -33,7 +33,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("figures.picture.Picture.render", lambda *_: b"<svg/>")
+    monkeypatch.setattr("figures.picture.Picture.render", lambda *_, **__: b"<svg/>")
 
 
 @pytest.fixture(scope="module")

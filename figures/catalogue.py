@@ -19,6 +19,7 @@ from figures.logit_updates import logit_updates_picture
 from figures.optimal_weights import optimal_weights_picture
 from figures.pass_rates import pass_rates_picture
 from figures.picture import Picture
+from figures.probe import is_probe, probe_picture
 from figures.sources import sources_picture
 from figures.spending import spending_picture
 from figures.weights import weights_picture
@@ -60,7 +61,7 @@ def run_pictures(path: Path | str) -> list[Picture]:
     """Every figure of a finished run.
 
     Args:
-        path: A run folder of ``apw simulate``, ``apw train`` or ``apw evaluate``; the folder of a
+        path: A run folder of ``apw simulate``, ``train``, ``evaluate`` or ``probe``; that of a
             sweep, whose regimes are drawn one by one; a setting's published tables, pass rates
             among them; or the folder of a claim's finding, or of several.
 
@@ -78,6 +79,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
         return [pass_rates_picture(read_table(path / RATES))]
     if (path / "curves.parquet").exists():
         return _evidence_pictures(read_table(path / "curves.parquet"))
+    if is_probe(path):
+        return [probe_picture(path)]
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
         pictures = [evaluations_picture([path])]

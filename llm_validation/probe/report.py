@@ -35,6 +35,9 @@ REFERENCE = "grpo"
 PROMPTS, KERNEL, DIFFICULTY = "prompts.csv", "kernel.csv", "difficulty.csv"
 SCHEMES, STEPS, SUMMARY = "schemes.csv", "steps.csv", "probe.json"
 
+_STEP_COLUMNS = ("optimizer", "scheme", "size", "group", "law", "predicted", "measured", "exact")
+"""What the table of steps has at least, where none was taken."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -256,7 +259,7 @@ def _steps(
                 row |= _named(name, mean_interval(values[inside], level=config.level))
             row["exact"] = float(step.exact[inside].mean()) if step.exact.size else math.nan
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else list(_STEP_COLUMNS))
 
 
 def _named(name: str, found: Interval) -> dict[str, float]:

@@ -130,6 +130,7 @@ def test_responses_of_an_evaluation_are_read(done, tmp_path):
     config = dataclasses.replace(SMALL, optimizers=(), **given)
     found = probe(config, tmp_path / "read", progress=False)
     assert found.steps.empty
+    assert pd.read_csv(tmp_path / "read" / "steps.csv").empty
     assert found.summary["prompts_probed"] == 5
     assert found.summary["retokenised"] < 0.1  # an <unknown> is several characters
     pd.testing.assert_series_equal(found.prompts["id"], done.prompts["id"][:5])

@@ -94,6 +94,8 @@ def _describe(found: Probe) -> str:
                     ),
                     ("norm_exponent", "exponent of ‖∇ρ‖ in ρ(1−ρ)"),
                 )
+                if key != "sharing_in_training"
+                or summary["training_prompts"] != summary["prompts_probed"]
             ],
             right="lrr",
         ),
@@ -141,7 +143,8 @@ def _schemes(found: Probe) -> str:
             cell = number(float(columns.loc[scheme, key]), 3)
             if key in ("cost", "hard_cost"):
                 row = ranges.loc[(scheme, key)]
-                cell += f" ({interval(float(row['low']), float(row['high']), 2)})"
+                low, high = float(row["low"]), float(row["high"])
+                cell += "" if math.isnan(low) else f" ({interval(low, high, 2)})"
             cells.append(cell)
         rows.append([resolve(str(scheme)).label, *cells])
     head = "An update at rate 1, to first order; cost is (noise/gain)² over GRPO's."

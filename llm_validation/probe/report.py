@@ -93,7 +93,9 @@ class Probe:
             "steps": self.steps,
         }
         rows = {
-            name: table.astype(object).where(table.notna(), None).to_dict("records")
+            name: table.astype(object)
+            .where(table.notna() & ~table.isin([np.inf]), None)
+            .to_dict("records")
             for name, table in tables.items()
         }
         return {"run": str(self.path), **self.summary, **rows}
@@ -210,7 +212,7 @@ def _schemes(
         for gain in gains
         for name in ("gain", "hard", "noise", "signal", "cost", "hard_cost")
     ]
-    return pd.DataFrame(rows).replace([np.inf], np.nan)
+    return pd.DataFrame(rows)
 
 
 def _steps(

@@ -72,6 +72,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
     Source: the tables of run folders, theory.md for predictions.
     """
     path = Path(path)
+    if is_probe(path):
+        return [probe_picture(path)]
     found = claim_records(path)
     if found:
         return [picture for record in found for picture in claim_pictures(record)]
@@ -79,8 +81,6 @@ def run_pictures(path: Path | str) -> list[Picture]:
         return [pass_rates_picture(read_table(path / RATES))]
     if (path / "curves.parquet").exists():
         return _evidence_pictures(read_table(path / "curves.parquet"))
-    if is_probe(path):
-        return [probe_picture(path)]
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
         pictures = [evaluations_picture([path])]

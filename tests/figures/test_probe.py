@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     pd.DataFrame(steps, columns=[*names, "measured_low", "measured_high"]).to_csv(
         tmp_path / "steps.csv", index=False
     )
+    (tmp_path / "probe.json").write_text("{}")  # no record of a claim
     return tmp_path
 
 

@@ -46,7 +46,7 @@ def test_what_is_measured_is_said_and_advice_takes_it(tmp_path, capsys, monkeypa
         ("--recipe tiny --groups 1", "--groups must be a whole number from 2"),
         ("--recipe tiny --data nowhere.jsonl", "nowhere.jsonl does not exist"),
         ("--recipe tiny --parameters experts", "no parameter has a name like 'experts'"),
-        ("--recipe smollm2-sums --model weights/none", "the model folder weights/none does not"),
+        ("--recipe qwen-sums --model weights/none", "the model folder weights/none does not"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(words, said, tmp_path, capsys, monkeypatch):

@@ -31,6 +31,10 @@ from llm_validation.sampling import DivergedError, sampling_warpers
 
 _ATTENTION = "grouped_decoding"
 """Name under which transformers knows the attention of this module."""
+_SIDE_BY_SIDE = 16
+"""Rows whose longest says how far back they look, where rows are of very unequal lengths."""
+_UNEVEN = 1.2
+"""Longest row over the mean of such parts' longest, from which they are looked at apart."""
 _TOKENS_AT_ONCE = 4096
 """Prompts of one length are run together up to so many tokens."""
 _ANY = {
@@ -104,7 +108,9 @@ def decode(
     """
     longest = uniforms.shape[1]
     answers = [Decoded() for _ in rows]
-    waiting = collections.deque(range(len(rows)))
+    # Long prompts first and side by side: see _grouped. Those of one prompt stay together.
+    by_length = sorted(range(len(rows)), key=lambda row: (-len(prompts[rows[row]]), rows[row]))
+    waiting = collections.deque(by_length)
     widest = max((len(prompts[place]) for place in rows), default=0)
     with _attention_of(model):
         running = _Batch(model, min(batch, len(rows)), widest + longest)
@@ -152,9 +158,9 @@ class _Prefix:
     logits: torch.Tensor
 
 
-def _parts(places: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(places), size):
-        yield places[start : start + size]
+def _parts(numbers: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]
 
 
 class _Batch(Cache):
@@ -225,10 +231,12 @@ class _Batch(Cache):
         device = self.model.device
         self._positions = torch.tensor(self._lengths, device=device)
         places = torch.arange(max(self._lengths) + 1, device=device)
+        mask: Any = (places <= self._positions.unsqueeze(1))[:, None, None]
+        mask.widths = [max(part) + 1 for part in _parts(self._lengths, _SIDE_BY_SIDE)]
         output = self.model(
             input_ids=torch.tensor(self._tokens, device=device).unsqueeze(1),
             position_ids=self._positions.unsqueeze(1),
-            attention_mask=(places <= self._positions.unsqueeze(1))[:, None, None],
+            attention_mask=mask,
             past_key_values=self,
             use_cache=True,
             logits_to_keep=1,
@@ -336,10 +344,20 @@ def _grouped(
         )
     # The heads of a group lie side by side: they are as many queries of one head.
     grouped = query.view(rows, key.shape[1], heads // key.shape[1], size)
-    output = torch.nn.functional.scaled_dot_product_attention(
-        grouped, key, value, attn_mask=attention_mask, scale=scaling
-    )
-    return output.reshape(rows, 1, heads, -1), None
+    # One long row would have all others look as far back: rows side by side take what they need.
+    widths = getattr(attention_mask, "widths", [key.shape[2]])
+    together = rows if max(widths) * len(widths) < _UNEVEN * sum(widths) else _SIDE_BY_SIDE
+    outputs = []
+    for start in range(0, rows, together):
+        part = slice(start, start + together)
+        width = key.shape[2] if together == rows else widths[start // together]
+        mask = None if attention_mask is None else attention_mask[part, ..., :width]
+        outputs.append(
+            torch.nn.functional.scaled_dot_product_attention(
+                grouped[part], key[part, :, :width], value[part, :, :width], mask, scale=scaling
+            )
+        )
+    return torch.cat(outputs).reshape(rows, 1, heads, -1), None
 
 
 AttentionInterface.register(_ATTENTION, _grouped)

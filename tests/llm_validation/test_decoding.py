@@ -116,6 +116,28 @@ def test_rows_that_ended_leave_the_batch_and_others_take_over():
     assert max(sizes) <= 4
 
 
+def test_a_long_prompt_makes_no_other_row_look_as_far_back(monkeypatch):
+    model, seen = model_of("llama"), []
+    inner = torch.nn.functional.scaled_dot_product_attention
+
+    def attention(query, key, *more, **options):
+        if query.shape[2] == 2:  # the heads of a group, of one new token
+            seen.append((len(key), key.shape[2]))
+        return inner(query, key, *more, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    prompts = [[3 + i % 7 for i in range(40)], [4, 5, 6, 7], [8, 7, 3], [9, 10, 3]]
+    rows, uniforms = [1] * 20 + [0] + [2] * 10 + [3] * 5, uniforms_of(4, 36)
+    decoded = decode(model, prompts, rows, uniforms, ends=[], batch=36)
+    layers = SHAPE["num_hidden_layers"]
+    assert seen[: 3 * layers] == [(16, 41), (16, 5), (4, 4)] * layers
+    monkeypatch.setattr(decoding, "_UNEVEN", float("inf"))
+    assert [one.tokens for one in decode(model, prompts, rows, uniforms, ends=[], batch=36)] == [
+        one.tokens for one in decoded
+    ]
+    assert seen[-layers:] == [(36, 43)] * layers
+
+
 def test_one_token_and_no_response_at_all():
     model = model_of("qwen2")
     decoded = decode(model, PROMPTS, ROWS, uniforms_of(1), ends=ENDS, batch=3)

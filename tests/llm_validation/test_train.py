@@ -135,8 +135,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(reference, tmp_path, kill_at):
     path = tmp_path / "run"
     code = f"""
         import os, signal, json, sys
-        from apw.main import main
-from llm_validation import callbacks
+        from llm_validation import callbacks
         from llm_validation.config import TrainConfig
         from llm_validation.train import train
         scheme, step = {kill_at!r}
@@ -316,8 +315,7 @@ def test_a_batch_of_responses_used_for_several_updates_resumes_too(tmp_path):
     train(config, whole, progress=False)
     code = f"""
         import json, sys
-        from apw.main import main
-from llm_validation import callbacks
+        from llm_validation import callbacks
         from llm_validation.config import TrainConfig
         from llm_validation.train import train
         def stop(self, args, state, control, **more):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 import threading
 import weakref
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from llm_validation._verifier_memory import Remembered
 from llm_validation._verifier_process import Item, Process, end_all, wait
 from llm_validation.answer_claim import claimed, value_of
 from llm_validation.answer_form import as_asked, decide, literal, plain, sides, tolerance
@@ -30,9 +30,8 @@ _START_FAILURES = 3
 _ATTEMPTS = 3
 """How often an answer is tried whose reference answer could not be read in time."""
 _REMEMBERED = 64 << 20
-"""Bytes of scored (gold, answer) pairs kept: the responses of a group often agree."""
-_OVERHEAD = 250
-"""Bytes a remembered pair takes besides its two texts."""
+"""Bytes of scored (gold, answer) pairs kept, since the responses of a group often agree; and of
+reference answers that cannot be read, of which a hostile log may hold any number."""
 _ONE_FORMULA = re.compile(r"\$\$?([^$\n]{1,500})\$\$?\.?")
 """A response that is a formula or a number and no more has no need of a box."""
 _OUTCOMES = {
@@ -71,8 +70,8 @@ class Verifier:
     Attributes:
         counts: Responses by outcome since the start.
         restarts: Workers that ended, killed from outside or out of memory, and were replaced.
-        bad_golds: Reference answers that cannot be read, with the reason; one whose reading ran
-            out of time is tried again and never listed.
+        bad_golds: Reference answers that cannot be read, with the reason, the latest where they
+            are many; one whose reading ran out of time is tried again and never listed.
         layer: What confines an answer's process, once a worker has started.
 
     Raises:
@@ -113,7 +112,7 @@ class Verifier:
         self.refuse_restated = refuse_restated and judge == "math"
         self.counts: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
         self.restarts = 0
-        self.bad_golds: dict[str, str] = {}
+        self.bad_golds: dict[str, str] = Remembered(_REMEMBERED)
         self._math = judge == "math"
         self._order = {
             "judge": judge,
@@ -123,8 +122,7 @@ class Verifier:
         }
         self._pool: list[Process] = []
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[tuple[str, str], Outcome] = OrderedDict()
-        self._remembered_bytes = 0
+        self._remembered: Remembered[Outcome] = Remembered(_REMEMBERED)
         self._start_failures = 0
         self.layer = ""
         self._closed = False
@@ -257,10 +255,6 @@ class Verifier:
         # Limits of time and memory depend on the machine's load: those outcomes are not kept.
         if outcome in (Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSABLE):
             self._remembered[item.gold, item.answer] = outcome
-            self._remembered_bytes += _size(item.gold, item.answer)
-            while self._remembered_bytes > _REMEMBERED:
-                pair, _ = self._remembered.popitem(last=False)
-                self._remembered_bytes -= _size(*pair)
 
     def _ask(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
         """Outcomes of distinct (gold, answer) pairs, by the workers."""
@@ -343,10 +337,6 @@ def _decided(gold: str, answer: str) -> Outcome | None:
         if mine is not None and theirs is not None:
             decided = abs(mine - theirs) <= tolerance(value)
     return None if decided is None else Outcome.CORRECT if decided else Outcome.WRONG
-
-
-def _size(*texts: str) -> int:
-    return sum(map(sys.getsizeof, texts)) + _OVERHEAD
 
 
 def _check(golds: Sequence[str], responses: Sequence[str]) -> None:

@@ -210,6 +210,8 @@ class Frail:
     judged = 0
 
     def suffer(self, text):
+        while text.startswith("wait ") and not os.path.exists(text[5:]):
+            pass
         if "hang" in text:
             while True: pass
         if "memory" in text:
@@ -316,7 +318,49 @@ def test_remembered_answers_are_bounded_by_their_bytes(frail, monkeypatch):
         assert verifier.score(["x"] * 40, responses) == ["correct"] * 40
         assert 5 <= len(verifier._remembered) <= 10
         held = sum(len(gold) + len(answer) for gold, answer in verifier._remembered)
-        assert held <= verifier._remembered_bytes <= 10_000
+        assert held <= verifier._remembered.bytes <= 10_000
+
+
+@pytest.mark.parametrize("character", ["y", "é", "Ж", "\U0001f600", "\ud800", "\u202e"])
+def test_what_is_remembered_is_bounded_whatever_the_characters(character, monkeypatch):
+    monkeypatch.setattr("llm_validation.verifier._REMEMBERED", 30_000)
+    verifier = Verifier(workers=1)
+    for number in range(300):
+        text = f"{number} {character * (number % 1900)}"
+        item = _verifier_process.Item("0", text, text)
+        for outcome in (Outcome.CORRECT, Outcome.WRONG):  # the same pair twice takes no more
+            verifier._remember(item, outcome)
+        verifier._report_bad_gold(text, "no expression " * (number % 20))
+        for kept in (verifier._remembered, verifier.bad_golds):
+            assert sum(map(sys.getsizeof, flat(kept))) <= kept.bytes <= 30_000
+    verifier.close()
+
+
+def flat(kept):
+    """Texts that a memory holds."""
+    for key, value in kept.items():
+        yield from key if isinstance(key, tuple) else (key,)
+        if type(value) is str:
+            yield value
+
+
+@pytest.mark.parametrize("outcome", ["timeout", "error"])
+def test_what_hangs_on_the_machines_load_is_not_remembered(frail, outcome):
+    with Verifier(workers=1, timeout=0.5) as verifier:
+        answer = "x hang" if outcome == "timeout" else "x crash"
+        assert verifier.score(["x"], [answer]) == [outcome]
+        assert not verifier._remembered
+
+
+def test_a_reference_answer_that_was_stalled_once_is_read_the_next_time(frail, tmp_path):
+    here = tmp_path / "here"
+    with Verifier(workers=1, timeout=2.0) as verifier:
+        assert verifier.score(["x"], ["x"]) == ["correct"]
+        timer = threading.Timer(3.0, here.touch)
+        timer.start()
+        assert verifier.score([f"wait {here}"], [f"wait {here}"]) == ["correct"]
+        timer.join()
+        assert verifier.bad_golds == {}
 
 
 def test_threads_share_a_verifier(verifier):

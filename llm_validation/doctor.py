@@ -35,6 +35,9 @@ _KNOWN_BAD = {
 _RANGES = ("jax", "transformers", "trl")
 """Packages whose every new version is tried before it is allowed: their ranges are told."""
 
+_TRIED = {"torch": SpecifierSet("==2.13.*")}
+"""Packages whose every version may work, and those that were tried."""
+
 _VLLM = """
 import vllm
 from vllm import LLM, SamplingParams
@@ -113,8 +116,18 @@ def _packages(extra: str, weights: Path) -> Check:
         return Check(extra or "core", None, sentence, install)
     if outside:
         return Check(extra or "core", False, "; ".join(outside), install)
-    ranges = "; ".join(f"tested: {r.name} {r.specifier}" for r in wanted if r.name in _RANGES)
-    return Check(extra or "core", True, f"{listed}; {ranges}" if ranges else listed)
+    ranges = [f"tested: {r.name} {r.specifier}" for r in wanted if r.name in _RANGES]
+    ranges += [_tried(r.name, versions[r.name]) for r in wanted if r.name in _TRIED]
+    return Check(extra or "core", True, "; ".join([listed, *ranges]))
+
+
+def _tried(name: str, version: str | None) -> str:
+    """Which versions of a package were tested, and whether the one that is there was."""
+    tested = f"tested: {name} {_TRIED[name]}"
+    # A build's own ending, as in 2.13.0+cpu, is no other version.
+    if version and not _TRIED[name].contains(version, prereleases=True):
+        tested += f" (not {version.partition('+')[0]}, which may work)"
+    return tested
 
 
 def _reason(name: str, version: str) -> str:

@@ -61,6 +61,24 @@ def test_a_version_outside_its_range_is_broken_and_a_missing_one_absent(monkeypa
     assert found.message.startswith("trl not installed; transformers 4.50.0 is outside")
 
 
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("2.13.0+cpu", "tested: torch ==2.13.*"),
+        ("2.13.1", "tested: torch ==2.13.*"),
+        ("2.14.1", "tested: torch ==2.13.* (not 2.14.1, which may work)"),
+        ("2.15.0+cu130", "tested: torch ==2.13.* (not 2.15.0, which may work)"),
+        ("2.11.0", "tested: torch ==2.13.* (not 2.11.0, which may work)"),
+    ],
+)
+def test_a_version_of_torch_that_was_not_tried_is_named(version, said, monkeypatch):
+    real = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: version if name == "torch" else real(name))
+    found = check("llm")
+    assert found.ok is True
+    assert found.message.endswith(said)
+
+
 def test_a_version_that_is_known_not_to_work_is_named_with_its_reason(monkeypatch):
     real = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda name: "1.15.0" if name == "trl" else real(name))

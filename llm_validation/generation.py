@@ -31,6 +31,7 @@ from llm_validation.lora import attach, base_of, is_adapter
 from llm_validation.sampling import SeededChoice, refuse_broken, sampling_warpers, uniform_rows
 from llm_validation.tasks.task import Prompt
 from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
+from runs.seeds import sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +241,10 @@ class TransformersSampler:
         config = self.config
         longest, samples = config.max_response_tokens, range(config.samples)
         numbers = [
-            uniform_rows(config.seed, problem, config.first_sample + sample, 1, longest)
+            uniform_rows(
+                *(config.seed, problem, config.first_sample + sample, 1, longest),
+                purpose="evaluation",
+            )
             for sample in samples
         ]
         return np.concatenate(numbers)
@@ -353,5 +357,4 @@ def _from_vllm(output: Any) -> Response:
 
 
 def _problem_seed(seed: int, problem: int, first_sample: int) -> int:
-    key = (seed, problem, first_sample) if first_sample else (seed, problem)
-    return int(np.random.SeedSequence(key).generate_state(1)[0])
+    return int(sequence(seed, "vLLM", problem, first_sample).generate_state(1)[0])

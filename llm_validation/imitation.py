@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llm_validation.demonstrations import Demonstrator
 from llm_validation.tasks.task import Example
+from runs.seeds import stream
 
 _RISE = 50
 """Steps over which the learning rate rises."""
@@ -48,7 +49,7 @@ def imitate(
     """
     demonstrator = Demonstrator(examples)
     tries = demonstrator.tries(shown_success)
-    rng = np.random.default_rng((seed, 1))
+    rng = stream(seed, "imitation")
     end = int(tokenizer.eos_token_id)
     prompts = np.array(tokenizer([str(example.prompt) for example in examples])["input_ids"])
     lengths = np.array([len(text) for text in demonstrator.texts])

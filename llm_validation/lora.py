@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_validation.extras import require
 from runs.files import read_json
+from runs.seeds import sequence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,7 +65,7 @@ def wrap(model: PreTrainedModel, config: TrainConfig, seed: int) -> Any:
 
     settings = _settings(model, config.lora_rank, config.lora_scale, config.lora_targets)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(sequence(seed, "adapters").generate_state(1)[0]))
         return get_peft_model(model, settings)
 
 

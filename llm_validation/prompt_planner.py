@@ -20,6 +20,7 @@ import numpy as np
 from llm_validation.prompt_counts import PromptCounts
 from llm_validation.replan import Replan
 from llm_validation.reward_split import RewardSplit
+from runs.seeds import stream
 from theory._arrays import Floats
 from theory.beta_binomial import fit_pass_rates
 from theory.prompt_sets import posterior_set
@@ -35,10 +36,6 @@ _GRAIN = 4.0
 
 _LEAST = 1e-9
 """Least chance of a prompt over that of the likeliest: none is out of the question."""
-
-
-_CHOICE = 20
-"""Purpose that distinguishes these random numbers from others of the same seed."""
 
 
 class PromptPlanner:
@@ -191,8 +188,7 @@ def draw(chances: np.ndarray, count: int, seed: int | None, batch: int) -> np.nd
     >>> sorted(draw(np.array([0.5, 0.5, 0.0]), 2, 0, 0).tolist())
     [0, 1]
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(_CHOICE, batch))
-    waits = np.random.default_rng(sequence).standard_exponential(len(chances))
+    waits = stream(seed, "plan", batch).standard_exponential(len(chances))
     with np.errstate(divide="ignore"):
         return np.argsort(waits / chances, kind="stable")[:count]
 

@@ -30,6 +30,7 @@ from transformers import (
 )
 
 from llm_validation.fast_llama import can_sample, sample
+from runs.seeds import Purpose, sequence
 
 _WARPERS = {
     "temperature": (TemperatureLogitsWarper, 1),
@@ -59,7 +60,15 @@ class DivergedError(ValueError):
 
 
 def uniform_rows(
-    seed: int, step: int, first: int, rows: int, length: int, *, batch: int = 0, turn: int = 0
+    seed: int,
+    step: int,
+    first: int,
+    rows: int,
+    length: int,
+    *,
+    batch: int = 0,
+    turn: int = 0,
+    purpose: Purpose = "responses",
 ) -> np.ndarray:
     """Uniform numbers of responses ``first`` to ``first + rows`` of a batch, (rows, length).
 
@@ -71,13 +80,14 @@ def uniform_rows(
         length: Tokens of a response.
         batch: Which of the batches generated at this step.
         turn: Which of a response's turns; a tool's answer begins another one.
+        purpose: What the responses are for; in an evaluation a problem takes a step's place.
 
     >>> whole = uniform_rows(0, 3, 0, 4, 5)
     >>> bool((uniform_rows(0, 3, 2, 2, 5) == whole[2:]).all())
     True
     """
     # PCG64 takes one 64-bit draw per number, so rows before ours are skipped without drawing them.
-    bits = np.random.PCG64(np.random.SeedSequence((seed, step, batch, turn)))
+    bits = np.random.PCG64(sequence(seed, purpose, step, batch, turn))
     return np.random.Generator(bits.advance(first * length)).random((rows, length))
 
 

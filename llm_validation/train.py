@@ -24,6 +24,7 @@ from llm_validation.model_source import check_model
 from llm_validation.replan import Replan, replan
 from runs.files import write_json
 from runs.folder import Run, read_finished, read_metrics
+from runs.seeds import stream
 from runs.terminal import Progress
 
 if TYPE_CHECKING:
@@ -170,10 +171,10 @@ def prompt_order(examples: int, needed: int, seed: int) -> np.ndarray:
     skipped or repeated, at the ends of epochs included.
 
     >>> prompt_order(3, 7, seed=0).tolist()
-    [2, 1, 0, 0, 1, 2, 0]
+    [2, 1, 0, 0, 1, 2, 1]
     """
     epochs = range(-(-needed // examples))
-    shuffles = [np.random.default_rng((seed, 2, epoch)).permutation(examples) for epoch in epochs]
+    shuffles = [stream(seed, "prompt order", epoch).permutation(examples) for epoch in epochs]
     return np.concatenate(shuffles)[:needed]
 
 

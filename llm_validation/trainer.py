@@ -41,6 +41,7 @@ from llm_validation.sampling import (
 )
 from llm_validation.turns import Turns
 from runs.files import read_json, write_json
+from runs.seeds import stream
 from theory.advantages import group_advantages
 from theory.rewards import OutcomeRule, shaping_advantages
 from theory.schedules import ByEntropy, Schedule, scheme_at
@@ -271,9 +272,9 @@ class WeightedGRPOTrainer(GRPOTrainer):
         size = self.num_generations
         if self.dead_groups == "resample":
             return [inputs[row] for row in rows_of(groups, size)]
-        key = (self.args.seed, *self._batch, self.accelerator.process_index)
+        key = (*self._batch, self.accelerator.process_index)
         data: Any = self.train_dataset
-        rows = np.random.default_rng(key).choice(len(data), len(groups))
+        rows = stream(self.args.seed, "refill", *key).choice(len(data), len(groups))
         return [data[int(row)] for row in rows for _ in range(size)]
 
     def _weighted(self, inputs: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llm_validation.tasks.arithmetic import ANSWER_LENGTH
 from llm_validation.tasks.task import Example
+from runs.seeds import stream
 
 
 def right_fraction(initial_success: float) -> float:
@@ -72,7 +73,7 @@ def warm_up(
         ValueError: ρ₀ below chance.
     """
     share = right_fraction(initial_success)
-    rng = np.random.default_rng((seed, 1))
+    rng = stream(seed, "warm-up")
     prompts = np.array(tokenizer([str(example.prompt) for example in examples])["input_ids"])
     right = np.array(tokenizer([example.gold for example in examples])["input_ids"])
     digits = np.array(tokenizer("0123456789")["input_ids"])

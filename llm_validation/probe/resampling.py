@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from runs.seeds import stream
 from theory._arrays import Floats
 from theory.intervals import Interval
 
@@ -32,7 +33,7 @@ class Resamples:
         >>> Resamples.draw(3, 2, seed=0).counts.sum(axis=1).tolist()
         [3.0, 3.0, 3.0]
         """
-        generator = np.random.default_rng((seed, 1))
+        generator = stream(seed, "resamples")
         drawn = generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples)
         return cls(np.concatenate([np.ones((1, prompts)), drawn]).astype(np.float64), level)
 

@@ -488,7 +488,7 @@ def test_dead_groups_leave_the_loss_or_are_sampled_again(
         assert last > 0
     elif choice == "resample":
         assert last > 0
-        assert tried == 3 * last
+        assert 3 * last <= tried <= 3 * PROMPTS
     else:
         assert last < PROMPTS - 1
         assert 0 < tried <= 3 * PROMPTS

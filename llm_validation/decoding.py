@@ -87,6 +87,7 @@ def decode(
     ends: Sequence[int],
     batch: int,
     choose: Choose = Distribution.invert,
+    temperature: float = 1.0,
 ) -> list[Decoded]:
     """Sample responses, at most ``batch`` at a time.
 
@@ -99,6 +100,7 @@ def decode(
         ends: Token ids that end a response.
         batch: Rows of the buffers of keys and values.
         choose: How tokens are drawn.
+        temperature: What log-probabilities are taken at.
 
     Returns:
         The responses in the order of ``rows``.
@@ -126,10 +128,11 @@ def decode(
             places = [len(answers[number].tokens) for number in numbers]
             policy = Distribution(logits)
             tokens = choose(policy, uniforms[numbers, places].to(logits.device))
+            scored = policy if temperature == 1 else Distribution(logits / temperature)
             drawn = zip(
                 numbers,
                 tokens.tolist(),
-                policy.log_probabilities(tokens).tolist(),
+                scored.log_probabilities(tokens).tolist(),
                 policy.entropies.tolist(),
                 strict=True,
             )
@@ -279,7 +282,11 @@ class _Batch(Cache):
 
 
 def continuations(
-    model: Any, inputs: Mapping[str, Any], config: GenerationConfig, uniforms: torch.Tensor
+    model: Any,
+    inputs: Mapping[str, Any],
+    config: GenerationConfig,
+    uniforms: torch.Tensor,
+    noted: list[torch.Tensor] | None = None,
 ) -> torch.Tensor | None:
     """What ``generate`` of transformers returns, on a CPU; None where it has to do it itself.
 
@@ -288,6 +295,8 @@ def continuations(
         inputs: Arguments of ``generate``; only token ids with a mask are understood.
         config: Options of sampling.
         uniforms: Numbers in [0, 1), one row per response.
+        noted: List that gets the tokens' log-probabilities at the sampling temperature, shape
+            (rows, tokens); None for none.
 
     Raises:
         DivergedError: The model's logits are no distribution.
@@ -319,11 +328,16 @@ def continuations(
         ends=[ends] if isinstance(ends, int) else list(ends or []),
         batch=len(rows),
         choose=chooser(sampling_warpers(config)),
+        temperature=1.0 if noted is None else config.temperature or 1.0,
     )
     longest = max(len(one.tokens) for one in decoded)
     answers = ids.new_full((len(rows), longest), config.pad_token_id or 0)
     for row, one in enumerate(decoded):
         answers[row, : len(one.tokens)] = torch.tensor(one.tokens)
+    if noted is not None:
+        noted.append(torch.zeros(len(rows), longest))
+        for row, one in enumerate(decoded):
+            noted[-1][row, : len(one.tokens)] = torch.tensor(one.log_probabilities)
     return torch.cat([ids, answers], dim=1)
 
 

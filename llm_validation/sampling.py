@@ -125,20 +125,28 @@ class SeededChoice(LogitsProcessor):
     Args:
         uniforms: Numbers in [0, 1), shape (rows, tokens); one column is used per call.
         config: Options of sampling: temperature, top_k, top_p, min_p and the like.
+        noted: Whether the log-probabilities of what is chosen are kept.
     """
 
-    def __init__(self, uniforms: torch.Tensor, config: GenerationConfig) -> None:
+    def __init__(
+        self, uniforms: torch.Tensor, config: GenerationConfig, *, noted: bool = False
+    ) -> None:
         # One column, of shape (rows, 1), per token.
         self.uniforms = uniforms.T.contiguous().unsqueeze(-1)
         self.position = 0
         self.warpers = sampling_warpers(config)
         self._totals: list[torch.Tensor] = []
+        self._temperature = config.temperature or 1.0
+        self._cut = any(not isinstance(one, TemperatureLogitsWarper) for one in self.warpers)
+        self._noted: list[torch.Tensor] | None = [] if noted else None
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
         """Replace scores, shape (rows, vocabulary), by those of the chosen tokens."""
+        policy = scores
         if self.warpers:
             scores = self.warpers(input_ids, scores)
-        cumulative = scores.softmax(-1).cumsum(-1, dtype=torch.float64)
+        probabilities = scores.softmax(-1)
+        cumulative = probabilities.cumsum(-1, dtype=torch.float64)
         total = cumulative[:, -1:]
         self._totals.append(total.sum())
         # Scaled by the total, which rounding leaves a little off 1: a token is always found.
@@ -147,10 +155,23 @@ class SeededChoice(LogitsProcessor):
         chosen = torch.searchsorted(cumulative, target, right=True)
         # Of NaN nothing is found; :meth:`check` says so without waiting for a GPU at every token.
         chosen = chosen.clamp(max=scores.shape[-1] - 1)
+        if self._noted is not None:
+            if self._cut:  # what top_p and its like leave is not the policy
+                probabilities = (policy / self._temperature).softmax(-1)
+            self._noted.append(probabilities.gather(-1, chosen).log())
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen, 0.0)
 
     # transformers asks for it before every token, and working it out takes a while.
     __call__.__signature__ = inspect.signature(__call__)  # type: ignore[attr-defined]
+
+    def log_probs(self) -> torch.Tensor:
+        """Log-probabilities of the chosen tokens under the policy at the sampling temperature.
+
+        Those of the whole distribution, as trainers count them: what top_k, top_p and the like cut
+        away is in it. Shape (rows, tokens); tokens after a response's end mean nothing.
+        """
+        assert self._noted is not None
+        return torch.cat(self._noted, dim=1)
 
     def check(self) -> None:
         """Make sure that every token was chosen from a distribution.
@@ -176,7 +197,9 @@ def refuse_broken(tokens: Sequence[torch.Tensor]) -> None:
 
 
 @contextlib.contextmanager
-def seeded_generation(model: PreTrainedModel, uniforms: torch.Tensor) -> Iterator[None]:
+def seeded_generation(
+    model: PreTrainedModel, uniforms: torch.Tensor, noted: list[torch.Tensor] | None = None
+) -> Iterator[None]:
     """Let ``model.generate`` sample with the given numbers in this block.
 
     The options of sampling are those of the ``generation_config`` that generate is called with. A
@@ -186,6 +209,8 @@ def seeded_generation(model: PreTrainedModel, uniforms: torch.Tensor) -> Iterato
     Args:
         model: The model.
         uniforms: Numbers in [0, 1), one row per response, on the device of the prompts.
+        noted: List that gets the log-probabilities of each call, as :meth:`SeededChoice.log_probs`
+            gives them; None for none.
 
     Raises:
         DivergedError: See :meth:`SeededChoice.check`.
@@ -197,22 +222,24 @@ def seeded_generation(model: PreTrainedModel, uniforms: torch.Tensor) -> Iterato
         from llm_validation.decoding import continuations  # which draws as this module says
 
         config = options.get("generation_config") or GenerationConfig()
-        choice = SeededChoice(uniforms, config)
+        choice = SeededChoice(uniforms, config, noted=noted is not None)
         if not arguments and can_sample(model, options):
-            fast = sample(sampler, options["input_ids"], choice, config)
-            choice.check()
-            return fast
-        given = {name: value for name, value in options.items() if name != "generation_config"}
-        if not arguments and (done := continuations(model, given, config, uniforms)) is not None:
-            return done
-        options["logits_processor"] = LogitsProcessorList([choice])
-        # One token per row is left to choose from: no other sampling is wanted, or paid for.
-        greedy = options["generation_config"] = copy.copy(config)
-        greedy.do_sample = False
-        for name in _WARPERS:
-            setattr(greedy, name, None)
-        output = inner(model, *arguments, **options)
+            output = sample(sampler, options["input_ids"], choice, config)
+        else:
+            given = {name: value for name, value in options.items() if name != "generation_config"}
+            done = None if arguments else continuations(model, given, config, uniforms, noted)
+            if done is not None:
+                return done
+            options["logits_processor"] = LogitsProcessorList([choice])
+            # One token per row is left to choose from: no other sampling is wanted, or paid for.
+            greedy = options["generation_config"] = copy.copy(config)
+            greedy.do_sample = False
+            for name in _WARPERS:
+                setattr(greedy, name, None)
+            output = inner(model, *arguments, **options)
         choice.check()
+        if noted is not None:
+            noted.append(choice.log_probs())
         return output
 
     # On the instance, since the caller of generate gives no way to pass a processor through.

@@ -199,7 +199,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
         )[rows]
         numbers = torch.from_numpy(uniforms).to(self.accelerator.device)
         try:
-            with seeded_generation(self._inner_model(), numbers):
+            noted = self._noted if self.scheme.needs_confidence else None
+            with seeded_generation(self._inner_model(), numbers, noted):
                 return super()._generate_single_turn(
                     prompt_ids, images, fields, *arguments, **options
                 )
@@ -283,6 +284,7 @@ class WeightedGRPOTrainer(GRPOTrainer):
             step, batch = self._batch
             now = self.state.global_step
             self._batch, self._turns = (now, batch + 1 if step == now else 0), Turns()
+            self._noted: list[torch.Tensor] = []
             self._history.begin(inputs, self.num_generations, now)
         output = super()._generate_and_score_completions(inputs)
         if not self.model.training:
@@ -346,6 +348,8 @@ class WeightedGRPOTrainer(GRPOTrainer):
         log_probs = output.get("sampling_per_token_logps")
         if log_probs is None and not self.mask_truncated_completions:
             log_probs = output.get("old_per_token_logps")
+        if log_probs is None and len(self._noted) == 1:  # a tool's answer begins another turn
+            log_probs = self._noted[0][:, : output["completion_ids"].shape[1]]
         if log_probs is None:
             log_probs, _ = self._score(output)
         log_probs = log_probs.float()  # sums over tokens in half precision lose digits

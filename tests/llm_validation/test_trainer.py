@@ -200,6 +200,8 @@ def confidence(trainer, batch):
     [
         {},
         {"temperature": 0.7},
+        {"temperature": 0.7, "top_p": 0.6},
+        {"top_k": 3, "min_p": 0.1},
         # Truncated responses, whose mask TRL zeroes: their confidence must not read as 1.
         {"max_completion_length": 2, "mask_truncated_completions": True},
         # Samples used for two updates: TRL has their log-probabilities itself.
@@ -222,6 +224,18 @@ def test_lens_uses_the_samplers_length_normalised_confidence(
         valid=~rewards.isnan().numpy(),
     )
     np.testing.assert_allclose(batch["ours"].view(-1, GROUP), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("way", ["decoding", "generate"])
+def test_every_way_of_sampling_tells_lens_its_confidences(tiny_folder, tmp_path, monkeypatch, way):
+    # The tiny model is sampled by fast_llama; larger ones, and those it does not know, are not.
+    monkeypatch.setattr("llm_validation.sampling.can_sample", lambda *_: False)
+    if way == "generate":
+        monkeypatch.setattr("llm_validation.decoding.continuations", lambda *_: None)
+    monkeypatch.setattr(WeightedGRPOTrainer, "_score", None)  # a forward pass of its own fails
+    test_lens_uses_the_samplers_length_normalised_confidence(
+        tiny_folder, tmp_path, monkeypatch, {"temperature": 0.7}
+    )
 
 
 @pytest.mark.parametrize(
@@ -251,6 +265,9 @@ def test_confidences_are_paid_for_by_lens_alone(tiny_folder, tmp_path, monkeypat
     assert calls == [True]
     calls.clear()
     make(tiny_folder, tmp_path, scheme="lens").train()
+    assert calls == [True]  # generation has worked them out
+    calls.clear()
+    make(tiny_folder, tmp_path, scheme="lens", seeded=False).train()
     assert calls == [False, True]
 
 
@@ -318,9 +335,9 @@ def drawn(trainer, monkeypatch):
     seen = []
     inner = trainer_module.seeded_generation
 
-    def noted(model, numbers):
+    def noted(model, numbers, *more):
         seen.append(numbers.clone())
-        return inner(model, numbers)
+        return inner(model, numbers, *more)
 
     monkeypatch.setattr(trainer_module, "seeded_generation", noted)
     trainer.train()
@@ -348,7 +365,7 @@ def test_turns_after_a_tool_are_sampled_by_numbers_of_their_own(tiny_folder, tmp
     prompts = [[1, 2, 10, 3, 11]] * 4
     seen = []
 
-    def noted(model, numbers):
+    def noted(model, numbers, *_):
         seen.append(numbers.clone())
         return contextlib.nullcontext()
 

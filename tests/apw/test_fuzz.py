@@ -487,13 +487,17 @@ WRITERS = (
     ("weights", "--figure", "new/w.png"),
     ("advise", "--figure", "new/a.svg"),
     ("diagnose", "rollouts.jsonl", "--out", "new/d"),
+    ("weights", "--save", "new/s.json"),
+    ("figures", "simulated", "--out", "new/f"),
+    ("advise", "--out", "new/a.html"),
+    ("audit", "rollouts.jsonl", "--gold", "reward", "--response", "reward", "--out", "new/o.csv"),
     ("simulate", "--out", "new/run"),
     ("evaluate", *BASES["evaluate"]),
     ("train", "--recipe", "tiny-from-scratch", "--launch", "accelerate", "--out", "new/l"),
 )
 
 
-@pytest.mark.parametrize("words", WRITERS, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", WRITERS, ids=" ".join)
 def test_a_full_disk_names_the_file(
     words: tuple[str, ...],
     place: Path,

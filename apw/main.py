@@ -69,6 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"apw {apw.__version__}")
         return 0
+    if words[0] == "--completion":
+        from apw.completion import completion_script
+
+        try:
+            print(completion_script(words[1] if len(words) > 1 else ""), end="")
+        except ValueError as error:
+            return _fail("", str(error))
+        return 0
     if isinstance(sys.stdout, io.TextIOWrapper) and "utf" not in sys.stdout.encoding.lower():
         sys.stdout.reconfigure(errors="replace")  # a ρ that cannot be printed is no reason to fail
     name, *rest = words
@@ -125,7 +133,8 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "apw COMMAND --help lists a command's options; every command takes --json.",
+            "apw COMMAND --help lists a command's options of daily use, --help-all all of them;",
+            "every command takes --json. apw --completion bash prints completion for a shell.",
         ]
     )
 

@@ -22,6 +22,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
+from apw.help import asked, below, hidden
 from runs.configuration import Configuration, allowed, check, hints, may_be_none, shown
 from runs.files import refuse_device
 from runs.text import listed
@@ -64,19 +65,22 @@ def gather(kind: type, words: Sequence[str], program: str, default: Any = None) 
     Raises:
         ValueError: An unknown option, or one without its value, in one sentence.
     """
+    options = list(options_of(kind))
+    left_out = hidden(kind, words, options)
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             gathered, unknown = tyro.cli(
                 kind,
-                args=list(words),
+                args=["--help"] if asked(words) else list(words),
                 prog=program,
                 default=tyro.MISSING_NONPROP if default is None else default,
                 return_unknown_args=True,
-                registry=_registry(),
+                registry=_registry(left_out),
             )
         except SystemExit as stopped:
-            if not stopped.code:
-                raise  # help was printed
+            if not stopped.code:  # help was printed
+                print(below(program, options, left_out))
+                raise
             raise ValueError(_without_value(words, kind)) from None
     if unknown:
         raise ValueError(_unknown(unknown, kind))
@@ -195,8 +199,12 @@ def bare(annotation: Any) -> Any:
     return annotation
 
 
-def _registry() -> ConstructorRegistry:
-    """tyro's rules, but dataclasses are gathered instead of made, and words kept as they are."""
+def _registry(left_out: frozenset[str] = frozenset()) -> ConstructorRegistry:
+    """tyro's rules, but dataclasses are gathered instead of made, and words kept as they are.
+
+    Args:
+        left_out: Options that help does not show.
+    """
     registry, inside = ConstructorRegistry(), False
 
     @registry.struct_rule
@@ -217,7 +225,10 @@ def _registry() -> ConstructorRegistry:
 
         make.__doc__ = kind.__doc__
         known = hints(kind)
-        fields = tuple(_words_of(field, known[field.name], kind) for field in spec.fields)
+        fields = tuple(
+            _out_of_sight(field) if option(field.name) in left_out else field
+            for field in (_words_of(field, known[field.name], kind) for field in spec.fields)
+        )
         return dataclasses.replace(spec, instantiate=make, fields=fields)
 
     return registry
@@ -244,6 +255,12 @@ def _words_of(field: StructFieldSpec, annotation: Any, kind: type) -> StructFiel
     if tyro.conf.Positional in getattr(annotation, "__metadata__", ()):
         words = Annotated[words, tyro.conf.Positional]
     return dataclasses.replace(field, type=words, helptext=_help(field.helptext, annotation))
+
+
+def _out_of_sight(field: StructFieldSpec) -> StructFieldSpec:
+    """A field that help does not show; only help is printed with it, so nothing reads its words."""
+    unseen: Any = Annotated[field.type, tyro.conf.Suppress]
+    return dataclasses.replace(field, type=unseen)
 
 
 def _is_list(annotation: Any) -> bool:

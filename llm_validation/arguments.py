@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from accelerate import PartialState
 from trl import GRPOConfig
 
 from llm_validation.config import TrainConfig
 
+NOWHERE: Mapping[str, Any] = MappingProxyType({"report_to": "none"})
+"""Fields of a training that reports nowhere."""
+
 _SERVER_TIMEOUT = 1800.0
 """Seconds that a vLLM server may take to load a model before a run gives up on it."""
 
 
-def training_arguments(config: TrainConfig, seed: int, folder: Path) -> GRPOConfig:
+def training_arguments(
+    config: TrainConfig, seed: int, folder: Path, reporting: Mapping[str, Any] = NOWHERE
+) -> GRPOConfig:
     """Arguments for TRL's trainer, for as many processes as there are.
 
     Args:
         config: The run.
         seed: The seed of this training.
         folder: Where checkpoints go.
+        reporting: Fields that say where curves go, see ``llm_validation.reporting``.
 
     Raises:
         ValueError: A step's responses cannot be divided among the processes.
@@ -82,5 +91,5 @@ def training_arguments(config: TrainConfig, seed: int, folder: Path) -> GRPOConf
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to="none",
+        **reporting,
     )

@@ -26,7 +26,7 @@ from llm_validation.model_source import check_model
 from llm_validation.sample_metrics import SAMPLE_COLUMNS, pass_rates, read_samples, summarise
 from llm_validation.tasks import Example, Task, load_task
 from runs.files import read_table, write_json, write_table, write_text
-from runs.folder import Run
+from runs.folder import Run, read_finished
 from runs.terminal import Progress
 from runs.text import percent
 
@@ -86,7 +86,8 @@ def evaluate(
 
     Args:
         config: What to do.
-        path: The run folder; an unfinished evaluation with this configuration goes on.
+        path: The run folder; an unfinished evaluation with this configuration goes on, and a
+            finished one is read, unless the responses it read from a file are others now.
         overwrite: Delete whatever run the folder holds.
         task: The task, if it is loaded already; it is not closed then.
         progress: Show a progress bar on a terminal, and a line a minute elsewhere.
@@ -95,17 +96,23 @@ def evaluate(
         The estimates, which are in the run folder as well.
 
     Raises:
-        RunExistsError: The folder holds a finished run, or another one.
+        RunExistsError: The folder holds another run.
         ValueError: An unknown task, a split without problems, or a broken samples file.
         FileNotFoundError: A file that is not there, or a model that cannot be had.
         OSError: A model that cannot be loaded.
     """
     path = Path(path)
+    finished = None if overwrite else _finished(path, config)
+    if finished is not None and not config.samples_path:
+        return finished
     if config.samples_path:
         samples = read_samples(config.samples_path)
         if config.rescore:
             samples = _rescored(samples, config, task)
         summary = _summary(config, samples)  # what cannot be summarised leaves no folder
+        found = Evaluation(path, summary, samples, generated=0)
+        if finished is not None and finished.to_dict() == found.to_dict():
+            return finished  # a file that has changed since is another evaluation
         run = Run.open(path, config.to_dict(), source="llm", overwrite=overwrite)
         try:
             return _finish(run, config, samples, summary, generated=0)
@@ -140,6 +147,14 @@ def evaluate(
     finally:
         if task is None:
             loaded.close()
+
+
+def _finished(path: Path, config: EvaluateConfig) -> Evaluation | None:
+    """What a finished evaluation with this configuration found."""
+    if read_finished(path, config.to_dict()) is None:
+        return None
+    summary, samples = (read_table(path / f"{name}.parquet") for name in ("summary", "samples"))
+    return Evaluation(path, summary, samples, generated=0)
 
 
 def _load(config: EvaluateConfig) -> Task:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from llm_validation.lora import base_of, is_adapter
 from llm_validation.memory_errors import explained, training_work
 from llm_validation.model_source import check_model
 from llm_validation.replan import Replan, replan
+from llm_validation.reporting import Reporter, check_reporter, reporting
 from runs.files import write_json
 from runs.folder import Run, read_finished, read_metrics
 from runs.seeds import stream
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: TrainConfig, path: Path | str, *, overwrite: bool = False, progress: bool = True
+    config: TrainConfig,
+    path: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+    report_to: Reporter | None = None,
 ) -> pd.DataFrame:
     """Train every scheme of a configuration under every seed.
 
@@ -50,11 +56,14 @@ def train(
             last checkpoint; a finished one is returned as it is.
         overwrite: Delete whatever run the folder holds.
         progress: Show a progress bar on a terminal, else a line a minute.
+        report_to: Where the curves of each training go too; no part of the configuration, so that
+            a run may be resumed with another.
 
     Returns:
         The metrics table.
 
     Raises:
+        ModuleNotFoundError: Nothing that is installed writes for ``report_to``.
         MissingExtraError: The packages of the extra ``llm`` are not installed.
         FileNotFoundError: The model is no folder and cannot be had from the hub.
         ValueError: A scheme that needs a critic, or a vLLM server that cannot serve such a run.
@@ -76,6 +85,7 @@ def train(
         return finished
     _refuse_impossible(config)
     check_model(config.model)
+    check_reporter(report_to)
     state = PartialState(cpu=config.cpu)
     run = None
     # The task comes first: a broken file leaves no folder behind and costs no older run.
@@ -104,8 +114,11 @@ def train(
                     broadcast_object_list(done)
                     if not done[0]:
                         place = _place(bar, (number - 1) * config.steps, f"{scheme}, seed {seed}")
-                        with explained(place, *training_work(config)):
-                            record = _train_one(config, task, plan, scheme, seed, path, bar)
+                        with (
+                            explained(place, *training_work(config)),
+                            reporting(report_to, path, key) as fields,
+                        ):
+                            record = _train_one(config, task, plan, scheme, seed, path, bar, fields)
                         if run is not None:
                             _write(run, key, scheme, seed, record)
                         state.wait_for_everyone()
@@ -211,6 +224,7 @@ def _train_one(
     seed: int,
     path: Path,
     bar: Progress,
+    fields: Mapping[str, Any],
 ) -> list[tuple[int, str, float]]:
     """Train one scheme under one seed; the recorded (step, metric, value) rows."""
     import torch
@@ -229,7 +243,7 @@ def _train_one(
         source = initial_model.prepare(config, task, seed, path / "initial")
     folder = path / "checkpoints" / run_key(scheme, seed)
     # Before the model: under DeepSpeed ZeRO-3 the arguments make loading spread it over the GPUs.
-    arguments = training_arguments(config, seed, folder)
+    arguments = training_arguments(config, seed, folder, fields)
     model, tokenizer = initial_model.load(source, config)
     if config.lora_rank:
         model = lora.wrap(model, config, seed)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
@@ -54,6 +54,25 @@ class Options:
     The cost of an update of one prompt is --update-cost and, for every response sampled,
     --response-cost, or --token-cost for each of its --tokens.
     """
+
+    DAILY: ClassVar[tuple[str, ...]] = (
+        "file",
+        "start",
+        "tries",
+        "target",
+        "scheme",
+        "group_size",
+        "sampling",
+        "sharing",
+        "spread",
+        "update_cost",
+        "token_cost",
+        "plan",
+        "figure",
+        "out",
+        "json",
+    )
+    """What --help shows; --help-all shows the others too."""
 
     file: tyro.conf.Positional[tuple[Path, ...]] = ()
     """File of what was measured, a prompt a row: correct responses and responses, or pass rates, in

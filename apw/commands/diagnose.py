@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import tyro
 
@@ -30,6 +30,20 @@ class Options:
     and any table (.parquet, .csv, .jsonl, text also .gz) with a prompt and a reward. A group is
     all rows of one prompt at one step, wherever they stand.
     """
+
+    DAILY: ClassVar[tuple[str, ...]] = (
+        "paths",
+        "scheme",
+        "against",
+        "prompt",
+        "reward",
+        "step",
+        "response",
+        "out",
+        "fail_on",
+        "json",
+    )
+    """What --help shows; --help-all shows the others too."""
 
     paths: tyro.conf.Positional[tuple[Path, ...]]
     """Files and folders of one kind."""

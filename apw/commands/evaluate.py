@@ -6,13 +6,13 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tyro
 
 from apw.command_line import Answer, figures_hint, parse
 from llm_validation.evaluate_config import EvaluateConfig
-from runs.folder import refuse_finished
+from runs.folder import read_finished, refuse_finished
 from runs.terminal import table
 from runs.text import interval, number
 
@@ -24,6 +24,23 @@ class Options:
     Writes a run folder that keeps every response; a killed evaluation goes on with the same
     command, and --samples-path summarises responses sampled before.
     """
+
+    DAILY: ClassVar[tuple[str, ...]] = (
+        "model",
+        "task",
+        "data",
+        "samples",
+        "max_response_tokens",
+        "temperature",
+        "limit",
+        "engine",
+        "seed",
+        "samples_path",
+        "out",
+        "overwrite",
+        "json",
+    )
+    """What --help shows; --help-all shows the others too."""
 
     config: tyro.conf.OmitArgPrefixes[EvaluateConfig]
 
@@ -49,7 +66,8 @@ def main(arguments: Sequence[str]) -> Answer:
             raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
         changed: dict[str, Any] = {f"{config.split}_path": str(options.data)}
         config = dataclasses.replace(config, **changed)
-    refuse_finished(options.out, overwrite=options.overwrite)
+    if not options.overwrite and read_finished(options.out, config.to_dict()) is None:
+        refuse_finished(options.out)
 
     from llm_validation.evaluate import evaluate
 

@@ -7,7 +7,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import tyro
 
@@ -30,6 +30,21 @@ class Options:
     Starts from a recipe; options on the command line win over it. Writes a run folder; a killed
     probe goes on with the same command.
     """
+
+    DAILY: ClassVar[tuple[str, ...]] = (
+        "model",
+        "task",
+        "data",
+        "recipe",
+        "prompts",
+        "group_size",
+        "groups",
+        "schemes",
+        "out",
+        "overwrite",
+        "json",
+    )
+    """What --help shows; --help-all shows the others too."""
 
     config: tyro.conf.OmitArgPrefixes[ProbeConfig] = dataclasses.field(default_factory=ProbeConfig)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import tyro
 
@@ -29,6 +29,26 @@ class Options:
     Writes a run folder; a killed run goes on with the same command, and a finished one answers it
     again. Draw it with apw figures.
     """
+
+    DAILY: ClassVar[tuple[str, ...]] = (
+        "schemes",
+        "start",
+        "target",
+        "group_size",
+        "prompts",
+        "policy",
+        "sampling",
+        "learning_rate",
+        "steps",
+        "seeds",
+        "file",
+        "sweep",
+        "reference",
+        "out",
+        "overwrite",
+        "json",
+    )
+    """What --help shows; --help-all shows the others too."""
 
     config: tyro.conf.OmitArgPrefixes[SimulationConfig] = dataclasses.field(
         default_factory=SimulationConfig

@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from apw.options import read_ahead
 from llm_validation.config import TrainConfig, list_recipes, load_recipe
 from llm_validation.dry_run import plan
 from llm_validation.launch import Machines, launch_files, write_files
-from runs.folder import refuse_finished
+from llm_validation.reporting import Reporter, check_reporter
+from runs.folder import read_finished, refuse_finished
 from runs.terminal import table
 from runs.text import interval, number
 from theory.schemes import schemes_by_name
@@ -29,8 +30,29 @@ class Options:
     """Train a language model by reinforcement with verifiable rewards, one run per scheme and seed.
 
     Starts from a recipe; options on the command line win over it. Writes a run folder; a killed
-    run goes on with the same command.
+    run goes on with the same command, and a finished one answers it again.
     """
+
+    DAILY: ClassVar[tuple[str, ...]] = (
+        "recipe",
+        "schemes",
+        "steps",
+        "seeds",
+        "model",
+        "task",
+        "data",
+        "prompts_per_step",
+        "group_size",
+        "learning_rate",
+        "dead_groups",
+        "report_to",
+        "out",
+        "dry_run",
+        "launch",
+        "overwrite",
+        "json",
+    )
+    """What --help shows; --help-all shows the others too."""
 
     config: tyro.conf.OmitArgPrefixes[TrainConfig] = dataclasses.field(default_factory=TrainConfig)
 
@@ -51,6 +73,9 @@ class Options:
 
     launch: str | None = None
     """Train nothing: write a script for many GPUs: accelerate, fsdp, deepspeed or verl."""
+
+    report_to: Reporter | None = None
+    """Show the curves of each training there too, while they grow; needs that package."""
 
     machines: tyro.conf.OmitArgPrefixes[Machines] = dataclasses.field(default_factory=Machines)
 
@@ -76,11 +101,14 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.launch is not None:
         return _write_launch(options, config, options.launch)
     out = options.out or Path("results/train") / _name(options.recipe)
-    refuse_finished(out, overwrite=options.overwrite)
+    metrics = None if options.overwrite else read_finished(out, config.to_dict())
+    if metrics is None:
+        refuse_finished(out, overwrite=options.overwrite)
+        check_reporter(options.report_to)
 
-    from llm_validation.train import train
+        from llm_validation.train import train
 
-    metrics = train(config, out, overwrite=options.overwrite)
+        metrics = train(config, out, overwrite=options.overwrite, report_to=options.report_to)
     summary = summarise(metrics)
     data = {"run": str(out), "config": config.to_dict(), "summary": summary.to_dict("records")}
     # Of several processes one speaks.

@@ -112,6 +112,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import claims.running
     import llm_validation.evaluate
     import llm_validation.probe.run
+    import llm_validation.reporting
     import llm_validation.train
     import sim.run
     from llm_validation.config import TrainConfig
@@ -124,7 +125,9 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         )
         return simulate(fewer, *arguments, **options)
 
-    def no_training(config: TrainConfig, path: Path, overwrite: bool) -> pd.DataFrame:
+    def no_training(
+        config: TrainConfig, path: Path, overwrite: bool, report_to: str | None
+    ) -> pd.DataFrame:
         rows = [(scheme, 0, step, "reward", 0.5) for scheme in config.schemes for step in (1, 2)]
         run = Run.open(path, config.to_dict(), source="llm", overwrite=overwrite)
         run.log_table(pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"]))
@@ -168,6 +171,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims.language_model.before_after, "publish", lambda *_: gain)
     monkeypatch.setattr(sim.run, "simulate", fewer_steps)
     monkeypatch.setattr(llm_validation.train, "train", no_training)
+    monkeypatch.setattr(llm_validation.reporting, "_installed", lambda package: True)
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)
     monkeypatch.setattr(llm_validation.probe.run, "probe", no_probe)
     monkeypatch.chdir(tmp_path)
@@ -292,7 +296,7 @@ def test_every_command_line_within_a_sentence_is_one_that_is_understood(
         extras_exist(line)
     elif words[0] == "apw":
         assert words[1] in COMMANDS
-        if words[2:] == ["--help"]:
+        if words[2:] in (["--help"], ["--help-all"]):
             with pytest.raises(SystemExit, match=r"^0$"):
                 main(words[1:])
         elif len(words) > 2:

@@ -1,17 +1,22 @@
 """Words of a command line: read by type, tables NAME=VALUE, recipes underneath."""
 
+import importlib
 import json
+import re
 from typing import Any, Literal
 
 import pytest
+import tyro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apw.command_line import parse
 from apw.commands.simulate import Options as SimulateOptions
 from apw.commands.train import Options
-from apw.options import read, read_ahead
-from llm_validation.config import load_recipe
+from apw.main import COMMANDS
+from apw.options import option, options_of, read, read_ahead
+from llm_validation.config import list_recipes, load_recipe
+from runs.configuration import hints
 
 names = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 values = st.booleans() | st.integers(-(2**62), 2**62) | st.lists(st.integers(-9, 9), max_size=3)
@@ -114,9 +119,56 @@ def test_a_flag_of_a_recipe_can_be_given_and_taken_back():
 
 def test_help_names_every_choice_range_and_default(capsys):
     with pytest.raises(SystemExit) as stopped:
-        parse(SimulateOptions, ["--help"], command="simulate")
+        parse(SimulateOptions, ["--help-all"], command="simulate")
     assert not stopped.value.code
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "--policy {bandit,tree,log_linear,shared_tree}" in shown
     assert "Takes a number in (0, 1). (default: 0.8)" in shown
     assert "Responses per prompt and update, M" in shown
+
+
+def helped(capsys, kind, *words, command):
+    with pytest.raises(SystemExit) as stopped:
+        parse(kind, words, command=command)
+    assert not stopped.value.code
+    return capsys.readouterr().out
+
+
+def positional(hint):
+    return tyro.conf.Positional in getattr(hint, "__metadata__", ())
+
+
+def listed(text):
+    """The options that a help has entries for; a line may begin with both of a pair."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return set(re.findall(r"^[│| ] (--[a-z][\w-]*)", plain, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_short_help_names_what_is_used_daily_and_where_the_rest_is(capsys, name):
+    kind = importlib.import_module(f"apw.commands.{name}").Options
+    known = set(options_of(kind))
+    long = helped(capsys, kind, "--help-all", command=name)
+    short = helped(capsys, kind, "--help", command=name)
+    words = {option(n) for n, hint in hints(kind).items() if positional(hint)}
+    assert listed(long) == known - words
+    if not hasattr(kind, "DAILY"):
+        assert short == long
+        assert len(known) <= 13, f"{name} has many options: name those of daily use"
+        return
+    daily = {option(field) for field in kind.DAILY}
+    assert daily <= known
+    assert len(daily) <= 18
+    assert listed(short) == daily - words
+    assert f"apw {name} --help-all lists all {len(known)} options." in short
+
+
+def test_help_lists_schemes_and_recipes(capsys):
+    shown = " ".join(helped(capsys, Options, "--help", command="train").split())
+    assert "Schemes: rloo, reinforce, grpo," in shown
+    assert "Recipes: " in shown
+    assert all(recipe in shown for recipe in list_recipes())
+
+
+def test_hidden_options_are_still_read():
+    assert parse(SimulateOptions, ["--decoys", "2"], command="simulate").config.decoys == 2

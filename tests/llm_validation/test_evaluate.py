@@ -114,8 +114,11 @@ def test_interrupted_evaluation_goes_on_where_it_was(tiny, whole, tmp_path, monk
     assert resumed.generated == whole.generated - 2 * 2 * 4
     pd.testing.assert_frame_equal(resumed.samples, whole.samples)
     pd.testing.assert_frame_equal(resumed.summary, whole.summary)
+    answered = evaluate(config(tiny), folder, progress=False)
+    assert answered.generated == 0
+    assert answered.to_dict()["summary"] == whole.to_dict()["summary"]
     with pytest.raises(RunExistsError, match="finished run"):
-        evaluate(config(tiny), folder, progress=False)
+        evaluate(config(tiny, seed=9), folder, progress=False)
     again = evaluate(config(tiny), folder, overwrite=True, progress=False)
     pd.testing.assert_frame_equal(again.summary, whole.summary)
 

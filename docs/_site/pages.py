@@ -58,7 +58,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Evidence of the simulator": "evidence/simulation.md"},
         {"Evidence of the language model": "evidence/language_model.md"},
     ]
-    nav.append({"Changes": "changelog.md"})
+    nav[places["Contributing"]]["Contributing"].append({"Changes": "changelog.md"})
     nav.insert(places["Ledger"], {"Reference": parts})
     config.nav = nav
     return config

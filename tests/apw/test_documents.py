@@ -53,8 +53,8 @@ def own_schemes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 BLOCK = re.compile(r"^```(\w+)(?: title=\S+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLAYED = [page for page in PAGES if page.parent.name == "tutorial"]
-"""Pages that test_tutorial.py plays from top to bottom."""
+PLAYED = [page for page in PAGES if page.parent.name in ("tutorial", "contributing")]
+"""Pages that test_tutorial.py and test_contributing.py play from top to bottom."""
 
 
 def blocks(kind: str) -> list[object]:
@@ -332,7 +332,16 @@ def test_every_block_is_of_a_kind_that_is_tried() -> None:
         fences = re.findall(
             r"^```(\w*)(?: title=\S+)?$", page.read_text(encoding="utf-8"), flags=re.MULTILINE
         )
-        assert set(fences[::2]) <= {"sh", "console", "python", "py", "pycon", "toml", "yaml"}, page
+        assert set(fences[::2]) <= {
+            "sh",
+            "console",
+            "diff",
+            "python",
+            "py",
+            "pycon",
+            "toml",
+            "yaml",
+        }, page
         assert not any(fences[1::2]), page
 
 

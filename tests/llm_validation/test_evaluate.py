@@ -61,6 +61,7 @@ def test_run_folder_is_complete(whole):
         "config.json",
         "environment.json",
         "metrics.parquet",
+        "pass_rates.csv",
         "samples.parquet",
         "summary.parquet",
         "task.json",

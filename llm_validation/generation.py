@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -28,6 +27,7 @@ from llm_validation.decoding import Decoded, decode, supports
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.inversion import chooser, likeliest
 from llm_validation.lora import attach, base_of, is_adapter
+from llm_validation.model_source import readable
 from llm_validation.sampling import SeededChoice, refuse_broken, sampling_warpers, uniform_rows
 from llm_validation.tasks.task import Prompt
 from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
@@ -114,15 +114,14 @@ def _loaded(model: str, **options: Any) -> PreTrainedModel:
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
-        answer: Any = AutoModelForCausalLM.from_pretrained(
-            model,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **options,
-        )
-    except SafetensorError as error:
-        raise ValueError(f"the weights of the model {model} cannot be read: {error}") from error
+        with readable(model, "configuration or weights"):
+            answer: Any = AutoModelForCausalLM.from_pretrained(
+                model,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **options,
+            )
     finally:
         logging.set_verbosity(level)
         if bars:
@@ -140,7 +139,10 @@ def _loaded(model: str, **options: Any) -> PreTrainedModel:
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """The model's tokenizer, padding on the left."""
-    tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", trust_remote_code=False)
+    with readable(model, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            model, padding_side="left", trust_remote_code=False
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

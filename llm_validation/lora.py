@@ -87,7 +87,10 @@ def check_targets(config: TrainConfig) -> None:
             character_tokenizer(), hidden_size=config.hidden_size, layers=config.layers
         )
     else:
-        described = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
+        from llm_validation.model_source import readable  # which asks this module for adapters
+
+        with readable(config.model, "configuration"):
+            described = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(described, trust_remote_code=False)
     _settings(model, config.lora_rank, config.lora_scale, config.lora_targets)

@@ -44,7 +44,7 @@ def explained(place: str | Callable[[], str], work: str, advice: Sequence[str]) 
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, ExplainedMemoryError) or not _is_of_memory(error):
+        if isinstance(error, ExplainedMemoryError) or not is_of_memory(error):
             raise
         asked, where = _asked(str(error)), place if isinstance(place, str) else place()
         raise ExplainedMemoryError(
@@ -53,7 +53,8 @@ def explained(place: str | Callable[[], str], work: str, advice: Sequence[str]) 
         ) from error
 
 
-def _is_of_memory(error: BaseException) -> bool:
+def is_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS)
 
 

@@ -53,7 +53,7 @@ def test_weights_that_are_cut_short_are_refused(tiny_folder, tmp_path, capfd):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     out = ["--out", str(tmp_path / "out")]
     assert main(["train", "--recipe", "demo", "--model", str(broken), *out]) == 2
-    assert "the weights of the model" in capfd.readouterr().err
+    assert "weights of the model" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

@@ -1,5 +1,7 @@
 """A model that cannot be had is refused at once, with the reason."""
 
+import json
+
 import huggingface_hub
 import pytest
 from huggingface_hub import errors
@@ -66,3 +68,47 @@ def test_the_tiny_model_is_no_model_to_evaluate(tmp_path, capsys, monkeypatch):
     assert main(["evaluate", "--model", "tiny", "--task", "arithmetic", "--out", "run"]) == 2
     assert "evaluate a folder that a run with --save-models left" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+LLAMA = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "vocab_size": 32,
+    "intermediate_size": 64,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer", "said"),
+    [
+        (LLAMA, "{}", "tokenizer"),
+        (LLAMA, "[]", "tokenizer"),
+        ([1], "{}", "tokenizer"),
+        ({**LLAMA, "vocab_size": 1e9}, "{}", "tokenizer"),
+        ({**LLAMA, "hidden_size": 10**30}, "{}", "tokenizer"),
+        ({**LLAMA, "num_hidden_layers": "x"}, "{}", "tokenizer"),
+    ],
+)
+def test_a_folder_whose_files_are_hostile_ends_with_a_sentence(
+    tmp_path, capsys, config, tokenizer, said
+):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(tokenizer)
+    (folder / "model.safetensors").write_bytes(b"\1\2")
+    common = ["--model", str(folder), "--out", str(tmp_path / "run"), "--cpu"]
+    for command in (
+        ["train", "--recipe", "smollm2-sums-cpu", *common],
+        ["evaluate", "--task", "arithmetic", *common],
+    ):
+        assert main(command) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("apw ")]
+        assert len(line) < 1500
+        if command[0] == "train":
+            assert f"the {said} of the model {folder} cannot be read: " in line
+    assert not (tmp_path / "run").exists()

@@ -22,14 +22,14 @@ _LARGE = f"pass@{KS[-1]}"
 _TIME = "responses to the target"
 
 
-def n2(common: Metrics, own: Metrics) -> list[Check]:
+def n2(common: Metrics, faster: Metrics) -> list[Check]:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k.
 
-    pass@k is read at NSR's own rate: at the rate that all share it gains too little.
+    pass@k is read at twice the rate that all share, at which NSR gains too little.
     """
     return [
         _raised("N2", common, "nsr"),
-        *(_changed("N2", "kept", own, "nsr", f"pass@{k}") for k in KS),
+        *(_changed("N2", "kept", faster, "nsr", f"pass@{k}") for k in KS),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def run_missing(
             their runs even if they have a verdict.
         folder: Folder of the runs.
         quick: The short versions, of the simulations only.
-        looks: Add seeds until a claim is decided, of the simulations only.
+        looks: Add seeds until a claim is decided; of language models, where Countdown decides.
         ray: Run the cells of sweeps on a Ray cluster, of the simulations only.
         say: Told what begins.
 
@@ -73,8 +74,8 @@ def run_missing(
             raise ValueError(f"{id} has no {source} run; claims that do: {', '.join(able)}")
     if quick and source != "sim":
         raise ValueError(f"--quick is for --run sim; {source} has one version only")
-    if looks and (quick or source != "sim"):
-        raise ValueError("--looks is for full versions of --run sim")
+    if looks and (quick or source == "theory"):
+        raise ValueError("--looks is for full versions of --run sim and for --run llm")
     if ray and source != "sim":
         raise ValueError(f"--ray is for --run sim; {source} has no sweeps")
     if source == "theory":
@@ -97,7 +98,7 @@ def run_missing(
                 looks=LOOKS["sim"] if looks else (),
             )
     elif wanted:
-        _train(wanted, folder / "llm", say)
+        _train(wanted, folder / "llm", say, LOOKS["llm"] if looks else LOOKS["llm"][:1])
     return wanted
 
 
@@ -131,15 +132,23 @@ def publish(folder: Path, to: Mapping[Source, Path] = PUBLISHED) -> list[str]:
     return published
 
 
-def _train(wanted: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
-    from claims.language_model.claims import settings_of, write_findings
+def _train(
+    wanted: Sequence[str], folder: Path, say: Callable[[str], None], looks: Sequence[int]
+) -> None:
+    from claims.language_model.claims import COUNTDOWN, settings_of, write_findings
     from claims.language_model.run import publish, run
     from claims.language_model.settings import SETTINGS
 
-    names = {name for id in wanted for name in settings_of(id)}
-    settings = [setting for setting in SETTINGS if setting.name in names]
-    for number, setting in enumerate(settings, start=1):
-        say(f"[{number}/{len(settings)}] {setting.name}, for {', '.join(setting.claims)}")
-        run(folder, [setting])
-    publish(folder, settings, folder / "evidence")
-    write_findings(folder / "evidence")
+    for look in range(1, len(looks) + 1):
+        # On sums nothing is gained by more seeds of what is trivial: later looks are Countdown's.
+        of = settings_of if look == 1 else lambda id: COUNTDOWN[id][1]
+        names = {name for id in wanted for name in of(id)}
+        settings = [setting for setting in SETTINGS if setting.name in names]
+        for number, setting in enumerate(settings, start=1):
+            say(f"[{number}/{len(settings)}] {setting.name}, for {', '.join(setting.claims)}")
+            run(folder, [dataclasses.replace(setting, looks=look)])
+        publish(folder, settings, folder / "evidence")
+        found = {item.id: item.verdict for item in write_findings(folder / "evidence")}
+        wanted = [id for id in wanted if id in COUNTDOWN and found.get(id) == "open"]
+        if not wanted:
+            return

@@ -10,12 +10,13 @@ that never arrives is not infinitely worse, and a pair in which neither arrives 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from claims import countdown, crossover, gradients, lens, reinforcement, shaping, time_to_target
+from claims.looks import LOOKS, corrected_level
 from claims.metrics import KS, NEARLY_ONE, Metrics
-from claims.verdicts import Check, Finding, finding, primary_regime
+from claims.verdicts import Check, Finding, finding, judged, primary_regime
 from runs.files import write_json
 
 _SCRATCH, _FINE_TUNED = ("rule-from-scratch",), ("rule-post-sft",)
@@ -64,6 +65,14 @@ def known_claims() -> list[str]:
     return list(dict.fromkeys([*CLAIMS, *COUNTDOWN]))
 
 
+def _published(
+    known: Mapping[str, tuple[Callable[..., list[Check]], tuple[str, ...]]], id: str, folder: Path
+) -> tuple[str, ...]:
+    """The settings that a claim's checks read, if all of them are published."""
+    settings = known[id][1] if id in known else ()
+    return settings if all((folder / name / "outcomes.csv").exists() for name in settings) else ()
+
+
 def judge(folder: Path) -> Iterator[Finding]:
     """Findings on every claim whose settings are all published in ``folder``.
 
@@ -78,16 +87,18 @@ def judge(folder: Path) -> Iterator[Finding]:
         sentence = ""
         words: list[str] = []
         for known in (COUNTDOWN, CLAIMS):
-            if claim not in known:
+            settings = _published(known, claim, folder)
+            if not settings:
                 continue
-            checks, settings = known[claim]
-            if not all((folder / setting / "outcomes.csv").exists() for setting in settings):
-                continue
+            checks = known[claim][0]
             tables = [Metrics.published(folder, setting) for setting in settings]
             sentence = sentence or (checks.__doc__ or "").strip()
             words += [f"{table.name}: {_describe(table)}" for table in tables]
             regimes["Countdown" if known is COUNTDOWN else "sums"] = checks(*tables)
-        if "Countdown" in regimes:
+        if "Countdown" in regimes:  # more seeds may be added until it is decided
+            level = corrected_level(len(LOOKS["llm"]))
+            wider = (dataclasses.replace(check, level=level) for check in regimes["Countdown"])
+            regimes["Countdown"] = [judged(check) for check in wider]
             found = primary_regime(claim, sentence, regimes, quick=False)
             yield dataclasses.replace(found, regimes=tuple(words))
         elif regimes:
@@ -99,7 +110,7 @@ def write_findings(folder: Path) -> list[Finding]:
     found = list(judge(folder))
     for item in found:
         published = [
-            name for name in settings_of(item.id) if (folder / name / "outcomes.csv").exists()
+            name for known in (COUNTDOWN, CLAIMS) for name in _published(known, item.id, folder)
         ]
         write_json(
             folder / "findings" / f"{item.id}.json",

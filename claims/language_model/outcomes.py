@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from claims.language_model.settings import TARGET, Setting
+from claims.looks import LOOKS
 from runs.folder import is_finished, read_metrics
 
 COLLAPSE = 0.5
@@ -89,9 +90,18 @@ def curves(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged_runs(out: Path, setting: Setting) -> pd.DataFrame:
-    """A setting's judging runs with a column ``learning_rate``; empty if not finished."""
-    folders = sorted((out / setting.name / "judge").glob("lr=*"))
-    if not folders or not all(is_finished(folder) for folder in folders):
+    """A setting's judging runs with a column ``learning_rate``; empty if not finished.
+
+    Later looks count as far as they are finished, one after another.
+    """
+    place = out / setting.name / "judge"
+    folders: list[Path] = []
+    for look in (place, *(place / f"look={number + 1}" for number in range(1, len(LOOKS["llm"])))):
+        runs = sorted(look.glob("lr=*"))
+        if not runs or not all(is_finished(folder) for folder in runs):
+            break
+        folders += runs
+    if not folders:
         return pd.DataFrame()
     tables = [
         read_metrics(folder).assign(learning_rate=float(folder.name.removeprefix("lr=")))

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from claims.looks import LOOKS
 from llm_validation.config import TrainConfig, load_recipe
 
 SCHEMES = (
@@ -52,6 +53,7 @@ class Setting:
         initial_success: Success the warm-up aims at instead of the recipe's.
         fields: Further fields of the configuration that differ from the recipe's.
         target: Success probability that times are taken to.
+        looks: How many looks are run; ``claims.looks`` says how many seeds each has.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Setting:
     initial_success: float | None = None
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     target: float = TARGET
+    looks: int = 1
 
 
 SETTINGS = (
@@ -145,7 +148,7 @@ SETTINGS = (
             ("countdown-post-sft-weighted", ("N4", "N6"), ("grpo", "w_reinforce"), (1e-4,)),
             # At the common rate NSR gained less than diversity is compared at under two seeds of
             # two; only then was this written down.
-            ("countdown-post-sft-nsr", ("N2",), ("nsr",), (2e-4, 4e-4)),
+            ("countdown-post-sft-nsr", ("N2",), ("nsr",), (2e-4,)),
         )
     ),
     Setting(
@@ -182,7 +185,7 @@ def judging(
     Args:
         setting: The setting.
         rates: Scheme → learning rate.
-        seeds: Seeds that judge.
+        seeds: Seeds that judge at the first look; later ones go on from there.
         **changes: Fields of the configuration.
 
     >>> [(name, config.schemes) for name, config in
@@ -193,8 +196,12 @@ def judging(
     """
     for rate in sorted(set(rates.values())):
         schemes = tuple(scheme for scheme in rates if rates[scheme] == rate)
-        options = {"schemes": schemes, "first_seed": PICKING_SEEDS, "seeds": seeds, **changes}
-        yield f"{setting.name}/judge/lr={rate:g}", configuration(setting, rate, **options)
+        for look in range(setting.looks):
+            first, last = (LOOKS["llm"][look - 1], LOOKS["llm"][look]) if look else (0, seeds)
+            judges = {"first_seed": PICKING_SEEDS + first, "seeds": last - first}
+            options = {"schemes": schemes, **judges, **changes}
+            place = f"judge/look={look + 1}" if look else "judge"
+            yield f"{setting.name}/{place}/lr={rate:g}", configuration(setting, rate, **options)
 
 
 def configuration(setting: Setting, rate: float, **options: object) -> TrainConfig:

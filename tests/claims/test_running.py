@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,15 +68,41 @@ def test_language_models_are_trained_setting_by_setting_and_judged(monkeypatch, 
     )
     monkeypatch.setattr(
         "claims.language_model.claims.write_findings",
-        lambda folder: done.append(("judge", folder)),
+        lambda folder: done.append(("judge", folder)) or [],
     )
     assert run_missing("llm", ["A5", "N2", "A4"], tmp_path) == ["A5", "N2", "A4"]
     out = tmp_path / "llm"
-    names = ["rule-from-scratch", "rule-post-sft", "countdown-post-sft", "countdown-from-scratch"]
+    names = ["rule-from-scratch", "rule-post-sft", "countdown-post-sft", "countdown-post-sft-nsr"]
+    names += ["countdown-from-scratch"]
     assert done == [
         *(("run", out, [name]) for name in names),
         ("publish", out / "evidence", names),
         ("judge", out / "evidence"),
+    ]
+
+
+def test_looks_go_on_with_the_claims_that_countdown_leaves_open(monkeypatch, tmp_path):
+    ran = []
+    verdicts = iter([{"N2": "open", "N3": "open", "A5": "open"}, {"N2": "confirmed", "N3": "open"}])
+    later = iter([{"N3": "refuted"}])
+    monkeypatch.setattr(
+        "claims.language_model.run.run",
+        lambda out, settings: ran.extend((s.name, s.looks) for s in settings),
+    )
+    monkeypatch.setattr("claims.language_model.run.publish", lambda *_: [])
+
+    def findings(folder):
+        found = next(verdicts, None) or next(later)
+        return [SimpleNamespace(id=id, verdict=verdict) for id, verdict in found.items()]
+
+    monkeypatch.setattr("claims.language_model.claims.write_findings", findings)
+    run_missing("llm", ["N2", "N3", "A5"], tmp_path, looks=True)
+    first = ["rule-post-sft", "countdown-post-sft", "countdown-post-sft-nsr"]
+    second = ["countdown-post-sft", "countdown-post-sft-nsr"]
+    assert ran == [
+        *((name, 1) for name in first),
+        *((name, 2) for name in second),
+        ("countdown-post-sft", 3),
     ]
 
 

@@ -137,7 +137,7 @@ def test_missing_runs_are_run_where_it_is_said(
         (["--looks"], "--looks goes with --run sim"),
         (["--ray"], "--ray goes with --run sim"),
         (["--run", "llm", "--ray"], "--ray is for --run sim"),
-        (["--run", "llm", "--looks"], "--looks is for full versions of --run sim"),
+        (["--run", "theory", "--looks"], "--looks is for full versions of --run sim"),
         (["--check", "--write"], "--check and --write exclude each other"),
         (["A4", "--check"], "--check is about the whole published ledger"),
         (["--write", "--evidence", "x"], "--write is about the whole published ledger"),

@@ -1,6 +1,9 @@
 """No seed both picks and judges, and every scheme gets the same grid."""
 
+import dataclasses
+
 from claims.language_model.settings import SETTINGS, judging, tuning
+from claims.looks import LOOKS
 
 
 def test_no_seed_both_picks_and_judges():
@@ -23,3 +26,16 @@ def test_no_seed_both_picks_and_judges():
             assert all(getattr(config, name) == value for name, value in setting.fields.items())
         seen = {seed for config in picking for seed in config.seed_range()}
         assert seen.isdisjoint(seed for config in judges for seed in config.seed_range())
+
+
+def test_looks_add_seeds_that_no_earlier_one_had():
+    setting = dataclasses.replace(SETTINGS[0], looks=len(LOOKS["llm"]))
+    found = list(judging(setting, {"grpo": 1e-3}))
+    seeds = [seed for _, config in found for seed in config.seed_range()]
+    assert sorted(seeds) == list(range(2, 2 + LOOKS["llm"][-1]))
+    assert [name for name, _ in found][:2] == [
+        f"{setting.name}/judge/lr=0.001",
+        f"{setting.name}/judge/look=2/lr=0.001",
+    ]
+    counts = [sum(c.seeds for _, c in found[: look + 1]) for look in range(len(found))]
+    assert tuple(counts) == LOOKS["llm"]

@@ -52,7 +52,7 @@ class Metrics:
             FileNotFoundError: The setting has not been published there.
         """
         outcomes = read_table(folder / name / "outcomes.csv").rename(columns={"reached": "time"})
-        return cls(name, read_table(folder / name / "curves.parquet"), outcomes)
+        return cls(name, read_table(curves_file(folder / name)), outcomes)
 
     @classmethod
     def simulated(
@@ -163,6 +163,12 @@ class Metrics:
         """Why a share says nothing, if it was nearly 1 before training; else empty."""
         start = float(self.first(scheme, metric).mean())
         return f"{metric} was {start:.4f} before training" if start > NEARLY_ONE else ""
+
+
+def curves_file(setting: Path) -> Path:
+    """The file of a published setting's curves: text, or Parquet in those of before."""
+    text = setting / "curves.csv"
+    return text if text.exists() else setting / "curves.parquet"
 
 
 def _array(column: pd.Series) -> Floats:

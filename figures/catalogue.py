@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from claims.across_sources import read_outcomes
+from claims.metrics import curves_file
 from claims.records import PUBLISHED, VERDICT_FILE, Record, read_records
 from figures.claim_tables import claim_pictures
 from figures.excess import excess_picture
@@ -79,8 +80,8 @@ def run_pictures(path: Path | str) -> list[Picture]:
         return [picture for record in found for picture in claim_pictures(record)]
     if (path / RATES).exists() and not is_run(path):
         return [pass_rates_picture(read_table(path / RATES))]
-    if (path / "curves.parquet").exists():
-        return _evidence_pictures(read_table(path / "curves.parquet"))
+    if curves_file(path).exists():
+        return _evidence_pictures(read_table(curves_file(path)))
     metrics, config = read_metrics(path), read_config(path)
     if (path / "summary.parquet").exists():
         pictures = [evaluations_picture([path])]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from claims.across_sources import read_outcomes
 from claims.entries import Entry
+from claims.metrics import curves_file
 from claims.spec import SOURCE_NAMES, Source
 from figures.catalogue import THEORY, run_pictures
 from figures.claim_checks import claim_checks_picture
@@ -109,7 +110,7 @@ def training_drawn(entries: Iterable[Entry], evidence: Path) -> list[Drawn]:
     """
     drawn: list[Drawn] = []
     for setting, (words, wanted) in _EVIDENCE_CLAIMS.items():
-        if (evidence / setting / "curves.parquet").exists():
+        if curves_file(evidence / setting).exists():
             drawn += _pictures(evidence / setting, wanted, f"llm-{setting}", words)
     return [*drawn, *_checks(entries, "llm")]
 

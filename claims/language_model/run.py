@@ -74,7 +74,7 @@ def pick_rates(out: Path, setting: Setting) -> dict[str, float]:
 def publish(out: Path, settings: Iterable[Setting], folder: Path) -> list[Path]:
     """Copy what verdicts follow from into ``folder``: small tables and their environment.
 
-    Every finished setting gets ``<setting>/curves.parquet`` (the judging runs' metrics at the steps
+    Every finished setting gets ``<setting>/curves.csv`` (the judging runs' metrics at the steps
     where success was measured, those of single batches averaged over the steps since),
     ``outcomes.csv`` and ``environment.json`` (machine, versions, configurations, learning rates
     tried and picked).
@@ -91,7 +91,8 @@ def publish(out: Path, settings: Iterable[Setting], folder: Path) -> list[Path]:
         table.insert(0, "setting", setting.name)
         table.insert(2, "learning_rate", table["scheme"].map(rates))
         table.to_csv(place / "outcomes.csv", index=False)
-        curves(metrics).to_parquet(place / "curves.parquet", index=False)
+        (place / "curves.parquet").unlink(missing_ok=True)
+        curves(metrics).to_csv(place / "curves.csv", index=False, float_format="%.7g")
         write_json(
             place / "environment.json",
             {

@@ -54,7 +54,7 @@ def test_a_small_comparison_runs_goes_on_and_is_published(tmp_path):
     publish(tmp_path, [setting], tmp_path / "published")
     place = tmp_path / "published" / setting.name
     assert len(pd.read_csv(place / "outcomes.csv")) == 2
-    kept = pd.read_parquet(place / "curves.parquet")
+    kept = pd.read_csv(place / "curves.csv")
     assert {"success", "pass@64", "entropy", "groups_all_wrong"} <= set(kept["metric"])
     environment = json.loads((place / "environment.json").read_text())
     assert environment["picked"] == {"grpo": 1e-3, "nsr": 1e-3}

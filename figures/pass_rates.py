@@ -78,13 +78,14 @@ def pass_rates_picture(rates: pd.DataFrame) -> Picture:
         axes.legend()
         return figure
 
+    each = " to ".join(dict.fromkeys(str(int(n)) for n in (tries.min(), tries.max())))
     never = f" and {fit.never:.0%} that are never solved" if fit.never else ""
     inside = int(((observed >= low) & (observed <= high)).sum())
     return Picture(
         "pass_rates",
         "How often problems are solved",
         f"Problems by the number of correct responses, {scored.shape[0]:,} problems with "
-        f"{int(tries.min())} to {int(tries.max())} responses each (bars), and what "
+        f"{each} responses each (bars), and what "
         f"Beta({number(fit.a)}, {number(fit.b)}){never}, fitted by maximum likelihood, expects, "
         f"with {_COVERAGE:.0%} of as many problems drawn from it (points): {inside} of the "
         f"{counts.size} counts lie inside.",

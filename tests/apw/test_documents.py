@@ -207,6 +207,10 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, source in runs.items():
         _finished_run(tmp_path / "results" / name, source)
+    rates = Path("claims/evidence/llm/qwen-math-map/pass_rates.csv")
+    for folder in (rates.parent, Path("results/before")):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / rates.name).write_bytes((ROOT / rates).read_bytes())
     _training_logs(tmp_path)
     save_scheme("best_table:start=0.02,group_size=8", tmp_path / "best.json")
 

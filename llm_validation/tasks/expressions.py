@@ -123,8 +123,8 @@ def read(text: str) -> Expression:
     Raises:
         ValueError: Not an expression of at most 64 characters, or one that divides by zero.
 
-    >>> read("2*(7-3)").text, read("2*(7-3)").value
-    ('(7-3)*2', Fraction(8, 1))
+    >>> read("(7-3)*2").text, read("(7-3)*2").value
+    ('2*(7-3)', Fraction(8, 1))
     """
     if len(text) > LONGEST:
         raise ValueError(f"an expression has at most {LONGEST} characters; got {len(text)}")

@@ -33,7 +33,8 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("figures.picture.Picture.render", lambda *_, **__: b"<svg/>")
+    ours = b"<svg><dc:title>apw reproduce</dc:title></svg>"
+    monkeypatch.setattr("figures.picture.Picture.render", lambda *_, **__: ours)
 
 
 @pytest.fixture(scope="module")

@@ -542,6 +542,7 @@ OWN = (
     (("simulate", "--out", "l"), "l/notes"),
     (("simulate", "--out", "l"), "l"),
     (("evaluate", *BASES["evaluate"][:2], "--out", "l"), "l/notes"),
+    (("probe", "--recipe", "tiny", "--out", "l"), "l/notes"),
     (("models", "fetch", "smollm2-135m", "--to", "m"), "m/notes"),
     (("models", "fetch", "smollm2-135m", "--to", "m"), "m"),
     (("reproduce", "--out", "r"), "r/report.html"),
@@ -571,7 +572,8 @@ def test_a_command_replaces_what_it_wrote_and_nothing_else(
     assert str(Path(mine).parent if path.name == "notes" else mine) in line
     assert path.read_text() == "mine"
     assert tree(place) == before
-    if words[0] in ("models", "reproduce", "train", "simulate", "evaluate") or "--plan" in words:
+    runs = ("models", "reproduce", "train", "simulate", "evaluate", "probe")
+    if words[0] in runs or "--plan" in words:
         return
     path.unlink()
     for _ in range(2):

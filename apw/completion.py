@@ -8,6 +8,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from apw.command_names import COMMANDS
 from apw.options import bare, options_of
 from runs.configuration import may_be_none
 
@@ -47,8 +48,6 @@ def completion_script(shell: str) -> str:
     """
     if shell not in SHELLS:
         raise ValueError(f"--completion takes one of {', '.join(SHELLS)}; got {shell!r}")
-    from apw.main import COMMANDS
-
     kinds = {
         name: options_of(importlib.import_module(f"apw.commands.{name}").Options)
         for name in COMMANDS

@@ -25,6 +25,7 @@ from runs.configuration import (
     Whole,
     read_toml,
 )
+from runs.recipes import recipe_file, recipe_names
 from theory.schedules import Schedule, parse_schedule
 from theory.schemes import Scheme, keep_schemes, schemes_by_name
 
@@ -351,7 +352,7 @@ class TrainConfig(Configuration):
 
 def list_recipes() -> list[str]:
     """Names of the recipes that ship with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+    return recipe_names(RECIPES)
 
 
 def load_recipe(name: str | Path, **overrides: Any) -> TrainConfig:
@@ -368,13 +369,6 @@ def load_recipe(name: str | Path, **overrides: Any) -> TrainConfig:
     >>> load_recipe("tiny-from-scratch", steps=5).steps
     5
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{name}.toml"
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no recipe {str(name)!r}; the recipes are {', '.join(list_recipes())}, "
-                "or give the path of a .toml file"
-            )
+    path = recipe_file(name, RECIPES)
     changed = {field: value for field, value in overrides.items() if value is not None}
     return TrainConfig.from_dict({**read_toml(path), **changed}, where=str(path))

@@ -27,7 +27,7 @@ from transformers import (
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from llm_validation.inversion import Choose, Distribution, chooser
-from llm_validation.sampling import DivergedError, sampling_warpers
+from llm_validation.warpers import DivergedError, sampling_warpers
 
 _ATTENTION = "grouped_decoding"
 """Name under which transformers knows the attention of this module."""

@@ -27,10 +27,11 @@ from llm_validation.decoding import Decoded, decode, supports
 from llm_validation.evaluate_config import EvaluateConfig
 from llm_validation.inversion import chooser, likeliest
 from llm_validation.lora import attach, base_of, is_adapter
-from llm_validation.model_source import readable
-from llm_validation.sampling import SeededChoice, refuse_broken, sampling_warpers, uniform_rows
+from llm_validation.model_files import readable
+from llm_validation.sampling import SeededChoice, refuse_broken, uniform_rows
 from llm_validation.tasks.task import Prompt
 from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
+from llm_validation.warpers import sampling_warpers
 from runs.seeds import sequence
 
 

@@ -103,7 +103,7 @@ def chooser(warpers: Any) -> Choose:
     """How tokens are drawn from a policy that temperature, nucleus and the like have warped.
 
     Args:
-        warpers: A ``LogitsProcessorList``, as :func:`llm_validation.sampling.sampling_warpers`
+        warpers: A ``LogitsProcessorList``, as :func:`llm_validation.warpers.sampling_warpers`
             makes it; empty for the policy itself.
     """
     if not warpers:

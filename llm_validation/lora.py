@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_validation.extras import require
+from llm_validation.model_files import readable
 from runs.files import read_json
 from runs.seeds import sequence
 
@@ -87,8 +88,6 @@ def check_targets(config: TrainConfig) -> None:
             character_tokenizer(), hidden_size=config.hidden_size, layers=config.layers
         )
     else:
-        from llm_validation.model_source import readable  # which asks this module for adapters
-
         with readable(config.model, "configuration"):
             described = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
         with torch.device("meta"):

@@ -16,33 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import (
-    EpsilonLogitsWarper,
-    EtaLogitsWarper,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
-    MinPLogitsWarper,
     PreTrainedModel,
     TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-    TypicalLogitsWarper,
 )
 
+from llm_validation.decoding import continuations
 from llm_validation.fast_llama import can_sample, sample
+from llm_validation.warpers import WARPERS, DivergedError, sampling_warpers
 from runs.seeds import Purpose, sequence
 
-_WARPERS = {
-    "temperature": (TemperatureLogitsWarper, 1),
-    "top_k": (TopKLogitsWarper, 0),
-    "top_p": (TopPLogitsWarper, 1),
-    "min_p": (MinPLogitsWarper, 0),
-    "typical_p": (TypicalLogitsWarper, 1),
-    "epsilon_cutoff": (EpsilonLogitsWarper, 0),
-    "eta_cutoff": (EtaLogitsWarper, 0),
-}
-"""Options of sampling in the order transformers applies them, with the value that changes nothing.
-"""
 _REFUSED = {
     "num_beams": 1,
     "num_return_sequences": 1,
@@ -53,10 +38,6 @@ _REFUSED = {
     "watermarking_config": None,
 }
 """Options that change how tokens are chosen, with the value that seeded sampling takes."""
-
-
-class DivergedError(ValueError):
-    """The model's numbers are not finite any more."""
 
 
 def uniform_rows(
@@ -104,16 +85,6 @@ def check_sampling(config: GenerationConfig) -> None:
                 f"seeded sampling draws one token after another: {name} must be {allowed}; "
                 f"got {value!r} (seeded=False leaves sampling to transformers)"
             )
-
-
-def sampling_warpers(config: GenerationConfig) -> LogitsProcessorList:
-    """What transformers makes of a distribution before it samples from it."""
-    warpers = LogitsProcessorList()
-    for name, (warper, neutral) in _WARPERS.items():
-        value = getattr(config, name, None)
-        if value is not None and value != neutral:
-            warpers.append(warper(value))
-    return warpers
 
 
 class SeededChoice(LogitsProcessor):
@@ -219,8 +190,6 @@ def seeded_generation(
     inner = type(sampler).generate
 
     def generate(*arguments: Any, **options: Any) -> Any:
-        from llm_validation.decoding import continuations  # which draws as this module says
-
         config = options.get("generation_config") or GenerationConfig()
         choice = SeededChoice(uniforms, config, noted=noted is not None)
         if not arguments and can_sample(model, options):
@@ -234,7 +203,7 @@ def seeded_generation(
             # One token per row is left to choose from: no other sampling is wanted, or paid for.
             greedy = options["generation_config"] = copy.copy(config)
             greedy.do_sample = False
-            for name in _WARPERS:
+            for name in WARPERS:
                 setattr(greedy, name, None)
             output = inner(model, *arguments, **options)
         choice.check()

@@ -33,13 +33,9 @@ from llm_validation.planned_sampler import PlannedSampler, planner_of
 from llm_validation.prompt_history import PromptHistory
 from llm_validation.replan import Replan
 from llm_validation.reward_split import RewardMode, RewardSplit
-from llm_validation.sampling import (
-    DivergedError,
-    check_sampling,
-    seeded_generation,
-    uniform_rows,
-)
+from llm_validation.sampling import check_sampling, seeded_generation, uniform_rows
 from llm_validation.turns import Turns
+from llm_validation.warpers import DivergedError
 from runs.files import read_json, write_json
 from runs.seeds import stream
 from theory.advantages import group_advantages

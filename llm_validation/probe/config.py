@@ -21,6 +21,7 @@ from runs.configuration import (
     Whole,
     read_toml,
 )
+from runs.recipes import recipe_file, recipe_names
 from theory.schemes import Scheme, keep_schemes, schemes_by_name
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -174,7 +175,7 @@ class ProbeConfig(Configuration):
 
 def list_recipes() -> list[str]:
     """Names of the recipes that ship with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+    return recipe_names(RECIPES)
 
 
 def load_recipe(name: str | Path) -> ProbeConfig:
@@ -190,12 +191,5 @@ def load_recipe(name: str | Path) -> ProbeConfig:
     >>> load_recipe("tiny").model
     'tiny'
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{name}.toml"
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no recipe {str(name)!r}; the recipes are {', '.join(list_recipes())}, "
-                "or give the path of a .toml file"
-            )
+    path = recipe_file(name, RECIPES)
     return ProbeConfig.from_dict(read_toml(path), where=str(path))

@@ -17,7 +17,8 @@ from transformers import (
 
 from llm_validation import decoding
 from llm_validation.decoding import decode, supports
-from llm_validation.sampling import DivergedError, seeded_generation
+from llm_validation.sampling import seeded_generation
+from llm_validation.warpers import DivergedError
 
 SHAPE = {
     "vocab_size": 40,

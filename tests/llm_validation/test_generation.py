@@ -15,8 +15,8 @@ from llm_validation.generation import (
     make_sampler,
     prompt_tokens,
 )
-from llm_validation.sampling import DivergedError
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
+from llm_validation.warpers import DivergedError
 
 PROMPTS = ["12+34=", "90+01=", "1+2="]  # of unequal length: padding must not matter
 

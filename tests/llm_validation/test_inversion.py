@@ -9,7 +9,7 @@ from scipy import stats
 from transformers import GenerationConfig, TemperatureLogitsWarper, TopPLogitsWarper
 
 from llm_validation.inversion import Distribution, chooser, likeliest
-from llm_validation.sampling import sampling_warpers
+from llm_validation.warpers import sampling_warpers
 
 LAST = np.nextafter(1.0, 0.0)
 LOGITS = st.one_of(st.floats(-90, 90, width=32), st.just(float("-inf")))

@@ -12,14 +12,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from llm_validation.sampling import (
-    DivergedError,
-    SeededChoice,
-    check_sampling,
-    seeded_generation,
-    uniform_rows,
-)
+from llm_validation.sampling import SeededChoice, check_sampling, seeded_generation, uniform_rows
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
+from llm_validation.warpers import DivergedError
 
 
 def chosen(logits, uniforms, **options):

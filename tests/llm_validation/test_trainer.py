@@ -13,9 +13,10 @@ from llm_validation import trainer as trainer_module
 from llm_validation.config import TrainConfig
 from llm_validation.group_metrics import GROUP_METRICS
 from llm_validation.initial_model import load
-from llm_validation.sampling import DivergedError, uniform_rows
+from llm_validation.sampling import uniform_rows
 from llm_validation.tasks import load_task
 from llm_validation.trainer import WeightedGRPOTrainer
+from llm_validation.warpers import DivergedError
 from theory.advantages import group_advantages
 from theory.schedules import ByEntropy, Linear, WarmUp
 

@@ -6,7 +6,9 @@ updates of equal KL, the pool that the theory finds for the same starts and targ
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,9 @@ from scipy import stats
 
 from claims.metrics import CEILING, Metrics
 from claims.simulation.lab import Lab
-from claims.simulation.regimes import family, trained
+from claims.simulation.regimes import family, plain, trained
 from claims.spec import bound
-from claims.verdicts import Check, Finding, compared, finding, said
+from claims.verdicts import Check, Finding, primary_regime, said
 from sim.summary import log_ratios
 from theory._arrays import Floats
 from theory.best_spending import BestSpending, best_spending
@@ -24,10 +26,12 @@ from theory.spending import SPENDING_RULES, spending_cost
 
 SIZE, PROMPTS = 16, 64
 STARTS = {
+    "MATH, Qwen 0.5B": stats.beta(0.137, 1.52),
     "after fine-tuning": stats.beta(0.4, 0.6),
     "from scratch": stats.loguniform(0.0005, 0.3),
 }
-"""Pass rates of the regimes."""
+"""Pass rates of the regimes. The first decides: the fit to how often Qwen2.5-Coder-0.5B solves 192
+problems of MATH, four tries each (``claims/evidence/llm/qwen-math-map``)."""
 
 OTHER = "sqrt_r:zero_success=drop"
 _QUANTITY = "responses to the target, {} over all prompts alike"
@@ -56,7 +60,7 @@ def spending_table() -> pd.DataFrame:
     rows = []
     for regime in STARTS:
         rates, target = _rates(regime), _target(regime)
-        plain = spending_cost("uniform", rates, target, group_size=SIZE).product
+        alike = spending_cost("uniform", rates, target, group_size=SIZE).product
         ways = {
             rule.title: spending_cost(rule, rates, target, group_size=SIZE).product
             for rule in SPENDING_RULES.values()
@@ -66,7 +70,7 @@ def spending_table() -> pd.DataFrame:
         ways["Best choice, sizes and weights"] = best_spending(
             rates, target, free_scale=True
         ).product
-        rows += [(regime, target, way, cost / plain) for way, cost in ways.items()]
+        rows += [(regime, target, way, cost / alike) for way, cost in ways.items()]
     return pd.DataFrame(rows, columns=["regime", "target", "way", "ratio"])
 
 
@@ -74,11 +78,11 @@ def theory_s1() -> list[Check]:
     """Responses of the best pool over those of all prompts alike."""
     checks = []
     for regime in STARTS:
-        plain = spending_cost("uniform", _rates(regime), _target(regime), group_size=SIZE)
+        alike = spending_cost("uniform", _rates(regime), _target(regime), group_size=SIZE)
         checks.append(
             bound("S1", "theory").check(
                 "responses at equal path energy, best pool over all prompts alike",
-                [float(np.log(_best(regime).product / plain.product))],
+                [float(np.log(_best(regime).product / alike.product))],
                 scheme="grpo",
                 regime=regime,
                 exact=True,
@@ -102,62 +106,62 @@ def theory_s2() -> list[Check]:
 
 def simulation_s1(lab: Lab) -> Finding:
     """The best pool reaches the target in at least 15 % fewer responses."""
-    checks = []
-    for regime in _regimes(lab):
-        plain, pool = _run(lab, regime), _run(lab, regime, "pool")
-        checks.append(
-            bound("S1", "sim").check(
-                _QUANTITY.format("best pool"),
-                _logs(pool, plain),
-                scheme="grpo",
-                regime=regime,
-                void=plain.too_soon("grpo"),
-            )
+
+    def judged(regime: str) -> Check:
+        alike, pool = _run(lab, regime), _run(lab, regime, "pool")
+        return bound("S1", "sim").check(
+            _QUANTITY.format("best pool"),
+            _logs(pool, alike),
+            scheme="grpo",
+            void=alike.too_soon("grpo"),
         )
-    return finding("S1", said(simulation_s1), checks, _words(lab), quick=lab.quick)
+
+    return _judged("S1", said(simulation_s1), lab, judged)
 
 
 def simulation_s2(lab: Lab) -> Finding:
     """In the best pool Sqrt-R saves less than 5 % over GRPO."""
-    checks = []
-    for regime in _regimes(lab):
+
+    def judged(regime: str) -> Check:
         pool = _run(lab, regime, "pool")
-        void = pool.too_soon(OTHER, "grpo")
-        checks.append(
-            bound("S2", "sim").check(
-                "responses to the target in the best pool",
-                pool.log_ratio(OTHER, "grpo"),
-                **compared(OTHER, "grpo", "log ratio", regime, void=void),
-            )
+        return bound("S2", "sim").check(
+            "responses to the target in the best pool",
+            pool.log_ratio(OTHER, "grpo"),
+            **pool.times_of(OTHER, "grpo"),
         )
-    return finding("S2", said(simulation_s2), checks, _words(lab), quick=lab.quick)
+
+    return _judged("S2", said(simulation_s2), lab, judged)
 
 
 def simulation_s3(lab: Lab) -> Finding:
     """Counts save at least 80 % of what true pass rates save."""
-    checks = []
-    for regime in _regimes(lab):
-        plain, pool, counts = (_run(lab, regime, by) for by in ("", "pool", "counts"))
-        known, guessed = (1 - np.exp(_logs(one, plain)) for one in (pool, counts))
-        checks.append(
-            bound("S3", "sim").check(
-                "share of responses saved by counts minus 0.8 of that by true pass rates",
-                guessed - 0.8 * known,
-                scheme="grpo",
-                regime=regime,
-                void=plain.too_soon("grpo"),
-            )
+
+    def judged(regime: str) -> Check:
+        alike, pool, counts = (_run(lab, regime, by) for by in ("", "pool", "counts"))
+        known, guessed = (1 - np.exp(_logs(one, alike)) for one in (pool, counts))
+        return bound("S3", "sim").check(
+            "share of responses saved by counts minus 0.8 of that by true pass rates",
+            guessed - 0.8 * known,
+            scheme="grpo",
+            void=alike.too_soon("grpo"),
         )
-    return finding("S3", said(simulation_s3), checks, _words(lab), quick=lab.quick)
+
+    return _judged("S3", said(simulation_s3), lab, judged)
 
 
-def _regimes(lab: Lab) -> list[str]:
-    return list(STARTS)[: 1 if lab.quick else None]
+def _judged(id: str, claim: str, lab: Lab, judged: Callable[[str], Check]) -> Finding:
+    """The finding of a claim with one check a regime; the first regime decides."""
+    regimes = list(STARTS)[: 1 if lab.quick else None]
+    outcomes = {regime: [judged(regime)] for regime in regimes}
+    pools = ((regime, _best(regime).pool) for regime in regimes)
+    words = (f"{regime}: pool from {low:.3g} to {high:.3g}" for regime, (low, high) in pools)
+    found = primary_regime(id, claim, outcomes, quick=lab.quick)
+    return dataclasses.replace(found, regimes=tuple(words))
 
 
 def _run(lab: Lab, regime: str, by: str = "") -> Metrics:
     """All prompts alike, or the best pool by true pass rates or by counts."""
-    folder = f"{regime}-{by or 'all'}".replace(" ", "-")
+    folder = f"{plain(regime)}-{by or 'all'}"
     if not by:
         return trained(lab, "spending", regime, folder, "responses", "spending")
     low, high = _best(regime).pool
@@ -183,8 +187,3 @@ def _logs(ours: Metrics, theirs: Metrics, scheme: str = "grpo") -> Floats:
     )
     logs = log_ratios(mine.to_numpy(float), other.loc[mine.index].to_numpy(float))
     return np.asarray(np.clip(logs, -CEILING, CEILING))
-
-
-def _words(lab: Lab) -> list[str]:
-    pools = ((regime, _best(regime).pool) for regime in _regimes(lab))
-    return [f"{regime}: pool from {low:.3g} to {high:.3g}" for regime, (low, high) in pools]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,9 @@ STARTS = {
 }
 """Pass rates of the regimes. The first decides: the fit to how often Qwen2.5-Coder-0.5B solves 192
 problems of MATH, four tries each (``claims/evidence/llm/qwen-math-map``)."""
+
+NAMED = tuple(name for name in SPENDING_RULES if name not in ("uniform", "pool"))
+"""Rules that are run beside the best pool."""
 
 OTHER = "sqrt_r:zero_success=drop"
 _QUANTITY = "responses to the target, {} over all prompts alike"
@@ -109,6 +113,8 @@ def simulation_s1(lab: Lab) -> Finding:
 
     def judged(regime: str) -> Check:
         alike, pool = _run(lab, regime), _run(lab, regime, "pool")
+        for rule in NAMED if not lab.quick else ():
+            _run(lab, regime, rule)
         return bound("S1", "sim").check(
             _QUANTITY.format("best pool"),
             _logs(pool, alike),
@@ -160,23 +166,19 @@ def _judged(id: str, claim: str, lab: Lab, judged: Callable[[str], Check]) -> Fi
 
 
 def _run(lab: Lab, regime: str, by: str = "") -> Metrics:
-    """All prompts alike, or the best pool by true pass rates or by counts."""
+    """All prompts alike, the best pool by true pass rates or by counts, or a rule of the theory.
+
+    Rules are for the picture: they are run with GRPO alone.
+    """
+    changes: dict[str, Any] = {}
+    if by in NAMED:
+        changes = {"spending": by, "schemes": ("grpo",)}
+    elif by:
+        low, high = _best(regime).pool
+        source = "counts" if by == "counts" else "truth"
+        changes = {"spending": f"pool:low={low:.3g},high={high:.3g}", "spending_by": source}
     folder = f"{plain(regime)}-{by or 'all'}"
-    if not by:
-        return trained(lab, "spending", regime, folder, "responses", "spending")
-    low, high = _best(regime).pool
-    rule = f"pool:low={low:.3g},high={high:.3g}"
-    source = "counts" if by == "counts" else "truth"
-    return trained(
-        lab,
-        "spending",
-        regime,
-        folder,
-        "responses",
-        "spending",
-        spending=rule,
-        spending_by=source,
-    )
+    return trained(lab, "spending", regime, folder, "responses", "spending", **changes)
 
 
 def _logs(ours: Metrics, theirs: Metrics, scheme: str = "grpo") -> Floats:

@@ -7,11 +7,16 @@ proportion to the chances, without replacement. Prompts that are not taken cost 
 Pass rates are the policy's own, or are estimated from the verdicts on earlier groups: counts fade
 by a factor at every update, since pass rates move, and u and M are averages over the posterior
 Beta(a + K, b + n − K). A prompt that was left out so becomes unknown again, and is tried.
+
+Two rules look at no pass rate. Rounds until signal draw groups again until they are mixed, a few
+times at most (:func:`sim.groups.draw_again`), and dynamic sampling draws other prompts in the place
+of dead groups until a batch is full.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -20,7 +25,9 @@ import numpy as np
 
 from sim._floats import tiny
 from sim.groups import Drawn
-from theory.spending import SpendingRule
+from sim.tables import Table
+from theory._binomial import binomial_probabilities
+from theory.spending import SpendingRule, centred, share_out
 
 Array = jax.Array
 
@@ -56,8 +63,26 @@ class Choice:
 
     def sizes(self, success: Array, seen: Array | None, group_size: int, uniform: Array) -> Array:
         """M of every prompt, whole numbers as floating ones; a part is the chance of one more."""
-        wanted = self._average(lambda rho: self.rule.group_sizes(rho, group_size), success, seen)
-        return jnp.floor(wanted + uniform)
+        worth = self.rule.worth
+        if worth is None or seen is None:
+            sizes = functools.partial(self.rule.group_sizes, group_size=group_size)
+            return jnp.floor(self._average(sizes, success, seen) + uniform)
+        mean = self._average(lambda rho: jnp.exp(worth(rho)), success, seen)
+        return jnp.floor(share_out(jnp.log(jnp.maximum(mean, tiny(mean))), group_size) + uniform)
+
+    def table(self, success: Array, drawn: Drawn, group_size: int) -> Table:
+        """Advantages by what the rule makes of how many groups have K correct responses.
+
+        Where pass rates are known it is how many the prompts have on average; else it is how many
+        of this update do.
+        """
+        assert self.rule.weigh is not None
+        kinds = jnp.arange(group_size + 1, dtype=success.dtype)
+        if self.known:
+            number = binomial_probabilities(group_size, success)
+        else:
+            number = (drawn.passed[:, None] == kinds[None]).astype(success.dtype)
+        return Table(*centred(self.rule.weigh(number.mean(axis=0))))
 
     def _average(
         self, function: Callable[[Array], Array], success: Array, seen: Array | None

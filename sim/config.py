@@ -38,9 +38,6 @@ LARGEST_ARRAY = 1 << 30
 TREES = ("tree", "shared_tree")
 """Policies whose answers are sequences of tokens."""
 
-SIMULATED = ("uniform", "skip", "pool", "prioritised", "dars_et", "dars_hw")
-"""Rules of spending that look at single prompts, and sample their groups once."""
-
 LARGEST_FISHER = 1024
 """Most parameters of a log-linear policy whose Fisher matrix is solved at every update."""
 
@@ -207,12 +204,14 @@ class SimulationConfig(Configuration):
 
     spending: str = "uniform"
     """Which prompts an update takes, and in groups of what size, by their pass rates: a rule of
-    theory.spending, as ``pool:low=0.1,high=0.9``, ``skip``, ``prioritised``, ``dars_et`` or
-    ``dars_hw``. Prompts that are not taken cost nothing. Where there is a batch it is drawn by
-    their chances."""
+    theory.spending, as ``pool:low=0.1,high=0.9``, ``skip``, ``prioritised``, ``rounds:rounds=4``,
+    ``dars_et``, ``dars_hw``, ``knapsack``, ``curverl`` or, with a batch, ``dapo``. Prompts that are
+    not taken cost nothing. Where there is a batch it is drawn by their chances; a knapsack divides
+    its responses."""
 
     spending_by: Literal["truth", "counts"] = "truth"
-    """Whether the rule sees true pass rates, or what the verdicts on earlier groups say of them."""
+    """Whether the rule sees true pass rates, or what the verdicts on earlier groups say of them;
+    ``curverl`` goes by the verdicts of the update, and ``rounds`` looks at neither."""
 
     spending_memory: Share = 0.9
     """Factor by which those counts fade at every update."""
@@ -395,10 +394,10 @@ def _check_spending(config: SimulationConfig) -> None:
     rule = resolve_rule(config.spending)
     if rule.name == "uniform":
         return
-    if rule.name not in SIMULATED:
+    if rule.name == "dapo" and (config.batch is None or config.spending_by == "counts"):
         raise ValueError(
-            f"spending is simulated by {', '.join(SIMULATED)}; got {rule.name}: "
-            "theory.spending has its cost"
+            "spending by dapo draws other prompts in the place of dead groups, whatever is known "
+            "of them: it needs a batch, and spending_by must be truth"
         )
     if config.learner == "mirror" or config.sampling != "fixed":
         raise ValueError(
@@ -412,6 +411,10 @@ def _check_spending(config: SimulationConfig) -> None:
                 f"spending by {rule.name} needs schemes with a table and groups that are sampled "
                 f"once; {name} is none"
             )
+    if rule.weigh is not None and config.schemes != ("grpo",):
+        raise ValueError(
+            f"spending by {rule.name} brings advantages of its own: let schemes be grpo alone"
+        )
 
 
 def _check_training(config: SimulationConfig) -> None:

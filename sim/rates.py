@@ -16,6 +16,7 @@ from sim.starts import drawn_in_words, initial_success
 from theory.designs import DesignName
 from theory.finite_group import expected_weight
 from theory.schemes import SCHEMES, Scheme
+from theory.spending import resolve_rule
 
 _POINTS = 4001  # trapezoid in logit ρ; relative error below 1e-6 for every scheme
 
@@ -99,12 +100,15 @@ def weight_budget(config: SimulationConfig, scheme: Scheme) -> float:
 def sampling_of(config: SimulationConfig, scheme: Scheme) -> DesignName:
     """Sampling design of a scheme of the configuration; DAPO waits for mixed groups by itself.
 
+    So does spending by rounds, a few times.
+
     >>> sampling_of(SimulationConfig(schemes=("grpo", "dapo")), SCHEMES["dapo"])
     'until_mixed'
     """
     samples = config.learner != "mirror" and config.group_size is not None
     dapo = samples and scheme.name == "dapo" and config.dynamic_attempts > 1
-    return "until_mixed" if dapo and config.sampling == "fixed" else config.sampling
+    waits = dapo or resolve_rule(config.spending).name == "rounds"
+    return "until_mixed" if waits and config.sampling == "fixed" else config.sampling
 
 
 def dynamic_attempts(config: SimulationConfig, scheme: Scheme) -> int:
@@ -113,6 +117,11 @@ def dynamic_attempts(config: SimulationConfig, scheme: Scheme) -> int:
     >>> dynamic_attempts(SimulationConfig(schemes=("grpo", "dapo")), SCHEMES["dapo"])
     10
     """
+    rule = resolve_rule(config.spending)
+    if rule.name == "rounds":
+        rounds = rule.options["rounds"]
+        assert isinstance(rounds, int)  # the rule sees to it
+        return rounds
     return 1 if sampling_of(config, scheme) == "fixed" else config.dynamic_attempts
 
 

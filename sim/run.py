@@ -185,7 +185,7 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
     ppo = config.learner == "ppo"
     learned = scheme.needs_baseline and config.critic == "learned"
     choice = choice_of(config)
-    varies = choice is not None and choice.rule.sizes is not None
+    varies = choice is not None and choice.rule.varies
     return Rules(
         learner=config.learner,
         group_size=config.group_size,
@@ -216,9 +216,9 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
 
 
 def choice_of(config: SimulationConfig) -> Choice | None:
-    """How a configuration chooses prompts; none where all are taken alike."""
+    """How a configuration chooses prompts; none where all are taken, or tried, alike."""
     rule = resolve_rule(config.spending)
-    if rule.name == "uniform":
+    if rule.name in ("uniform", "rounds"):
         return None
     known = config.spending_by == "truth"
     return Choice(rule, known, config.spending_memory, config.spending_prior)

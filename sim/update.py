@@ -147,7 +147,7 @@ class Rules:
     def rows(self) -> int:
         """Responses of the largest group of an update."""
         size = self.group_size or 1
-        varies = self.choice is not None and self.choice.rule.sizes is not None
+        varies = self.choice is not None and self.choice.rule.varies
         return max(size, LARGEST_GROUP) if varies else size
 
     @property
@@ -189,7 +189,9 @@ def clock_metrics(group_size: int | None) -> dict[str, Clock]:
 
 def memory_of(rules: Rules, problem: Problem) -> Memory:
     """Memory that the updates of one problem hand on, if they need any."""
-    if rules.group_size is None or rules.scheme is not None or rules.attempts > 1:
+    if rules.group_size is None or rules.scheme is not None or rules.sampling != "fixed":
+        return None
+    if rules.choice is not None and rules.choice.rule.name == "dapo":
         return None
     masses = jax.eval_shape(problem.policy.masses, problem.parameters)
     answers, prompts = masses.shape
@@ -234,9 +236,13 @@ def update(
         sampler = jnp.where(number % jnp.uint32(rules.sync_every) == 0, parameters, sampler)
     behind = parameters if sampler is None else sampler
     chosen: Array | slice = slice(None)
+    filled: Drawn | None = None
     if rules.batch is not None:
         assert isinstance(policy, SharedPolicy)  # the configuration sees to it
-        chosen = _batch(rules, policy, behind, seen, seed, number)
+        if rules.choice is not None and rules.choice.rule.name == "dapo":
+            chosen, filled = _filled(rules, policy, behind, seed, number)
+        else:
+            chosen = _batch(rules, policy, behind, seen, seed, number)
         policy = policy.take(chosen)
     masses = policy.masses(behind)
     # One sum over the answers serves success, sampling thresholds and scores alike.
@@ -276,10 +282,12 @@ def update(
             known = None if seen is None else seen[:, chosen]
             taken, sizes = _chosen(rules, success, known, uniforms)
             costs = {name: cost * taken if cost.ndim else cost for name, cost in costs.items()}
-        drawn = _draw(rules, policy, masses, uniforms, memory, sizes)
-        if rules.choice is not None:
+        drawn = filled or _draw(rules, policy, masses, uniforms, memory, sizes)
+        if rules.choice is not None and filled is None:
             drawn = only(drawn, taken)
             seen = None if seen is None else rules.choice.remember(seen, chosen, drawn)
+        if rules.choice is not None and rules.choice.rule.weigh is not None:
+            table = rules.choice.table(success, drawn, rules.group_size)
         if table is not None:
             group = weigh_by_table(policy, drawn, table, rules.verifier)
         elif scheme is not None and scheme.needs_baseline:
@@ -405,6 +413,34 @@ def _batch(
     return draw_batch(chance, draws, rules.batch or count)
 
 
+def _filled(
+    rules: Rules, policy: SharedPolicy, parameters: Array, seed: Array, number: Array
+) -> tuple[Array, Drawn]:
+    """Prompts of a batch of mixed groups, and these; other prompts take the place of dead ones.
+
+    A group is drawn for every prompt, and those are paid for that come, in random order, before the
+    batch is full.
+    """
+    assert rules.batch is not None
+    assert rules.group_size is not None
+    count = policy.prompts(parameters)
+    keys = draw(rules.generator, seed, number, 1, count, stream=_BATCH_STREAM)[0]
+    masses = policy.masses(parameters)
+    draws = draw(rules.generator, seed, number, rules.rows, count, dtype=masses.dtype)
+    drawn = draw_fixed(policy, masses, draws, rules.verifier)
+    mixed = (drawn.passed > 0) & (drawn.passed < rules.group_size)
+    last, chosen = jax.lax.top_k(jnp.where(mixed, keys, keys - 1), rules.batch)
+    paid = (keys >= last[-1]) | ~jnp.all(mixed[chosen])  # all, where too few are mixed
+    return chosen, Drawn(
+        drawn.counts[:, chosen],
+        drawn.passed[chosen],
+        rules.group_size,
+        mixed[chosen],
+        paid.sum() * rules.group_size,
+        None if drawn.tokens is None else drawn.tokens * paid,
+    )
+
+
 def _chosen(
     rules: Rules,
     success: Array,
@@ -417,7 +453,7 @@ def _chosen(
     chance = rules.choice.chance(success, seen, rules.group_size)
     least = jnp.zeros_like(chance) if rules.batch else uniforms(_CHOICE_STREAM, 1)[0]
     taken = (least < chance).astype(success.dtype)
-    if rules.choice.rule.sizes is None:
+    if not rules.choice.rule.varies:
         return taken, None
     part = uniforms(_SIZE_STREAM, 1)[0]
     return taken, rules.choice.sizes(success, seen, rules.group_size, part)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import numpy as np
-from scipy import optimize
 
 from theory._arrays import Array, Floats, namespace
 from theory._binomial import binomial_probabilities
@@ -29,6 +28,9 @@ from theory.tables import table_scheme
 
 LARGEST_GROUP = 128
 """Largest group that a rule asks for."""
+
+_HALVINGS = 40
+"""Of the interval of prices, in logarithms."""
 
 Probability = Annotated[float, Allowed(0.0, 1.0)]
 Rounds = Annotated[int, Allowed(1, 1000, whole=True)]
@@ -71,7 +73,11 @@ class SpendingRule:
             rule's options.
         sizes: From ρ and M to M_i; none where all are M.
         design: Sampling design of its groups.
-        weigh: From ρ of the whole set and M to a scheme that takes the place of the one asked for.
+        worth: From ρ, shape (prompts,), to the logarithms of what the third, fourth, … response of
+            a group is worth, shape (prompts, sizes), falling along it; M_i are then those of the
+            largest sum at a mean of M.
+        weigh: From the share n_K of a set's groups with K right, shape (M + 1,), to the weights of
+            such groups, whose advantages are centred and take the place of the scheme's.
         options: Option values in force.
     """
 
@@ -83,7 +89,8 @@ class SpendingRule:
     choice: Callable[..., Array] = dataclasses.field(default=_all, repr=False)
     sizes: Callable[[Array, int], Array] | None = dataclasses.field(default=None, repr=False)
     design: str = "fixed"
-    weigh: Callable[[Floats, int], Scheme] | None = dataclasses.field(default=None, repr=False)
+    worth: Callable[[Array], Array] | None = dataclasses.field(default=None, repr=False)
+    weigh: Callable[[Array], Array] | None = dataclasses.field(default=None, repr=False)
     options: Mapping[str, Option] = dataclasses.field(default_factory=dict)
 
     def __hash__(self) -> int:
@@ -110,9 +117,16 @@ class SpendingRule:
         """u of prompts at ρ, in [0, 1]."""
         return self.choice(success, group_size, **self.options)
 
+    @property
+    def varies(self) -> bool:
+        """Whether group sizes differ."""
+        return self.sizes is not None or self.worth is not None
+
     def group_sizes(self, success: Array, group_size: int) -> Array:
         """M_i of prompts at ρ, real numbers from 2 to the largest group."""
         xp = namespace(success)
+        if self.worth is not None:
+            return share_out(self.worth(success), group_size)
         if self.sizes is None:
             return xp.ones_like(success) * group_size
         return xp.clip(self.sizes(success, group_size), 2, max(group_size, LARGEST_GROUP))
@@ -120,7 +134,10 @@ class SpendingRule:
     def allot(self, success: Floats, group_size: int) -> Allotment:
         """What every prompt of a set gets."""
         sizes = np.asarray(self.group_sizes(success, group_size))
-        scheme = None if self.weigh is None else self.weigh(success, group_size)
+        scheme = None
+        if self.weigh is not None:
+            shares = np.asarray(binomial_probabilities(group_size, success)).mean(axis=0)
+            scheme = table_scheme(*centred(self.weigh(shares)), name=self.name)
         chance = np.asarray(self.chance(success, group_size))
         return Allotment(chance, sizes, sizes / group_size, scheme)
 
@@ -189,30 +206,66 @@ def _hardness_weighted(success: Array, size: int) -> Array:
     return size * xp.sqrt((1 - hard) / hard)
 
 
-def _knapsack(success: Array, size: int) -> Floats:
-    """Sizes of the largest Σ (1 − ρ^M − (1−ρ)^M) ρ(1−ρ)² at a mean of M."""
-    sizes = np.arange(2.0, LARGEST_GROUP + 1)
-    rho = np.asarray(success)[:, None]
-    with np.errstate(under="ignore"):
-        # What a further response adds to the chance of a mixed group falls with their number.
-        more = rho**sizes * (1 - rho) + (1 - rho) ** sizes * rho
-    worth = np.log(np.maximum(more * rho * (1 - rho) ** 2, 1e-300))
-
-    def at(log_price: float) -> Floats:
-        return np.array([np.interp(-log_price, -row, sizes) for row in worth])
-
-    price = optimize.brentq(lambda price: float(np.mean(at(price))) - size, -700.0, 0.0, xtol=1e-9)
-    return at(price)
+def _worth(success: Array) -> Array:
+    """ln of what a response adds to (1 − ρ^M − (1−ρ)^M) ρ(1−ρ)², to groups of 2, 3, … of them."""
+    xp = namespace(success)
+    rho = xp.clip(success, 1e-12, 1 - 1e-7)[:, None]
+    sizes = xp.ones_like(rho[:1]) * xp.arange(2, LARGEST_GROUP + 1)[None]
+    right, wrong = xp.log(rho), xp.log1p(-rho)
+    more = xp.logaddexp(sizes * right + wrong, sizes * wrong + right)
+    return more + right + 2 * wrong
 
 
-def _reverse_hazard(success: Floats, size: int) -> Scheme:
-    """CurveRL's weights n_K/Σ_{J≤K} n_J by the mixed groups that the whole set has on average."""
-    number = np.asarray(binomial_probabilities(size, success)).mean(axis=0)
-    number[0] = number[-1] = 0
-    below = np.cumsum(number)
-    weight = np.divide(number, below, out=np.zeros_like(number), where=below > 0)
-    mean = np.arange(size + 1) / size
-    return table_scheme(weight * (1 - mean), weight * mean, name="curverl")
+def share_out(worth: Array, size: int) -> Array:
+    """Group sizes of the largest total worth, by a knapsack of M responses a prompt.
+
+    What a further response is worth falls, so that all are bought that are worth a price; between
+    two of them a prompt has a part of a response.
+
+    Args:
+        worth: Logarithms, shape (prompts, sizes), of the responses after the second.
+        size: M, at least 2.
+
+    Returns:
+        M_i, shape (prompts,), with a mean of M to 1e-5, at most the largest group.
+
+    >>> share_out(np.log([[0.4, 0.2, 0.1, 0.05], [0.04, 0.02, 0.01, 0.005]]), 3).round(2).tolist()
+    [4.0, 2.0]
+    """
+    xp = namespace(worth)
+    step = xp.maximum(worth[:, :-1] - worth[:, 1:], xp.ones_like(worth[:, 1:]) * 1e-9)
+
+    def at(price: Array) -> Array:
+        return 2 + xp.clip((worth[:, :-1] - price) / step, 0.0, 1.0).sum(axis=1)
+
+    low, high = worth.min(), worth.max()
+    for _ in range(_HALVINGS):
+        price = (low + high) / 2
+        enough = at(price).mean() >= size
+        low, high = xp.where(enough, price, low), xp.where(enough, high, price)
+    return at(low)
+
+
+def _reverse_hazard(shares: Array) -> Array:
+    """CurveRL's weights n_K/Σ_{J≤K} n_J of mixed groups, by how many there are."""
+    xp = namespace(shares)
+    inner = shares[1:-1]
+    below = xp.cumsum(inner)
+    weight = xp.where(below > 0, inner / xp.where(below > 0, below, xp.ones_like(below)), 0.0)
+    none = xp.zeros_like(shares[:1])
+    return xp.concat([none, weight, none])
+
+
+def centred(weight: Array) -> tuple[Array, Array]:
+    """a⁺_K and a⁻_K of advantages w_K (r − K/M), each of shape (M + 1,).
+
+    >>> [part.tolist() for part in centred(np.array([0.0, 2.0, 0.0]))]
+    [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    xp = namespace(weight)
+    mean = xp.cumsum(xp.ones_like(weight)) - 1
+    mean = mean / mean[-1]
+    return weight * (1 - mean), weight * mean
 
 
 _RULES = (
@@ -279,7 +332,7 @@ _RULES = (
         "max Σ P_mixed(M_i) ρ(1−ρ)²",
         "arXiv 2509.25849",
         "One budget of responses by the chance of a mixed group times ρ(1−ρ)².",
-        sizes=_knapsack,
+        worth=_worth,
     ),
     SpendingRule(
         "curverl",

@@ -39,7 +39,14 @@ from theory._arrays import Array, Floats
 from theory._binomial import check_group_size
 from theory._designs import finite_design
 from theory._group_rates import GroupRates
-from theory._spending_rules import LARGEST_GROUP, SPENDING_RULES, SpendingRule, resolve_rule
+from theory._spending_rules import (
+    LARGEST_GROUP,
+    SPENDING_RULES,
+    SpendingRule,
+    centred,
+    resolve_rule,
+    share_out,
+)
 from theory.pass_rates import PassRates, as_pass_rates
 from theory.schemes import Scheme, resolve
 from theory.token_cost import check_length_ratio, mean_length
@@ -49,8 +56,10 @@ __all__ = [
     "SPENDING_RULES",
     "SpendingCost",
     "SpendingRule",
+    "centred",
     "relative_spending",
     "resolve_rule",
+    "share_out",
     "spending_cost",
 ]
 

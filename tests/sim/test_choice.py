@@ -1,21 +1,25 @@
 """Which prompts are taken: against quadrature, the plain simulator, and theory's rates."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import logit
+from scipy.special import betaln, logit
 
 from sim.choice import Choice, draw_batch
 from sim.config import SimulationConfig
 from sim.counter import draw
+from sim.groups import Drawn
 from sim.problems import build
 from sim.run import rules_of, simulate
 from sim.tables import scheme_table
 from sim.update import initial_state, update
 from theory._designs import DESIGNS
 from theory._group_rates import group_rates
+from theory.advantages import group_advantages
 from theory.schemes import resolve
 from theory.spending import resolve_rule
 
@@ -145,6 +149,128 @@ def test_counts_are_of_the_groups_that_were_drawn_and_fade():
     assert total.sum() > 0
 
 
+def test_rounds_until_signal_cost_what_theory_says():
+    """Responses to the exact expectation M Σ (1 − (1−P)^n)/P, and groups mixed as often."""
+    config = SimulationConfig(
+        **{**SMALL, "prompts": 4096}, start="beta:0.3,0.5", spending="rounds:rounds=3", group_size=4
+    )
+    before, after, success, responses = one_update(config)
+    success = success.astype(float)
+    dead = success**4 + (1 - success) ** 4
+    rounds = 1 + dead + dead**2
+    left = 3 - rounds  # a sum of rounds of 1, 2 or 3
+    assert abs(responses - 4 * rounds.sum()) < 4 * 4 * np.sqrt((left * (1 + left)).sum())
+    moved = np.any(np.asarray(before.parameters != after.parameters), axis=0).sum()
+    chosen = resolve_rule(config.spending).chance(success, 4)
+    np.testing.assert_allclose(chosen, 1 - dead**3, atol=1e-9)
+    assert abs(moved - chosen.sum()) < 4 * np.sqrt((chosen * (1 - chosen)).sum())
+
+
+def test_other_prompts_take_the_place_of_dead_groups_until_a_batch_is_full():
+    """Prompts alike: groups until the 32nd mixed one are negative binomial."""
+    config = SimulationConfig(
+        **{**SMALL, "prompts": 2048},
+        policy="log_linear",
+        batch=32,
+        start=0.1,
+        spending="dapo",
+        group_size=4,
+    )
+    _, _, success, responses = zip(*(one_update(config, number=n) for n in range(3)), strict=True)
+    mixed = 1 - success[0].astype(float) ** 4 - (1 - success[0].astype(float)) ** 4
+    mean = mixed.mean()
+    groups = np.array(responses) / 4
+    assert np.all(groups >= 32)
+    assert abs(groups.mean() - 32 / mean) < 4 * np.sqrt(32 * (1 - mean) / mean**2 / 3)
+
+
+def test_a_batch_that_cannot_be_filled_costs_a_group_of_every_prompt():
+    config = SimulationConfig(
+        **SMALL, policy="log_linear", batch=32, start=1e-6, spending="dapo", group_size=4
+    )
+    before, after, _, responses = one_update(config)
+    assert responses == 4 * 32
+    np.testing.assert_array_equal(before.parameters, after.parameters)
+
+
+def test_one_round_is_a_fixed_group_for_schemes_that_drop_dead_ones(tmp_path):
+    runs = [
+        simulate(SimulationConfig(**SMALL, spending=rule), tmp_path / str(k), progress=False)
+        for k, rule in enumerate(("uniform", "rounds:rounds=1"))
+    ]
+    for name in ("success", "responses"):
+        np.testing.assert_array_equal(*(values(metrics, name) for metrics in runs))
+
+
+def test_a_knapsack_spends_the_batch_where_it_is_worth_most():
+    config = SimulationConfig(
+        **{**SMALL, "prompts": 512}, start="beta:0.3,0.5", spending="knapsack", group_size=8
+    )
+    rules, problem = rules_of(config, config.bound["grpo"]), build(config, 0)
+    success = problem.policy.success(problem.parameters)[0]
+    sizes = np.asarray(rules.choice.sizes(success, None, 8, jnp.full(512, 0.5)))
+    exact = resolve_rule("knapsack").group_sizes(np.asarray(success, dtype=float), 8)
+    assert exact.mean() == pytest.approx(8, abs=1e-4)
+    assert np.abs(sizes - exact).max() < 0.6  # rounded
+    _, _, _, responses = one_update(config)
+    assert responses == pytest.approx(8 * 512, abs=4 * np.sqrt(512) / 2)
+
+
+@pytest.mark.parametrize("counts", [((0, 2, 4), (4, 4, 4)), ((0, 0, 3), (0, 20, 8))])
+def test_a_knapsack_by_counts_is_the_best_of_all_divisions(counts):
+    """Expected worth under each posterior, by beta functions, against every division of 18."""
+    correct, tries = np.array(counts, dtype=float)
+    choice = Choice(resolve_rule("knapsack"), known=False, prior=(0.5, 1.5))
+    right, wrong = 0.5 + correct, 1.5 + tries - correct
+
+    def value(sizes):
+        a, b, m = right, wrong, np.asarray(sizes, dtype=float)
+        dead = np.exp(betaln(a + 1, b + 2 + m)) + np.exp(betaln(a + 1 + m, b + 2))
+        return float(np.sum((np.exp(betaln(a + 1, b + 2)) - dead) / np.exp(betaln(a, b))))
+
+    best = max(value(s) for s in itertools.product(range(2, 15), repeat=3) if sum(s) == 18)
+    seen = jnp.array([correct, tries])
+    less, more = (
+        np.asarray(choice.sizes(jnp.zeros(3), seen, 6, jnp.full(3, part))) for part in (0.0, 0.999)
+    )
+    assert less.sum() <= 18 <= more.sum()
+    assert np.all(more - less <= 1)
+    assert value(less) <= best <= value(more)
+    assert best > value([6, 6, 6])
+
+
+def test_reverse_hazard_weights_are_those_of_the_scheme():
+    """By the update's own groups: advantages of real rewards, which see the same groups."""
+    choice = Choice(resolve_rule("curverl"), known=False)
+    passed = jnp.array([0.0, 1, 1, 2, 3, 3, 3, 4])
+    drawn = Drawn(jnp.zeros((2, 8)), passed, 4, None, 32.0, None)
+    table = choice.table(jnp.zeros(8), drawn, 4)
+    rewards = (np.arange(4)[None] < np.asarray(passed)[:, None]).astype(float)
+    exact = group_advantages(rewards, "curverl")
+    positive, negative = (np.asarray(part)[passed.astype(int)] for part in look_up_all(table))
+    mine = np.where(rewards == 1, positive[:, None], -negative[:, None])
+    ratio = exact[1, 0] / mine[1, 0]
+    np.testing.assert_allclose(mine * ratio, exact, atol=1e-6)
+
+
+def test_reverse_hazard_weights_by_true_rates_are_theory_s():
+    config = SimulationConfig(**SMALL, start="beta:1,1", spending="curverl", group_size=6)
+    rules, problem = rules_of(config, config.bound["grpo"]), build(config, 0)
+    success = problem.policy.success(problem.parameters)[0]
+    drawn = Drawn(jnp.zeros((2, 32)), jnp.zeros(32), 6, None, 0.0, None)
+    table = rules.choice.table(success, drawn, 6)
+    exact = resolve_rule("curverl").allot(np.asarray(success, dtype=float), 6).scheme.table(6)
+    for mine, theirs in zip(look_up_all(table), exact, strict=True):
+        np.testing.assert_allclose(np.asarray(mine), theirs, atol=1e-5)
+    before, after, _, responses = one_update(config)
+    assert responses == 6 * 32
+    assert np.any(np.asarray(before.parameters != after.parameters))
+
+
+def look_up_all(table):
+    return table.positive, table.negative
+
+
 @pytest.mark.parametrize("rule", ["dars_et", "dars_hw"])
 def test_groups_of_many_sizes_move_as_theory_says(rule):
     """Mean change of logit ρ of a natural step, against the exact drift at every prompt's size."""
@@ -186,7 +312,8 @@ def test_groups_of_many_sizes_move_as_theory_says(rule):
     ("setting", "message"),
     [
         ({"spending": "lottery"}, "must be one of uniform"),
-        ({"spending": "knapsack"}, "is simulated by uniform, skip"),
+        ({"spending": "dapo"}, "needs a batch"),
+        ({"spending": "curverl", "schemes": ("rloo",)}, "schemes be grpo alone"),
         ({"spending": "pool:low=2"}, r"low of pool must be a number in \[0, 1\]"),
         ({"spending": "skip", "learner": "mirror"}, "learner that samples"),
         ({"spending": "skip", "sampling": "until_any"}, "sampling must be fixed"),

@@ -24,6 +24,27 @@ REGIMES = {
         "spending_by": "counts",
     },
     "groups of many sizes": {"schemes": ("grpo",), "prompts": 320, "spending": "dars_et"},
+    "a knapsack by counts": {
+        "schemes": ("grpo",),
+        "policy": "log_linear",
+        "prompts": 40,
+        "batch": 8,
+        "spending": "knapsack",
+        "spending_by": "counts",
+    },
+    "reverse hazard by verdicts": {
+        "schemes": ("grpo",),
+        "prompts": 320,
+        "spending": "curverl",
+        "spending_by": "counts",
+    },
+    "a batch that is filled": {
+        "policy": "log_linear",
+        "prompts": 40,
+        "batch": 8,
+        "spending": "dapo",
+    },
+    "rounds until signal": {"prompts": 320, "spending": "rounds"},
     "penalty and moments": {"prompts": 320, "answers": 4, "kl_penalty": 0.1, "optimizer": "adam"},
 }
 

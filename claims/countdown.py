@@ -11,7 +11,7 @@ import numpy as np
 
 from claims.language_model.settings import DROPPED, RESCALED
 from claims.metrics import ASYMMETRIC, KS, Metrics
-from claims.reinforcement import known, n4_checks, n6_check
+from claims.reinforcement import known, n4_checks, n6_check, paired
 from claims.spec import bound
 from claims.verdicts import BASE, Check, compared
 
@@ -49,7 +49,7 @@ def n6(halves: Metrics, weighted: Metrics) -> list[Check]:
     """W-REINFORCE has the pass@1 of GRPO with NSR's pass@k at large k."""
     ours = "w_reinforce"
     best = weighted.peak(ours, "success") - weighted.peak("grpo", "success")
-    kept = weighted.at_rise(ours, _LARGE, GAIN) - halves.at_rise("nsr", _LARGE, GAIN)
+    kept = paired(weighted.at_rise(ours, _LARGE, GAIN), halves.at_rise("nsr", _LARGE, GAIN))
     return [
         n6_check("llm", "best pass@1", best, "grpo"),
         n6_check("llm", _LARGE, kept, "nsr", weighted.settled(ours, _LARGE)),

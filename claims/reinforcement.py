@@ -103,7 +103,7 @@ _ENTROPY = ("psr", "nsr", "grpo", "ppo")
 
 
 def _gain(metrics: Metrics) -> float:
-    return _GAINS[metrics.name.partition(", ")[2]]
+    return _GAINS[metrics.name.split(", ")[-1]]
 
 
 def _judge(id: str, claim: str, checks: Callable[[Metrics], list[Check]], lab: Lab) -> Finding:
@@ -123,6 +123,16 @@ def _kept(id: str, name: str, metrics: Metrics, scheme: str, metric: str) -> Che
 def known(values: Floats) -> Floats:
     """Those of the seeds that have one."""
     return values[np.isfinite(values)]
+
+
+def paired(values: Floats, others: Floats) -> Floats:
+    """Differences seed by seed, where one scheme may have been given more seeds than the other.
+
+    >>> paired(np.array([3.0, np.nan, 5.0]), np.array([1.0, 2.0])).tolist()
+    [2.0]
+    """
+    both = min(len(values), len(others))
+    return known(values[:both] - others[:both])
 
 
 def _of_base(
@@ -151,7 +161,7 @@ def n4_checks(
     for other in others:
         for more, less in (("nsr", other), (other, "psr")):
             order = bound("N4", source, "order")
-            gap = known(entropy[more] - entropy[less])
+            gap = paired(entropy[more], entropy[less])
             found.append(order.check("entropy", gap, **compared(more, less)))
     return found
 

@@ -172,6 +172,20 @@ def test_a_scheme_that_gains_too_little_under_some_seed_has_no_verdict(tmp_path)
     assert found["N3"].verdict == "open"
 
 
+def test_settings_are_judged_together_while_one_has_fewer_seeds(tmp_path):
+    publish_countdown(tmp_path, SOONER, RIGHT)
+    place = tmp_path / "countdown-post-sft-weighted"
+    outcomes, curves = (
+        pd.read_csv(place / "outcomes.csv"),
+        pd.read_parquet(place / "curves.parquet"),
+    )
+    outcomes[outcomes["seed"] < SEEDS[-1]].to_csv(place / "outcomes.csv", index=False)
+    curves[curves["seed"] < SEEDS[-1]].to_csv(place / "curves.csv", index=False)
+    found = {item.id: item for item in judge(tmp_path)}
+    assert [len(check.samples) for check in found["N4"].checks] == [5, 4, 4]
+    assert [len(check.samples) for check in found["N6"].checks] == [4, 4]
+
+
 def test_a_scheme_that_never_arrives_counts_up_to_the_ceiling(tmp_path):
     publish_made_up(tmp_path, SETTING["rule-from-scratch"], {"sqrt_r": np.inf, "rloo": np.inf}, {})
     table = Metrics.published(tmp_path, "rule-from-scratch")

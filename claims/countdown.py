@@ -1,4 +1,4 @@
-"""N2, N3, N4, N6, A4 and O7 on the small Countdown, where they can come out either way.
+"""N2, N3, N4, N6, A4, O7 and S1 to S3 on the small Countdown, where they can come out either way.
 
 Prompts have several right answers, and many held-out ones are never solved in 256 tries. Diversity
 is read where held-out pass@1 has risen by the same amount; a scheme that gets there under fewer
@@ -75,6 +75,40 @@ def o7(metrics: Metrics) -> list[Check]:
             _TIME, metrics.log_ratio(scheme, other), **metrics.times_of(scheme, other)
         )
         for place, (scheme, other) in enumerate(pairs)
+    ]
+
+
+def s1(alike: Metrics, rates: Metrics) -> list[Check]:
+    """The best pool by true pass rates reaches the target in at least 15 % fewer responses."""
+    return [
+        bound("S1", "llm").check(
+            f"{_TIME}, best pool over all prompts alike",
+            rates.log_ratio_to(alike, "grpo"),
+            scheme="grpo",
+        )
+    ]
+
+
+def s2(rates: Metrics) -> list[Check]:
+    """In the best pool Sqrt-R without all-wrong groups saves less than 5 % over GRPO."""
+    return [
+        bound("S2", "llm").check(
+            f"{_TIME} in the best pool",
+            rates.log_ratio(DROPPED, "grpo"),
+            **rates.times_of(DROPPED, "grpo"),
+        )
+    ]
+
+
+def s3(alike: Metrics, rates: Metrics, counts: Metrics) -> list[Check]:
+    """Counts save at least 80 % of what true pass rates save."""
+    known, guessed = (1 - np.exp(one.log_ratio_to(alike, "grpo")) for one in (rates, counts))
+    return [
+        bound("S3", "llm").check(
+            "share of responses saved by counts minus 0.8 of that by true pass rates",
+            guessed - 0.8 * known,
+            scheme="grpo",
+        )
     ]
 
 

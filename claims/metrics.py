@@ -144,6 +144,15 @@ class Metrics:
         logs = log_ratios(time[scheme].to_numpy(float), time[reference].to_numpy(float))
         return np.asarray(np.clip(logs, -CEILING, CEILING))
 
+    def log_ratio_to(self, other: Metrics, scheme: str) -> Floats:
+        """Logarithms of the ratios of a scheme's times here to those there, paired by seed."""
+        mine, theirs = (
+            one.arrivals.loc[one.arrivals["scheme"] == scheme].set_index("seed")["time"]
+            for one in (self, other)
+        )
+        logs = log_ratios(mine.to_numpy(float), theirs.loc[mine.index].to_numpy(float))
+        return np.asarray(np.clip(logs, -CEILING, CEILING))
+
     def too_soon(self, *schemes: str) -> str:
         """Why times of schemes say nothing, if one arrives at once; else empty."""
         if "updates" not in self.arrivals:

@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from claims.metrics import CEILING, Metrics
+from claims.metrics import Metrics
 from claims.simulation.lab import Lab
 from claims.simulation.regimes import family, plain, trained
 from claims.spec import bound
 from claims.verdicts import Check, Finding, primary_regime, said
-from sim.summary import log_ratios
 from theory._arrays import Floats
 from theory.best_spending import BestSpending, best_spending
 from theory.spending import SPENDING_RULES, spending_cost
@@ -117,7 +116,7 @@ def simulation_s1(lab: Lab) -> Finding:
             _run(lab, regime, rule)
         return bound("S1", "sim").check(
             _QUANTITY.format("best pool"),
-            _logs(pool, alike),
+            pool.log_ratio_to(alike, "grpo"),
             scheme="grpo",
             void=alike.too_soon("grpo"),
         )
@@ -144,7 +143,7 @@ def simulation_s3(lab: Lab) -> Finding:
 
     def judged(regime: str) -> Check:
         alike, pool, counts = (_run(lab, regime, by) for by in ("", "pool", "counts"))
-        known, guessed = (1 - np.exp(_logs(one, alike)) for one in (pool, counts))
+        known, guessed = (1 - np.exp(one.log_ratio_to(alike, "grpo")) for one in (pool, counts))
         return bound("S3", "sim").check(
             "share of responses saved by counts minus 0.8 of that by true pass rates",
             guessed - 0.8 * known,
@@ -179,13 +178,3 @@ def _run(lab: Lab, regime: str, by: str = "") -> Metrics:
         changes = {"spending": f"pool:low={low:.3g},high={high:.3g}", "spending_by": source}
     folder = f"{plain(regime)}-{by or 'all'}"
     return trained(lab, "spending", regime, folder, "responses", "spending", **changes)
-
-
-def _logs(ours: Metrics, theirs: Metrics, scheme: str = "grpo") -> Floats:
-    """Logarithms of the ratios of times, paired by seed."""
-    mine, other = (
-        one.arrivals.loc[one.arrivals["scheme"] == scheme].set_index("seed")["time"]
-        for one in (ours, theirs)
-    )
-    logs = log_ratios(mine.to_numpy(float), other.loc[mine.index].to_numpy(float))
-    return np.asarray(np.clip(logs, -CEILING, CEILING))

@@ -185,6 +185,10 @@ class TrainConfig(Configuration):
     """Batches of responses after which it is planned anew which prompts to take how often, by the
     outcomes so far (see ``llm_validation.prompt_planner``); 0 takes all in shuffled order."""
 
+    plan_by: Literal["counts", "rates"] = "counts"
+    """Whether plans go by counts of outcomes, or by every prompt's true pass rate, which is known
+    exactly for the tiny model: what nobody has in practice, and counts are compared with."""
+
     plan_target: Probability = 0.9
     """Mean success that a plan is made for, of the prompts in reach, in (0, 1)."""
 
@@ -274,9 +278,16 @@ class TrainConfig(Configuration):
             raise ValueError("lora_alpha and lora_targets need a lora_rank of at least 1")
         for scheme in self.bound.values():
             scheme.check_group_size(self.group_size)
-        if not self.plan_every and (self.plan_memory or self.plan_counts):
+        rates = self.plan_by == "rates"
+        if not self.plan_every and (self.plan_memory or self.plan_counts or rates):
             raise ValueError(
-                "plan_memory and plan_counts are of plans: they need plan_every of at least 1"
+                "plan_memory, plan_counts and plan_by are of plans: they need plan_every of at "
+                "least 1"
+            )
+        if rates and (self.plan_counts or self.model != "tiny"):
+            raise ValueError(
+                "plan_by = 'rates' needs model = 'tiny', whose pass rates are known exactly, and "
+                "no plan_counts"
             )
         if self.length_penalty and self.shaping == "total":
             for name, scheme in self.bound.items():

@@ -25,7 +25,7 @@ from theory._arrays import Floats
 from theory.beta_binomial import fit_pass_rates
 from theory.prompt_sets import posterior_set
 from theory.rewards import OutcomeRule
-from theory.rollout_plan import RolloutPlan, plan_rollouts
+from theory.rollout_plan import RolloutPlan, plan_known, plan_rollouts
 from theory.schemes import Scheme, resolve
 
 AHEAD = 2
@@ -94,6 +94,7 @@ class PromptPlanner:
                 [self._how.tries[place] for place in known],
                 step=0,
             )
+        if len(self._how.correct) or self._how.rates is not None:
             self._plans[0] = self._plan(0)
 
     def probability(self, batch: int) -> Floats:
@@ -133,6 +134,21 @@ class PromptPlanner:
 
     def _plan(self, batch: int) -> list[float] | None:
         """Chances by what is known at the start of a batch; none where nothing speaks for any."""
+        plan = self._plan_by_counts(batch) if self._how.rates is None else self._plan_by_rates()
+        self._pool = None if plan is None else (plan.low, plan.high)
+        if plan is None:
+            return None
+        chances = np.maximum(plan.probability, _LEAST * plan.probability.max())
+        return [float(chance) for chance in chances / chances.sum()]
+
+    def _plan_by_rates(self) -> RolloutPlan | None:
+        assert self._how.rates is not None
+        rates = self._how.rates()
+        if not rates.any():
+            return None
+        return plan_known(rates, self._scheme, self._group_size, target=self._how.target)
+
+    def _plan_by_counts(self, batch: int) -> RolloutPlan | None:
         groups = self._counts.last_groups()
         fit = fit_pass_rates(groups[:, 0], groups[:, 1]) if len(groups) else None
         if fit is None or not groups[:, 0].any():
@@ -141,14 +157,9 @@ class PromptPlanner:
         if not counts[:, 0].any():
             return None
         prompts = posterior_set(fit, counts[:, 0], counts[:, 1], whole=False)
-        plan: RolloutPlan | None = plan_rollouts(
+        return plan_rollouts(
             prompts, self._scheme, self._group_size, target=self._how.target, present=self._scheme
         )
-        self._pool = None if plan is None else (plan.low, plan.high)
-        if plan is None:
-            return None
-        chances = np.maximum(plan.probability, _LEAST * plan.probability.max())
-        return [float(chance) for chance in chances / chances.sum()]
 
     def metrics(self) -> dict[str, float]:
         """Ends of the pool of the newest plan, and how many prompts were tried."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from runs.pass_rates import read_measured
+from theory._arrays import Floats
 
 if TYPE_CHECKING:
     from llm_validation.config import TrainConfig
@@ -26,6 +27,8 @@ class Replan:
             default.
         correct: Correct responses known of each prompt of the data set beforehand; none by default.
         tries: Responses that they are of.
+        rates: Gives the true pass rate of each prompt under the present policy, where that can be
+            known; plans then go by these and not by counts.
 
     Raises:
         ValueError: Values outside these ranges, or counts of another length.
@@ -36,6 +39,7 @@ class Replan:
     memory: float | None = None
     correct: Sequence[float] = ()
     tries: Sequence[float] = ()
+    rates: Callable[[], Floats] | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import shutil
@@ -270,7 +271,7 @@ def _train_one(
             processing_class=tokenizer,
             reward_funcs=rewards,
             train_dataset=_dataset(config, task, seed),
-            prompt_probability=plan,
+            prompt_probability=_with_rates(config, plan, task, model, tokenizer),
             args=arguments,
             callbacks=callbacks,
             **beside,
@@ -289,6 +290,24 @@ def _train_one(
     if config.save_models:
         trainer.save_trained(path / "models" / run_key(scheme, seed))
     return trainer.record
+
+
+def _with_rates(
+    config: TrainConfig, plan: Replan | None, task: Task, model: Any, tokenizer: Any
+) -> Replan | None:
+    """The plan with the model's true pass rates, where it is to go by them."""
+    if plan is None or config.plan_by == "counts":
+        return plan
+    from llm_validation.exact_success import success_probability
+
+    answers = task.answers
+    assert answers is not None  # the measurements have seen to it
+
+    def rates() -> np.ndarray:
+        found = success_probability(model, tokenizer, task.train, answers)
+        return found.clamp(max=1.0).numpy()
+
+    return dataclasses.replace(plan, rates=rates)
 
 
 def _on_cpu(config: TrainConfig) -> bool:

@@ -22,6 +22,7 @@ Purpose = Literal[
     "adapters",  # first weights of LoRA
     "imitation",  # demonstrations
     "resamples",  # of the prompts of a probe
+    "regret",  # rates, and what is made of them
 ]
 """What is drawn. A purpose's place in the list is part of its stream: add at the end alone."""
 

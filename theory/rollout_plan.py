@@ -25,7 +25,7 @@ from theory._arrays import Floats
 from theory.best_spending import BestSpending, best_spending
 from theory.intervals import Interval
 from theory.pass_rates import PassRates
-from theory.prompt_sets import PromptSet
+from theory.prompt_sets import PromptSet, known_set
 from theory.schemes import Scheme, SchemeLike, resolve
 from theory.spending import spending_cost
 
@@ -98,6 +98,34 @@ def plan_rollouts(
     if len(drawn) > 1:
         half = 1.96 * float(np.log([_pool(one, *setting)[1] for one in drawn]).std(ddof=1))
         saving = Interval(1 - value, 1 - value * math.exp(half), 1 - value * math.exp(-half))
+    return RolloutPlan(low, high, inside / inside.sum(), group_size, saving)
+
+
+def plan_known(
+    success: Floats, scheme: SchemeLike = "grpo", group_size: int = 16, *, target: float = 0.9
+) -> RolloutPlan | None:
+    """The same where every pass rate is known: prompts in the pool alike, and no others.
+
+    Args:
+        success: ρ of each prompt.
+        scheme: Scheme to train with, and what is compared with.
+        group_size: M, at least 2.
+        target: Mean success to reach, of the prompts in reach.
+
+    Raises:
+        ValueError: As :func:`plan_rollouts`, or nothing but zeros.
+
+    >>> plan_known(np.array([0.0, 0.01, 0.3, 0.4, 0.99]), target=0.7).probability.tolist()
+    [0.0, 0.0, 0.5, 0.5, 0.0]
+    """
+    known = known_set(success)
+    if not float(np.mean(known.success)) < target:
+        return None
+    bound = resolve(scheme)
+    best, value = _pool(known, bound, bound, group_size, target, 1.0)
+    low, high = best.pool
+    inside = ((success >= low) & (success < high)).astype(np.float64)
+    saving = Interval(1 - value, 1 - value, 1 - value)
     return RolloutPlan(low, high, inside / inside.sum(), group_size, saving)
 
 

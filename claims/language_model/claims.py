@@ -42,6 +42,7 @@ CLAIMS: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 """Claim → its checks, and the settings they read."""
 
 _COUNTDOWN = ("countdown-post-sft",)
+_CHOICE = ("countdown-choice", "countdown-choice-rates")
 _WITH_GRPO = (*_COUNTDOWN, "countdown-post-sft-weighted")
 COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "A4": (countdown.a4, ("countdown-from-scratch",)),
@@ -50,6 +51,9 @@ COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "N4": (countdown.n4, _WITH_GRPO),
     "N6": (countdown.n6, _WITH_GRPO),
     "O7": (countdown.o7, ("countdown-from-scratch",)),
+    "S1": (countdown.s1, _CHOICE),
+    "S2": (countdown.s2, _CHOICE[1:]),
+    "S3": (countdown.s3, (*_CHOICE, "countdown-choice-counts")),
 }
 """Claim → its checks on the small Countdown, which decide where it has been run: on sums there is
 one right answer a prompt, and nearly all prompts are solved before training."""

@@ -29,6 +29,8 @@ SCHEMES = (
 RESCALED = ("rescaled:weights=sqrt_r,scale=grpo", "rescaled:weights=grpo,scale=sqrt_r")
 """Sqrt-R's weights at GRPO's scale, and GRPO's weights at Sqrt-R's: the other half of a 2 × 2."""
 DROPPED = "sqrt_r:zero_success=drop"
+PLAN: Mapping[str, Any] = {"plan_every": 8, "plan_target": 0.5}
+"""How prompts are chosen on Countdown: for twice the success that training starts from."""
 LENS_PARTS = ("lens:parts=mixed", "lens:parts=negative")
 PICKING_SEEDS = 2
 """Seeds that learning rates are picked on; the seeds that follow judge."""
@@ -149,6 +151,28 @@ SETTINGS = (
             # At the common rate NSR gained less than diversity is compared at under two seeds of
             # two; only then was this written down.
             ("countdown-post-sft-nsr", ("N2",), ("nsr",), (2e-4,)),
+        )
+    ),
+    # Choosing prompts: all alike, by true pass rates, and by counts. Of 512 prompts each comes four
+    # times, as the simulator's 512 do in the batches it needs there.
+    *(
+        Setting(
+            f"countdown-choice{by and '-'}{by}",
+            "countdown-post-sft",
+            None,
+            claims,
+            schemes,
+            (1e-4,),
+            steps=256,
+            measure_every=4,
+            stop_at=0.19,
+            target=0.19,
+            fields={"task_limit": 512, **plan},
+        )
+        for by, claims, schemes, plan in (
+            ("", ("S1", "S3"), ("grpo",), {}),
+            ("rates", ("S1", "S2", "S3"), ("grpo", DROPPED), {**PLAN, "plan_by": "rates"}),
+            ("counts", ("S3",), ("grpo",), PLAN),
         )
     ),
     Setting(

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from apw.main import main
-from llm_validation import callbacks
+from llm_validation import callbacks, planned_sampler, prompt_planner
 from llm_validation.checkpoints import what_is_lost
 from llm_validation.config import TrainConfig
 from llm_validation.extras import MissingExtraError
@@ -476,6 +476,38 @@ def test_a_run_plans_its_prompts_and_goes_on_where_it_was_killed(tmp_path, monke
     assert_same_run(tmp_path / "whole", tmp_path / "killed", ["grpo"])
 
 
+def test_a_run_plans_by_the_true_pass_rates_of_its_present_policy(tmp_path, monkeypatch):
+    """Every prompt of the batches after a plan had its rate in the pool when it was made."""
+    plans, chosen = [], []
+    plan_known = prompt_planner.plan_known
+
+    def planned(rates, *arguments, **options):
+        plans.append((rates, plan_known(rates, *arguments, **options)))
+        return plans[-1][1]
+
+    drawn = planned_sampler.draw
+
+    def noted(chances, *arguments):
+        chosen.append((np.array(chances), drawn(chances, *arguments)))
+        return chosen[-1][1]
+
+    monkeypatch.setattr(prompt_planner, "plan_known", planned)
+    monkeypatch.setattr(planned_sampler, "draw", noted)
+    config = small(schemes=("sqrt_r",), plan_every=2, plan_by="rates", plan_target=0.95)
+    metrics = train(config, tmp_path / "run", progress=False)
+    rates, first = plans[0]
+    np.testing.assert_allclose(
+        rates[:200].mean(),
+        metrics.query("metric == 'success_train' and step == 0")["value"].iloc[0],
+        rtol=1e-5,
+    )
+    assert not np.allclose(rates, plans[-1][0])  # the policy has moved
+    for chances, batch in chosen[:2]:
+        inside = (rates >= first.low) & (rates < first.high)
+        assert inside[batch].all() == (inside.sum() >= len(batch))
+        np.testing.assert_allclose(chances[inside], chances.max())
+
+
 @pytest.mark.parametrize(
     ("fields", "text", "message"),
     [
@@ -498,3 +530,7 @@ def test_plans_that_cannot_be_are_refused_before_anything_is_written(
 def test_plan_fields_need_plans():
     with pytest.raises(ValueError, match="need plan_every"):
         small(plan_counts="counts.csv")
+    with pytest.raises(ValueError, match="need plan_every"):
+        small(plan_by="rates")
+    with pytest.raises(ValueError, match="needs model = 'tiny'"):
+        small(plan_every=2, plan_by="rates", plan_counts="counts.csv")

@@ -123,12 +123,18 @@ RIGHT = {
 }
 """Where each has risen by 0.02 it has gone a tenth of its way or less."""
 SOONER = {"sqrt_r": 300.0, RESCALED[0]: 300.0, DROPPED: 300.0}
-COUNTED = ("A4", "N2", "N3", "N4", "N6", "O7")
+COUNTED = ("A4", "N2", "N3", "N4", "N6", "O7", "S1", "S2", "S3")
+CHOSEN = {
+    "countdown-choice-rates": {"grpo": 500.0, DROPPED: 490.0},
+    "countdown-choice-counts": {"grpo": 550.0},
+}
+"""Half of the responses by pass rates, 45 % saved by counts, and 2 % more by weights."""
 
 
-def publish_countdown(folder, reached, ends):
+def publish_countdown(folder, reached, ends, chosen=CHOSEN):
     for name in (name for name in SETTING if name.startswith("countdown")):
-        publish_made_up(folder, SETTING[name], reached, ends)
+        times = chosen.get(name, {} if "choice" in name else reached)
+        publish_made_up(folder, SETTING[name], times, ends)
 
 
 def test_countdown_on_which_the_papers_are_right(tmp_path):
@@ -151,7 +157,11 @@ def test_countdown_on_which_they_are_wrong(tmp_path):
         ("grpo", "success"): 0.9,
         ("w_reinforce", "pass@256"): 0.1,
     }
-    publish_countdown(tmp_path, slower, RIGHT | wrong)
+    chosen = {
+        "countdown-choice-rates": {"grpo": 900.0, DROPPED: 500.0},
+        "countdown-choice-counts": {"grpo": 950.0},
+    }
+    publish_countdown(tmp_path, slower, RIGHT | wrong, chosen)
     assert {item.id: item.verdict for item in judge(tmp_path)} == dict.fromkeys(COUNTED, "refuted")
 
 

@@ -17,6 +17,7 @@ from scipy import stats
 
 from claims.metrics import Metrics
 from claims.simulation.lab import Lab
+from claims.simulation.publish import EVIDENCE
 from claims.simulation.regimes import family, plain, trained
 from claims.spec import bound
 from claims.verdicts import Check, Finding, primary_regime, said
@@ -36,6 +37,7 @@ problems of MATH, four tries each (``claims/evidence/llm/qwen-math-map``)."""
 NAMED = tuple(name for name in SPENDING_RULES if name not in ("uniform", "pool"))
 """Rules that are run beside the best pool."""
 
+BEST = "Best choice"
 OTHER = "sqrt_r:zero_success=drop"
 _QUANTITY = "responses to the target, {} over all prompts alike"
 
@@ -69,12 +71,36 @@ def spending_table() -> pd.DataFrame:
             for rule in SPENDING_RULES.values()
             if rule.name != "uniform"
         }
-        ways["Best choice"] = _best(regime).product
-        ways["Best choice, sizes and weights"] = best_spending(
-            rates, target, free_scale=True
-        ).product
+        ways[BEST] = _best(regime).product
+        ways[f"{BEST}, sizes and weights"] = best_spending(rates, target, free_scale=True).product
         rows += [(regime, target, way, cost / alike) for way, cost in ways.items()]
     return pd.DataFrame(rows, columns=["regime", "target", "way", "ratio"])
+
+
+def simulated_spending() -> pd.DataFrame:
+    """Responses to the target of ways to spend, over those of all prompts alike, as published.
+
+    Returns:
+        Columns regime, target, way, ratio, low and high, a row per way that S1 and S3 have run.
+        Intervals are 95 % ones of two times that are not paired, wider than paired ones.
+    """
+    tables = [pd.read_csv(EVIDENCE / f"{id}.csv") for id in ("S1", "S3")]
+    table = pd.concat(tables).query(
+        "metric == 'time' and clock == 'responses' and scheme == 'grpo'"
+    )
+    times = table.drop_duplicates("run").set_index("run")[["mean", "low", "high"]]
+    names = {"pool": BEST, "counts": f"{BEST}, by counts"}
+    names |= {name: SPENDING_RULES[name].title for name in NAMED}
+    rows = []
+    for regime in STARTS:
+        alike = times.loc[f"{plain(regime)}-all"]
+        for by, way in names.items():
+            time = times.loc[f"{plain(regime)}-{by}"]
+            ratio = time["mean"] / alike["mean"]
+            half = np.hypot(*(np.log(one["high"] / one["mean"]) for one in (time, alike)))
+            ends = ratio * np.exp([-half, half])
+            rows.append((regime, _target(regime), way, ratio, *ends))
+    return pd.DataFrame(rows, columns=["regime", "target", "way", "ratio", "low", "high"])
 
 
 def theory_s1() -> list[Check]:

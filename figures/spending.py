@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from claims.spending import SIZE, spending_table
+from claims.spending import BEST, SIZE, simulated_spending, spending_table
 from figures.picture import Picture
 from figures.style import WIDE, Theme, accent, new_figure
 
@@ -14,46 +16,83 @@ _TICKS = (0.25, 0.5, 1, 2, 4)
 
 def spending_picture() -> Picture:
     """Picture of responses over those of all prompts alike, a panel per distribution."""
-    table = spending_table()
-    regimes = list(dict.fromkeys(table["regime"]))
-    ways = list(dict.fromkeys(table["way"]))[::-1]
+    theory, simulated = spending_table(), simulated_spending()
+    table = pd.concat([theory.assign(source="theory"), simulated.assign(source="sim")])
+    regimes = list(dict.fromkeys(theory["regime"]))
+    ways = list(dict.fromkeys(theory["way"]))[::-1]
+    ways.insert(ways.index(BEST), f"{BEST}, by counts")
     top = 1.25 * float(table.loc[np.isfinite(table["ratio"]), "ratio"].max())
 
     def draw(theme: Theme) -> Figure:
-        figure = new_figure(WIDE, 3.2)
+        figure = new_figure(WIDE, 3.9)
         panels = figure.subplots(1, len(regimes), sharey=True)
         for axes, regime in zip(panels, regimes, strict=True):
-            part = table[table["regime"] == regime].set_index("way").loc[ways]
-            color = accent(0, theme).color
-            for place, ratio in enumerate(part["ratio"]):
-                if np.isfinite(ratio):
-                    axes.plot([1, ratio], [place, place], color=color, linewidth=1)
-                    axes.plot(ratio, place, color=color, marker="o", linestyle="")
-                else:
-                    axes.annotate("never", (0.97 * top, place), ha="right", va="center", fontsize=7)
+            for source, offset in (("theory", 0.15), ("sim", -0.15)):
+                here = (table["source"] == source) & (table["regime"] == regime)
+                _draw_ways(axes, table[here], ways, offset, top, theme)
             axes.axvline(1, color="0.5", linewidth=0.8)
             axes.set_xscale("log")
             shown = [tick for tick in _TICKS if tick < top]
             axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
             axes.minorticks_off()
             axes.set_xlim(None, top)
-            axes.set_title(f"{regime}, to a mean of {part['target'].iloc[0]:g}")
-            axes.set_xlabel("responses, 1 = all prompts alike")
+            target = theory.loc[theory["regime"] == regime, "target"].iloc[0]
+            axes.set_title(f"{regime}\nto a mean of {target:g}")
+        panels[len(panels) // 2].set_xlabel("responses over those of all prompts alike")
         panels[0].set_yticks(range(len(ways)), ways)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return figure
 
-    best = table[table["way"] == "Best choice"].set_index("regime")["ratio"]
-    all_three = table[table["way"] == ways[0]].set_index("regime")["ratio"]
-    savings = " and ".join(f"{1 - best[regime]:.0%} {regime}" for regime in regimes)
+    best = theory[theory["way"] == BEST].set_index("regime")["ratio"]
+    all_three = theory[theory["way"] == f"{BEST}, sizes and weights"].set_index("regime")["ratio"]
+    found = simulated[simulated["way"] == BEST].set_index("regime")["ratio"]
+    savings = " and ".join(f"{1 - best[regime]:.0%} {_on(regime)}" for regime in regimes)
     return Picture(
         "spending",
         "Choosing prompts saves most",
-        f"Responses at equal path energy until the mean success of independent prompts with known "
-        f"pass rates is the target, GRPO in groups of {SIZE}, over those of all prompts alike. The "
-        f"best choice saves {savings}; the best sizes and weights besides bring that to "
-        f"{' and '.join(f'{1 - all_three[regime]:.0%}' for regime in regimes)}. A fixed pool may "
-        "never get there.",
-        "Panels of ratios on a logarithmic axis, a row per way to spend.",
+        "Responses until the mean success of prompts is the target, GRPO in groups of "
+        f"{SIZE}, over those of all prompts alike. Theory: independent prompts, equal "
+        f"path energy; the best choice saves {savings}, and the best sizes and weights besides "
+        "bring that to "
+        f"{' and '.join(f'{1 - all_three[regime]:.0%}' for regime in regimes)}. Simulation: a "
+        "shared rule, updates of equal KL, intervals of 95 %; the best choice saves "
+        f"{' and '.join(f'{1 - found[regime]:.0%}' for regime in regimes)}. There larger updates "
+        "have less noise and no larger step, so that rules that draw more responses an update "
+        "lose. A fixed pool may never get there.",
+        "Panels of ratios on a logarithmic axis, a row per way to spend, by theory and simulation.",
         table,
         draw,
     )
+
+
+def _draw_ways(
+    axes: Axes, part: pd.DataFrame, ways: list[str], offset: float, top: float, theme: Theme
+) -> None:
+    """Marks of one source, its rows moved by an offset."""
+    simulated = part["source"].iloc[0] == "sim"
+    color = accent(int(simulated), theme).color
+    label = "simulation" if simulated else "theory"
+    for record in part.to_dict("records"):
+        place = ways.index(str(record["way"])) + offset
+        ratio, low, high = (float(record[name]) for name in ("ratio", "low", "high"))
+        if not np.isfinite(ratio):
+            axes.annotate("never", (0.97 * top, place), ha="right", va="center", fontsize=7)
+            continue
+        if simulated:
+            axes.plot([low, high], [place, place], color=color, linewidth=1.5)
+        else:
+            axes.plot([1, ratio], [place, place], color=color, linewidth=0.6)
+        axes.plot(
+            ratio,
+            place,
+            color=color,
+            marker="s" if simulated else "o",
+            markersize=3.5,
+            linestyle="",
+            label=label,
+        )
+        label = "_"
+
+
+def _on(regime: str) -> str:
+    return f"on {regime}" if regime.startswith("MATH") else regime

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from claims.records import published_checks
 from figures.excess import excess_picture
 from figures.optimal_weights import optimal_weights_picture, optimal_weights_table
 from figures.problem import design_picture, problem_picture
@@ -70,16 +71,27 @@ def test_pictures_of_population_weights_say_that_no_group_has_them() -> None:
 
 def test_the_picture_of_spending_says_what_the_best_choice_saves() -> None:
     picture = spending_picture()
-    chosen = picture.data.set_index(["regime", "way"])["ratio"]
+    theory = picture.data[picture.data["source"] == "theory"]
+    chosen = theory.set_index(["regime", "way"])["ratio"]
     for regime, target in picture.data.groupby("regime")["target"].first().items():
         ratios = chosen[regime]
         assert ratios["Dynamic sampling"] == 1
         assert ratios.drop("CurveRL").min() == ratios["Best choice, sizes and weights"]
-        assert f"{1 - ratios['Best choice']:.0%} {regime}" in picture.caption
-        assert f"to a mean of {target:g}" in str(
+        assert f"{1 - ratios['Best choice']:.0%}" in picture.caption
+        assert f"{regime}\\nto a mean of {target:g}" in str(
             [axes.get_title() for axes in picture.draw("dark").axes]
         )
     assert np.isinf(chosen["after fine-tuning", "Difficulty pool"])
+    simulated = picture.data[picture.data["source"] == "sim"]
+    assert len(simulated) == 3 * 10
+    assert (
+        (simulated["low"] < simulated["ratio"]) & (simulated["ratio"] < simulated["high"])
+    ).all()
+    for check in published_checks("sim", "S1"):  # the paired ratios of the ledger
+        here = (simulated["regime"] == check.regime) & (simulated["way"] == "Best choice")
+        np.testing.assert_allclose(
+            np.log(simulated.loc[here, "ratio"]), check.measurement, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import Any
 
 from sim.config import SimulationConfig
 
-Work = tuple[SimulationConfig, tuple[float, ...]]
-"""What goes into a folder: a configuration, and the step sizes to try if it is not its own."""
+Work = tuple[SimulationConfig, tuple[float, ...], str | None]
+"""What goes into a folder: a configuration, and the step sizes to try if it is not its own, with
+the clock of the race between them."""
 
 
 def run_on_ray(
@@ -39,8 +40,8 @@ def run_on_ray(
         ray.init(log_to_driver=False)
     remote = ray.remote(num_cpus=cpus, max_retries=retries)(_run_cell)
     waiting = {
-        remote.remote(config.to_dict(), rates, str(path.resolve())): path
-        for path, (config, rates) in cells.items()
+        remote.remote(config.to_dict(), rates, race, str(path.resolve())): path
+        for path, (config, rates, race) in cells.items()
     }
     while waiting:
         ready, _ = ray.wait(list(waiting), num_returns=1)
@@ -49,9 +50,12 @@ def run_on_ray(
             yield waiting.pop(task)
 
 
-def _run_cell(config: Mapping[str, Any], rates: tuple[float, ...], path: str) -> None:
+def _run_cell(
+    config: Mapping[str, Any], rates: tuple[float, ...], race: str | None, path: str
+) -> None:
     from runs.folder import is_finished
     from sim.run import simulate
 
     if not is_finished(path):
-        simulate(SimulationConfig.from_dict(config), path, rates=rates, progress=False)
+        found = SimulationConfig.from_dict(config)
+        simulate(found, path, rates=rates, race=race, progress=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from annotated_types import Interval
 
@@ -235,16 +235,22 @@ class SimulationConfig(Configuration):
     ``lam = "linear:start=1,end=0.1,steps=200"``; they apply to the schemes that have the option,
     see theory.schedules."""
 
-    learning_rate: Positive = 1.0
-    """Step size η of every scheme not named in ``learning_rates``."""
+    learning_rate: Positive | None = None
+    """Step size η of every scheme not named in ``learning_rates``; where neither is given, schemes
+    are compared at their own best rates."""
 
     learning_rates: dict[str, Positive] = dataclasses.field(default_factory=dict)
     """Step sizes of single schemes, by the name used in ``schemes``."""
 
-    comparison: Literal["same_rate", "same_budget"] = "same_rate"
-    """``same_rate``: step sizes as given; ``same_budget``: a scheme's step size is multiplied by
-    ∫ω_GRPO dρ / ∫ω dρ (mean over prompts, from ρ₀ to the target), so that η ∫ω dρ is the same for
-    all, the constraint under which theory.optimal compares."""
+    comparison: Literal["own_rates", "same_rate", "same_budget"] | None = None
+    """``own_rates``, where no step size is given: each scheme at the rate that is its best on other
+    seeds, see sim.own_rates; ``same_rate``: step sizes as given, 1 if none is; ``same_budget``: a
+    scheme's step size is multiplied by ∫ω_GRPO dρ / ∫ω dρ (mean over prompts, from ρ₀ to the
+    target), so that η ∫ω dρ is the same for all, the constraint under which theory.optimal
+    compares."""
+
+    tuning_seeds: Annotated[int, Interval(ge=2, le=10_000)] = 40
+    """own_rates: seeds on which the rates are chosen, which are not used again."""
 
     steps: Steps = 400
     """Number of updates."""
@@ -285,6 +291,22 @@ class SimulationConfig(Configuration):
         return read_start(self.start, self.column, self.tries)
 
     @property
+    def finds_rates(self) -> bool:
+        """Whether every scheme is to be compared at its own best step size."""
+        given = self.learning_rate is not None or self.learning_rates
+        exact = self.learner == "mirror"  # of exact steps the largest is the best
+        return self.comparison == "own_rates" or (
+            self.comparison is None and not given and not exact
+        )
+
+    def at_given_rates(self) -> Self:
+        """The same at the step sizes that are given, 1 where none is, and says so."""
+        own = self.comparison in (None, "own_rates")
+        rate = 1.0 if self.learning_rate is None else self.learning_rate
+        comparison = "same_rate" if own else self.comparison
+        return dataclasses.replace(self, comparison=comparison, learning_rate=rate)
+
+    @property
     def number_of_answers(self) -> int:
         """Possible answers to a prompt."""
         return tree_shape(self).answers if self.policy in TREES else self.answers
@@ -307,6 +329,15 @@ def _check(config: SimulationConfig) -> None:
             f"measure_every must divide steps; got {config.measure_every} and {config.steps}"
         )
     _check_size(config)
+    if config.comparison == "own_rates":
+        for name in ("learning_rate", "learning_rates"):
+            if getattr(config, name):
+                raise ValueError(f"comparison own_rates finds the step sizes: leave out {name}")
+        if config.learner == "mirror":
+            raise ValueError(
+                "comparison own_rates needs a learner that samples: of mirror's exact steps the "
+                "largest is the best"
+            )
     _check_learner(config)
     _check_policy(config)
     if not config.pass_k:

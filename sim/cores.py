@@ -82,15 +82,17 @@ class Compiled:
         return self._executables[kind]
 
 
-def on_cores(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Results of the calls, each on a thread of its own; XLA lets go of the interpreter."""
+def on_cores(
+    function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], cores: int
+) -> list[Any]:
+    """Results of the calls, on a thread per core; XLA lets go of the interpreter."""
 
     def call(arguments: tuple[Any, ...]) -> Any:
         return jax.block_until_ready(function(*arguments))  # type: ignore[no-untyped-call]
 
-    if len(calls) == 1:
-        return [call(calls[0])]
-    return list(_pool(len(calls)).map(call, calls))
+    if len(calls) == 1 or cores == 1:
+        return [call(arguments) for arguments in calls]
+    return list(_pool(cores).map(call, calls))
 
 
 @functools.lru_cache(maxsize=1)

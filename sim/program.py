@@ -45,9 +45,9 @@ _ITEM_ELEMENTS = 1 << 13
 _ROUND = 16
 """Larger groups of cells are multiples of this."""
 
-_FEWEST = 2
-"""Items that a share of small cells has room for at least, so that the few cells that a sweep
-measures have the program of the many that it tunes."""
+_CHUNK = 8
+"""Items of small cells in one call, so that the few cells that a sweep measures have the program of
+the many that it tunes."""
 
 
 @jax.tree_util.register_dataclass
@@ -87,12 +87,12 @@ class Layout(NamedTuple):
         return -(-self.cells // self.group) * self.blocks
 
     def shares(self, cores: int) -> list[range]:
-        """Items of each core, as equal as may be.
+        """Items of each call: of single cells or blocks one call a core, as equal as may be.
 
         >>> Layout(cells=5, blocks=1, group=1).shares(2)
         [range(0, 3), range(3, 5)]
         """
-        size = -(-self.items // min(cores, self.items))
+        size = _CHUNK if self.group > 1 else -(-self.items // min(cores, self.items))
         return [range(first, min(first + size, self.items)) for first in range(0, self.items, size)]
 
 
@@ -150,6 +150,7 @@ class Runner:
         cells: The cells.
         state: Where to go on, from :meth:`state`; none for the beginning.
         cores: Threads to use; none for the cores this process may use.
+        measured: Names of what is measured; none for everything.
     """
 
     def __init__(
@@ -160,17 +161,19 @@ class Runner:
         state: State | None = None,
         *,
         cores: int | None = None,
+        measured: tuple[str, ...] | None = None,
     ) -> None:
-        self._rules, self._pass_k = rules, pass_k
+        self._rules, self._pass_k, self._measured = rules, pass_k, measured
+        self._cores = available_cores() if cores is None else cores
         self._layout = layout(rules, cells)
         # The draws of a block are those it would have within the whole.
         whole = cells.problem.parameters.shape[2]
         self._stride = whole if self._layout.blocks > 1 else None
         self._policies = cells.problem.policy, cells.problem.held_out
         self._table, self._rate = cells.table, cells.rate
-        self._shares = self._layout.shares(available_cores() if cores is None else cores)
+        self._shares = self._layout.shares(self._cores)
         # Shares of one size, so that one program serves all; what is added is never run.
-        size = max(len(self._shares[0]), _FEWEST if self._layout.group > 1 else 1)
+        size = _CHUNK if self._layout.group > 1 else len(self._shares[0])
         padded = [range(share.start, share.start + size) for share in self._shares]
         self._inputs = [_inputs(rules, cells, self._layout, share) for share in padded]
         self._held_out = [
@@ -181,6 +184,23 @@ class Runner:
             jax.tree.map(lambda x, share=share: jnp.array(_take(x, self._layout, share)), start)
             for share in padded
         ]
+        self._size = size
+        self._order: list[np.ndarray] = [np.arange(size, dtype=np.int32)] * len(padded)
+        self._counts = [len(share) for share in self._shares]
+
+    def keep(self, cells: np.ndarray) -> None:
+        """Let only these cells go on, and those that share an item with one of them.
+
+        What stands still costs nothing, and what is measured of it is of no meaning.
+
+        Args:
+            cells: Whether a cell goes on, shape (cells,).
+        """
+        for number, share in enumerate(self._shares):
+            goes_on = cells[_places(self._layout, share)[0]].any(axis=1)
+            self._order[number] = np.argsort(~goes_on, kind="stable").astype(np.int32)
+            self._order[number].resize(self._size, refcheck=False)
+            self._counts[number] = int(goes_on.sum())
 
     def advance(self, first: int, end: int) -> Metrics:
         """Do the updates first..end − 1 and return what they cost, per cell.
@@ -188,51 +208,56 @@ class Runner:
         ``responses`` and ``tokens`` are totals over prompts, ``clock/<name>`` the mean.
         """
         steps = jnp.uint32(first), jnp.uint32(end)
-        calls = [
-            (inputs, part, jnp.int32(len(share)), *steps)
-            for inputs, part, share in zip(self._inputs, self._parts, self._shares, strict=True)
-        ]
+        running = [number for number, count in enumerate(self._counts) if count]
+        calls = [(self._inputs[n], self._parts[n], *self._chosen(n), *steps) for n in running]
         options = compiler_options(
             wide=isinstance(self._policies[0], Bandit),
             one_core=self._layout.items > 1 or self._layout.group > 1,
         )
         program = _advance_program(self._rules, self._stride, options)
-        done = on_cores(program.on(calls[0]), calls)
-        self._parts = [part for part, _ in done]
-        costs = {
+        done = dict(zip(running, on_cores(program.on(calls[0]), calls, self._cores), strict=True))
+        for number, (part, _) in done.items():
+            self._parts[number] = part
+        costs = self._gathered({number: cost for number, (_, cost) in done.items()})
+        return {name: self._per_cell(name, values) for name, values in costs.items()}
+
+    def _chosen(self, number: int) -> tuple[Array, Array]:
+        """Which items of a share go on, first those, and how many they are."""
+        return jnp.asarray(self._order[number]), jnp.int32(self._counts[number])
+
+    def _gathered(self, found: dict[int, Any]) -> Metrics:
+        """Values of all items from those of the shares that were run; 0 of the others."""
+        some = next(iter(found.values()))
+        return {
             name: np.concatenate(
                 [
-                    np.asarray(cost[name], float)[: len(share)]
-                    for (_, cost), share in zip(done, self._shares, strict=True)
+                    np.asarray(found[number][name] if number in found else 0 * value, float)[
+                        : len(share)
+                    ]
+                    for number, share in enumerate(self._shares)
                 ]
             )
-            for name in done[0][1]
+            for name, value in some.items()
         }
-        return {name: self._per_cell(name, values) for name, values in costs.items()}
 
     def measure(self) -> Metrics:
         """Measurements of :func:`sim.measure.measure` and whether it diverged, per cell."""
         parameters = [part[0] for part in self._parts]
         if self._layout.blocks > 1:
-            program = _measure_program(self._rules, self._pass_k, self._layout)
+            program = _measure_program(self._rules, self._pass_k, self._layout, self._measured)
             metrics = program(*self._policies, self._table, self._rate, parameters)
             return {name: np.asarray(value, float) for name, value in metrics.items()}
-        by_item = _measure_program(self._rules, self._pass_k, None)
-        calls = [
-            (inputs.policy, held_out, inputs.table, inputs.rate, part, jnp.int32(len(share)))
-            for inputs, held_out, part, share in zip(
-                self._inputs, self._held_out, parameters, self._shares, strict=True
-            )
-        ]
-        done = on_cores(by_item, calls)
+        by_item = _measure_program(self._rules, self._pass_k, None, self._measured)
+        running = [number for number, count in enumerate(self._counts) if count]
+        calls = []
+        for n in running:
+            given = self._inputs[n]
+            fixed = given.policy, self._held_out[n], given.table, given.rate
+            calls.append((*fixed, parameters[n], *self._chosen(n)))
+        done = dict(zip(running, on_cores(by_item, calls, self._cores), strict=True))
         return {
-            name: np.concatenate(
-                [
-                    np.asarray(part[name], float)[: len(share)].ravel()
-                    for part, share in zip(done, self._shares, strict=True)
-                ]
-            )[: self._layout.cells]
-            for name in done[0]
+            name: values.ravel()[: self._layout.cells]
+            for name, values in self._gathered(done).items()
         }
 
     def state(self) -> State:
@@ -295,21 +320,22 @@ def run_updates(
 
 @functools.lru_cache(maxsize=64)
 def _advance_program(rules: Rules, stride: int | None, options: Options) -> Compiled:
-    """Program (inputs, state, number of items, first, end) → (state, costs) of one share."""
+    """Program (inputs, state, items, how many of them, first, end) → (state, costs) of a share."""
 
     def advance(
-        inputs: Inputs, state: State, count: Array, first: Array, end: Array
+        inputs: Inputs, state: State, order: Array, count: Array, first: Array, end: Array
     ) -> tuple[State, Costs]:
         def one(inputs: Inputs, state: State) -> tuple[State, Costs]:
             return run_updates(rules, inputs, state, first, end, stride)
 
         def item(number: Array, carry: tuple[State, Costs]) -> tuple[State, Costs]:
+            place = order[number]
             own, now = jax.tree.map(
-                lambda x: lax.dynamic_index_in_dim(x, number, keepdims=False), (inputs, carry[0])
+                lambda x: lax.dynamic_index_in_dim(x, place, keepdims=False), (inputs, carry[0])
             )
             now, cost = jax.vmap(one)(own, now)
             result: tuple[State, Costs] = jax.tree.map(
-                lambda x, new: lax.dynamic_update_index_in_dim(x, new, number, 0),
+                lambda x, new: lax.dynamic_update_index_in_dim(x, new, place, 0),
                 carry,
                 (now, cost),
             )
@@ -325,12 +351,15 @@ def _advance_program(rules: Rules, stride: int | None, options: Options) -> Comp
 
 @functools.lru_cache(maxsize=64)
 def _measure_program(
-    rules: Rules, pass_k: tuple[int, ...], layout: Layout | None
+    rules: Rules,
+    pass_k: tuple[int, ...],
+    layout: Layout | None,
+    measured: tuple[str, ...] | None,
 ) -> Callable[..., dict[str, Array]]:
     """Program (policy, held-out one, table, rate, parameters) → measurements.
 
-    Without a layout it measures items, all arrays leading with (items, group), and is told how many
-    there are; with one, all cells, whose parameters are a list of every share's.
+    Without a layout it measures items, all arrays leading with (items, group), and is told which
+    and how many; with one, all cells, whose parameters are a list of every share's.
     """
 
     def one(
@@ -345,19 +374,21 @@ def _measure_program(
             unseen = measure(held_out, parameters, rules, pass_k)
             metrics.update({f"held_out/{name}": value for name, value in unseen.items()})
         metrics[DIVERGED] = ~(jnp.isfinite(parameters).all() & jnp.isfinite(metrics["success"]))
-        return metrics
+        # What is left out is never computed.
+        return {n: value for n, value in metrics.items() if measured is None or n in measured}
 
     def by_item(*arguments: Any) -> dict[str, Array]:
-        *values, count = arguments
+        *values, order, count = arguments
         shapes = jax.eval_shape(jax.vmap(jax.vmap(one)), *values)
 
         def item(number: Array, found: dict[str, Array]) -> dict[str, Array]:
+            place = order[number]
             own = jax.tree.map(
-                lambda x: lax.dynamic_index_in_dim(x, number, keepdims=False), tuple(values)
+                lambda x: lax.dynamic_index_in_dim(x, place, keepdims=False), tuple(values)
             )
             new = jax.vmap(one)(*own)
             return {
-                name: lax.dynamic_update_index_in_dim(found[name], value, number, 0)
+                name: lax.dynamic_update_index_in_dim(found[name], value, place, 0)
                 for name, value in new.items()
             }
 

@@ -34,8 +34,9 @@ def learning_rates(config: SimulationConfig) -> dict[str, float]:
     >>> {name: round(rate, 4) for name, rate in learning_rates(config).items()}
     {'rloo': 0.2582, 'grpo': 0.1}
     """
-    rates = {s: float(config.learning_rates.get(s, config.learning_rate)) for s in config.schemes}
-    if config.comparison == "same_rate":
+    common = 1.0 if config.learning_rate is None else config.learning_rate
+    rates = {s: float(config.learning_rates.get(s, common)) for s in config.schemes}
+    if config.comparison != "same_budget":
         return rates
     reference = _budget(config, "grpo", SCHEMES["grpo"])
     return {
@@ -60,11 +61,15 @@ def compared_at(config: Mapping[str, Any]) -> str:
         config: The configuration, as a run folder holds it.
 
     >>> compared_at(SimulationConfig().to_dict()), compared_at({"comparison": "same_budget"})
-    ('one common rate', 'equal budgets')
+    ('own best rates', 'equal budgets')
     """
-    if config.get("comparison") == "same_budget":
-        return "equal budgets"
     own, common = config.get("learning_rates", {}), config.get("learning_rate")
+    comparison = config.get("comparison", "same_rate")
+    if comparison == "same_budget":
+        return "equal budgets"
+    found = comparison is None and not own and common is None
+    if comparison == "own_rates" or (found and config.get("learner") != "mirror"):
+        return "own best rates"
     given = {own.get(scheme, common) for scheme in config.get("schemes", ())}
     return "one common rate" if len(given) <= 1 else "given rates"
 

@@ -22,6 +22,7 @@ from sim.config import TREES, SimulationConfig
 from sim.divergence import DIVERGED
 from sim.problems import build
 from sim.program import Cells, Runner, initial_states
+from sim.race import Race
 from sim.rates import dynamic_attempts, learning_rates, rate_name, sampling_of
 from sim.tables import scheme_table, stack
 from sim.update import Rules
@@ -34,8 +35,14 @@ Values = dict[str, np.ndarray]
 RATES_FILE = "pass_rates.csv"
 """Pass rates a run began from, where its start is a file: the file may change or not come along."""
 
+_RUNNING = "running"
+"""Among the values of a measurement: the cells that were running; all if it is not there."""
+
 _CELL_ELEMENTS = 1 << 20
 """Logits per program call: cells are batched until their logits leave the cache."""
+
+_RACE_ELEMENTS = 1 << 23
+"""Logits per program call of a race, whose runs should be under way together: 32 MiB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +82,14 @@ def simulate(
     path: Path | str,
     *,
     rates: Sequence[float] = (),
+    race: str | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Run every scheme under every seed and write the run folder.
+    """Run every scheme under every seed at given step sizes, and write the run folder.
+
+    Where the configuration leaves the step sizes to be found, as :func:`sim.own_rates.compare`
+    does, they are 1 here, and the folder says so.
 
     The folder's ``metrics.parquet`` has one row per scheme, seed, step and metric: those of
     :func:`sim.measure.measure`, ``updates``, ``responses`` and ``tokens`` (all prompts together),
@@ -92,6 +103,9 @@ def simulate(
             bits of an uninterrupted one; a finished one is returned as it is.
         rates: Step sizes, each tried with every scheme in the place of the configuration's own, all
             in one program; the column ``run`` then is the rate, see :func:`sim.rates.rate_name`.
+        race: Metric of a clock on which the best of these rates is all that matters. Runs then stop
+            where they arrive, or when their rate cannot be the best any more (:mod:`sim.race`), and
+            success and the clocks alone are measured.
         overwrite: Delete whatever run the folder holds.
         progress: Show a progress bar on a terminal, else a line a minute.
 
@@ -109,28 +123,33 @@ def simulate(
     >>> metrics.query("metric == 'updates'")["value"].tolist()
     [0.0, 1.0, 2.0]
     """
-    described, rates_read = config.to_dict(), _rates_read(config)
+    config = config.at_given_rates()
+    described, rates_read = config.to_dict(), start_as_read(config)
     if rates:
         described["learning_rate"] = list(rates)
+    if race:
+        described["race"] = race
     finished = None if overwrite else read_finished(path, described)
     if finished is not None:
-        _check_rates(Path(path), rates_read)
+        check_start(Path(path), rates_read)
         return finished
     # What can be refused is refused before there is a folder.
-    batches = plan(config, rates)
+    batches = plan(config, rates, elements=_RACE_ELEMENTS if race else _CELL_ELEMENTS)
+    entries = [(cell.scheme, cell.run) for batch in batches for cell in batch.cells]
+    course = Course(race, Race(entries, config.target)) if race else None
     total = sum(len(batch.cells) for batch in batches) * config.steps
     run = Run.open(path, described, source="sim", overwrite=overwrite)
     with contextlib.closing(run), _precision(config.precision):
         if rates_read:
-            _check_rates(run.path, rates_read)
+            check_start(run.path, rates_read)
             write_text(run.path / RATES_FILE, rates_read)
         with Progress(Path(path).name, total, unit="updates", shown=progress) as bar:
             for batch in batches:
-                _run_batch(config, run, batch, bar)
+                _run_batch(config, run, batch, bar, course)
         return run.finish()
 
 
-def _rates_read(config: SimulationConfig) -> str:
+def start_as_read(config: SimulationConfig) -> str:
     """What a start that is a file says of its prompts, as CSV; empty for any other start."""
     read = config.first
     if not isinstance(read, Measured):
@@ -141,8 +160,12 @@ def _rates_read(config: SimulationConfig) -> str:
     return "\n".join(["n_correct,n_samples", *(f"{k:.0f},{n:.0f}" for k, n in counts), ""])
 
 
-def _check_rates(path: Path, rates_read: str) -> None:
-    """Raise if the folder's run began from other pass rates than the file holds now."""
+def check_start(path: Path, rates_read: str) -> None:
+    """Raise if the folder's run began from other pass rates than the file holds now.
+
+    Raises:
+        RunExistsError: It did.
+    """
     kept = path / RATES_FILE
     refuse_device(kept)
     if rates_read and kept.exists() and kept.read_text(encoding="utf-8") != rates_read:
@@ -152,7 +175,9 @@ def _check_rates(path: Path, rates_read: str) -> None:
         )
 
 
-def plan(config: SimulationConfig, rates: Sequence[float] = ()) -> list[Batch]:
+def plan(
+    config: SimulationConfig, rates: Sequence[float] = (), *, elements: int | None = None
+) -> list[Batch]:
     """Divide the cells among programs: tables together, other schemes each by itself."""
     runs = {"": learning_rates(config)}
     if rates:
@@ -162,7 +187,7 @@ def plan(config: SimulationConfig, rates: Sequence[float] = ()) -> list[Batch]:
     groups: dict[Rules, list[str]] = {}
     for name, scheme in config.bound.items():
         groups.setdefault(rules_of(config, scheme), []).append(name)
-    size = max(1, _CELL_ELEMENTS // (config.number_of_answers * config.prompts))
+    size = max(1, (elements or _CELL_ELEMENTS) // (config.number_of_answers * config.prompts))
     batches: list[Batch] = []
     for rules, names in groups.items():
         cells = [
@@ -224,46 +249,100 @@ def choice_of(config: SimulationConfig) -> Choice | None:
     return Choice(rule, known, config.spending_memory, config.spending_prior)
 
 
-def _run_batch(config: SimulationConfig, run: Run, batch: Batch, bar: Progress) -> None:
-    cells = _cells(config, batch)
-    measurements = config.steps // config.measure_every
+@dataclasses.dataclass
+class Course:
+    """How far a race is.
+
+    Attributes:
+        clock: Metric of its clock.
+        race: Its runs.
+        first: Number of the first run of the batch under way.
+    """
+
+    clock: str
+    race: Race
+    first: int = 0
+
+    def part(self, batch: Batch) -> slice:
+        """Where the runs of the batch under way stand among all."""
+        return slice(self.first, self.first + len(batch.cells))
+
+
+def _run_batch(
+    config: SimulationConfig, run: Run, batch: Batch, bar: Progress, course: Course | None
+) -> None:
+    cells, every = _cells(config, batch), config.measure_every
+    measurements = config.steps // every
     saved = run.load_checkpoint(batch.name)
     done = 0 if saved is None else int(saved["measurements"])
     kept: list[tuple[int, Values]] = []
+    measured = ("success", DIVERGED) if course else None
     if saved is None:
-        runner = Runner(batch.rules, config.pass_k, cells)
+        runner = Runner(batch.rules, config.pass_k, cells, measured=measured)
         totals = {name: np.zeros(len(batch.cells)) for name in batch.rules.summed}
-        start = {**runner.measure(), **totals}
+        start = {**runner.measure(), **totals, "updates": np.zeros(len(batch.cells))}
         start["learning_rate"] = np.array([cell.rate for cell in batch.cells])
         kept.append((0, start))
+        _note(course, batch, start)
     else:
         leaves = [saved[f"state/{i}"] for i in range(_count(saved, "state/"))]
         structure = jax.tree.structure(initial_states(batch.rules, cells))
         state = jax.tree.unflatten(structure, leaves)
-        runner = Runner(batch.rules, config.pass_k, cells, state)
+        runner = Runner(batch.rules, config.pass_k, cells, state, measured=measured)
         totals = {name: saved[name] for name in batch.rules.summed}
-    bar.skip(done * config.measure_every * len(batch.cells))
+        if course:
+            course.race.restore(course.part(batch), saved)
+    bar.skip(done * every * len(batch.cells))
     for number in range(done, measurements):
-        first = number * config.measure_every
-        end = first + config.measure_every
-        costs = runner.advance(first, end)
+        running = _running(course, batch)
+        if course:
+            if not running.any():
+                bar.advance((measurements - number) * every * len(batch.cells))
+                break
+            runner.keep(running)
+        first = number * every
+        costs = runner.advance(first, first + every)
         totals = {name: total + costs[name] for name, total in totals.items()}
-        measured = runner.measure()
-        kept.append((number + 1, {**measured, **totals}))
-        watched = {"success": percent(float(np.mean(measured["success"])))}
-        if "mixed" in measured:
-            watched["mixed_groups"] = percent(float(np.mean(measured["mixed"])))
-        if measured[DIVERGED].any():
-            watched["diverged"] = plural(int(measured[DIVERGED].sum()), "run")
-        bar.advance(config.measure_every * len(batch.cells), **watched)
-        if (number + 1) % config.checkpoint_every == 0 or number + 1 == measurements:
+        updates = np.full(len(batch.cells), float((first + every) * batch.rules.epochs))
+        values = {**runner.measure(), **totals, "updates": updates}
+        _note(course, batch, values)
+        going = {name: value[running] for name, value in values.items()}
+        watched = {"success": percent(float(np.mean(going["success"])))}
+        if "mixed" in going:
+            watched["mixed_groups"] = percent(float(np.mean(going["mixed"])))
+        if going[DIVERGED].any():
+            watched["diverged"] = plural(int(going[DIVERGED].sum()), "run")
+        bar.advance(every * len(batch.cells), **watched)
+        kept.append((number + 1, {**values, _RUNNING: running}))
+        over = number + 1 == measurements or not _running(course, batch).any()
+        if (number + 1) % config.checkpoint_every == 0 or over:
             run.log_table(_rows(config, batch, kept))
             run.write_part(f"{batch.name}-{number // config.checkpoint_every:06d}")
             leaves = jax.tree.leaves(runner.state())
             arrays = {f"state/{i}": np.asarray(x) for i, x in enumerate(leaves)}
             arrays["measurements"] = np.asarray(number + 1)
+            arrays |= course.race.arrays(course.part(batch)) if course else {}
             run.save_checkpoint(batch.name, {**arrays, **totals})
             kept = []
+    if kept:  # all were there before the first update
+        run.log_table(_rows(config, batch, kept))
+        run.write_part(f"{batch.name}-start")
+    if course:
+        course.first += len(batch.cells)
+
+
+def _running(course: Course | None, batch: Batch) -> np.ndarray:
+    """Which cells of a batch go on."""
+    if course is None:
+        return np.ones(len(batch.cells), bool)
+    return course.race.running[course.part(batch)]
+
+
+def _note(course: Course | None, batch: Batch, values: Values) -> None:
+    """Tell a race, if there is one, what was measured."""
+    if course:
+        lost = values[DIVERGED] > 0
+        course.race.see(course.part(batch), values[course.clock], values["success"], lost)
 
 
 def _count(saved: Mapping[str, np.ndarray], prefix: str) -> int:
@@ -293,11 +372,13 @@ def _rows(
     config: SimulationConfig, batch: Batch, measurements: Sequence[tuple[int, Values]]
 ) -> pd.DataFrame:
     """Rows of some measurements of every cell, in the columns of the run folder."""
-    cells, parts = batch.cells, []
-    for number, values in measurements:
+    parts = []
+    for number, measured in measurements:
         step = number * config.measure_every
-        updates = np.full(len(cells), float(step * batch.rules.epochs))
-        everything = {**values, "updates": updates}
+        everything = dict(measured)
+        running = everything.pop(_RUNNING, np.ones(len(batch.cells), bool))
+        cells = [cell for cell, runs in zip(batch.cells, running, strict=True) if runs]
+        everything = {name: values[running] for name, values in everything.items()}
         if config.learner == "mirror":
             del everything["responses"]  # none were drawn
         names = sorted(everything)

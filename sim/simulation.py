@@ -11,8 +11,8 @@ import pandas as pd
 
 from sim.config import SimulationConfig
 from sim.matched import matched_table
+from sim.own_rates import compare
 from sim.rates import compared_at, start_in_words
-from sim.run import simulate as run
 from sim.summary import reference_of, time_to_target
 from sim.times_text import times_text
 from theory._notebook import html_table
@@ -77,6 +77,8 @@ def simulate(
 ) -> Simulation:
     """Train schemes on simulated prompts.
 
+    Where no step size is given, every scheme is compared at its own best one, found on other seeds.
+
     Args:
         config: What to run; the defaults if not given.
         out: Run folder. An unfinished run of the same configuration is continued, a finished one
@@ -91,7 +93,7 @@ def simulate(
         RunExistsError: The folder holds a run of another configuration.
 
     >>> found = simulate(schemes=["grpo"], seeds=1, prompts=4, steps=2, measure_every=1,
-    ...                  progress=False)
+    ...                  learning_rate=1.0, progress=False)
     >>> found.metrics.query("metric == 'updates'")["value"].tolist()
     [0.0, 1.0, 2.0]
     """
@@ -105,8 +107,8 @@ def simulate(
     config = SimulationConfig.from_dict({**chosen, **fields})
     notes = tuple(start_in_words(config))
     if out is not None:
-        metrics = run(config, out, overwrite=overwrite, progress=progress)
+        metrics = compare(config, out, overwrite=overwrite, progress=progress)
         return Simulation(config, metrics, Path(out), notes)
     with tempfile.TemporaryDirectory() as folder:
-        metrics = run(config, Path(folder) / "run", progress=progress)
+        metrics = compare(config, Path(folder) / "run", progress=progress)
         return Simulation(config, metrics, None, notes)

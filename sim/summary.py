@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from runs.text import listed
 from sim.config import SimulationConfig
@@ -24,6 +25,10 @@ CLOCK_METRICS = {
     **{name: clock.metric for name, clock in THEORY_CLOCKS.items()},
 }
 """Clock → the metric that counts it; ``responses`` and ``tokens`` are those that were drawn."""
+
+TUNING_ERROR, AT_EDGE = "tuning_error", "at_edge"
+"""Metrics at step 0 of schemes at own rates: what a wrong choice of the rate costs, and whether the
+rate lies at an end of those tried, see :mod:`sim.own_rates`."""
 
 LEAST_UPDATES = 5.0
 """Arrivals in fewer updates are a matter of one step's size, and say nothing about weights."""
@@ -109,7 +114,8 @@ def time_to_target(
         ratio_low, ratio_high, steps (updates that were run), late (seeds that did not arrive in
         them), end (the mean of the metric over those at the end), diverged (seeds that did, before
         or after they arrived), diverged_step (by when the first of them had) and too_soon (the
-        median arrives in fewer than :data:`LEAST_UPDATES` updates). Ratios are NaN where the
+        median arrives in fewer than :data:`LEAST_UPDATES` updates); of schemes at own rates also
+        learning_rate and at_edge, tuning error in the intervals of ratios. Ratios are NaN where the
         reference was not run, and where one of both never arrives or arrives too soon.
 
     Raises:
@@ -156,7 +162,19 @@ def time_to_target(
                 "too_soon": scheme in soon,
             }
         )
-    return pd.DataFrame(rows)
+    return _at_own_rates(pd.DataFrame(rows), metrics, reference)
+
+
+def _at_own_rates(times: pd.DataFrame, metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """The times with the step size of each scheme and what its choice adds, where it was chosen."""
+    first = metrics[metrics["metric"].isin(["learning_rate", TUNING_ERROR, AT_EDGE])]
+    found = first.groupby(["metric", "scheme"])["value"].first()
+    if TUNING_ERROR not in found:
+        return times
+    times.insert(1, "learning_rate", times["scheme"].map(found["learning_rate"]))
+    times.insert(2, AT_EDGE, times["scheme"].map(found[AT_EDGE]) > 0)
+    ends = set(times.loc[times[AT_EDGE], "scheme"])
+    return with_tuning(times, found[TUNING_ERROR].to_dict(), reference, ends)
 
 
 def seed_times(metrics: pd.DataFrame, target: float, *, metric: str = "success") -> pd.DataFrame:
@@ -195,6 +213,31 @@ def seed_times(metrics: pd.DataFrame, target: float, *, metric: str = "success")
                 rows.append((scheme, clock, seed, time, *ends))
     columns = ["scheme", "clock", "seed", "time", "steps", "horizon", "end"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def with_tuning(
+    times: pd.DataFrame, error: Mapping[str, float], reference: str, ends: set[str]
+) -> pd.DataFrame:
+    """Ratios with the error of tuning in their intervals; none of rates at an end of the grid.
+
+    Args:
+        times: Table of :func:`time_to_target`, changed in place.
+        error: Scheme → how much slower resampled seeds' rates are, root mean square of logarithms.
+        reference: Scheme that ratios compare with.
+        ends: Schemes whose rate lies at an end of the grid.
+    """
+    ratios = ["ratio", "ratio_low", "ratio_high"]
+    refused = times["scheme"].isin(ends) | (reference in ends)
+    times.loc[refused, ratios] = np.nan
+    ours = times["scheme"].map(error).fillna(0.0)
+    added = ours**2 + error.get(reference, 0.0) ** 2
+    sampled = np.sqrt(added.where(times["scheme"] != reference, 0.0).to_numpy(float))
+    logs = np.log(times[ratios].to_numpy(float))
+    quantile = float(special.ndtri(0.975))
+    for column, side in ((1, -1.0), (2, 1.0)):
+        half = np.hypot(logs[:, column] - logs[:, 0], quantile * sampled)
+        times[ratios[column]] = np.exp(logs[:, 0] + side * half)
+    return times
 
 
 def restricted(times: pd.DataFrame, suffix: str = "") -> np.ndarray:

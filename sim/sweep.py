@@ -23,7 +23,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 from annotated_types import Interval
-from scipy import special
 
 from runs.configuration import Configuration, Positive, read_toml
 from runs.files import write_json, write_table
@@ -32,7 +31,7 @@ from runs.terminal import Progress
 from sim.cluster import Work, run_on_ray
 from sim.config import TREES, SimulationConfig
 from sim.rates import rate_name
-from sim.summary import CLOCK_METRICS, restricted, seed_times, time_to_target
+from sim.summary import CLOCK_METRICS, restricted, seed_times, time_to_target, with_tuning
 from theory._arrays import Floats
 
 TUNING_SEED = 1_000_000
@@ -108,12 +107,18 @@ class SweepConfig(Configuration):
         values = {**self.base.to_dict(), **self.regimes[name], **changes}
         return SimulationConfig.from_dict(values, where=f"regime {name}")
 
+    def comparison(self, name: str) -> str | None:
+        """How a regime compares at the rates that the sweep gives it."""
+        found = self.regime(name).comparison
+        return None if found == "own_rates" else found
+
     def tuned(self, name: str) -> SimulationConfig:
         """Configuration in which the rates of a regime are tried, under seeds of its own."""
         return self.regime(
             name,
             learning_rate=self.learning_rates[0],
             learning_rates={},
+            comparison=self.comparison(name),
             seeds=self.tuning_seeds,
             seed=self.regime(name).seed + TUNING_SEED,
         )
@@ -187,13 +192,14 @@ def sweep(
 
 def _sweep(config: SweepConfig, path: Path, progress: bool, executor: str) -> pd.DataFrame:
     cells = path / "cells"
-    table, picks = _tune(config, cells, progress, executor)
+    table, picks = tune(config, cells, progress=progress, executor=executor)
     write_table(path / "tuning.parquet", table)
     write_json(path / "rates.json", picks)
     measured: dict[Path, Work] = {
         cells / f"measure-{regime}": (
-            config.regime(regime, **({"learning_rates": picks[regime]} if picks else {})),
+            config.regime(regime, **_found(config, regime, picks)),
             (),
+            None,
         )
         for regime in config.regimes
     }
@@ -206,6 +212,13 @@ def _sweep(config: SweepConfig, path: Path, progress: bool, executor: str) -> pd
     write_table(path / "times.parquet", sweep_times(config, everything, table))
     write_table(path / "metrics.parquet", everything)
     return read_metrics(path)
+
+
+def _found(config: SweepConfig, regime: str, picks: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a regime that say which step sizes were picked."""
+    if not picks:
+        return {}
+    return {"learning_rates": picks[regime], "comparison": config.comparison(regime)}
 
 
 def sweep_times(
@@ -242,57 +255,49 @@ def sweep_times(
         ends = chosen.index[chosen["at_edge"].astype(bool)]
         times.insert(3, "at_edge", times["scheme"].isin(ends))
         error = {str(name): float(value) for name, value in chosen["tuning_error"].items()}
-        tables.append(_with_tuning(times, error, reference, set(ends)))
+        tables.append(with_tuning(times, error, reference, set(ends)))
     return pd.concat(tables, ignore_index=True)
-
-
-def _with_tuning(
-    times: pd.DataFrame, error: Mapping[str, float], reference: str, ends: set[str]
-) -> pd.DataFrame:
-    """Ratios with the error of tuning in their intervals; none of rates at an end of the grid."""
-    ratios = ["ratio", "ratio_low", "ratio_high"]
-    refused = times["scheme"].isin(ends) | (reference in ends)
-    times.loc[refused, ratios] = np.nan
-    ours = times["scheme"].map(error).fillna(0.0)
-    added = ours**2 + error.get(reference, 0.0) ** 2
-    sampled = np.sqrt(added.where(times["scheme"] != reference, 0.0).to_numpy(float))
-    logs = np.log(times[ratios].to_numpy(float))
-    quantile = float(special.ndtri(0.975))
-    for column, side in ((1, -1.0), (2, 1.0)):
-        half = np.hypot(logs[:, column] - logs[:, 0], quantile * sampled)
-        times[ratios[column]] = np.exp(logs[:, 0] + side * half)
-    return times
 
 
 def _run_cells(cells: Mapping[Path, Work], executor: str, progress: bool, name: str) -> None:
     waiting = {path: config for path, config in cells.items() if not is_finished(path)}
-    finished = run_on_ray(waiting) if executor == "ray" else _run_here(waiting)
-    with Progress(name, len(waiting), unit="runs", shown=progress) as bar:
+    alone = len(waiting) == 1 and executor != "ray"  # shows how far it is by itself
+    finished = run_on_ray(waiting) if executor == "ray" else _run_here(waiting, alone and progress)
+    with Progress(name, len(waiting), unit="runs", shown=progress and not alone) as bar:
         for _ in finished:
             bar.advance()
 
 
-def _run_here(cells: Mapping[Path, Work]) -> Iterable[Path]:
+def _run_here(cells: Mapping[Path, Work], progress: bool) -> Iterable[Path]:
     from sim.run import simulate
 
-    for path, (config, rates) in cells.items():
-        simulate(config, path, rates=rates, progress=False)
+    for path, (config, rates, race) in cells.items():
+        simulate(config, path, rates=rates, race=race, progress=progress)
         yield path
 
 
-def _tune(
-    config: SweepConfig, cells: Path, progress: bool, executor: str
+def tune(
+    config: SweepConfig, cells: Path, *, progress: bool = True, executor: str = "local"
 ) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Grid points as a table, and the learning rate of every regime and scheme.
+    """Try the grid of every regime.
 
-    The grid of a regime is widened, two rates at a time, while a pick lies at one of its ends.
+    It is widened, two rates at a time, while a pick lies at one of its ends.
+
+    Args:
+        config: The sweep.
+        cells: Where the run folders go.
+        progress: Show a progress bar.
+        executor: See :func:`sweep`.
+
+    Returns:
+        Grid points as a table, and the learning rate of every regime and scheme.
     """
     grids = {name: {"": tuple(config.learning_rates)} for name in config.regimes}
     waiting = list(config.regimes) if config.tuning_seeds else []
     tables: dict[str, pd.DataFrame] = {}
     while waiting:
         work: dict[Path, Work] = {
-            cells / f"tune-{name}{part}": (config.tuned(name), rates)
+            cells / f"tune-{name}{part}": (config.tuned(name), rates, CLOCK_METRICS[config.clock])
             for name in waiting
             for part, rates in grids[name].items()
         }

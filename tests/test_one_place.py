@@ -102,6 +102,7 @@ def test_a_recipe_imports_nothing_by_itself(module, tmp_path, capsys):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
         f'schemes = ["{module}"]\nseeds = 1\nprompts = 4\nsteps = 2\nmeasure_every = 1\n'
+        "learning_rate = 1\n"
     )
     command = ["simulate", "--file", str(recipe), "--out", str(tmp_path / "out")]
     assert main(command) == 2

@@ -126,11 +126,11 @@ def _simulate(options: Options) -> Answer:
     if options.at:
         check_place(options.at, reachable(config))
 
+    from sim.own_rates import compare
     from sim.rates import compared_at, start_in_words
-    from sim.run import simulate
     from sim.summary import time_to_target
 
-    metrics = simulate(config, out, overwrite=options.overwrite)
+    metrics = compare(config, out, overwrite=options.overwrite)
     notes, compared = start_in_words(config), compared_at(config.to_dict())
     times = time_to_target(metrics, config.target, metric=metric, reference=reference)
     data = {
@@ -146,7 +146,7 @@ def _simulate(options: Options) -> Answer:
     prompts = config.held_out_prompts if metric.startswith("held_out/") else config.prompts
     text = "".join(f"{note}\n" for note in notes) + (
         f"Time until the mean {metric} of {prompts} prompts is {config.target:g}, all schemes at "
-        f"{compared}{_hint(compared)}.\n\n"
+        f"{compared}{_hint(config, compared)}.\n\n"
         f"{times_text(times, reference, compared, groups=config.group_size is not None)}\n"
         f"{_matched(options, data, metrics, reference)}"
         f"{figures_hint(out)}"
@@ -154,10 +154,19 @@ def _simulate(options: Options) -> Answer:
     return Answer(data, text)
 
 
-def _hint(compared: str) -> str:
-    """How to compare at own rates, where a scheme may owe its place to the rate."""
-    own = " which suits some better than others (--sweep finds each one's own)"
-    return f",{own}" if compared == "one common rate" else ""
+def _hint(config: SimulationConfig, compared: str) -> str:
+    """How own rates were found, or why they were not where a scheme may owe its place to the rate.
+
+    >>> _hint(SimulationConfig(learning_rate=3.0), "one common rate")
+    ", which suits some better than others (own_rates finds each one's own)"
+    """
+    if config.finds_rates:
+        return f", found on {config.tuning_seeds} other seeds"
+    if compared != "one common rate":
+        return ""
+    if config.learner == "mirror":
+        return ", as of mirror's exact steps the largest is the best"
+    return ", which suits some better than others (own_rates finds each one's own)"
 
 
 def _matched(options: Options, data: dict[str, Any], metrics: pd.DataFrame, reference: str) -> str:

@@ -81,7 +81,13 @@ def test_results_show_themselves():
     assert "<table" in advice._repr_html_()
     assert len(repr(advice)) < 400
     found = apw.simulate(
-        schemes=["grpo"], seeds=1, prompts=4, steps=2, measure_every=1, progress=False
+        schemes=["grpo"],
+        seeds=1,
+        prompts=4,
+        steps=2,
+        measure_every=1,
+        learning_rate=1.0,
+        progress=False,
     )
     assert "<table" in found._repr_html_()
     best = apw.optimal_weight(0.01, 0.9)

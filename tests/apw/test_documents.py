@@ -114,6 +114,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import llm_validation.probe.run
     import llm_validation.reporting
     import llm_validation.train
+    import sim.own_rates
     import sim.run
     from llm_validation.config import TrainConfig
 
@@ -122,6 +123,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fewer_steps(config: SimulationConfig, *arguments: Any, **options: Any) -> pd.DataFrame:
         fewer = dataclasses.replace(
             config,
+            comparison="same_budget" if config.comparison == "same_budget" else None,
             prompts=5,
             batch=config.batch and min(config.batch, 5),
             steps=2,
@@ -177,6 +179,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gain = pd.DataFrame([{"k": 1, "gain": 0.1}])
     monkeypatch.setattr(claims.language_model.before_after, "publish", lambda *_: gain)
     monkeypatch.setattr(sim.run, "simulate", fewer_steps)
+    monkeypatch.setattr(sim.own_rates, "compare", fewer_steps)
     monkeypatch.setattr(llm_validation.train, "train", no_training)
     monkeypatch.setattr(llm_validation.reporting, "_installed", lambda package: True)
     monkeypatch.setattr(llm_validation.evaluate, "evaluate", no_sampling)

@@ -396,11 +396,13 @@ def place(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     import llm_validation.generation
     import llm_validation.probe.run
     import llm_validation.train
+    import sim.own_rates
     import sim.run
     import sim.sweep
 
     monkeypatch.setattr(sim.run, "_run_batch", reached)
     monkeypatch.setattr(sim.sweep, "_sweep", reached)
+    monkeypatch.setattr(sim.own_rates, "tune", reached)
     monkeypatch.setattr(llm_validation.train, "_train_one", reached)
     monkeypatch.setattr(llm_validation.generation, "make_sampler", reached)
     monkeypatch.setattr(llm_validation.probe.run, "_source", reached)

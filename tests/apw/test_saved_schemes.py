@@ -38,6 +38,7 @@ def test_a_file_stands_for_its_scheme_in_commands(saved, tmp_path, capsys):
     excess = json.loads(capsys.readouterr().out)["excess"]
     assert excess[answer["scheme"]] == pytest.approx(1, abs=1e-9)
     run = ["--seeds", "1", "--prompts", "4", "--steps", "2", "--measure-every", "1"]
+    run += ["--learning-rate", "1"]
     out = tmp_path / "run"
     words = ["simulate", "--json", *run, "--group-size", "4", "--out", str(out)]
     assert main([*words, "--schemes", "grpo", str(file)]) == 0

@@ -96,7 +96,7 @@ def test_the_simulator_has_the_trainers_advantages_on_the_same_counts(scheme_nam
 def test_a_simulation_keeps_the_history_of_batches_and_refuses_what_has_none():
     small = {"schemes": [SCHEME], "seeds": 1, "prompts": 12, "steps": 2, "measure_every": 2}
     shared = {"policy": "log_linear", "batch": 4, "features": 3, "answers": 4, "pass_k": (1,)}
-    metrics = apw.simulate(**small, **shared, start=0.3, progress=False).metrics
+    metrics = apw.simulate(**small, **shared, start=0.3, learning_rate=1.0, progress=False).metrics
     assert np.isfinite(metrics.query("metric == 'success'")["value"]).all()
     with pytest.raises(ValueError, match="no table of advantages"):
         apw.simulate(**small, learner="mirror")

@@ -9,9 +9,9 @@ from sim import cores
 
 
 def test_results_come_in_the_order_of_the_calls_and_errors_come_out():
-    assert cores.on_cores(lambda x: 2 * x, [(i,) for i in range(5)]) == [0, 2, 4, 6, 8]
+    assert cores.on_cores(lambda x: 2 * x, [(i,) for i in range(5)], 2) == [0, 2, 4, 6, 8]
     with pytest.raises(ZeroDivisionError):
-        cores.on_cores(lambda x: 1 // x, [(1,), (0,)])
+        cores.on_cores(lambda x: 1 // x, [(1,), (0,)], 2)
 
 
 def test_an_executable_is_compiled_once_per_shape_and_keeps_its_precision():
@@ -20,7 +20,7 @@ def test_an_executable_is_compiled_once_per_shape_and_keeps_its_precision():
     assert program.on((single,)) is program.on((single + 1,))
     assert program.on((single,)) is not program.on((double,))
     # On a thread, which would start out in single precision.
-    (one, other) = cores.on_cores(program.on((double,)), [(double,), (3 * double,)])
+    (one, other) = cores.on_cores(program.on((double,)), [(double,), (3 * double,)], 2)
     assert one.dtype == jnp.float64
     np.testing.assert_array_equal(one, np.full(2, 1 / 3))
     np.testing.assert_array_equal(other, np.ones(2))

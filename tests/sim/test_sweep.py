@@ -17,7 +17,8 @@ from scipy import stats
 from runs.folder import read_metrics
 from sim.config import SimulationConfig
 from sim.run import simulate
-from sim.sweep import SweepConfig, _tuning_error, _with_tuning, read_sweep, sweep
+from sim.summary import with_tuning
+from sim.sweep import SweepConfig, _tuning_error, read_sweep, sweep
 
 BASE = SimulationConfig(
     schemes=("grpo", "linear_r"),
@@ -89,14 +90,14 @@ def test_tuning_error_of_both_schemes_widens_the_ratio():
         {"scheme": ["grpo", "psr"], "ratio": [1.0, 0.8], "ratio_low": [1.0, 0.7]}
         | {"ratio_high": [1.0, 0.8**2 / 0.7]}
     )
-    none = _with_tuning(times.copy(), {"grpo": 0.0, "psr": 0.0}, "grpo", set())
+    none = with_tuning(times.copy(), {"grpo": 0.0, "psr": 0.0}, "grpo", set())
     pd.testing.assert_frame_equal(none, times)
-    row = _with_tuning(times.copy(), {"grpo": 0.03, "psr": 0.04}, "grpo", set()).iloc[1]
+    row = with_tuning(times.copy(), {"grpo": 0.03, "psr": 0.04}, "grpo", set()).iloc[1]
     half = np.hypot(np.log(0.8 / 0.7), 1.959964 * 0.05)
     assert row["ratio_low"] == pytest.approx(0.8 * np.exp(-half), rel=1e-6)
     assert row["ratio_high"] == pytest.approx(0.8 * np.exp(half), rel=1e-6)
-    assert _with_tuning(times.copy(), {}, "grpo", {"psr"})["ratio"].isna().tolist() == [0, 1]
-    assert _with_tuning(times.copy(), {}, "grpo", {"grpo"})["ratio"].isna().all()
+    assert with_tuning(times.copy(), {}, "grpo", {"psr"})["ratio"].isna().tolist() == [0, 1]
+    assert with_tuning(times.copy(), {}, "grpo", {"grpo"})["ratio"].isna().all()
 
 
 def test_rates_tried_together_are_those_tried_one_by_one(tmp_path):
@@ -259,6 +260,7 @@ ON_RAY = """
 import sys
 import ray
 import tests.sim.test_sweep as t
+from sim.summary import with_tuning
 from sim.sweep import sweep
 ray.init(
     num_cpus=2, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False

@@ -48,6 +48,7 @@ def test_schemes_are_compared_where_they_have_gained_the_same(
     words = ["simulate", "--schemes", "grpo", "rloo", "--seeds", "2", "--prompts", "8"]
     words += ["--answers", "4", "--correct-answers", "1", "--start", "0.2", "--steps", "40"]
     words += ["--measure-every", "2", "--pass-k", "4", "8", "--out", str(tmp_path / "run")]
+    words += ["--learning-rate", "1"]
     assert main([*words, "--at", "pass@1=+0.2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     table = pd.DataFrame(found["matched"]).query("metric == 'entropy'").set_index("scheme")
@@ -161,6 +162,7 @@ def test_a_start_from_a_file_says_what_became_of_zeros_and_why_nothing_arrives(
     rates.write_text("solved\n" + "0\n" * 12 + "0.125\n" * 3 + "0.75\n")
     small = ["--schemes", "grpo", "--prompts", "16", "--seeds", "2", "--steps", "2"]
     small += ["--measure-every", "1", "--start", f"file:{rates}", "--column", "solved"]
+    small += ["--learning-rate", "1"]
     words = ["simulate", *small, "--tries", "8", "--out", str(tmp_path / "run")]
     assert main(words) == 0
     text = capsys.readouterr().out
@@ -172,6 +174,34 @@ def test_a_start_from_a_file_says_what_became_of_zeros_and_why_nothing_arrives(
     assert text.startswith("\n".join(notes))
     config = SimulationConfig.from_dict(json.loads((tmp_path / "run/config.json").read_text()))
     assert str(apw.simulate(config, tmp_path / "run")).startswith("\n".join(notes))
+
+
+def test_schemes_are_compared_at_their_own_rates_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", *SMALL, "--schemes", "rloo", "grpo", "--policy", "log_linear"]
+    words += ["--tuning-seeds", "3", "--steps", "40", "--target", "0.6"]
+    assert main([*words, "--out", str(tmp_path / "own")]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[0].endswith(
+        "is 0.6, all schemes at own best rates, found on 3 other seeds."
+    )
+    assert text.splitlines()[2].startswith("rate")
+    assert "relative to GRPO, own best rates" in text
+    assert main([*words, "--out", str(tmp_path / "own"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["compared_at"] == "own best rates"
+    assert {row["scheme"]: row["learning_rate"] for row in found["times"]} == json.loads(
+        (tmp_path / "own" / "rates.json").read_text()
+    )
+    # One rate for all where one is given, and where no rate is the best; either says so.
+    assert main([*words, "--learning-rate", "2", "--out", str(tmp_path / "one")]) == 0
+    assert "one common rate, which suits some better than others" in capsys.readouterr().out
+    exact = ["simulate", *SMALL, "--learner", "mirror", "--out", str(tmp_path / "exact")]
+    assert main(exact) == 0
+    assert "one common rate, as of mirror's exact steps" in capsys.readouterr().out
+    assert main([*words, "--comparison", "own_rates", "--learning-rate", "2"]) == 2
+    assert "leave out learning_rate" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,9 @@ def _report(out: Path, left_out: Mapping[Source, str]) -> tuple[Path, str, dict[
         else make[source](out / source)
         for source in SOURCES
     }
+    finding, lead = demo_report.headline(out, "sim" not in left_out)
     pictures = [(name, picture) for name, part in parts.items() for picture in part.pictures]
+    pictures.append(("theory" if "sim" in left_out else "sim", lead))
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for name, picture in pictures:
             picture.save(out / "figures" / name, generator=GENERATOR)
@@ -156,7 +158,9 @@ def _report(out: Path, left_out: Mapping[Source, str]) -> tuple[Path, str, dict[
         report,
         generator=GENERATOR,
         title="Prompt weighting, from theory to a language model",
+        lead=lead,
         summary=[
+            f"{finding} So it was among simulated prompts." if "sim" not in left_out else finding,
             "Reinforcement learning with verifiable rewards samples a group of responses to every "
             "prompt and reinforces the correct ones. How much a prompt counts, by how often it is "
             "solved, is a choice. This page shows which claims about that choice hold, what the "

@@ -76,6 +76,42 @@ def simulation_findings(
     return sentences
 
 
+def simulation_headline(
+    metrics: pd.DataFrame, config: Mapping[str, Any], *, reference: str = "grpo"
+) -> str:
+    """What a simulation found, in one sentence with its number and interval.
+
+    It is of the scheme that is soonest on what its updates pay for.
+
+    Args:
+        metrics: Metrics of a simulation.
+        config: Its configuration.
+        reference: Scheme that the others are compared with.
+
+    Raises:
+        ValueError: Success was not measured.
+    """
+    table = time_to_target_table(metrics, config, reference=reference)
+    clock, counted = next(iter(clocks_of(config).items()))
+    others = table[(table["clock"] == clock) & (table["scheme"] != reference)]
+    others = others[np.isfinite(others["ratio"])].sort_values("ratio")
+    base = f"{title(reference)}'s {counted} to a success of {config['target']:g}"
+    if others.empty:
+        return f"No scheme can be compared with {base}."
+    row = others.iloc[0]
+    interval = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
+    numbers = (
+        f"{row['ratio']:.2f} times (95% interval {interval}, {plural(int(row['seeds']), 'seed')}) "
+        f"{base}, at {compared_at(config)}"
+    )
+    name = title(str(row["scheme"]))
+    if row["ratio_high"] < 1:
+        return f"{name} is soonest, with {numbers}."
+    if row["ratio_low"] > 1:
+        return f"No scheme is sooner than {title(reference)}: the next, {name}, takes {numbers}."
+    return f"No scheme is surely sooner than {title(reference)}: {name} takes {numbers}."
+
+
 def training_findings(metrics: pd.DataFrame, *, reference: str = "grpo") -> list[str]:
     """Where the training of a language model ended, and whether the schemes can be told apart.
 

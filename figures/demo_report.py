@@ -10,13 +10,17 @@ import pandas as pd
 from claims.entries import Entry
 from claims.excess import design_words, excess_findings, excess_table
 from claims.render.html import ledger_html
-from claims.run_findings import simulation_findings, training_findings
+from claims.run_findings import simulation_findings, simulation_headline, training_findings
 from claims.spec import SOURCE_NAMES, Source
 from figures.catalogue import THEORY, run_pictures
+from figures.picture import Picture
 from figures.report import Section
 from figures.style import title
 from runs.folder import read_config, read_metrics
 from runs.text import plural
+
+_TIMES = "time_to_target"
+"""Figure of the simulation that the page begins with."""
 
 STARTS = (0.001, 0.01, 0.1, 0.4)
 
@@ -103,6 +107,25 @@ def _titles(schemes: Sequence[str]) -> dict[str, str]:
     return {name: title(name) for name in schemes}
 
 
+def headline(out: Path, simulated: bool) -> tuple[str, Picture]:
+    """The finding in one sentence, and its figure: the simulation's, else the theory's.
+
+    Args:
+        out: Folder of the demo.
+        simulated: Whether there is a simulation.
+
+    Raises:
+        FileNotFoundError: The folder holds no finished run.
+    """
+    if not simulated:
+        config = read_config(out / "theory")
+        found = excess_findings(target=config["target"], group_size=config["group_size"])
+        return found[0], THEORY["optimal_weights"]()
+    metrics, config = read_metrics(out / "sim"), read_config(out / "sim")
+    pictures = {picture.name: picture for picture in run_pictures(out / "sim")}
+    return simulation_headline(metrics, config), pictures[_TIMES]
+
+
 def simulation_section(folder: Path) -> Section:
     """What a cheap learner does.
 
@@ -125,7 +148,7 @@ def simulation_section(folder: Path) -> Section:
             "the same update budget, as the theory has it."
         ],
         findings=simulation_findings(metrics, config),
-        pictures=run_pictures(folder)[:2],
+        pictures=[picture for picture in run_pictures(folder)[:2] if picture.name != _TIMES],
         commands=[_simulate_command(config)],
         folder=f"{folder.name}/",
     )

@@ -19,6 +19,9 @@ from runs.text import number
 _PAGE = 51.5
 """Width of the page's text in rem, as report.css has it."""
 
+_NUMBERS = re.compile(r"((above|below) )?[−-]?[\d.,]+(e[+-]?\d+)?%?( ?– ?−?([\d.,e]+|∞)%?)?|∞|inf")
+"""A number, an interval of them, or a limit."""
+
 _FULL = 0.9
 """Share of the page that a figure takes whole."""
 
@@ -122,7 +125,21 @@ def _environment(environment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _numeric(table: pd.DataFrame) -> list[bool]:
+    """Which columns hold numbers, also those that are text already, and stand to the right.
+
+    >>> _numeric(pd.DataFrame({"a": ["x"], "b": ["0.1 – 0.2"], "c": ["–"], "d": [1.0]}))
+    [False, True, False, True]
+    """
+    found = []
+    for _, column in table.items():
+        texts = [str(value) for value in column if str(value) not in ("", "–", "None", "nan")]
+        found.append(bool(texts) and all(_NUMBERS.fullmatch(text) for text in texts))
+    return found
+
+
 TEMPLATES.filters |= {
+    "numeric": _numeric,
     "anchor": figure_anchor,
     "width": _width,
     "decimals": functools.partial(number, decimals=3),

@@ -22,6 +22,9 @@ from figures.reproduction_pictures import (
     training_drawn,
 )
 
+AGREEMENT, ONE_AXIS = "Against the published verdicts", "All sources on one axis"
+"""Sections whose finding and whose figure the page begins with."""
+
 EXPLORER = "explorer.html"
 """The explorer, a page of its own beside the report: it holds a drawing library of 5 MB."""
 
@@ -156,7 +159,7 @@ def sections(
         ),
         _agreement(entries, published, "" if skipped else same_trainings(folder)),
         Section(
-            title="All sources on one axis",
+            title=ONE_AXIS,
             what=["Claims A4 and A5 in theory, simulation and language model."],
             pictures=[across[0]],
             commands=["apw reproduce", "apw figures"],
@@ -239,7 +242,7 @@ def _agreement(entries: Sequence[Entry], published: Sequence[Entry], trainings: 
     named = ", ".join(f"{row.claim} ({row.source})" for row in differing.itertuples())
     told = f"They differ for {named}." if named else "None differs."
     return Section(
-        title="Against the published verdicts",
+        title=AGREEMENT,
         what=[
             "A short run may leave open what a long one decides, and may decide otherwise where an "
             "interval is wide: that is what a difference below means."

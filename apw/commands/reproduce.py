@@ -236,7 +236,7 @@ def _report(
     from claims.entries import counting_sentence
     from figures.explorer import write_explorer
     from figures.report import write_report
-    from figures.reproduction import EXPLORER, reproduced_ledger, sections
+    from figures.reproduction import AGREEMENT, EXPLORER, ONE_AXIS, reproduced_ledger, sections
     from runs.environment import describe_environment
 
     entries = reproduced_ledger(out, sources)
@@ -244,7 +244,14 @@ def _report(
     parts: list[Section] = sections(
         out, entries, published, sources, skipped=skipped, commit=environment.get("commit")
     )
+    agreement = next(p.findings[0] for p in parts if p.title == AGREEMENT)
+    first = next(part.pictures[0] for part in parts if part.title == ONE_AXIS)
     pictures = [picture for part in parts for picture in part.pictures]
+    # The page begins with the finding and one figure, which is not shown a second time.
+    parts = [
+        dataclasses.replace(part, pictures=[p for p in part.pictures if p is not first])
+        for part in parts
+    ]
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for picture in pictures:
             picture.save(out / "figures", dark=True, generator=GENERATOR)
@@ -256,7 +263,9 @@ def _report(
         report,
         generator=GENERATOR,
         title="Prompt weighting: every claim, tried again",
+        lead=first,
         summary=[
+            agreement,
             "What three papers on prompt weighting in reinforcement learning with verifiable "
             "rewards claim, and what theory, simulation and a small language model say to it.",
             "Every number, sentence and verdict below was computed from the results beside this "
@@ -267,5 +276,4 @@ def _report(
         figures="figures",
         beside=True,
     )
-    agreement = next(p.findings[0] for p in parts if p.title == "Against the published verdicts")
     return report, counts, agreement

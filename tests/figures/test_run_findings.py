@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from claims.run_findings import simulation_findings, training_findings
+from claims.run_findings import simulation_findings, simulation_headline, training_findings
 
 Runs = Callable[..., pd.DataFrame]
 CONFIG = {
@@ -31,6 +31,23 @@ def test_clear_differences_are_named_and_unclear_ones_are_not(runs: Runs) -> Non
     text = " ".join(simulation_findings(runs(unclear, steps=21), CONFIG))
     assert "Sqrt-R cannot be told apart" in text
     assert "predicted" in text
+
+
+def test_a_headline_has_the_number_and_its_interval(runs: Runs) -> None:
+    def headline(**rates: tuple[float, ...]) -> str:
+        return simulation_headline(runs(rates, steps=41), {**CONFIG, "schemes": [*rates]})
+
+    same, twice, half = (0.04,) * 5, (0.08,) * 5, (0.02,) * 5
+    assert headline(grpo=same, linear_r=half, sqrt_r=twice) == (
+        "Sqrt-R is soonest, with 0.50 times (95% interval 0.50 to 0.50, 5 seeds) GRPO's responses "
+        "drawn to a success of 0.6, at equal budgets."
+    )
+    assert headline(grpo=same, linear_r=half).startswith(
+        "No scheme is sooner than GRPO: the next, Linear-R, takes 2.00 times (95% interval 2.00 to"
+    )
+    unclear = {"grpo": (0.04, 0.08, 0.04, 0.08, 0.04), "sqrt_r": (0.08, 0.04, 0.04, 0.04, 0.08)}
+    assert headline(**unclear).startswith("No scheme is surely sooner than GRPO: Sqrt-R takes")
+    assert headline(grpo=same, sqrt_r=(0.0,) * 5).startswith("No scheme can be compared with GRPO")
 
 
 def test_schemes_that_do_not_arrive_are_counted(runs: Runs) -> None:

@@ -37,6 +37,12 @@ complete -o default -F _apw apw
 """
 
 
+_ZSH = """\
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i; }
+autoload -U +X bashcompinit && bashcompinit
+"""
+
+
 def completion_script(shell: str) -> str:
     """A script for a shell to read.
 
@@ -60,7 +66,7 @@ def completion_script(shell: str) -> str:
     return _SCRIPT.format(
         shell=shell,
         file=f"~/.{shell}rc",
-        begin="autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else "",
+        begin=_ZSH if shell == "zsh" else "",
         commands=shlex.quote(" ".join(COMMANDS)),
         options="\n".join(options),
         choices="\n".join(choices),

@@ -1,5 +1,7 @@
 """Completion in a real shell: what stands after the words that were typed."""
 
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -45,6 +47,23 @@ def test_commands_options_choices_schemes_and_recipes(script):
     assert completed(script, "apw", "weights", "--schemes", "") == set(SCHEMES)
     assert completed(script, "apw", "train", "--recipe", "") == set(list_recipes())
     assert completed(script, "apw", "train", "--out", "") == set()
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
+def test_zsh_takes_it_whether_or_not_its_completion_was_switched_on(tmp_path):
+    file = tmp_path / "apw.zsh"
+    file.write_text(completion_script("zsh"))
+    for before in ("", "autoload -Uz compinit && compinit -u -D;"):
+        words = f"{before} source {file}; print -r -- $_comps[apw]"
+        ran = subprocess.run(
+            ["zsh", "-f", "-c", words],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+        assert ran.stderr == ""
+        assert "_apw" in ran.stdout
 
 
 def test_words_are_data(script, tmp_path):

@@ -28,6 +28,7 @@ from sim.cores import compiler_options
 from sim.counter import key, uniforms
 from sim.problems import build
 from sim.program import Cells, Runner
+from sim.run import cells_of, plan
 from sim.tables import scheme_table, stack
 from sim.update import Rules
 from theory.schemes import SCHEMES
@@ -59,7 +60,42 @@ def run() -> list[dict[str, Any]]:
     for peer in list(contenders)[1:]:
         rates = (_rate(name, best[name]) for name in ("ours", peer))
         rows.append(row(f"sim_vs_{peer}", *rates, environment))
-    return rows
+    return [*rows, measured_seldom(environment)]
+
+
+def measured_seldom(environment: dict[str, Any]) -> dict[str, Any]:
+    """Prompts that share parameters, measured once per ten updates, against at every update."""
+    config = SimulationConfig(
+        schemes=("grpo",),
+        policy="log_linear",
+        prompts=256,
+        features=32,
+        batch=64,
+        group_size=GROUP,
+        learning_rate=10.0,
+        seeds=40,
+    )
+    steps = 60
+    (batch,) = plan(config)
+    cells = cells_of(config, batch)
+
+    def training(every: int) -> Callable[[], None]:
+        runner = Runner(batch.rules, config.pass_k, cells)
+
+        def call() -> None:
+            for first in range(0, steps, every):
+                runner.advance(first, first + every)
+                runner.measure()
+
+        return call
+
+    contenders = {"ours": training(10), "peer": training(1)}
+    times = in_turns(contenders, ROUNDS // 4, time.process_time)
+    drawn = config.seeds * 64 * GROUP * steps
+    made = row("sim_shared", *(drawn / times[name].min() for name in ("ours", "peer")), environment)
+    work = "40 runs of 64 of 256 prompts × 16 answers × 16 responses that share 32 features"
+    unit = "million rollouts per second of a core, measured once per 10 updates; peer: at each"
+    return {**made, "unit": unit, "environment": {**environment, "work": work}}
 
 
 def ours(prompts: int, answers: int = ANSWERS, steps: int = STEPS["ours"]) -> Callable[[], None]:

@@ -271,7 +271,7 @@ class Course:
 def _run_batch(
     config: SimulationConfig, run: Run, batch: Batch, bar: Progress, course: Course | None
 ) -> None:
-    cells, every = _cells(config, batch), config.measure_every
+    cells, every = cells_of(config, batch), config.measure_every
     measurements = config.steps // every
     saved = run.load_checkpoint(batch.name)
     done = 0 if saved is None else int(saved["measurements"])
@@ -349,7 +349,8 @@ def _count(saved: Mapping[str, np.ndarray], prefix: str) -> int:
     return sum(name.startswith(prefix) for name in saved)
 
 
-def _cells(config: SimulationConfig, batch: Batch) -> Cells:
+def cells_of(config: SimulationConfig, batch: Batch) -> Cells:
+    """The cells of a batch with what each of them learns."""
     problems = {seed: build(config, seed) for seed in {cell.seed for cell in batch.cells}}
     table = None
     if batch.rules.scheme is None and config.group_size is not None:

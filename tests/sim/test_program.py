@@ -7,7 +7,8 @@ import pytest
 from sim.config import SimulationConfig
 from sim.cores import Compiled
 from sim.program import Cells, Layout, Runner, layout
-from sim.run import _cells, plan
+from sim.run import cells_of as made_cells
+from sim.run import plan
 from sim.update import Rules
 
 REGIMES = {
@@ -64,7 +65,7 @@ def cells_of(**options) -> tuple[Rules, Cells]:
         }
     )
     (batch,) = plan(config)
-    return batch.rules, _cells(config, batch)
+    return batch.rules, made_cells(config, batch)
 
 
 def results(rules, cells, cores, pieces):

@@ -35,7 +35,10 @@ def test_round_trip_through_json():
         ({"learner": "sgd"}, "learner must be one of mirror, natural, softmax"),
         ({"learner": "softmax", "group_size": None}, "only mirror has a population limit"),
         ({"schemes": ["lens"], "learner": "mirror"}, "use a sampling learner"),
-        ({"learning_rate": 0.0}, r"learning_rate must be a number in \(0, 1,000,000\]; got 0.0"),
+        (
+            {"learning_rate": 0.0},
+            r"learning_rate must be a number in \(0, 1,000,000\] or none; got 0.0",
+        ),
         ({"learning_rates": {"psr": 1.0}}, "not among schemes"),
         ({"pass_k": []}, "pass_k"),
         ({"prior_spread": -1.0}, r"prior_spread must be a number in \[0, 100\]; got -1.0"),

@@ -15,44 +15,54 @@ from claims.reinforcement import known, n4_checks, n6_check, paired
 from claims.spec import bound
 from claims.verdicts import BASE, Check, compared
 
-GAIN = 0.02
-"""Rise of held-out pass@1 where schemes are compared: an eighth of what the model starts from, as
-0.05 is of 0.4."""
-_LARGE = f"pass@{KS[-1]}"
+GAIN, _LARGE = 0.02, KS[-1]
+"""Rise of held-out pass@1 where schemes are compared, an eighth of what the model starts from; and
+the number of tries that is large."""
+LARGER, LARGER_GAIN, _LARGER_LARGE = "countdown-35-post-sft", 0.05, 64
+"""The same of the model that starts at 0.4, which solves 99 % within 256 tries before training."""
 _TIME = "responses to the target"
 
 
-def n2(common: Metrics, faster: Metrics) -> list[Check]:
+def n2(common: Metrics, faster: Metrics | None = None) -> list[Check]:
     """NSR alone raises pass@1 and keeps pass@k at or above base for every k.
 
-    pass@k is read at twice the rate that all share, at which NSR gains too little.
+    Where NSR gains too little at the rate that all share, pass@k is read at twice that.
     """
     return [
         _raised("N2", common, "nsr"),
-        *(_changed("N2", "kept", faster, "nsr", f"pass@{k}") for k in KS),
+        *(
+            _changed("N2", "kept", faster or common, "nsr", f"pass@{k}")
+            for k in KS
+            if k <= _large(common)
+        ),
     ]
 
 
 def n3(metrics: Metrics) -> list[Check]:
     """PSR raises pass@1 and falls below base at large k."""
-    return [_raised("N3", metrics, "psr"), _changed("N3", "falls", metrics, "psr", _LARGE)]
+    return [
+        _raised("N3", metrics, "psr"),
+        _changed("N3", "falls", metrics, "psr", f"pass@{_large(metrics)}"),
+    ]
 
 
 def n4(halves: Metrics, weighted: Metrics) -> list[Check]:
     """Entropy where all have gained the same: NSR near base and above GRPO, PSR below GRPO."""
-    there = {name: halves.at_rise(name, "entropy", GAIN) for name in ("psr", "nsr")}
-    there["grpo"] = weighted.at_rise("grpo", "entropy", GAIN)
+    gain = _gain(halves)
+    there = {name: halves.at_rise(name, "entropy", gain) for name in ("psr", "nsr")}
+    there["grpo"] = weighted.at_rise("grpo", "entropy", gain)
     return n4_checks("llm", there, halves.first("nsr", "entropy"), ("grpo",))
 
 
 def n6(halves: Metrics, weighted: Metrics) -> list[Check]:
     """W-REINFORCE has the pass@1 of GRPO with NSR's pass@k at large k."""
-    ours = "w_reinforce"
+    ours, gain = "w_reinforce", _gain(halves)
     best = weighted.peak(ours, "success") - weighted.peak("grpo", "success")
-    kept = paired(weighted.at_rise(ours, _LARGE, GAIN), halves.at_rise("nsr", _LARGE, GAIN))
+    large = f"pass@{_large(halves)}"
+    kept = paired(weighted.at_rise(ours, large, gain), halves.at_rise("nsr", large, gain))
     return [
         n6_check("llm", "best pass@1", best, "grpo"),
-        n6_check("llm", _LARGE, kept, "nsr", weighted.settled(ours, _LARGE)),
+        n6_check("llm", large, kept, "nsr", weighted.settled(ours, large)),
     ]
 
 
@@ -112,6 +122,14 @@ def s3(alike: Metrics, rates: Metrics, counts: Metrics) -> list[Check]:
     ]
 
 
+def _gain(metrics: Metrics) -> float:
+    return LARGER_GAIN if metrics.name == LARGER else GAIN
+
+
+def _large(metrics: Metrics) -> int:
+    return _LARGER_LARGE if metrics.name == LARGER else _LARGE
+
+
 def _raised(id: str, metrics: Metrics, scheme: str) -> Check:
     """The most that pass@1 has risen along the way: at the end a run may have collapsed."""
     rise = metrics.peak(scheme, "success") - metrics.first(scheme, "success")
@@ -119,6 +137,6 @@ def _raised(id: str, metrics: Metrics, scheme: str) -> Check:
 
 
 def _changed(id: str, name: str, metrics: Metrics, scheme: str, metric: str) -> Check:
-    change = metrics.at_rise(scheme, metric, GAIN) - metrics.first(scheme, metric)
+    change = metrics.at_rise(scheme, metric, _gain(metrics)) - metrics.first(scheme, metric)
     about = compared(scheme, BASE, void=metrics.settled(scheme, metric))
     return bound(id, "llm", name).check(metric, known(np.asarray(change)), **about)

@@ -135,13 +135,13 @@ def publish(folder: Path, to: Mapping[Source, Path] = PUBLISHED) -> list[str]:
 def _train(
     wanted: Sequence[str], folder: Path, say: Callable[[str], None], looks: Sequence[int]
 ) -> None:
-    from claims.language_model.claims import COUNTDOWN, settings_of, write_findings
+    from claims.language_model.claims import deciding_settings, settings_of, write_findings
     from claims.language_model.run import publish, run
     from claims.language_model.settings import SETTINGS
 
     for look in range(1, len(looks) + 1):
         # On sums nothing is gained by more seeds of what is trivial: later looks are Countdown's.
-        of = settings_of if look == 1 else lambda id: COUNTDOWN[id][1]
+        of = settings_of if look == 1 else deciding_settings
         names = {name for id in wanted for name in of(id)}
         settings = [setting for setting in SETTINGS if setting.name in names]
         for number, setting in enumerate(settings, start=1):
@@ -149,6 +149,6 @@ def _train(
             run(folder, [dataclasses.replace(setting, looks=look)])
         publish(folder, settings, folder / "evidence")
         found = {item.id: item.verdict for item in write_findings(folder / "evidence")}
-        wanted = [id for id in wanted if id in COUNTDOWN and found.get(id) == "open"]
+        wanted = [id for id in wanted if deciding_settings(id) and found.get(id) == "open"]
         if not wanted:
             return

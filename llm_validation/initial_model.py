@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,8 +25,11 @@ from llm_validation.tasks.task import Task
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
 from llm_validation.warm_up import warm_up
 
-CHARACTERS = {"arithmetic": arithmetic.CHARACTERS, "small_countdown": small_countdown.CHARACTERS}
-"""Tasks that the tiny model can read, and their characters."""
+CHARACTERS: dict[str, Callable[..., str]] = {
+    "arithmetic": lambda **_: arithmetic.CHARACTERS,
+    "small_countdown": small_countdown.characters,
+}
+"""Tasks that the tiny model can read, and their characters given the task's options."""
 
 
 def is_tiny(config: TrainConfig) -> bool:
@@ -83,7 +87,7 @@ def _tiny_tokenizer(config: TrainConfig) -> PreTrainedTokenizerFast:
         raise ValueError(
             f"the tiny model reads {' and '.join(CHARACTERS)}; got the task {config.task!r}"
         )
-    return character_tokenizer(characters)
+    return character_tokenizer(characters(**(config.task_options or {})))
 
 
 def load_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase:

@@ -58,10 +58,28 @@ COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 """Claim → its checks on the small Countdown, which decide where it has been run: on sums there is
 one right answer a prompt, and nearly all prompts are solved before training."""
 
+_LARGER = ("countdown-35-post-sft",)
+LARGER: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
+    "N2": (countdown.n2, _LARGER),
+    "N3": (countdown.n3, _LARGER),
+    "N4": (countdown.n4, (*_LARGER, "countdown-35-post-sft-weighted")),
+    "N6": (countdown.n6, (*_LARGER, "countdown-35-post-sft-weighted")),
+}
+"""Claim → its checks on Countdown with numbers up to 35, whose model starts at 40 %, as the papers'
+do, and is as good on held-out prompts: where it has been run it decides."""
+
+_TASKS = {"Countdown to 35": LARGER, "Countdown": COUNTDOWN, "sums": CLAIMS}
+"""Regime of a verdict → its claims, those that decide first."""
+
 
 def settings_of(id: str) -> tuple[str, ...]:
     """Names of the settings that speak to a claim, those that decide first."""
-    return tuple(name for claims in (COUNTDOWN, CLAIMS) if id in claims for name in claims[id][1])
+    return tuple(name for claims in _TASKS.values() if id in claims for name in claims[id][1])
+
+
+def deciding_settings(id: str) -> tuple[str, ...]:
+    """Names of the settings of Countdown that decide a claim, which more seeds are given to."""
+    return next((known[id][1] for known in (LARGER, COUNTDOWN) if id in known), ())
 
 
 def known_claims() -> list[str]:
@@ -90,7 +108,7 @@ def judge(folder: Path) -> Iterator[Finding]:
         regimes: dict[str, list[Check]] = {}
         sentence = ""
         words: list[str] = []
-        for known in (COUNTDOWN, CLAIMS):
+        for name, known in _TASKS.items():
             settings = _published(known, claim, folder)
             if not settings:
                 continue
@@ -98,15 +116,16 @@ def judge(folder: Path) -> Iterator[Finding]:
             tables = [Metrics.published(folder, setting) for setting in settings]
             sentence = sentence or (checks.__doc__ or "").strip()
             words += [f"{table.name}: {_describe(table)}" for table in tables]
-            regimes["Countdown" if known is COUNTDOWN else "sums"] = checks(*tables)
-        if "Countdown" in regimes:  # more seeds may be added until it is decided
-            level = corrected_level(len(LOOKS["llm"]))
-            wider = (dataclasses.replace(check, level=level) for check in regimes["Countdown"])
-            regimes["Countdown"] = [judged(check) for check in wider]
+            regimes[name] = checks(*tables)
+            if known is not CLAIMS:  # more seeds may be added until it is decided
+                level = corrected_level(len(LOOKS["llm"]))
+                wider = (dataclasses.replace(check, level=level) for check in regimes[name])
+                regimes[name] = [judged(check) for check in wider]
+        if list(regimes) == ["sums"]:
+            yield finding(claim, sentence, regimes["sums"], words, quick=False)
+        elif regimes:
             found = primary_regime(claim, sentence, regimes, quick=False)
             yield dataclasses.replace(found, regimes=tuple(words))
-        elif regimes:
-            yield finding(claim, sentence, regimes["sums"], words, quick=False)
 
 
 def write_findings(folder: Path) -> list[Finding]:
@@ -114,7 +133,7 @@ def write_findings(folder: Path) -> list[Finding]:
     found = list(judge(folder))
     for item in found:
         published = [
-            name for known in (COUNTDOWN, CLAIMS) for name in _published(known, item.id, folder)
+            name for known in _TASKS.values() for name in _published(known, item.id, folder)
         ]
         write_json(
             folder / "findings" / f"{item.id}.json",

@@ -175,6 +175,23 @@ SETTINGS = (
             ("counts", ("S3",), ("grpo",), PLAN),
         )
     ),
+    # Numbers up to 35: seven times the prompts, so that what is learned holds for others too.
+    *(
+        Setting(
+            name,
+            "countdown-35-post-sft",
+            None,
+            claims,
+            schemes,
+            (1e-4,),
+            steps=250,
+            target=0.48,
+        )
+        for name, claims, schemes in (
+            ("countdown-35-post-sft", ("N2", "N3", "N4", "N6"), ("nsr", "psr")),
+            ("countdown-35-post-sft-weighted", ("N4", "N6"), ("grpo", "w_reinforce")),
+        )
+    ),
     Setting(
         "countdown-from-scratch",
         "countdown-from-scratch",

@@ -5,20 +5,22 @@ the order of terms or factors and by brackets that say nothing; of each there is
 and factors by value, what is added before what is subtracted, what multiplies before what divides,
 and brackets around sums that are factors. In a legal expression every step gives a positive number;
 a solution by way of a negative number has a twin without, (3 − 5) × (1 − 4) = (5 − 3) × (4 − 1).
-Numbers are written in hexadecimal, so that each up to 15 is one character.
+Numbers are written to the base 36, so that each up to 35 is one character.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import string
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-CHARACTERS = "0123456789abcdef+-*/()"
-"""Every character of an expression."""
-_DIGITS = CHARACTERS[:16]
+DIGITS = string.digits + string.ascii_lowercase
+"""The numbers 0 to 35; more are spelled with several."""
+SIGNS = "+-*/()"
+"""Every other character of an expression."""
 LONGEST = 64
 """Characters that are read at most."""
 
@@ -45,9 +47,19 @@ class Expression(NamedTuple):
     legal: bool
 
 
+def spell(value: int) -> str:
+    """Spelling of a whole number to the base 36.
+
+    >>> spell(11), spell(35), spell(36)
+    ('b', 'z', '10')
+    """
+    rest, last = divmod(value, len(DIGITS))
+    return (spell(rest) if rest else "") + DIGITS[last]
+
+
 def number(value: int) -> Expression:
     """The expression that is a whole number."""
-    return Expression(Fraction(value), f"{value:x}", (value,), "", (), (), value > 0)
+    return Expression(Fraction(value), spell(value), (value,), "", (), (), value > 0)
 
 
 def total(plus: Sequence[Expression], minus: Sequence[Expression]) -> Expression:
@@ -114,7 +126,7 @@ def read(text: str) -> Expression:
     """Read an expression; it is spelled in its normal form if ``read(text).text == text``.
 
     Grammar: sum = product (("+" | "-") product)*, product = factor (("*" | "/") factor)*, factor =
-    number | "(" sum ")", number = a hexadecimal digit in lower case but 0, then digits, or 0 alone.
+    number | "(" sum ")", number = a digit or lower-case letter but 0, then any more, or 0 alone.
     Blanks, signs and powers are no part of it.
 
     Args:
@@ -168,11 +180,11 @@ def _factor(text: str, at: int) -> tuple[Expression, int]:
         return found, end + 1
     end = at
     # Not int(), which reads digits of other scripts, blanks, signs and underscores.
-    while text[end : end + 1] and text[end] in _DIGITS:
+    while text[end : end + 1] and text[end] in DIGITS:
         end += 1
     if end == at or (text[at] == "0" and end > at + 1):
         raise _not_read(text, at)
-    return number(int(text[at:end], 16)), end
+    return number(int(text[at:end], len(DIGITS))), end
 
 
 def _not_read(text: str, at: int) -> ValueError:

@@ -1,7 +1,7 @@
 """Countdown for a tiny model: a few small numbers, and every right expression known.
 
 "25b:57=" is answered by "2+5*b": an expression that uses 2, 5 and 11 once each and is worth 57.
-Numbers are hexadecimal digits, one character each, and the target is decimal. An answer must stand
+Numbers are digits to the base 36, one character each; the target is decimal. An answer must stand
 in the one spelling that :mod:`llm_validation.tasks.expressions` gives it, so all right answers can
 be listed, and a model's success probability is a finite sum that needs no sampling. How many there
 are is a prompt's level: where they are few they are hard to hit upon.
@@ -19,20 +19,26 @@ import numpy as np
 
 from llm_validation.outcomes import Outcome
 from llm_validation.tasks._select import select
-from llm_validation.tasks.expressions import CHARACTERS as EXPRESSION_CHARACTERS
-from llm_validation.tasks.expressions import legal_expressions, read
+from llm_validation.tasks.expressions import DIGITS, SIGNS, legal_expressions, read, spell
 from llm_validation.tasks.task import Example, Report, Task
 
-CHARACTERS = EXPRESSION_CHARACTERS + ":="
-"""Every character of a prompt or an answer."""
 NUMBERS = (3, 4)
 """How many numbers a prompt may give."""
-LARGEST_NUMBER, LARGEST_TARGET = 15, 99
+LARGEST_NUMBER, LARGEST_TARGET = len(DIGITS) - 1, 99
 LEVELS = ((1, 1), (2, 3), (4, 10**9))
 """Fewest and most right expressions of each level, the hardest first."""
 
 Problem = tuple[tuple[int, ...], int]
 """Numbers, ascending, and target."""
+
+
+def characters(largest: int = 15, **_: object) -> str:
+    """Every character of a prompt or an answer, given the options of the task.
+
+    >>> characters()
+    '0123456789abcdef+-*/():='
+    """
+    return DIGITS[: max(largest + 1, 16)] + SIGNS + ":="
 
 
 class ExpressionMatch:
@@ -64,19 +70,19 @@ def parse_problem(gold: str) -> Problem:
     """Numbers, ascending, and target of a problem.
 
     Raises:
-        ValueError: Not three or four hexadecimal digits, a colon and a target from 1 to 99.
+        ValueError: Not three or four digits or letters, a colon and a target from 1 to 99.
 
     >>> parse_problem("25b:57")
     ((2, 5, 11), 57)
     """
     digits, _, target = gold.partition(":")
-    figures = set(digits) <= set("123456789abcdef") and set(target) <= set("0123456789")
+    figures = set(digits) <= set(DIGITS[1:]) and set(target) <= set(DIGITS[:10])
     if not figures or len(digits) not in NUMBERS or len(target) != 2 or target == "00":
         raise ValueError(
-            "a problem is three or four hexadecimal digits, a colon and a target of two decimal "
-            f"ones; got {gold!r}"
+            "a problem is three or four digits or letters in lower case, a colon and a target of "
+            f"two digits; got {gold!r}"
         )
-    return tuple(sorted(int(digit, 16) for digit in digits)), int(target)
+    return tuple(sorted(DIGITS.index(digit) for digit in digits)), int(target)
 
 
 def right_expressions(gold: str) -> list[str]:
@@ -120,7 +126,7 @@ def load(
     limit: int | None,
     seed: int,
     numbers: int = 3,
-    largest: int = LARGEST_NUMBER,
+    largest: int = 15,
     held_out: float = 0.2,
 ) -> Task:
     """All problems of both splits, in random order.
@@ -129,7 +135,7 @@ def load(
         limit: At most so many examples of each split.
         seed: Seed of what is held out, of the order, and of the draw of ``limit``.
         numbers: Numbers of a prompt, 3 or 4.
-        largest: Largest of them, from 4 to 15.
+        largest: Largest of them, from 4 to 35.
         held_out: Share of the sets of numbers, and of the targets, that are held out, in (0, 1).
 
     Raises:
@@ -180,5 +186,5 @@ def _part(rng: np.random.Generator, size: int, share: float) -> list[int]:
 
 def _example(problem: Problem, right: int) -> Example:
     given, target = problem
-    gold = f"{''.join(f'{number:x}' for number in given)}:{target:02d}"
+    gold = f"{''.join(map(spell, given))}:{target:02d}"
     return Example(f"{gold}=", gold, gold, {"level": level(right), "right_expressions": right})

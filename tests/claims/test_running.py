@@ -73,7 +73,7 @@ def test_language_models_are_trained_setting_by_setting_and_judged(monkeypatch, 
     assert run_missing("llm", ["A5", "N2", "A4"], tmp_path) == ["A5", "N2", "A4"]
     out = tmp_path / "llm"
     names = ["rule-from-scratch", "rule-post-sft", "countdown-post-sft", "countdown-post-sft-nsr"]
-    names += ["countdown-from-scratch"]
+    names += ["countdown-35-post-sft", "countdown-from-scratch"]
     assert done == [
         *(("run", out, [name]) for name in names),
         ("publish", out / "evidence", names),
@@ -98,12 +98,8 @@ def test_looks_go_on_with_the_claims_that_countdown_leaves_open(monkeypatch, tmp
     monkeypatch.setattr("claims.language_model.claims.write_findings", findings)
     run_missing("llm", ["N2", "N3", "A5"], tmp_path, looks=True)
     first = ["rule-post-sft", "countdown-post-sft", "countdown-post-sft-nsr"]
-    second = ["countdown-post-sft", "countdown-post-sft-nsr"]
-    assert ran == [
-        *((name, 1) for name in first),
-        *((name, 2) for name in second),
-        ("countdown-post-sft", 3),
-    ]
+    decides = "countdown-35-post-sft"
+    assert ran == [*((name, 1) for name in (*first, decides)), (decides, 2), (decides, 3)]
 
 
 def test_the_theory_runs_nothing(tmp_path):

@@ -11,7 +11,7 @@ from llm_validation.exact_success import (
     success_probability,
 )
 from llm_validation.tasks import Example, load_task
-from llm_validation.tasks.small_countdown import CHARACTERS, right_expressions
+from llm_validation.tasks.small_countdown import characters, right_expressions
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
 
 
@@ -63,7 +63,7 @@ def test_success_probability_is_the_frequency_of_right_answers(tiny_folder):
 
 
 def test_answers_of_any_length_have_the_probability_they_have_alone():
-    tokenizer = character_tokenizer(CHARACTERS)
+    tokenizer = character_tokenizer(characters())
     model = tiny_llama(tokenizer, seed=2, initial_scale=0.3)
     examples = [Example(f"{gold}=", gold, gold) for gold in ("122:05", "25b:57", "113:03")]
     found = answer_probabilities(model, tokenizer, examples, right_expressions)

@@ -6,14 +6,14 @@ import torch
 from llm_validation.exact_success import success_probability
 from llm_validation.imitation import imitate
 from llm_validation.tasks import load_task
-from llm_validation.tasks.small_countdown import CHARACTERS
+from llm_validation.tasks.small_countdown import characters
 from llm_validation.tiny_model import character_tokenizer, tiny_llama
 
 TASK = load_task("small_countdown", largest=4)
 
 
 def success_of(shown, steps, seed=0):
-    tokenizer = character_tokenizer(CHARACTERS)
+    tokenizer = character_tokenizer(characters())
     model = tiny_llama(tokenizer, seed=seed, initial_scale=0.125)
     examples = TASK.train[:40]
     imitate(model, tokenizer, examples, shown_success=shown, steps=steps, seed=seed)

@@ -55,7 +55,7 @@ def test_of_all_expressions_those_listed_are_right_and_no_others():
         ("5*b+2", "wrong"),  # another spelling
         ("(2+5*b)", "wrong"),
         ("2+5*b ", "unparsable"),
-        ("2+5*11", "wrong"),  # seventeen, in hexadecimal
+        ("2+5*11", "wrong"),  # thirty-seven, to the base 36
         ("2*5+b", "wrong"),
         ("39", "wrong"),  # 57, but of no given number
         ("2+5*b+5-5", "wrong"),
@@ -97,5 +97,5 @@ def test_what_cannot_be_made_is_refused(options, words):
     "gold", ["", "25b", "25b:0", "25b:00", "25b:5", "20b:57", "25g:57", "2:57", "２5b:57"]
 )
 def test_what_is_no_problem_is_refused(gold):
-    with pytest.raises(ValueError, match="a problem is three or four hexadecimal digits"):
+    with pytest.raises(ValueError, match="a problem is three or four digits or letters"):
         parse_problem(gold)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import claims
+from claims.countdown import LARGER
 from claims.language_model.claims import CLAIMS, judge, known_claims, write_findings
 from claims.language_model.settings import DROPPED, LENS_PARTS, RESCALED, SETTINGS
 from claims.metrics import KS, Metrics
@@ -116,6 +117,7 @@ RIGHT = {
     ("psr", "success"): 0.6,
     ("grpo", "success"): 0.6,
     ("w_reinforce", "success"): 0.6,
+    ("psr", "pass@64"): 0.6,
     ("psr", "pass@256"): 0.6,
     ("nsr", "entropy"): 0.9,
     ("grpo", "entropy"): 0.6,
@@ -131,8 +133,8 @@ CHOSEN = {
 """Half of the responses by pass rates, 45 % saved by counts, and 2 % more by weights."""
 
 
-def publish_countdown(folder, reached, ends, chosen=CHOSEN):
-    for name in (name for name in SETTING if name.startswith("countdown")):
+def publish_countdown(folder, reached, ends, chosen=CHOSEN, without=()):
+    for name in (name for name in SETTING if name.startswith("countdown") and name not in without):
         times = chosen.get(name, {} if "choice" in name else reached)
         publish_made_up(folder, SETTING[name], times, ends)
 
@@ -152,9 +154,11 @@ def test_countdown_on_which_they_are_wrong(tmp_path):
     slower = dict.fromkeys(SOONER, 3000.0) | {RESCALED[1]: 300.0}
     wrong = {
         ("nsr", "pass@64"): 0.5,
+        ("psr", "pass@64"): 0.9,
         ("psr", "pass@256"): 0.9,
         ("psr", "entropy"): 1.9,
         ("grpo", "success"): 0.9,
+        ("w_reinforce", "pass@64"): 0.1,
         ("w_reinforce", "pass@256"): 0.1,
     }
     chosen = {
@@ -171,19 +175,34 @@ def test_countdown_decides_where_sums_were_run_too(tmp_path):
     publish_made_up(tmp_path, SETTING["rule-post-sft"], {}, {("psr", "pass@256"): 0.95})
     found = {item.id: item for item in judge(tmp_path)}
     assert {id: found[id].verdict for id in COUNTED} == alone
-    assert regime_verdicts(found["N3"]) == {"Countdown": "confirmed", "sums": "refuted"}
-    assert len(found["N3"].regimes) == 2
+    verdicts = {"Countdown to 35": "confirmed", "Countdown": "confirmed", "sums": "refuted"}
+    assert regime_verdicts(found["N3"]) == verdicts
+    assert len(found["N3"].regimes) == 3
+
+
+def test_many_tries_are_64_where_256_solve_nearly_all_before_training(tmp_path):
+    publish_countdown(tmp_path, SOONER, RIGHT | {("psr", "pass@256"): 0.9})
+    found = next(item for item in judge(tmp_path) if item.id == "N3")
+    assert regime_verdicts(found) == {"Countdown to 35": "confirmed", "Countdown": "refuted"}
+    assert found.verdict == "confirmed"
+    best = "best pass@1"
+    assert [check.quantity for check in found.checks] == [best, "pass@64", best, "pass@256"]
 
 
 def test_a_scheme_that_gains_too_little_under_some_seed_has_no_verdict(tmp_path):
-    publish_countdown(tmp_path, SOONER, RIGHT | {("psr", "success"): 0.4197})
+    publish_countdown(
+        tmp_path,
+        SOONER,
+        RIGHT | {("psr", "success"): 0.4197},
+        without=(LARGER, f"{LARGER}-weighted"),
+    )
     found = {item.id: item for item in judge(tmp_path)}
     assert [len(check.samples) for check in found["N3"].checks] == [5, 4]
     assert found["N3"].verdict == "open"
 
 
 def test_settings_are_judged_together_while_one_has_fewer_seeds(tmp_path):
-    publish_countdown(tmp_path, SOONER, RIGHT)
+    publish_countdown(tmp_path, SOONER, RIGHT, without=(LARGER, f"{LARGER}-weighted"))
     place = tmp_path / "countdown-post-sft-weighted"
     outcomes, curves = (
         pd.read_csv(place / "outcomes.csv"),

@@ -7,6 +7,7 @@ import pytest
 from llm_validation.tasks import load_task
 from llm_validation.tasks.expressions import legal_expressions
 from llm_validation.tasks.small_countdown import (
+    characters,
     level,
     parse_problem,
     problems,
@@ -83,7 +84,7 @@ def test_a_fifth_of_numbers_and_targets_is_held_out_of_every_problem():
     ("options", "words"),
     [
         ({"numbers": 5}, "numbers must be 3 or 4"),
-        ({"largest": 16}, "largest 4 to 15"),
+        ({"largest": 36}, "largest 4 to 35"),
         ({"held_out": 1.0}, r"held_out must lie in \(0, 1\)"),
         ({"held_out": 0.999, "largest": 4}, "leaves a split without problems"),
     ],
@@ -94,8 +95,15 @@ def test_what_cannot_be_made_is_refused(options, words):
 
 
 @pytest.mark.parametrize(
-    "gold", ["", "25b", "25b:0", "25b:00", "25b:5", "20b:57", "25g:57", "2:57", "２5b:57"]
+    "gold", ["", "25b", "25b:0", "25b:00", "25b:5", "20b:57", "25G:57", "2:57", "２5b:57"]
 )
 def test_what_is_no_problem_is_refused(gold):
     with pytest.raises(ValueError, match="a problem is three or four digits or letters"):
         parse_problem(gold)
+
+
+def test_numbers_up_to_35_are_one_character_each():
+    assert parse_problem("2bz:99") == ((2, 11, 35), 99)
+    assert right_expressions("2bz:57") == ["2*b+z"]
+    assert set("2bz:57=" + "2*b+z") <= set(characters(35))
+    assert set(characters()) < set(characters(35))

@@ -8,11 +8,11 @@ import math
 import shlex
 import sys
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from apw.options import gather
+from apw.options import gather, read_ahead
 
 Options = TypeVar("Options")
 
@@ -63,6 +63,47 @@ def parse(
         return typing.cast(Options, gathered.build(default))
     except ValueError as error:
         raise ValueError(f"{error} (see apw {command} --help)") from error
+
+
+def parse_recipe(
+    kind: type[Options],
+    arguments: Sequence[str],
+    *,
+    command: str,
+    load: Callable[[str], Any],
+    names: Callable[[], Sequence[str]],
+) -> tuple[Options, str]:
+    """Read the options of a command that begins with a recipe.
+
+    The dataclass has the fields ``config``, which the recipe gives and other options change,
+    ``recipe``, and ``data``, which is the training file of the configuration.
+
+    Args:
+        kind: Dataclass whose fields are the options.
+        arguments: Words after the command's name.
+        command: The command's name.
+        load: Reads a recipe by its name or path.
+        names: The recipes that ship with the package.
+
+    Returns:
+        The options, and the recipe's name or path.
+
+    Raises:
+        ValueError: Options that cannot be read, or no recipe.
+        FileNotFoundError: No such recipe, or no such file of data.
+    """
+    recipe = read_ahead(kind, arguments, "recipe")
+    start: Any = kind
+    default = start(config=load(recipe), recipe=recipe) if recipe else None
+    options: Any = parse(kind, arguments, command=command, default=default)
+    if options.recipe is None:
+        raise ValueError(f"name a recipe with --recipe: {', '.join(names())}, or a file")
+    if options.data is not None:
+        if not options.data.exists():
+            raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
+        config = dataclasses.replace(options.config, train_path=str(options.data))
+        options = dataclasses.replace(options, config=config)
+    return typing.cast(Options, options), str(options.recipe)
 
 
 def say(words: str) -> None:

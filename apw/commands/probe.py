@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import tyro
 
-from apw.command_line import Answer, figures_hint, parse
-from apw.options import read_ahead
+from apw.command_line import Answer, figures_hint, parse_recipe
 from llm_validation.probe.config import ProbeConfig, list_recipes, load_recipe
 from runs.folder import refuse_finished
 from runs.terminal import table
@@ -66,17 +65,11 @@ class Options:
 
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw probe``."""
-    recipe = read_ahead(Options, arguments, "recipe")
-    default = Options(config=load_recipe(recipe), recipe=recipe) if recipe else None
-    options = parse(Options, arguments, command="probe", default=default)
-    if options.recipe is None:
-        raise ValueError(f"name a recipe with --recipe: {', '.join(list_recipes())}, or a file")
+    options, recipe = parse_recipe(
+        Options, arguments, command="probe", load=load_recipe, names=list_recipes
+    )
     config = options.config
-    if options.data is not None:
-        if not options.data.exists():
-            raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
-        config = dataclasses.replace(config, train_path=str(options.data))
-    name = Path(options.recipe).name.removesuffix(".toml")
+    name = Path(recipe).name.removesuffix(".toml")
     out = options.out or Path("results/probe") / name
     refuse_finished(out, overwrite=options.overwrite)
 

@@ -7,6 +7,7 @@ there, so that a killed probe goes on; at the end ``probe.json`` and the tables 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Sequence
@@ -108,6 +109,18 @@ def _source(config: ProbeConfig, task: Task, run: Run) -> str:
     return initial_model.prepare(settings, whole, config.seed, run.path / "initial")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Setting:
+    """What scores and steps are made with."""
+
+    run: Run
+    config: ProbeConfig
+    model: Any
+    parameters: Sequence[torch.nn.Parameter]
+    sketch: Sketch
+    sampled: Sampled
+
+
 def _measure(run: Run, config: ProbeConfig, source: str, sampled: Sampled, progress: bool) -> Probe:
     on_gpu = torch.cuda.is_available() and not config.cpu
     device = torch.device("cuda" if on_gpu else "cpu")
@@ -115,39 +128,33 @@ def _measure(run: Run, config: ProbeConfig, source: str, sampled: Sampled, progr
     model, named = choose_parameters(loaded.to(device), config)
     parameters = list(named.values())
     sketch = Sketch(coordinates(parameters), config.projection, seed=config.seed, device=device)
+    setting = _Setting(run, config, model, parameters, sketch, sampled)
     with Progress(
         f"{run.name}: gradients", len(sampled.prompts), unit="prompts", shown=progress
     ) as bar:
-        scores, sums, gap = _scores(run, config, model, parameters, sketch, sampled, bar)
+        scores, sums, gap = _scores(setting, bar)
     steps: list[Step] = []
     if config.optimizers:
         exact = load_tokenizer(source) if config.model == "tiny" else None
-        steps = _steps(
-            run, config, model.float(), parameters, sketch, sampled, scores, sums, exact, progress
-        )
+        model.float()
+        steps = _steps(setting, scores, sums, exact, progress)
     found = make_report(run, config, sampled, scores, steps, coordinates(parameters), gap)
     (run.path / "checkpoints" / "sums.npz").unlink(missing_ok=True)
     return found
 
 
-def _scores(
-    run: Run,
-    config: ProbeConfig,
-    model: Any,
-    parameters: Sequence[torch.nn.Parameter],
-    sketch: Sketch,
-    sampled: Sampled,
-    bar: Progress,
-) -> tuple[np.ndarray, list[torch.Tensor], float]:
+def _scores(setting: _Setting, bar: Progress) -> tuple[np.ndarray, list[torch.Tensor], float]:
     """Projected scores (prompts, responses, width), U of each scheme, and the sampler's gap.
 
     The gap is the mean distance, in nats per token, of the sampler's log-probabilities from those
     whose gradients are taken.
     """
+    run, config, sampled = setting.run, setting.config, setting.sampled
     rollouts = sampled.rollouts
     schemes = config.schemes if config.optimizers else ()
     advantages = [rollouts.advantages(scheme)[:, 0] for scheme in schemes]
-    sums = [torch.zeros(sketch.size, device=parameters[0].device) for _ in schemes]
+    device = setting.parameters[0].device
+    sums = [torch.zeros(setting.sketch.size, device=device) for _ in schemes]
     done = 0
     kept = run.load_checkpoint("sums") if schemes else None
     if kept is not None:
@@ -157,14 +164,17 @@ def _scores(
     for i, (prompt, responses) in enumerate(zip(sampled.prompts, sampled.responses, strict=True)):
         before = run.load_checkpoint(f"scores-{i:05d}") if i < done or not schemes else None
         if before is None:
-            rows, logs = [], []
-            for j, response in enumerate(responses):
-                log, gradient = response_score(model, parameters, prompt, response)
-                rows.append(sketch(gradient).cpu().numpy())
-                logs.append(log / len(response))
-                if j < config.group_size:
-                    for total, weight in zip(sums, advantages, strict=True):
-                        _add(total, gradient, float(weight[i, j]))
+            rows: list[np.ndarray] = [np.empty(0)] * len(responses)
+            logs = [0.0] * len(responses)
+            # Short answers come again and again, and have one gradient.
+            for response, places in _places(responses).items():
+                log, gradient = response_score(setting.model, setting.parameters, prompt, response)
+                row = setting.sketch(gradient).cpu().numpy()
+                for j in places:
+                    rows[j], logs[j] = row, log / len(response)
+                first = [j for j in places if j < config.group_size]
+                for total, weight in zip(sums, advantages, strict=True):
+                    _add(total, gradient, float(weight[i, first].sum()))
             before = {"scores": np.stack(rows), "log_probability": np.array(logs)}
             run.save_checkpoint(f"scores-{i:05d}", before)
             bar.advance(1)
@@ -180,6 +190,27 @@ def _scores(
     return np.stack(found), [total / many for total in sums], float(np.mean(np.abs(gaps)))
 
 
+def _places(responses: Sequence[Sequence[int]]) -> dict[tuple[int, ...], list[int]]:
+    """Different responses, in the order they first come, and where each of them stands."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for j, response in enumerate(responses):
+        found.setdefault(tuple(response), []).append(j)
+    return found
+
+
+def _log_probabilities(
+    model: Any, prompt: Sequence[int], responses: Sequence[Sequence[int]], batch: int
+) -> np.ndarray:
+    """Log-probabilities of responses, each different one worked out once."""
+    places = _places(responses)
+    found = np.empty(len(responses))
+    for same, value in zip(
+        places.values(), log_probabilities(model, prompt, list(places), batch).tolist(), strict=True
+    ):
+        found[same] = value
+    return found
+
+
 def _add(total: torch.Tensor, gradient: Sequence[torch.Tensor], weight: float) -> None:
     if not weight:
         return
@@ -191,23 +222,19 @@ def _add(total: torch.Tensor, gradient: Sequence[torch.Tensor], weight: float) -
 
 
 def _steps(
-    run: Run,
-    config: ProbeConfig,
-    model: Any,
-    parameters: Sequence[torch.nn.Parameter],
-    sketch: Sketch,
-    sampled: Sampled,
+    setting: _Setting,
     scores: np.ndarray,
     sums: Sequence[torch.Tensor],
     exact: Any,
     progress: bool,
 ) -> list[Step]:
     """Take every step from the same start, and measure it on the groups it was not made of."""
-    first = config.group_size
+    run, config, sampled = setting.run, setting.config, setting.sampled
+    model, first = setting.model, config.group_size
 
     def measured() -> dict[str, np.ndarray]:
         rows = [
-            log_probabilities(model, prompt, responses[first:], config.batch).numpy()
+            _log_probabilities(model, prompt, responses[first:], config.batch)
             for prompt, responses in zip(sampled.prompts, sampled.responses, strict=True)
         ]
         success = (
@@ -227,7 +254,7 @@ def _steps(
         for optimizer in config.optimizers:
             for k, (scheme, update) in enumerate(zip(config.schemes, sums, strict=True)):
                 way = direction(update, optimizer)
-                moves = scores[:, first:] @ sketch([way]).cpu().numpy()
+                moves = scores[:, first:] @ setting.sketch([way]).cpu().numpy()
                 unit = math.sqrt(float(np.mean(moves.astype(np.float64) ** 2)))
                 for m, size in enumerate(config.sizes):
                     if unit == 0:  # no group taught this scheme anything
@@ -237,7 +264,7 @@ def _steps(
                     key = f"step-{optimizer}-{k}-{m}"
                     after = run.load_checkpoint(key)
                     if after is None:
-                        with moved(parameters, way * rate):
+                        with moved(setting.parameters, way * rate):
                             after = measured()
                         run.save_checkpoint(key, after)
                         bar.advance(1)

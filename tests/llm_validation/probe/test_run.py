@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from llm_validation.generation import load_weights
 from llm_validation.probe import run as run_module
 from llm_validation.probe.config import ProbeConfig, list_recipes, load_recipe
 from llm_validation.probe.parameters import choose_parameters, coordinates
@@ -101,13 +102,30 @@ def test_small_steps_do_what_first_order_says_and_exact_success_agrees(done):
     assert math.isnan(steps.loc[("adam", "grpo", 0.1), "law"])
 
 
+def test_a_response_that_comes_again_is_worked_out_once(done, monkeypatch):
+    inner, asked = run_module.log_probabilities, []
+
+    def noted(model, prompt, responses, rows):
+        asked.append(responses)
+        return inner(model, prompt, responses, rows)
+
+    monkeypatch.setattr(run_module, "log_probabilities", noted)
+    folder = next((done.path / "initial").iterdir())
+    model, prompt = load_weights(str(folder), torch.float32).eval(), [3, 4, 5]
+    responses = [[6, 7], [6], [6, 7], [8, 9, 6], [6]]
+    found = run_module._log_probabilities(model, prompt, responses, 64)
+    assert [len(each) for each in asked] == [3]
+    expected = [inner(model, prompt, [response]).item() for response in responses]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("where", ["log_probabilities", "response_score"])
 def test_a_killed_probe_resumes_to_the_same_numbers(done, tmp_path, monkeypatch, where):
     inner, calls = getattr(run_module, where), []
 
     def dies(*arguments):
         calls.append(0)
-        if len(calls) == 70:  # within the fifth prompt's scores, or the twelfth measurement
+        if len(calls) == 70:  # after some prompts' scores, or some measurements
             raise KeyboardInterrupt
         return inner(*arguments)
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_validation.config import TrainConfig
 from llm_validation.shapes import Shape, model_shape
 from llm_validation.tasks import check_options
+from runs.text import duration, number
+
+if TYPE_CHECKING:
+    from llm_validation.calibration import Seconds
 
 GIB = 2**30
 _PROGRAM = 0.5
@@ -33,6 +37,7 @@ class Plan:
         memory: Gibibytes by purpose, for all devices together; empty without a shape.
         missing: One sentence per thing that is not here.
         notes: One sentence per thing to know before starting.
+        seconds: What it takes on this machine; None where that was not measured.
     """
 
     runs: int
@@ -45,6 +50,7 @@ class Plan:
     memory: dict[str, float]
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    seconds: Seconds | None = None
 
     @property
     def total_memory(self) -> float:
@@ -76,16 +82,29 @@ class Plan:
                 f"memory in GiB over all devices, estimated for {self.parameters / 1e6:,.1f} M "
                 f"parameters: {parts}; together {self.total_memory:.2f}"
             )
+        if self.seconds is not None:
+            found = self.seconds
+            parts = ", ".join(
+                f"{name} {number(getattr(found, name), 2)}"
+                for name in ("generation", "scoring", "update", "other")
+                if getattr(found, name)
+            )
+            lines.append(
+                "time on this machine, if all responses have full length: "
+                f"{number(found.step, 2)} s a step ({parts}), {duration(found.total)} in all"
+            )
         lines += [f"missing: {sentence}" for sentence in self.missing] or ["nothing is missing"]
         lines += [f"note: {sentence}" for sentence in self.notes]
         return "\n".join(lines)
 
 
-def plan(config: TrainConfig) -> Plan:
+def plan(config: TrainConfig, *, calibrated: bool = False) -> Plan:
     """Work out what a run would take and what is missing for it here.
 
     Args:
         config: The run.
+        calibrated: Whether to try a few steps, or parts of one, and tell the time that all take;
+            left out where something is missing, a download too, and where vLLM generates.
 
     Returns:
         Counts, an estimate of memory, what is missing and what is worth knowing.
@@ -103,6 +122,18 @@ def plan(config: TrainConfig) -> Plan:
     responses = prompts * config.group_size
     tokens = responses * config.max_response_tokens
     runs = len(config.schemes) * config.seeds
+    missing, notes = find_missing(config, shape), find_notes(config, shape)
+    seconds = None
+    if calibrated and not missing and not config.critics and config.engine == "transformers":
+        from llm_validation.calibration import calibrate
+
+        seconds = calibrate(config)
+        if config.dead_groups in ("resample", "refill"):
+            notes.append("groups that are sampled again take time on top of that")
+    elif calibrated:
+        notes.append(
+            "time was not estimated: that needs everything here, and transformers to generate"
+        )
     return Plan(
         runs=runs,
         prompts=prompts,
@@ -112,8 +143,9 @@ def plan(config: TrainConfig) -> Plan:
         total_tokens=runs * tokens,
         parameters=shape.parameters if shape else None,
         memory=estimate_memory(config, shape) if shape else {},
-        missing=tuple(find_missing(config, shape)),
-        notes=tuple(find_notes(config, shape)),
+        missing=tuple(missing),
+        notes=tuple(notes),
+        seconds=seconds,
     )
 
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,9 @@ from runs.seeds import stream
 from runs.terminal import Progress
 
 if TYPE_CHECKING:
+    from llm_validation.callbacks import RunCallback
     from llm_validation.tasks.task import Task
+    from llm_validation.trainer import WeightedGRPOTrainer
 
 
 def train(
@@ -90,7 +92,7 @@ def train(
     state = PartialState(cpu=config.cpu)
     run = None
     # The task comes first: a broken file leaves no folder behind and costs no older run.
-    with _quiet(), load_training_task(config) as loaded:
+    with quiet(), load_training_task(config) as loaded:
         tokenizer = initial_model.load_tokenizer(config)
         task = without_long_prompts(loaded, tokenizer, config.max_prompt_tokens)
         plan = replan(config, task.train)
@@ -233,10 +235,8 @@ def _train_one(
 
     from llm_validation import initial_model, lora, vllm_cpu
     from llm_validation.arguments import training_arguments
-    from llm_validation.callbacks import Interrupt, Measure, RunCallback, ShowProgress
+    from llm_validation.callbacks import Interrupt, Measure, ShowProgress
     from llm_validation.checkpoints import last_checkpoint
-    from llm_validation.reward import LengthPenalty, TaskReward
-    from llm_validation.trainer import WeightedGRPOTrainer
 
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -255,29 +255,19 @@ def _train_one(
     callbacks: list[RunCallback] = [ShowProgress(bar, f"{scheme}, seed {seed}")]
     if initial_model.is_tiny(config):
         callbacks.append(Measure(config.measure_every, task, tokenizer, stop_at=config.stop_at))
-    rewards: list[Any] = [TaskReward(task)]
-    beside: dict[str, Any] = {"dead_groups": config.dead_groups, "tries": config.resample_tries}
-    if config.length_penalty:
-        rewards.append(LengthPenalty(config.length_penalty, config.max_response_tokens))
-        beside["shaping"] = config.shaping
-        if config.shaping != "total":
-            beside["outcome"] = rewards[0].__name__
     with _interruptible() as interrupted:
         callbacks.append(Interrupt(interrupted, config.updates_per_generation))
-        trainer = WeightedGRPOTrainer(
-            scheme=scheme,
-            schedules=config.schedules_of(config.bound[scheme]),
-            model=model,
-            processing_class=tokenizer,
-            reward_funcs=rewards,
-            train_dataset=_dataset(config, task, seed),
-            prompt_probability=_with_rates(config, plan, task, model, tokenizer),
-            args=arguments,
-            callbacks=callbacks,
-            **beside,
+        trainer = make_trainer(
+            config,
+            task,
+            scheme,
+            seed,
+            model,
+            tokenizer,
+            arguments,
+            callbacks,
+            plan=_with_rates(config, plan, task, model, tokenizer),
         )
-        for callback in callbacks:
-            callback.attach(trainer)
         if vllm_on_cpu:
             prompts = tokenizer([str(e.prompt) for e in task.train[:4]])["input_ids"]
             vllm_cpu.check_weights(trainer.vllm_generation, prompts)
@@ -310,6 +300,47 @@ def _with_rates(
     return dataclasses.replace(plan, rates=rates)
 
 
+def make_trainer(
+    config: TrainConfig,
+    task: Task,
+    scheme: str,
+    seed: int,
+    model: Any,
+    tokenizer: Any,
+    arguments: Any,
+    callbacks: Sequence[RunCallback],
+    *,
+    plan: Replan | None = None,
+    kind: Callable[..., WeightedGRPOTrainer] | None = None,
+) -> WeightedGRPOTrainer:
+    """The trainer of one scheme under one seed, of our class or a ``kind`` of it."""
+    from llm_validation.reward import LengthPenalty, TaskReward
+    from llm_validation.trainer import WeightedGRPOTrainer
+
+    rewards: list[Any] = [TaskReward(task)]
+    beside: dict[str, Any] = {"dead_groups": config.dead_groups, "tries": config.resample_tries}
+    if config.length_penalty:
+        rewards.append(LengthPenalty(config.length_penalty, config.max_response_tokens))
+        beside["shaping"] = config.shaping
+        if config.shaping != "total":
+            beside["outcome"] = rewards[0].__name__
+    trainer = (kind or WeightedGRPOTrainer)(
+        scheme=scheme,
+        schedules=config.schedules_of(config.bound[scheme]),
+        model=model,
+        processing_class=tokenizer,
+        reward_funcs=rewards,
+        train_dataset=_dataset(config, task, seed),
+        prompt_probability=plan,
+        args=arguments,
+        callbacks=list(callbacks),
+        **beside,
+    )
+    for callback in callbacks:
+        callback.attach(trainer)
+    return trainer
+
+
 def _on_cpu(config: TrainConfig) -> bool:
     import torch
 
@@ -335,7 +366,7 @@ def _write(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the progress bars of loading and saving, which would break ours."""
     from transformers.utils import logging
 

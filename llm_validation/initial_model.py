@@ -68,14 +68,19 @@ def prepare(config: TrainConfig, task: Task, seed: int, folder: Path) -> str:
     if sums:
         warm_up(model, tokenizer, task.train, initial_success=success, steps=steps, seed=seed)
     else:
-        imitate(model, tokenizer, task.train, shown_success=success, steps=steps, seed=seed)
+        # Which of the prompts are trained on afterwards makes no other start.
+        whole = small_countdown.load(
+            limit=None, seed=config.task_seed, **(config.task_options or {})
+        )
+        imitate(model, tokenizer, whole.train, shown_success=success, steps=steps, seed=seed)
     save(model, tokenizer, target)
     return str(target)
 
 
 def _digest(config: TrainConfig) -> str:
     """What an initial model depends on beside its seed, in a few characters."""
-    task = (config.task_options, config.task_seed, config.task_limit)
+    limit = None if config.task == "small_countdown" else config.task_limit
+    task = (config.task_options, config.task_seed, limit)
     start = (config.initial_success, config.warm_up_steps, config.hidden_size, config.layers)
     values = [*task, *start]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

@@ -80,9 +80,16 @@ def test_runs_that_name_a_folder_share_their_initial_models(tmp_path):
                 prepare(dataclasses.replace(shared, **change), task, 0, tmp_path / "one") != first
             )
         own = prepare(TINY_COUNTDOWN, task, 0, tmp_path / "own")
+    with load_task("small_countdown", largest=4, limit=3) as task:
+        few = dataclasses.replace(TINY_COUNTDOWN, task_limit=3)
+        assert (
+            prepare(dataclasses.replace(shared, task_limit=3), task, 0, tmp_path / "one") == first
+        )
+        alone = load_file(Path(prepare(few, task, 0, tmp_path / "few"), "model.safetensors"))
     assert own == str(tmp_path / "own" / "seed=5")
     same = load_file(Path(own, "model.safetensors")), load_file(Path(first, "model.safetensors"))
     assert all(torch.equal(same[0][name], value) for name, value in same[1].items())
+    assert all(torch.equal(alone[name], value) for name, value in same[1].items())
     tokenizer = load(own, TINY_COUNTDOWN)[1]
     assert tokenizer.decode(tokenizer("25b:57=2+5*b")["input_ids"]) == "25b:57=2+5*b"
 

@@ -212,6 +212,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     runs = {
+        "own-rates": "sim",
         **dict.fromkeys(("simulate", "from-scratch"), "sim"),
         **dict.fromkeys(("mine", "demo/llm", "before", "train/smollm2-math-cpu"), "llm"),
     }

@@ -31,9 +31,10 @@ def one_update(config, *, number=0):
     scheme = config.bound[config.schemes[0]]
     rules, problem = rules_of(config, scheme), build(config, 0)
     table = None if rules.scheme else scheme_table(scheme, config.group_size, config.precision)
+    rate = 1.0 if config.learning_rate is None else config.learning_rate
     before = initial_state(rules, problem)
     after, costs, _ = update(
-        rules, problem, table, jnp.asarray(config.learning_rate), 0, before, jnp.uint32(number)
+        rules, problem, table, jnp.asarray(rate), 0, before, jnp.uint32(number)
     )
     success = problem.policy.success(before.parameters)[0]
     return before, after, np.asarray(success), float(costs["responses"])

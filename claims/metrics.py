@@ -140,18 +140,20 @@ class Metrics:
 
     def log_ratio(self, scheme: str, reference: str) -> Floats:
         """Logarithms of the ratios of times to the target, paired by seed."""
-        time = self.arrivals.pivot(index="seed", columns="scheme", values="time")
-        logs = log_ratios(time[scheme].to_numpy(float), time[reference].to_numpy(float))
-        return np.asarray(np.clip(logs, -CEILING, CEILING))
+        return _log_ratios(self._times(scheme), self._times(reference))
 
     def log_ratio_to(self, other: Metrics, scheme: str) -> Floats:
         """Logarithms of the ratios of a scheme's times here to those there, paired by seed."""
-        mine, theirs = (
-            one.arrivals.loc[one.arrivals["scheme"] == scheme].set_index("seed")["time"]
-            for one in (self, other)
+        return _log_ratios(self._times(scheme), other._times(scheme))
+
+    def saving(self, other: Metrics, scheme: str) -> Floats:
+        """Share of a scheme's times there that it saves here, paired by seed."""
+        return np.asarray(1 - np.exp(self.log_ratio_to(other, scheme)))
+
+    def _times(self, scheme: str) -> pd.Series:
+        return (
+            self.arrivals[self.arrivals["scheme"] == scheme].set_index("seed")["time"].sort_index()
         )
-        logs = log_ratios(mine.to_numpy(float), theirs.loc[mine.index].to_numpy(float))
-        return np.asarray(np.clip(logs, -CEILING, CEILING))
 
     def too_soon(self, *schemes: str) -> str:
         """Why times of schemes say nothing, if one arrives at once; else empty."""
@@ -178,6 +180,13 @@ def curves_file(setting: Path) -> Path:
     """The file of a published setting's curves: text, or Parquet in those of before."""
     text = setting / "curves.csv"
     return text if text.exists() else setting / "curves.parquet"
+
+
+def _log_ratios(mine: pd.Series, theirs: pd.Series) -> Floats:
+    """Of the seeds that both have."""
+    ours, others = mine.align(theirs, join="inner")
+    logs = log_ratios(ours.to_numpy(float), others.to_numpy(float))
+    return np.asarray(np.clip(logs, -CEILING, CEILING))
 
 
 def _array(column: pd.Series) -> Floats:

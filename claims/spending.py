@@ -169,10 +169,9 @@ def simulation_s3(lab: Lab) -> Finding:
 
     def judged(regime: str) -> Check:
         alike, pool, counts = (_run(lab, regime, by) for by in ("", "pool", "counts"))
-        known, guessed = (1 - np.exp(one.log_ratio_to(alike, "grpo")) for one in (pool, counts))
         return bound("S3", "sim").check(
             "share of responses saved by counts minus 0.8 of that by true pass rates",
-            guessed - 0.8 * known,
+            counts.saving(alike, "grpo") - 0.8 * pool.saving(alike, "grpo"),
             scheme="grpo",
             void=alike.too_soon("grpo"),
         )

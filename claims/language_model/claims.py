@@ -58,12 +58,12 @@ COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 """Claim → its checks on the small Countdown, which decide where it has been run: on sums there is
 one right answer a prompt, and nearly all prompts are solved before training."""
 
-_LARGER = ("countdown-35-post-sft",)
+_LARGER = (countdown.LARGER,)
 LARGER: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "N2": (countdown.n2, _LARGER),
     "N3": (countdown.n3, _LARGER),
-    "N4": (countdown.n4, (*_LARGER, "countdown-35-post-sft-weighted")),
-    "N6": (countdown.n6, (*_LARGER, "countdown-35-post-sft-weighted")),
+    "N4": (countdown.n4, (*_LARGER, f"{countdown.LARGER}-weighted")),
+    "N6": (countdown.n6, (*_LARGER, f"{countdown.LARGER}-weighted")),
 }
 """Claim → its checks on Countdown with numbers up to 35, whose model starts at 40 %, as the papers'
 do, and is as good on held-out prompts: where it has been run it decides."""

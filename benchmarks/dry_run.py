@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from llm_validation.calibration import calibrate
-from llm_validation.config import TrainConfig, load_recipe
+from llm_validation.config import load_recipe
+from llm_validation.dry_run import plan
 from llm_validation.train import train
 from runs.environment import describe_environment
 
@@ -37,7 +38,7 @@ def run() -> list[dict[str, Any]]:
     rows = []
     for name, changes in RUNS.items():
         config = dataclasses.replace(load_recipe(name), **changes)
-        if not _here(config):
+        if plan(config).missing:
             continue
         estimated = calibrate(config, time.process_time)
         with tempfile.TemporaryDirectory() as folder:
@@ -57,8 +58,3 @@ def run() -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _here(config: TrainConfig) -> bool:
-    paths = [config.model] if config.model != "tiny" else []
-    return all(Path(path).exists() for path in [*paths, *filter(None, [config.train_path])])

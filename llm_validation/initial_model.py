@@ -68,10 +68,11 @@ def prepare(config: TrainConfig, task: Task, seed: int, folder: Path) -> str:
     if sums:
         warm_up(model, tokenizer, task.train, initial_success=success, steps=steps, seed=seed)
     else:
-        # Which of the prompts are trained on afterwards makes no other start.
-        whole = small_countdown.load(
-            limit=None, seed=config.task_seed, **(config.task_options or {})
-        )
+        whole = task
+        if config.task_limit is not None:
+            # Which of the prompts are trained on afterwards makes no other start.
+            options = config.task_options or {}
+            whole = small_countdown.load(limit=None, seed=config.task_seed, **options)
         imitate(model, tokenizer, whole.train, shown_success=success, steps=steps, seed=seed)
     save(model, tokenizer, target)
     return str(target)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Interval
 
@@ -293,11 +294,7 @@ class SimulationConfig(Configuration):
     @property
     def finds_rates(self) -> bool:
         """Whether every scheme is to be compared at its own best step size."""
-        given = self.learning_rate is not None or self.learning_rates
-        exact = self.learner == "mirror"  # of exact steps the largest is the best
-        return self.comparison == "own_rates" or (
-            self.comparison is None and not given and not exact
-        )
+        return finds_rates(self.to_dict())
 
     def at_given_rates(self) -> Self:
         """The same at the step sizes that are given, 1 where none is, and says so."""
@@ -319,6 +316,14 @@ class SimulationConfig(Configuration):
     def check_together(self) -> None:
         """Check what concerns several fields."""
         _check(self)
+
+
+def finds_rates(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration, as a run folder holds it, leaves the step sizes to be found."""
+    comparison = config.get("comparison", "same_rate")  # what folders of before mean
+    given = config.get("learning_rate") is not None or config.get("learning_rates")
+    exact = config.get("learner") == "mirror"  # of exact steps the largest is the best
+    return comparison == "own_rates" or (comparison is None and not given and not exact)
 
 
 def _check(config: SimulationConfig) -> None:
@@ -425,10 +430,10 @@ def _check_spending(config: SimulationConfig) -> None:
     rule = resolve_rule(config.spending)
     if rule.name == "uniform":
         return
-    if rule.name == "dapo" and (config.batch is None or config.spending_by == "counts"):
+    if rule.refills and (config.batch is None or config.spending_by == "counts"):
         raise ValueError(
-            "spending by dapo draws other prompts in the place of dead groups, whatever is known "
-            "of them: it needs a batch, and spending_by must be truth"
+            f"spending by {rule.name} draws other prompts in the place of dead groups, whatever is "
+            "known of them: it needs a batch, and spending_by must be truth"
         )
     if config.learner == "mirror" or config.sampling != "fixed":
         raise ValueError(

@@ -19,7 +19,7 @@ import pandas as pd
 from runs.files import write_json, write_table
 from runs.folder import Run, read_finished
 from sim.config import SimulationConfig
-from sim.run import RATES_FILE, check_start, simulate, start_as_read
+from sim.run import check_start, keep_start, simulate, start_as_read
 from sim.summary import AT_EDGE, TUNING_ERROR
 from sim.sweep import SweepConfig, clocks_of, tune
 
@@ -65,9 +65,7 @@ def compare(
     coarse = _plan(config, _COARSE, min(_COARSE_SEEDS, config.tuning_seeds))
     run = Run.open(path, described, source="sim", overwrite=overwrite)
     with contextlib.closing(run):
-        if start:
-            check_start(path, start)
-            (path / RATES_FILE).write_text(start, encoding="utf-8")
+        keep_start(path, start)
         picks = tune(coarse, path / "cells" / "coarse", progress=progress)[1][_REGIME]
         low, high = (round(math.log2(end(picks.values()))) for end in (min, max))
         around = tuple(2.0**power for power in range(low - 1, high + 2))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from runs.pass_rates import Measured
-from sim.config import SimulationConfig
+from sim.config import SimulationConfig, finds_rates
 from sim.starts import drawn_in_words, initial_success
 from theory.designs import DesignName
 from theory.finite_group import expected_weight
@@ -63,13 +63,11 @@ def compared_at(config: Mapping[str, Any]) -> str:
     >>> compared_at(SimulationConfig().to_dict()), compared_at({"comparison": "same_budget"})
     ('own best rates', 'equal budgets')
     """
-    own, common = config.get("learning_rates", {}), config.get("learning_rate")
-    comparison = config.get("comparison", "same_rate")
-    if comparison == "same_budget":
+    if config.get("comparison") == "same_budget":
         return "equal budgets"
-    found = comparison is None and not own and common is None
-    if comparison == "own_rates" or (found and config.get("learner") != "mirror"):
+    if finds_rates(config):
         return "own best rates"
+    own, common = config.get("learning_rates", {}), config.get("learning_rate")
     given = {own.get(scheme, common) for scheme in config.get("schemes", ())}
     return "one common rate" if len(given) <= 1 else "given rates"
 
@@ -112,7 +110,7 @@ def sampling_of(config: SimulationConfig, scheme: Scheme) -> DesignName:
     """
     samples = config.learner != "mirror" and config.group_size is not None
     dapo = samples and scheme.name == "dapo" and config.dynamic_attempts > 1
-    waits = dapo or resolve_rule(config.spending).name == "rounds"
+    waits = dapo or resolve_rule(config.spending).design == "until_mixed"
     return "until_mixed" if waits and config.sampling == "fixed" else config.sampling
 
 

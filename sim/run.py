@@ -140,9 +140,7 @@ def simulate(
     total = sum(len(batch.cells) for batch in batches) * config.steps
     run = Run.open(path, described, source="sim", overwrite=overwrite)
     with contextlib.closing(run), _precision(config.precision):
-        if rates_read:
-            check_start(run.path, rates_read)
-            write_text(run.path / RATES_FILE, rates_read)
+        keep_start(run.path, rates_read)
         with Progress(Path(path).name, total, unit="updates", shown=progress) as bar:
             for batch in batches:
                 _run_batch(config, run, batch, bar, course)
@@ -175,8 +173,15 @@ def check_start(path: Path, rates_read: str) -> None:
         )
 
 
+def keep_start(path: Path, rates_read: str) -> None:
+    """Write what a start was read from into the run's folder, for :func:`check_start`."""
+    if rates_read:
+        check_start(path, rates_read)
+        write_text(path / RATES_FILE, rates_read)
+
+
 def plan(
-    config: SimulationConfig, rates: Sequence[float] = (), *, elements: int | None = None
+    config: SimulationConfig, rates: Sequence[float] = (), *, elements: int = _CELL_ELEMENTS
 ) -> list[Batch]:
     """Divide the cells among programs: tables together, other schemes each by itself."""
     runs = {"": learning_rates(config)}
@@ -187,7 +192,7 @@ def plan(
     groups: dict[Rules, list[str]] = {}
     for name, scheme in config.bound.items():
         groups.setdefault(rules_of(config, scheme), []).append(name)
-    size = max(1, (elements or _CELL_ELEMENTS) // (config.number_of_answers * config.prompts))
+    size = max(1, elements // (config.number_of_answers * config.prompts))
     batches: list[Batch] = []
     for rules, names in groups.items():
         cells = [
@@ -243,7 +248,7 @@ def rules_of(config: SimulationConfig, scheme: Scheme) -> Rules:
 def choice_of(config: SimulationConfig) -> Choice | None:
     """How a configuration chooses prompts; none where all are taken, or tried, alike."""
     rule = resolve_rule(config.spending)
-    if rule.name in ("uniform", "rounds"):
+    if rule.name == "uniform" or rule.design != "fixed":
         return None
     known = config.spending_by == "truth"
     return Choice(rule, known, config.spending_memory, config.spending_prior)

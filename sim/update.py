@@ -191,7 +191,7 @@ def memory_of(rules: Rules, problem: Problem) -> Memory:
     """Memory that the updates of one problem hand on, if they need any."""
     if rules.group_size is None or rules.scheme is not None or rules.sampling != "fixed":
         return None
-    if rules.choice is not None and rules.choice.rule.name == "dapo":
+    if rules.choice is not None and rules.choice.rule.refills:
         return None
     masses = jax.eval_shape(problem.policy.masses, problem.parameters)
     answers, prompts = masses.shape
@@ -239,7 +239,7 @@ def update(
     filled: Drawn | None = None
     if rules.batch is not None:
         assert isinstance(policy, SharedPolicy)  # the configuration sees to it
-        if rules.choice is not None and rules.choice.rule.name == "dapo":
+        if rules.choice is not None and rules.choice.rule.refills:
             chosen, filled = _filled(rules, policy, behind, seed, number)
         else:
             chosen = _batch(rules, policy, behind, seen, seed, number)

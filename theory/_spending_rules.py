@@ -73,6 +73,7 @@ class SpendingRule:
             rule's options.
         sizes: From ρ and M to M_i; none where all are M.
         design: Sampling design of its groups.
+        refills: Whether other prompts take the place of dead groups until a batch is full.
         worth: From ρ, shape (prompts,), to the logarithms of what the third, fourth, … response of
             a group is worth, shape (prompts, sizes), falling along it; M_i are then those of the
             largest sum at a mean of M.
@@ -89,6 +90,7 @@ class SpendingRule:
     choice: Callable[..., Array] = dataclasses.field(default=_all, repr=False)
     sizes: Callable[[Array, int], Array] | None = dataclasses.field(default=None, repr=False)
     design: str = "fixed"
+    refills: bool = False
     worth: Callable[[Array], Array] | None = dataclasses.field(default=None, repr=False)
     weigh: Callable[[Array], Array] | None = dataclasses.field(default=None, repr=False)
     options: Mapping[str, Option] = dataclasses.field(default_factory=dict)
@@ -276,6 +278,7 @@ _RULES = (
         "u = w = 1, M",
         "arXiv 2503.14476",
         "Other prompts are drawn in the place of dead groups (DAPO): a set is spent on as before.",
+        refills=True,
     ),
     SpendingRule(
         "rounds",

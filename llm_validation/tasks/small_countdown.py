@@ -24,7 +24,7 @@ from llm_validation.tasks.task import Example, Report, Task
 
 NUMBERS = (3, 4)
 """How many numbers a prompt may give."""
-LARGEST_NUMBER, LARGEST_TARGET = len(DIGITS) - 1, 99
+USUAL_NUMBER, LARGEST_NUMBER, LARGEST_TARGET = 15, len(DIGITS) - 1, 99
 LEVELS = ((1, 1), (2, 3), (4, 10**9))
 """Fewest and most right expressions of each level, the hardest first."""
 
@@ -32,13 +32,13 @@ Problem = tuple[tuple[int, ...], int]
 """Numbers, ascending, and target."""
 
 
-def characters(largest: int = 15, **_: object) -> str:
+def characters(largest: int = USUAL_NUMBER, **_: object) -> str:
     """Every character of a prompt or an answer, given the options of the task.
 
     >>> characters()
     '0123456789abcdef+-*/():='
     """
-    return DIGITS[: max(largest + 1, 16)] + SIGNS + ":="
+    return DIGITS[: max(largest, USUAL_NUMBER) + 1] + SIGNS + ":="
 
 
 class ExpressionMatch:
@@ -126,7 +126,7 @@ def load(
     limit: int | None,
     seed: int,
     numbers: int = 3,
-    largest: int = 15,
+    largest: int = USUAL_NUMBER,
     held_out: float = 0.2,
 ) -> Task:
     """All problems of both splits, in random order.

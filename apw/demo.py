@@ -146,9 +146,11 @@ def _report(out: Path, left_out: Mapping[Source, str]) -> tuple[Path, str, dict[
         else make[source](out / source)
         for source in SOURCES
     }
-    finding, lead = demo_report.headline(out, "sim" not in left_out)
+    simulation = None if "sim" in left_out else parts["sim"]
+    finding, lead = demo_report.headline(out, simulation)
     pictures = [(name, picture) for name, part in parts.items() for picture in part.pictures]
-    pictures.append(("theory" if "sim" in left_out else "sim", lead))
+    if simulation is None:
+        pictures.append(("theory", lead))
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for name, picture in pictures:
             picture.save(out / "figures" / name, generator=GENERATOR)
@@ -160,7 +162,7 @@ def _report(out: Path, left_out: Mapping[Source, str]) -> tuple[Path, str, dict[
         title="Prompt weighting, from theory to a language model",
         lead=lead,
         summary=[
-            f"{finding} So it was among simulated prompts." if "sim" not in left_out else finding,
+            f"{finding} So it was among simulated prompts." if simulation else finding,
             "Reinforcement learning with verifiable rewards samples a group of responses to every "
             "prompt and reinforces the correct ones. How much a prompt counts, by how often it is "
             "solved, is a choice. This page shows which claims about that choice hold, what the "

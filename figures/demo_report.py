@@ -107,23 +107,23 @@ def _titles(schemes: Sequence[str]) -> dict[str, str]:
     return {name: title(name) for name in schemes}
 
 
-def headline(out: Path, simulated: bool) -> tuple[str, Picture]:
+def headline(out: Path, simulation: Section | None) -> tuple[str, Picture]:
     """The finding in one sentence, and its figure: the simulation's, else the theory's.
 
     Args:
         out: Folder of the demo.
-        simulated: Whether there is a simulation.
+        simulation: Section of the simulation, if there is one.
 
     Raises:
         FileNotFoundError: The folder holds no finished run.
     """
-    if not simulated:
+    if simulation is None:
         config = read_config(out / "theory")
         found = excess_findings(target=config["target"], group_size=config["group_size"])
         return found[0], THEORY["optimal_weights"]()
     metrics, config = read_metrics(out / "sim"), read_config(out / "sim")
-    pictures = {picture.name: picture for picture in run_pictures(out / "sim")}
-    return simulation_headline(metrics, config), pictures[_TIMES]
+    lead = next(picture for picture in simulation.pictures if picture.name == _TIMES)
+    return simulation_headline(metrics, config), lead
 
 
 def simulation_section(folder: Path) -> Section:
@@ -148,7 +148,7 @@ def simulation_section(folder: Path) -> Section:
             "the same update budget, as the theory has it."
         ],
         findings=simulation_findings(metrics, config),
-        pictures=[picture for picture in run_pictures(folder)[:2] if picture.name != _TIMES],
+        pictures=run_pictures(folder)[:2],
         commands=[_simulate_command(config)],
         folder=f"{folder.name}/",
     )

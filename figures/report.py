@@ -83,7 +83,7 @@ def write_report(
         figures: Folder beside the page that the figures are saved in, for links to their data.
         beside: Show the figures of that folder, saved with ``dark``, rather than hold them: a page
             of many stays small.
-        lead: Figure that comes before everything else.
+        lead: Figure that comes before everything else, and not again where a section has it.
         generator: As in :func:`figures.page.write_page`.
     """
     write_page(
@@ -92,7 +92,10 @@ def write_report(
         title=title,
         head=head,
         summary=summary,
-        sections=sections,
+        sections=[
+            dataclasses.replace(part, pictures=[p for p in part.pictures if p is not lead])
+            for part in sections
+        ],
         environment=_environment(environment),
         figures=figures,
         beside=beside,

@@ -247,11 +247,6 @@ def _report(
     agreement = next(p.findings[0] for p in parts if p.title == AGREEMENT)
     first = next(part.pictures[0] for part in parts if part.title == ONE_AXIS)
     pictures = [picture for part in parts for picture in part.pictures]
-    # The page begins with the finding and one figure, which is not shown a second time.
-    parts = [
-        dataclasses.replace(part, pictures=[p for p in part.pictures if p is not first])
-        for part in parts
-    ]
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for picture in pictures:
             picture.save(out / "figures", dark=True, generator=GENERATOR)

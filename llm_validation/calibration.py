@@ -92,6 +92,7 @@ def calibrate(config: TrainConfig, clock: Clock = time.perf_counter) -> Seconds:
         dead_groups="keep",
         length_penalty=0.0,
         plan_every=0,
+        plan_by="counts",
         plan_memory=None,
         plan_counts=None,
         initial_folder=None,

@@ -65,6 +65,8 @@ def test_time_is_told_where_everything_is_here(capsys):
     answer = main(["--recipe", "demo", *few, "--dry-run"])
     assert "time on this machine, if all responses have full length: " in answer.text
     assert answer.data["seconds"]["total"] > 0
+    planned = main(["--recipe", "demo", *few, "--dry-run", "--plan-every=1", "--plan-by=rates"])
+    assert planned.data["seconds"]["total"] > 0
     without = main(["--recipe", "demo", *few, "--dry-run", "--no-calibrate"])
     assert without.data["seconds"] is None
     assert "time" not in without.text

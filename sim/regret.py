@@ -16,6 +16,7 @@ policies has (claim S3).
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from collections.abc import Callable, Mapping
 
@@ -161,5 +162,13 @@ def regret_table(
     return pd.DataFrame(rows, columns=columns)
 
 
+def main() -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(description="Lost shares of the oracle's lead, by index.")
+    options.add_argument("--seeds", type=int, default=RegretSetting.seeds, help="sets of prompts")
+    setting = RegretSetting(seeds=options.parse_args().seeds)
+    print(regret_table(setting=setting).to_string(index=False, float_format="%.3g"))
+
+
 if __name__ == "__main__":
-    print(regret_table().to_string(index=False, float_format="%.3g"))
+    main()

@@ -70,9 +70,9 @@ class Options:
     dry_run: bool = False
     """Train nothing: count responses and tokens, estimate memory and time, name what is missing."""
 
-    calibrate: bool = True
-    """With --dry-run: try a few steps, or parts of one, to tell what the run takes here; seconds
-    for a tiny model, minutes for a real one. Where something has to be downloaded none are."""
+    no_calibrate: bool = False
+    """With --dry-run: try no step. Otherwise a few are tried, or parts of one, to tell what the run
+    takes here (seconds for a tiny model, minutes for a real one), if nothing is to be downloaded."""
 
     launch: str | None = None
     """Train nothing: write a script for many GPUs: accelerate, fsdp, deepspeed or verl."""
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> Answer:
     )
     config = options.config
     if options.dry_run:
-        planned = plan(config, calibrated=options.calibrate)
+        planned = plan(config, calibrated=not options.no_calibrate)
         return Answer({"config": config.to_dict(), **planned.to_dict()}, planned.describe())
     if options.launch is not None:
         return _write_launch(options, config, options.launch)

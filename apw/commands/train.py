@@ -72,7 +72,7 @@ class Options:
 
     no_calibrate: bool = False
     """With --dry-run: try no step. Otherwise a few are tried, or parts of one, to tell what the run
-    takes here (seconds for a tiny model, minutes for a real one), if nothing is to be downloaded."""
+    takes here (seconds for a tiny model, minutes for a real one), if nothing has to be fetched."""
 
     launch: str | None = None
     """Train nothing: write a script for many GPUs: accelerate, fsdp, deepspeed or verl."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,10 @@ from sim.update import Rules
 Array = jax.Array
 
 QUINTILES = 5
+
+BY_DIFFICULTY = "by_difficulty"
+"""Name of the one array that holds many means: each as an output of its own takes its part of the
+compiler's time, which would exceed that of the updates in a short run."""
 
 
 def measure(
@@ -36,7 +42,7 @@ def measure(
     realise, of schemes whose ω depends on the pass rate ρ̃ alone; ``noise_dose``, see
     :func:`theory.noise.noise_dose`, of schemes with a table whose groups are all used.
     ``success/q1`` to ``q5`` and ``pass@k/q1`` to ``q5`` are means over quintiles of initial
-    difficulty, q1 the hardest.
+    difficulty, q1 the hardest. These and ``pass@k`` are found by :func:`by_name`.
 
     Args:
         policy: The policy, on prompts ordered from hardest to easiest.
@@ -47,7 +53,8 @@ def measure(
         rate: Step size; none where nothing is learned on these prompts.
 
     Returns:
-        Scalars by name.
+        Scalars by name, and ``by_difficulty``: means of ρ and of pass@k, one row each, over all
+        prompts and over the quintiles, one column each.
     """
     masses = policy.masses(parameters)
     success, failure = policy.success_of(masses)
@@ -70,11 +77,33 @@ def measure(
     values["odds_spread"] = (jnp.log(rho) - likely).std()
     solved = -jnp.expm1(exponents * log_failure[None])
     means = jnp.concatenate([success[None], solved]) @ _averages(success)
-    for row, name in enumerate(("success", *(f"pass@{k}" for k in pass_k))):
-        values[name] = means[row, 0]
-        for part in range(1, means.shape[1]):
-            values[f"{name}/q{part}"] = means[row, part]
-    return values
+    return {**values, "success": means[0, 0], BY_DIFFICULTY: means}
+
+
+def by_name(values: Mapping[str, np.ndarray], pass_k: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Measurements of several cells with a name for each.
+
+    Args:
+        values: What :func:`measure` gives, with a leading axis of cells; names may have a prefix
+            that ends with a slash.
+        pass_k: The k of pass@k.
+
+    >>> means = np.array([[[0.5, 0.25, 0.75], [0.75, 0.4375, 0.9375]]])
+    >>> found = by_name({"held_out/by_difficulty": means}, (2,))
+    >>> {name: value.tolist() for name, value in found.items() if "pass" in name}
+    {'held_out/pass@2': [0.75], 'held_out/pass@2/q1': [0.4375], 'held_out/pass@2/q2': [0.9375]}
+    """
+    rows = ("success", *(f"pass@{k}" for k in pass_k))
+    found: dict[str, np.ndarray] = {}
+    for name, value in values.items():
+        if not name.endswith(BY_DIFFICULTY):
+            found[name] = value
+            continue
+        prefix = name.removesuffix(BY_DIFFICULTY)
+        for row, mean in enumerate(rows):
+            for part in range(value.shape[2]):
+                found[f"{prefix}{mean}" + (f"/q{part}" if part else "")] = value[:, row, part]
+    return found
 
 
 def entropy_of(masses: Array) -> Array:

@@ -24,7 +24,7 @@ from jax import lax
 from runs.environment import available_cores
 from sim.cores import Compiled, Options, compiler_options, on_cores
 from sim.divergence import DIVERGED
-from sim.measure import measure
+from sim.measure import by_name, measure
 from sim.policies.bandit import Bandit
 from sim.policies.base import Policy
 from sim.policies.shared_tree import SharedTree
@@ -246,7 +246,8 @@ class Runner:
         if self._layout.blocks > 1:
             program = _measure_program(self._rules, self._pass_k, self._layout, self._measured)
             metrics = program(*self._policies, self._table, self._rate, parameters)
-            return {name: np.asarray(value, float) for name, value in metrics.items()}
+            arrays = {name: np.asarray(value, float) for name, value in metrics.items()}
+            return by_name(arrays, self._pass_k)
         by_item = _measure_program(self._rules, self._pass_k, None, self._measured)
         running = [number for number, count in enumerate(self._counts) if count]
         calls = []
@@ -255,10 +256,11 @@ class Runner:
             fixed = given.policy, self._held_out[n], given.table, given.rate
             calls.append((*fixed, parameters[n], *self._chosen(n)))
         done = dict(zip(running, on_cores(by_item, calls, self._cores), strict=True))
-        return {
-            name: values.ravel()[: self._layout.cells]
+        arrays = {
+            name: values.reshape(-1, *values.shape[2:])[: self._layout.cells]
             for name, values in self._gathered(done).items()
         }
+        return by_name(arrays, self._pass_k)
 
     def state(self) -> State:
         """Parameters and optimiser state of all cells, as :func:`initial_states` has them."""

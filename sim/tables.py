@@ -56,7 +56,7 @@ def scheme_table(
 
 def stack(tables: list[Table]) -> Table:
     """Tables of several schemes as one, with a leading axis."""
-    stacked: Table = jax.tree.map(lambda *parts: jnp.stack(parts), *tables)
+    stacked: Table = jax.tree.map(lambda *parts: jnp.asarray(np.stack(parts)), *tables)
     return stacked
 
 

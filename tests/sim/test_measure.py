@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from sim.config import SimulationConfig
-from sim.measure import measure
+from sim.measure import by_name, measure
 from sim.policies.bandit import Bandit
 from sim.problems import build
 from sim.rates import kept_groups, mixed_share
@@ -29,9 +29,13 @@ PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(5), size=3).T
 
 def measured(probabilities=PROBABILITIES, pass_k=(1, 3), table=None, rate=0.5, **options):
     policy, rules = Bandit(len(probabilities), 2), Rules("softmax", GROUP, **options)
-    logits = jnp.log(jnp.asarray(probabilities))
-    found = MEASURE(policy, logits, rules, pass_k, table, rate)
-    return {name: float(value) for name, value in found.items()}
+    return named(policy, jnp.log(jnp.asarray(probabilities)), rules, pass_k, table, rate)
+
+
+def named(policy, parameters, rules, pass_k, *scheme):
+    found = MEASURE(policy, parameters, rules, pass_k, *scheme)
+    of_one_cell = {name: np.asarray(value)[None] for name, value in found.items()}
+    return {name: float(value[0]) for name, value in by_name(of_one_cell, pass_k).items()}
 
 
 def test_pass_at_k_and_groups_are_those_of_enumerated_draws():
@@ -135,12 +139,10 @@ def test_traced_weight_is_that_of_the_theory(scheme):
 def test_small_rates_keep_their_digits_in_single_precision():
     rho = 1e-7
     column = np.array([[rho / 2], [rho / 2], [1 - rho]], np.float32)
-    values = MEASURE(Bandit(3, 2), jnp.log(column), Rules("softmax", GROUP), (1, 1024))
-    assert float(values["pass@1"]) == pytest.approx(rho, rel=1e-5)
-    assert float(values["mixed"]) == pytest.approx(GROUP * rho, rel=1e-5)
-    assert float(values["pass@1024"]) == pytest.approx(
-        -math.expm1(1024 * math.log1p(-rho)), rel=1e-5
-    )
+    values = named(Bandit(3, 2), jnp.log(column), Rules("softmax", GROUP), (1, 1024))
+    assert values["pass@1"] == pytest.approx(rho, rel=1e-5)
+    assert values["mixed"] == pytest.approx(GROUP * rho, rel=1e-5)
+    assert values["pass@1024"] == pytest.approx(-math.expm1(1024 * math.log1p(-rho)), rel=1e-5)
 
 
 @pytest.mark.parametrize("prompts", [13, 4])
@@ -151,7 +153,7 @@ def test_fifths_are_of_initial_difficulty_hardest_first(prompts):
     problem = build(config, 0)
     success = np.asarray(problem.policy.success(problem.parameters)[0])
     assert np.all(np.diff(success) > 0)
-    got = MEASURE(problem.policy, problem.parameters, Rules("softmax", GROUP), (1, 8))
+    got = named(problem.policy, problem.parameters, Rules("softmax", GROUP), (1, 8))
     if prompts < 5:
         assert not [name for name in got if "/" in name]
         return

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from apw.command_names import COMMANDS
+from apw.help import shipped
 from apw.options import bare, options_of
 from runs.configuration import may_be_none
 
@@ -54,15 +55,13 @@ def completion_script(shell: str) -> str:
     """
     if shell not in SHELLS:
         raise ValueError(f"--completion takes one of {', '.join(SHELLS)}; got {shell!r}")
-    kinds = {
-        name: options_of(importlib.import_module(f"apw.commands.{name}").Options)
-        for name in COMMANDS
-    }
     options, choices = [], []
-    for name, known in kinds.items():
-        words = [*known, "--help", "--help-all"]
-        options.append(_case(name, words))
-        choices += [_case(f"{name}{one}", found) for one, found in _choices(known).items()]
+    for name in COMMANDS:
+        kind = importlib.import_module(f"apw.commands.{name}").Options
+        known = options_of(kind)
+        options.append(_case(name, [*known, "--help", "--help-all"]))
+        takes = {**_choices(known), **shipped(kind)}
+        choices += [_case(f"{name}{one}", found) for one, found in takes.items()]
     return _SCRIPT.format(
         shell=shell,
         file=f"~/.{shell}rc",
@@ -79,7 +78,6 @@ def _case(pattern: str, words: Sequence[str]) -> str:
 
 def _choices(known: Mapping[str, Any]) -> dict[str, list[str]]:
     """Option → the words that it takes, where they are few and known."""
-    from llm_validation.config import list_recipes
     from theory.schemes import SCHEMES
 
     found = {
@@ -89,8 +87,6 @@ def _choices(known: Mapping[str, Any]) -> dict[str, list[str]]:
     }
     for name in {"--scheme", "--schemes", "--against"} & set(known):
         found[name] = list(SCHEMES)
-    if "--recipe" in known:
-        found["--recipe"] = list_recipes()
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ALL = "--help-all"
 """The word that asks for every option."""
@@ -38,10 +38,16 @@ def hidden(kind: type, words: Sequence[str], options: Iterable[str]) -> frozense
     return frozenset(options) - {f"--{name.replace('_', '-')}" for name in daily}
 
 
-def below(program: str, options: Iterable[str], left_out: frozenset[str]) -> str:
+def shipped(kind: type) -> dict[str, list[str]]:
+    """Option → the names that come with the package, as a command says in ``SHIPPED``."""
+    found: Mapping[str, Callable[[], list[str]]] = getattr(kind, "SHIPPED", {})
+    return {f"--{name}": names() for name, names in found.items()}
+
+
+def below(program: str, options: Iterable[str], left_out: frozenset[str], kind: type) -> str:
     """What stands below the options: names that they take, and where the others are.
 
-    >>> print(below("apw x", ["--steps"], frozenset({"--clip-low"})))
+    >>> print(below("apw x", ["--steps"], frozenset({"--clip-low"}), object))
     apw x --help-all lists all 1 options.
     """
     known, parts = list(options), []
@@ -52,10 +58,7 @@ def below(program: str, options: Iterable[str], left_out: frozenset[str]) -> str
             f"Schemes: {', '.join(SCHEMES)}. Options follow a colon, as in "
             "plateau_r:threshold=0.3; module:function is one of your own."
         )
-    if "--recipe" in known:
-        from llm_validation.config import list_recipes
-
-        parts.append(f"Recipes: {', '.join(list_recipes())}; or the path of a .toml file.")
+    parts += [f"Names for {option}: {', '.join(names)}." for option, names in shipped(kind).items()]
     if left_out:
         parts.append(f"{program} {ALL} lists all {len(known)} options.")
     return "\n\n".join(textwrap.fill(part, _WIDTH, break_on_hyphens=False) for part in parts)

@@ -79,7 +79,7 @@ def gather(kind: type, words: Sequence[str], program: str, default: Any = None) 
             )
         except SystemExit as stopped:
             if not stopped.code:  # help was printed
-                print(below(program, options, left_out))
+                print(below(program, options, left_out, kind))
                 raise
             raise ValueError(_without_value(words, kind)) from None
     if unknown:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from sim import presets
 from sim.config import SimulationConfig
 from sim.matched import matched_table
 from sim.own_rates import compare
@@ -71,6 +72,7 @@ def simulate(
     config: SimulationConfig | None = None,
     out: str | Path | None = None,
     *,
+    preset: str | None = None,
     overwrite: bool = False,
     progress: bool = True,
     **fields: Any,
@@ -83,13 +85,16 @@ def simulate(
         config: What to run; the defaults if not given.
         out: Run folder. An unfinished run of the same configuration is continued, a finished one
             is read. Without it nothing is kept but the result.
+        preset: Setting that ships with the package, see :func:`sim.presets.preset_names`, in the
+            place of ``config``.
         overwrite: Delete whatever run the folder holds.
         progress: Show a progress bar on a terminal, else a line a minute.
         **fields: Fields of the configuration to change, such as ``schemes`` or ``steps``; schemes
             may be functions of the success probability that a module defines.
 
     Raises:
-        ValueError: A field that there is not, or a value that is not allowed.
+        ValueError: A field that there is not, a value that is not allowed, or a configuration and
+            a preset at once.
         RunExistsError: The folder holds a run of another configuration.
 
     >>> found = simulate(schemes=["grpo"], seeds=1, prompts=4, steps=2, measure_every=1,
@@ -97,6 +102,10 @@ def simulate(
     >>> found.metrics.query("metric == 'updates'")["value"].tolist()
     [0.0, 1.0, 2.0]
     """
+    if preset is not None:
+        if config is not None:
+            raise ValueError("config and preset both say what to run: give one of them")
+        config = presets.preset(preset)
     chosen = (
         {}
         if config is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,6 +44,9 @@ class Options:
         "json",
     )
     """What --help shows; --help-all shows the others too."""
+
+    SHIPPED: ClassVar[Mapping[str, Callable[[], list[str]]]] = {"recipe": list_recipes}
+    """Options that take names of what ships with the package."""
 
     config: tyro.conf.OmitArgPrefixes[ProbeConfig] = dataclasses.field(default_factory=ProbeConfig)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from apw.options import read_ahead
 from runs.configuration import read_toml
 from runs.files import read_json, read_table
 from sim.config import SimulationConfig
+from sim.presets import preset, preset_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ class Options:
     """
 
     DAILY: ClassVar[tuple[str, ...]] = (
+        "preset",
         "schemes",
         "start",
         "target",
@@ -50,12 +52,18 @@ class Options:
     )
     """What --help shows; --help-all shows the others too."""
 
+    SHIPPED: ClassVar[Mapping[str, Callable[[], list[str]]]] = {"preset": preset_names}
+    """Options that take names of what ships with the package."""
+
     config: tyro.conf.OmitArgPrefixes[SimulationConfig] = dataclasses.field(
         default_factory=SimulationConfig
     )
 
     out: Path | None = None
     """Run folder to write; results/simulate if not given, results/sweep for a sweep."""
+
+    preset: str | None = None
+    """Setting that ships with the package, such as from-scratch; options given beside it win."""
 
     file: Path | None = None
     """TOML file with options of the simulation, or config.json of a run to repeat it; options on
@@ -87,10 +95,14 @@ class Options:
 
 def main(arguments: Sequence[str]) -> Answer:
     """Run ``apw simulate``."""
-    file = read_ahead(Options, arguments, "file")
-    default = (
-        Options(config=SimulationConfig.from_dict(_read(Path(file)), where=file)) if file else None
-    )
+    file, name = (read_ahead(Options, arguments, option) for option in ("file", "preset"))
+    if file and name:
+        raise ValueError("--file and --preset both bring a configuration: give one of them")
+    default = None
+    if file:
+        default = Options(config=SimulationConfig.from_dict(_read(Path(file)), where=file))
+    elif name:
+        default = Options(config=preset(name))
     options = parse(Options, arguments, command="simulate", default=default)
     _check(options)
     executor: Executor = "ray" if options.ray else "local"

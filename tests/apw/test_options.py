@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from apw.command_line import parse
 from apw.commands.simulate import Options as SimulateOptions
 from apw.commands.train import Options
+from apw.help import shipped
 from apw.main import COMMANDS
 from apw.options import option, options_of, read, read_ahead
 from llm_validation.config import list_recipes, load_recipe
@@ -166,8 +167,18 @@ def test_short_help_names_what_is_used_daily_and_where_the_rest_is(capsys, name)
 def test_help_lists_schemes_and_recipes(capsys):
     shown = " ".join(helped(capsys, Options, "--help", command="train").split())
     assert "Schemes: rloo, reinforce, grpo," in shown
-    assert "Recipes: " in shown
+    assert "Names for --recipe: " in shown
     assert all(recipe in shown for recipe in list_recipes())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_what_ships_with_the_very_command(capsys, name):
+    kind = importlib.import_module(f"apw.commands.{name}").Options
+    taken = {"--recipe", "--preset"} & set(options_of(kind))
+    assert set(shipped(kind)) == taken
+    shown = " ".join(helped(capsys, kind, "--help", command=name).split())
+    for option_, names in shipped(kind).items():
+        assert f"Names for {option_}: {', '.join(names)}." in shown
 
 
 def test_hidden_options_are_still_read():

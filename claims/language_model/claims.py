@@ -68,7 +68,20 @@ LARGER: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 """Claim → its checks on Countdown with numbers up to 35, whose model starts at 40 %, as the papers'
 do, and is as good on held-out prompts: where it has been run it decides."""
 
-_TASKS = {"Countdown to 35": LARGER, "Countdown": COUNTDOWN, "sums": CLAIMS}
+_TRAINED = ("countdown-choice-train", "countdown-choice-train-rates")
+TRAINED: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
+    "S1": (countdown.s1, _TRAINED),
+    "S2": (countdown.s2, _TRAINED[1:]),
+    "S3": (countdown.s3, (*_TRAINED, "countdown-choice-train-counts")),
+}
+"""Claim → its checks where the success of training prompts counts, as in theory and simulator."""
+
+_TASKS = {
+    "Countdown to 35": LARGER,
+    "Countdown, training prompts": TRAINED,
+    "Countdown": COUNTDOWN,
+    "sums": CLAIMS,
+}
 """Regime of a verdict → its claims, those that decide first."""
 
 
@@ -79,7 +92,7 @@ def settings_of(id: str) -> tuple[str, ...]:
 
 def deciding_settings(id: str) -> tuple[str, ...]:
     """Names of the settings of Countdown that decide a claim, which more seeds are given to."""
-    return next((known[id][1] for known in (LARGER, COUNTDOWN) if id in known), ())
+    return next((known[id][1] for known in (LARGER, TRAINED, COUNTDOWN) if id in known), ())
 
 
 def known_claims() -> list[str]:

@@ -38,12 +38,15 @@ CURVES = (
 _PER_BATCH = CURVES[6:13]
 
 
-def outcomes(metrics: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
+def outcomes(
+    metrics: pd.DataFrame, target: float = TARGET, metric: str = "success"
+) -> pd.DataFrame:
     """What came of each training: one row per scheme and seed.
 
     Args:
         metrics: Metrics of a run with ``success`` and ``responses``.
         target: Success probability to reach.
+        metric: Whose: ``success`` of held-out prompts, or ``success_train``.
 
     Returns:
         Columns scheme, seed, start, final, best, reached (responses until the target was first
@@ -55,12 +58,12 @@ def outcomes(metrics: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
     >>> outcomes(table)[["best", "reached", "collapsed"]].values.tolist()
     [[0.95, 10.0, True]]
     """
-    wanted = metrics[metrics["metric"].isin(["success", "responses"])]
+    wanted = metrics[metrics["metric"].isin([metric, "responses"])]
     wide = wanted.pivot(index=["scheme", "seed", "step"], columns="metric", values="value")
-    wide = wide.dropna(subset=["success"])
+    wide = wide.dropna(subset=[metric])
     rows = []
     for (scheme, seed), part in wide.groupby(level=["scheme", "seed"], sort=False):
-        success = part["success"].to_numpy()
+        success = part[metric].to_numpy()
         above = np.flatnonzero(success >= target)
         reached = float(part["responses"].to_numpy()[above[0]]) if len(above) else np.inf
         collapsed = bool(success[-1] < COLLAPSE * max(success.max(), success[0]))

@@ -58,7 +58,9 @@ def pick_rates(out: Path, setting: Setting) -> dict[str, float]:
     found = []
     for name, config in tuning(setting):
         metrics = read_metrics(out / name)
-        table = outcomes(metrics, setting.target).set_index(["scheme", "seed"])
+        table = outcomes(metrics, setting.target, setting.target_metric).set_index(
+            ["scheme", "seed"]
+        )
         success = metrics[metrics["metric"] == "success"].groupby(["scheme", "seed"])["value"]
         budget = config.steps * config.responses_per_step
         table = table.assign(
@@ -87,7 +89,7 @@ def publish(out: Path, settings: Iterable[Setting], folder: Path) -> list[Path]:
         place = folder / setting.name
         place.mkdir(parents=True, exist_ok=True)
         rates = metrics.groupby("scheme")["learning_rate"].first()
-        table = outcomes(metrics, setting.target)
+        table = outcomes(metrics, setting.target, setting.target_metric)
         table.insert(0, "setting", setting.name)
         table.insert(2, "learning_rate", table["scheme"].map(rates))
         table.to_csv(place / "outcomes.csv", index=False)

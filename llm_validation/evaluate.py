@@ -64,12 +64,11 @@ class Evaluation:
         return float(row["estimate"]), float(row["low"]), float(row["high"])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types: the rows of the summary, with None for what has no interval."""
+        """JSON types, the same whenever it is asked: the summary, None for what has no interval."""
         rows = self.summary.astype(object).where(self.summary.notna(), None)
         return {
             "path": str(self.path),
             "samples": len(self.samples),
-            "generated": self.generated,
             "summary": rows.to_dict("records"),
         }
 
@@ -102,7 +101,7 @@ def evaluate(
         OSError: A model that cannot be loaded.
     """
     path = Path(path)
-    finished = None if overwrite else _finished(path, config)
+    finished = _finished(path, config, overwrite)
     if finished is not None and not config.samples_path:
         return finished
     if config.samples_path:
@@ -149,9 +148,9 @@ def evaluate(
             loaded.close()
 
 
-def _finished(path: Path, config: EvaluateConfig) -> Evaluation | None:
+def _finished(path: Path, config: EvaluateConfig, overwrite: bool) -> Evaluation | None:
     """What a finished evaluation with this configuration found."""
-    if read_finished(path, config.to_dict()) is None:
+    if read_finished(path, config.to_dict(), overwrite=overwrite) is None:
         return None
     summary, samples = (read_table(path / f"{name}.parquet") for name in ("summary", "samples"))
     return Evaluation(path, summary, samples, generated=0)

@@ -83,7 +83,7 @@ def train(
 
     described = config.to_dict()
     path = Path(path)
-    finished = None if overwrite else read_finished(path, described)
+    finished = read_finished(path, described, overwrite=overwrite)
     if finished is not None:
         return finished
     _refuse_impossible(config)

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import textwrap
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,10 @@ METRIC_COLUMNS = ("run", "source", "scheme", "seed", "step", "metric", "value")
 """Columns of ``metrics.parquet``: one measurement per row, from every source."""
 
 _LOCK_FILE = ".lock"
+
+_NAMED = 2
+"""Options that a refusal names."""
+
 _LOCKS: dict[Path, tuple[int, int]] = {}
 """Locks of this process: folder → (process, file descriptor)."""
 
@@ -174,15 +179,29 @@ def is_finished(path: Path | str) -> bool:
     return (Path(path) / "metrics.parquet").exists()
 
 
-def read_finished(path: Path | str, config: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Metrics of the folder's run if it is finished and was run with this configuration, else None.
+def read_finished(
+    path: Path | str, config: Mapping[str, Any], *, overwrite: bool = False
+) -> pd.DataFrame | None:
+    """What a finished run answers to a command that is given again; every long command asks here.
+
+    Args:
+        path: The run folder.
+        config: Complete configuration of the command.
+        overwrite: What the folder holds is to be replaced, so nothing in it is an answer.
+
+    Returns:
+        Metrics of the folder's run if it is finished; None if there is something to do.
 
     Raises:
+        RunExistsError: The folder's run is finished and of another configuration.
         ValueError: The configuration or the table is broken.
     """
-    if not is_finished(path) or read_config(path) != config:
+    if overwrite or not is_finished(path):
         return None
     _remove_parts(Path(path))
+    there = read_config(path)
+    if there != config:
+        raise _finished(path, f" with other options ({_difference(there, config)})")
     return read_metrics(path)
 
 
@@ -191,17 +210,37 @@ def _remove_parts(path: Path) -> None:
     shutil.rmtree(path / "parts", ignore_errors=True)
 
 
-def refuse_finished(path: Path | str, *, overwrite: bool = False) -> None:
-    """Raise if the folder holds a finished run that is not to be overwritten.
+def _finished(path: Path | str, which: str = "") -> RunExistsError:
+    return RunExistsError(
+        f"{path} holds a finished run{which}; choose another name or pass --overwrite"
+    )
 
-    Raises:
-        RunExistsError: It does.
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """In a few words where two configurations differ.
+
+    >>> _difference({"seed": 0, "steps": 8, "task": "math"}, {"seed": 7, "steps": 8, "batch": 4})
+    'batch is none there and 4 here, seed is 0 there and 7 here, and 1 more'
     """
-    if is_finished(path) and not overwrite:
-        _remove_parts(Path(path))
-        raise RunExistsError(
-            f"{path} holds a finished run; choose another name or pass --overwrite"
-        )
+    absent = object()
+    names = [
+        name
+        for name in sorted({*there, *here})
+        if there.get(name, absent) != here.get(name, absent)
+    ]
+    words = [
+        f"{name.replace('_', '-')} is {_few_words(there, name)} there and "
+        f"{_few_words(here, name)} here"
+        for name in names[:_NAMED]
+    ]
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return ", ".join([*words, *more])
+
+
+def _few_words(config: Mapping[str, Any], name: str) -> str:
+    value = config.get(name)
+    words = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return textwrap.shorten(words, 40, placeholder="…")
 
 
 def read_config(path: Path | str) -> dict[str, Any]:
@@ -272,7 +311,9 @@ def _may_begin(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
         return False
     if overwrite:
         return False
-    refuse_finished(path)
+    if is_finished(path):
+        _remove_parts(path)
+        raise _finished(path)
     if _canonical(read_config(path)) != _canonical(config):
         raise RunExistsError(
             f"{path} holds an unfinished run with another configuration; "

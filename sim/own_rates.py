@@ -58,7 +58,7 @@ def compare(
     if not config.finds_rates:
         return simulate(config, path, overwrite=overwrite, progress=progress)
     path, described, start = Path(path), config.to_dict(), start_as_read(config)
-    finished = None if overwrite else read_finished(path, described)
+    finished = read_finished(path, described, overwrite=overwrite)
     if finished is not None:
         check_start(path, start)
         return finished

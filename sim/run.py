@@ -129,7 +129,7 @@ def simulate(
         described["learning_rate"] = list(rates)
     if race:
         described["race"] = race
-    finished = None if overwrite else read_finished(path, described)
+    finished = read_finished(path, described, overwrite=overwrite)
     if finished is not None:
         check_start(Path(path), rates_read)
         return finished

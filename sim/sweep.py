@@ -182,7 +182,7 @@ def sweep(
     """
     path = Path(path)
     described = config.to_dict()
-    finished = None if overwrite else read_finished(path, described)
+    finished = read_finished(path, described, overwrite=overwrite)
     if finished is not None:
         return finished
     run = Run.open(path, described, source="sim", overwrite=overwrite)

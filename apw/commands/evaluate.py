@@ -12,7 +12,7 @@ import tyro
 
 from apw.command_line import Answer, figures_hint, parse
 from llm_validation.evaluate_config import EvaluateConfig
-from runs.folder import read_finished, refuse_finished
+from runs.folder import read_finished
 from runs.terminal import table
 from runs.text import interval, number
 
@@ -22,7 +22,7 @@ class Options:
     """Sample responses to a task's problems and report pass@k, unbiased, with intervals.
 
     Writes a run folder that keeps every response; a killed evaluation goes on with the same
-    command, and --samples-path summarises responses sampled before.
+    command, a finished one answers it again; --samples-path summarises responses sampled before.
     """
 
     DAILY: ClassVar[tuple[str, ...]] = (
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str]) -> Answer:
             raise FileNotFoundError(f"{options.data} does not exist; --data names a file")
         changed: dict[str, Any] = {f"{config.split}_path": str(options.data)}
         config = dataclasses.replace(config, **changed)
-    if not options.overwrite and read_finished(options.out, config.to_dict()) is None:
-        refuse_finished(options.out)
+    # Before what takes seconds to load; evaluate asks again.
+    read_finished(options.out, config.to_dict(), overwrite=options.overwrite)
 
     from llm_validation.evaluate import evaluate
 

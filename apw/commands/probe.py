@@ -13,7 +13,7 @@ import tyro
 
 from apw.command_line import Answer, figures_hint, parse_recipe
 from llm_validation.probe.config import ProbeConfig, list_recipes, load_recipe
-from runs.folder import refuse_finished
+from runs.folder import read_finished
 from runs.terminal import table
 from runs.text import interval, number, percent, plural
 from theory.schemes import resolve
@@ -27,7 +27,7 @@ class Options:
     """Measure how prompts share parameters, and what one step by each scheme does to success.
 
     Starts from a recipe; options on the command line win over it. Writes a run folder; a killed
-    probe goes on with the same command.
+    probe goes on with the same command, and a finished one answers it again.
     """
 
     DAILY: ClassVar[tuple[str, ...]] = (
@@ -74,7 +74,8 @@ def main(arguments: Sequence[str]) -> Answer:
     config = options.config
     name = Path(recipe).name.removesuffix(".toml")
     out = options.out or Path("results/probe") / name
-    refuse_finished(out, overwrite=options.overwrite)
+    # Before what takes seconds to load; probe asks again.
+    read_finished(out, config.to_dict(), overwrite=options.overwrite)
 
     from llm_validation.probe.run import probe
 

@@ -18,7 +18,7 @@ from llm_validation.config import TrainConfig, list_recipes, load_recipe
 from llm_validation.dry_run import plan
 from llm_validation.launch import Machines, launch_files, write_files
 from llm_validation.reporting import Reporter, check_reporter
-from runs.folder import read_finished, refuse_finished
+from runs.folder import read_finished
 from runs.terminal import table
 from runs.text import interval, number
 from theory.schemes import schemes_by_name
@@ -101,9 +101,8 @@ def main(arguments: Sequence[str]) -> Answer:
     if options.launch is not None:
         return _write_launch(options, config, options.launch)
     out = options.out or Path("results/train") / _name(recipe)
-    metrics = None if options.overwrite else read_finished(out, config.to_dict())
+    metrics = read_finished(out, config.to_dict(), overwrite=options.overwrite)
     if metrics is None:
-        refuse_finished(out, overwrite=options.overwrite)
         check_reporter(options.report_to)
 
         from llm_validation.train import train

@@ -24,7 +24,7 @@ from llm_validation.probe.kernel import Kernel, measure_kernel
 from llm_validation.probe.resampling import Resamples
 from llm_validation.probe.rollouts import Sampled
 from llm_validation.probe.steps import change_of_success, effective_share, first_order_change
-from runs.files import write_json, write_text
+from runs.files import read_json, read_table, write_json, write_text
 from runs.folder import Run
 from theory._arrays import Floats
 from theory.intervals import Interval, mean_interval
@@ -169,7 +169,27 @@ def make_report(
     write_json(run.path / SUMMARY, summary)
     _log(run, config, found)
     run.finish()
-    return found
+    return read_probe(run.path)
+
+
+def read_probe(path: Path) -> Probe:
+    """What a finished probe found, as its folder has it.
+
+    Args:
+        path: The run folder.
+
+    Raises:
+        ValueError: A table is broken or not there, or the summary is broken.
+        FileNotFoundError: The summary is not there.
+    """
+    return Probe(
+        path,
+        read_json(path / SUMMARY),
+        prompts=read_table(path / PROMPTS, dtype={"id": str}),
+        difficulty=read_table(path / DIFFICULTY),
+        schemes=read_table(path / SCHEMES),
+        steps=read_table(path / STEPS),
+    )
 
 
 def _ends(found: Interval) -> dict[str, float | None]:

@@ -25,7 +25,7 @@ from llm_validation.generation import check_weights, load_tokenizer, load_weight
 from llm_validation.model_source import check_model
 from llm_validation.probe.config import ProbeConfig
 from llm_validation.probe.parameters import check_parameters, choose_parameters, coordinates
-from llm_validation.probe.report import Probe, Step, make_report
+from llm_validation.probe.report import Probe, Step, make_report, read_probe
 from llm_validation.probe.rollouts import Sampled, assemble, read, sample
 from llm_validation.probe.scores import log_probabilities, response_score
 from llm_validation.probe.sketch import Sketch
@@ -33,7 +33,7 @@ from llm_validation.probe.steps import direction, moved
 from llm_validation.tasks import Task, load_task
 from llm_validation.warm_up import right_fraction
 from runs.files import write_json
-from runs.folder import Run
+from runs.folder import Run, read_finished
 from runs.terminal import Progress
 
 _SAVE_EVERY = 4
@@ -47,7 +47,8 @@ def probe(
 
     Args:
         config: What to do.
-        path: The run folder; an unfinished probe with this configuration goes on.
+        path: The run folder; an unfinished probe with this configuration goes on, and a finished
+            one is read.
         overwrite: Delete whatever run the folder holds.
         progress: Show progress bars on a terminal, and a line a minute elsewhere.
 
@@ -55,10 +56,12 @@ def probe(
         What was found, which is in the run folder as well.
 
     Raises:
-        RunExistsError: The folder holds a finished run, or another one.
+        RunExistsError: The folder holds another run.
         ValueError: An unknown task, responses that do not fit, or parameters that are not there.
         FileNotFoundError: A file that is not there, or a model that cannot be had.
     """
+    if read_finished(path, config.to_dict(), overwrite=overwrite) is not None:
+        return read_probe(Path(path))
     if config.threads:
         torch.set_num_threads(config.threads)
     tiny = config.model == "tiny"

@@ -1,4 +1,4 @@
-"""apw train: a finished run answers the same command again, as simulate's and evaluate's do."""
+"""apw train: a finished run answers the same command again."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def test_a_finished_run_is_answered_and_another_refused(
     ]
     assert rewards == [0.5, 0.5]
     assert main([*words, "--steps", "7"]) == 2
-    assert "holds a finished run; choose another name or pass --overwrite" in (
-        capsys.readouterr().err
-    )
+    assert (
+        "holds a finished run with other options (steps is 60 there and 7 here); "
+        "choose another name or pass --overwrite"
+    ) in capsys.readouterr().err
 
 
 def test_a_reporter_that_is_not_there_is_named(

@@ -135,7 +135,8 @@ CHOSEN = {
 
 def publish_countdown(folder, reached, ends, chosen=CHOSEN, without=()):
     for name in (name for name in SETTING if name.startswith("countdown") and name not in without):
-        times = chosen.get(name, {} if "choice" in name else reached)
+        short = name.replace("-train", "")
+        times = chosen.get(name, chosen.get(short, {} if "choice" in name else reached))
         publish_made_up(folder, SETTING[name], times, ends)
 
 
@@ -178,6 +179,15 @@ def test_countdown_decides_where_sums_were_run_too(tmp_path):
     verdicts = {"Countdown to 35": "confirmed", "Countdown": "confirmed", "sums": "refuted"}
     assert regime_verdicts(found["N3"]) == verdicts
     assert len(found["N3"].regimes) == 3
+
+
+def test_training_prompts_decide_what_choosing_saves_where_they_were_run(tmp_path):
+    alike = {"countdown-choice-train-rates": {"grpo": 900.0}}
+    publish_countdown(tmp_path, SOONER, RIGHT, CHOSEN | alike)
+    found = next(item for item in judge(tmp_path) if item.id == "S1")
+    verdicts = {"Countdown, training prompts": "refuted", "Countdown": "confirmed"}
+    assert regime_verdicts(found) == verdicts
+    assert found.verdict == "refuted"
 
 
 def test_many_tries_are_64_where_256_solve_nearly_all_before_training(tmp_path):

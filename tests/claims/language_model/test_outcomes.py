@@ -23,6 +23,15 @@ def test_arriving_never_arriving_and_collapsing_are_told_apart():
     assert table["collapsed"].tolist() == [False, False, True]
 
 
+def test_arrival_may_be_that_of_the_training_prompts():
+    rows = [("grpo", 0, t, "success", 0.1) for t in range(4)]
+    rows += [("grpo", 0, t, "success_train", 0.1 * t) for t in range(4)]
+    rows += [("grpo", 0, t, "responses", 10.0 * t) for t in range(4)]
+    table = pd.DataFrame(rows, columns=["scheme", "seed", "step", "metric", "value"])
+    assert outcomes(table, 0.15, "success_train")["reached"].tolist() == [20]
+    assert outcomes(table, 0.15)["reached"].tolist() == [np.inf]
+
+
 def test_curves_average_batches_over_the_steps_since_the_last_measurement():
     rows = [("grpo", 0, 0, "success", 0.1)]
     rows += [("grpo", 0, t, "entropy", float(t)) for t in range(1, 5)]

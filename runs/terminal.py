@@ -6,11 +6,11 @@ import io
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from rich.box import Box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Live
 from rich.table import Table
@@ -90,14 +90,15 @@ class Progress:
     def __init__(self, name: str, total: int, *, unit: str, shown: bool = True) -> None:
         self.name, self.total, self.unit, self.shown = name, total, unit, shown
         self.done, self.watched = 0, dict[str, str]()
-        self._skipped = 0
-        self._started = self._said = time.monotonic()
+        self._said = time.monotonic()
+        # Time is counted from the end of the first unit: before it models are loaded and warmed up.
+        self._first: tuple[int, float] | None = None
         self._live: Live | None = None
 
     def __enter__(self) -> Progress:
         """Begin to show it."""
         if self.shown and sys.stderr.isatty():
-            self._live = Live(
+            self._live = _Bar(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
@@ -105,7 +106,7 @@ class Progress:
                 console=Console(stderr=True),
                 redirect_stdout=False,
             )
-            self._live.add_task(self.name, total=self.total, notes=self.unit)
+            self._live.add_task(self.name, total=self.total, notes=self.unit, watched="")
             self._live.start()
         return self
 
@@ -119,20 +120,30 @@ class Progress:
         """
         self.done += count
         self.watched |= watched
+        if count and self._first is None:
+            self._first = (self.done, time.monotonic())
         if self._live is not None:
-            self._live.update(self._live.task_ids[0], completed=self.done, notes=self._notes())
+            self._live.update(
+                self._live.task_ids[0],
+                completed=self.done,
+                notes=", ".join([self.unit, *self._left()]),
+                watched=", ".join(self._watched()),
+            )
         elif self.shown and time.monotonic() - self._said >= INTERVAL:
             self._said = time.monotonic()
             print(self, file=sys.stderr, flush=True)
 
     def skip(self, count: int) -> None:
         """Count work that needed no doing; it does not tell how long the rest takes."""
-        self._skipped += count
-        self.advance(count)
+        if self._first is not None:
+            self._first = (self._first[0] + count, self._first[1])
+        self.done += count
+        self.advance(0)
 
     def __str__(self) -> str:
         """The line that is written where there is no terminal."""
-        return f"{self.name}: {self.done:,} of {self.total:,} {self._notes()}"
+        notes = ", ".join([self.unit, *self._left(), *self._watched()])
+        return f"{self.name}: {self.done:,} of {self.total:,} {notes}"
 
     def __exit__(
         self,
@@ -145,9 +156,23 @@ class Progress:
             self._live.stop()
             self._live = None
 
-    def _notes(self) -> str:
-        new, elapsed = self.done - self._skipped, time.monotonic() - self._started
-        notes = [f"{name.replace('_', ' ')} {value}" for name, value in self.watched.items()]
-        if new > 0 and self.done < self.total and elapsed >= 1:
-            notes.insert(0, f"about {duration(elapsed / new * (self.total - self.done))} left")
-        return ", ".join([self.unit, *notes])
+    def _left(self) -> list[str]:
+        """How long the rest takes, once that can be told."""
+        first, since = self._first or (self.done, 0.0)
+        new, elapsed = self.done - first, time.monotonic() - since
+        if not (new > 0 and self.done < self.total and elapsed >= 1):
+            return []
+        return [f"about {duration(elapsed / new * (self.total - self.done))} left"]
+
+    def _watched(self) -> list[str]:
+        return [f"{name.replace('_', ' ')} {value}" for name, value in self.watched.items()]
+
+
+class _Bar(Live):
+    """A bar with what is watched in lines below it, so that both fit into 80 columns."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if task.fields["watched"]:
+                yield Text(f"  {task.fields['watched']}")

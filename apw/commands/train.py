@@ -186,7 +186,7 @@ def _describe(out: Path, summary: pd.DataFrame) -> str:
             words[row["metric"]],
             number(row["first"], 3),
             number(row["last"], 3),
-            interval(row["last_low"], row["last_high"], 3),
+            interval(row["last_low"], row["last_high"], 3) if row["seeds"] > 1 else "–",
         ]
         for row in rows
     ]

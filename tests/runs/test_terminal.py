@@ -80,11 +80,14 @@ def test_without_a_terminal_a_line_a_minute(clock, capsys):
     assert lines[0] == expected
 
 
-def test_time_left_does_not_count_what_was_done_before(clock):
+def test_time_left_counts_neither_what_was_done_before_nor_what_came_before_the_first(clock):
     with Progress("run", 100, unit="steps", shown=False) as progress:
         progress.skip(90)
-        clock[0] = 50.0
-        progress.advance(5)
+        clock[0] = 50.0  # a model was loaded
+        progress.advance(1)
+        assert str(progress) == "run: 91 of 100 steps"
+        clock[0] = 90.0
+        progress.advance(4)
         assert str(progress) == "run: 95 of 100 steps, about 50 s left"
         progress.advance(5)
         assert str(progress) == "run: 100 of 100 steps"
@@ -101,6 +104,23 @@ def test_on_a_terminal_a_live_bar_with_what_is_watched(monkeypatch):
     assert "3/3" in text
     assert "reward [0.43]" in text
     assert "updates" in text
+
+
+def test_on_a_terminal_of_80_columns_nothing_is_cut(monkeypatch, clock):
+    written = Terminal()
+    monkeypatch.setattr(sys, "stderr", written)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    watched = {"training": "w_reinforce:lam=0.1, seed 11", "reward": "0.0469"}
+    with Progress("countdown-post-sft", 2400, unit="steps") as progress:
+        for _ in range(2):
+            clock[0] += 60
+            progress.advance(60, **watched, zero_advantages="38%")
+    text = written.getvalue()
+    assert "120/2400" in text
+    assert "about 38 min left" in text
+    assert "training w_reinforce:lam=0.1, seed 11, reward 0.0469, zero advantages 38%" in text
+    assert "…" not in text
 
 
 @pytest.mark.parametrize("tty", [True, False])

@@ -159,19 +159,19 @@ def _report(out: Path, left_out: Mapping[Source, str]) -> tuple[Path, str, dict[
     write_report(
         report,
         generator=GENERATOR,
-        title="Prompt weighting, from theory to a language model",
+        topic="Prompt weighting, from theory to a language model",
+        title=finding,
         lead=lead,
         summary=[
-            f"{finding} So it was among simulated prompts." if simulation else finding,
             "Reinforcement learning with verifiable rewards samples a group of responses to every "
             "prompt and reinforces the correct ones. How much a prompt counts, by how often it is "
             "solved, is a choice. This page shows which claims about that choice hold, what the "
             "mathematics says, what a simulated learner does, and what a small language model "
             "does.",
-            "The ledger is the published one. Every other number and sentence below was computed "
-            "from the results beside this file.",
+            "The ledger at the end is the published one. Every other number and sentence was "
+            "computed from the results beside this file.",
         ],
-        sections=[demo_report.ledger_section(entries), *parts.values()],
+        sections=[*parts.values(), demo_report.ledger_section(entries)],
         environment=describe_environment(),
     )
     found = {name: list(section.findings) for name, section in parts.items()}

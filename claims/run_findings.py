@@ -95,21 +95,22 @@ def simulation_headline(
     clock, counted = next(iter(clocks_of(config).items()))
     others = table[(table["clock"] == clock) & (table["scheme"] != reference)]
     others = others[np.isfinite(others["ratio"])].sort_values("ratio")
-    base = f"{title(reference)}'s {counted} to a success of {config['target']:g}"
+    base = title(reference)
     if others.empty:
-        return f"No scheme can be compared with {base}."
+        return f"No simulated scheme can be compared with {base}."
     row = others.iloc[0]
-    interval = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
-    numbers = (
-        f"{row['ratio']:.2f} times (95% interval {interval}, {plural(int(row['seeds']), 'seed')}) "
-        f"{base}, at {compared_at(config)}"
-    )
-    name = title(str(row["scheme"]))
+    name, ratio = title(str(row["scheme"])), f"{row['ratio']:.2f} times"
+    among = f"{config['prompts']} simulated prompts"
+    interval = f"95% interval {row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
     if row["ratio_high"] < 1:
-        return f"{name} is soonest, with {numbers}."
+        return (
+            f"{name} brings {among} to {config['target']:g} soonest, in {ratio} {base}'s "
+            f"{counted} ({interval})."
+        )
+    found = f"brings {among} to {config['target']:g} sooner than {base}"
     if row["ratio_low"] > 1:
-        return f"No scheme is sooner than {title(reference)}: the next, {name}, takes {numbers}."
-    return f"No scheme is surely sooner than {title(reference)}: {name} takes {numbers}."
+        return f"No scheme {found}; the next, {name}, takes {ratio} its {counted} ({interval})."
+    return f"No scheme surely {found}: {name} takes {ratio} its {counted} ({interval})."
 
 
 def training_findings(metrics: pd.DataFrame, *, reference: str = "grpo") -> list[str]:

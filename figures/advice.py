@@ -183,4 +183,4 @@ def _draw_weights(axes: Axes, weights: pd.DataFrame, best: OptimalWeight, theme:
     axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.set_title("weight, 1 at the target")
     axes.set_xlabel("success probability ρ")
-    axes.legend(loc="best")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)

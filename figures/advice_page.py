@@ -47,7 +47,7 @@ def write_advice(
     costs = pd.DataFrame(
         {
             "scheme": [resolve(name).label for name in advice.cost],
-            "cost": list(advice.cost.values()),
+            f"over {resolve(advice.present).label}": list(advice.cost.values()),
             "over the best table": [advice.excess_finite.get(name) for name in advice.cost],
             "in large groups": [advice.excess[name] for name in advice.cost],
         }
@@ -57,8 +57,8 @@ def write_advice(
         Section(
             title="What schemes cost",
             what=[
-                "Cost: time times path energy to the target, over your scheme's. The other "
-                "columns: the same over the least that any table of advantages can do."
+                "Time times path energy to the target: over your scheme's, and over the least "
+                "that any table of advantages can do, in your groups and in large ones."
             ],
             table=costs,
             table_caption="Costs of the schemes that were compared; less is better.",
@@ -78,7 +78,9 @@ def write_advice(
     write_report(
         path,
         title=verdict[0],
-        summary=verdict[1:],
+        topic="Which prompt weighting to use",
+        summary=[],
+        changes=verdict[1:],
         sections=sections,
         environment=describe_environment(),
         lead=cost_picture(advice),

@@ -13,22 +13,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from claims.verdicts import Check, Finding, regime_verdicts
 from figures.picture import Picture
-from figures.style import WIDE, Look, Theme, accent, new_figure
+from figures.style import WIDE, Look, Theme, accent, is_narrow, new_figure
 from runs.text import plural
 
 _ROW = 0.16
 """Height of a line of text in inches."""
 
-_LETTERS = 62
+_LETTERS, _FEW_LETTERS = 62, 30
 """Letters of a check's name per line."""
 
 _NUMBER = re.compile(r" (?=[-−]?\d)")
 """The space before a number, where no line is broken."""
 
-_MARKS = {"confirmed": (3, "o"), "refuted": (0, "X"), "no effect": (1, "s"), "open": (5, "D")}
+_MARKS = {"confirmed": (2, "o"), "refuted": (0, "X"), "no effect": (1, "s"), "open": (5, "D")}
 """Verdict → accent colour and marker; a hollow marker is undecided."""
 
 
@@ -102,14 +103,17 @@ class _Row:
 
 
 def _rows(checks: Sequence[Check]) -> list[_Row]:
+    letters = _FEW_LETTERS if is_narrow() else _LETTERS
     rows: list[_Row] = []
     below, regime = 0.0, ""
     for check in checks:
         if check.regime != regime:
             regime = check.regime
-            rows.append(_Row(regime, None, below + 0.8, below + 1.3))
-            below += 1.3
-        lines = textwrap.wrap(_NUMBER.sub("\u00a0", check.label), _LETTERS)
+            heading = textwrap.wrap(regime, letters - 4)
+            more = 0.85 * (len(heading) - 1)
+            rows.append(_Row("\n".join(heading), None, below + 0.8 + more / 2, below + 1.3 + more))
+            below += 1.3 + more
+        lines = textwrap.wrap(_NUMBER.sub("\u00a0", check.label), letters)
         height = max(1.0, 0.85 * len(lines)) + 0.15
         rows.append(_Row("\n".join(lines), check, below + height / 2, below + height))
         below += height
@@ -149,11 +153,15 @@ def _draw_panel(axes: Axes, checks: Sequence[Check], theme: Theme) -> None:
     shown = [row for row in rows if row.check]
     axes.set_yticks([row.middle for row in shown], [row.text for row in shown])
     axes.tick_params(axis="y", length=0, labelsize=6.5)
-    axes.set_xlabel(
+    words = (
         "measured / predicted (band: tolerance)"
         if closeness
         else "distance to the bound (right of the line: as predicted)"
     )
+    if is_narrow():
+        words = textwrap.fill(words, 22)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.set_xlabel(words)
 
 
 def _draw_check(

@@ -13,7 +13,16 @@ from matplotlib.figure import Figure
 from claims.curves import band_in_words, curves_table, runs_beyond
 from figures.over_training import draw_curves
 from figures.picture import Picture
-from figures.style import WIDE, Theme, legend_below, looks, new_figure, probability_axis, title
+from figures.style import (
+    WIDE,
+    Theme,
+    count_axis,
+    legend_below,
+    looks,
+    new_figure,
+    probability_axis,
+    title,
+)
 from runs.text import listed
 from sim.divergence import divergences
 from sim.prediction import clocks_of
@@ -52,6 +61,7 @@ def convergence_picture(metrics: pd.DataFrame, config: Mapping[str, Any]) -> Pic
             _draw_alone(axes, alone, theme)
             axes.set_xlim(0, _end(part, target, float(alone["reading"].max())))
             axes.set_xlabel(words)
+            count_axis(axes)
             probability_axis(axes)
         panels[0].set_ylabel("mean success probability")
         names = [str(name) for name in table["scheme"].unique()]

@@ -56,7 +56,7 @@ def ledger_section(entries: Sequence[Entry]) -> Section:
         what=[
             "Every claim with its published verdict per source. The theory's were computed for "
             "this page; the others follow from evidence that comes with the package. The runs "
-            "below are too short to change a verdict: apw reproduce tests every claim again."
+            "above are too short to change a verdict: apw reproduce tests every claim again."
         ],
         html=ledger_html(entries),
         commands=["apw claims", "apw claims --check", "apw reproduce"],

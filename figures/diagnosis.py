@@ -15,6 +15,7 @@ from figures.style import (
     Theme,
     accent,
     in_order,
+    is_narrow,
     look,
     new_figure,
     probability_axis,
@@ -28,8 +29,8 @@ MOST_STEPS = 120
 
 _SHARES = {"all_wrong": "all wrong", "mixed": "mixed", "all_right": "all right"}
 _COLORS = {
-    "light": {"all_wrong": "#D55E00", "mixed": "#BFBFBF", "all_right": "#0072B2"},
-    "dark": {"all_wrong": "#F0762B", "mixed": "#5A5F66", "all_right": "#3D94D9"},
+    "light": {"all_wrong": "#4D4D4D", "mixed": "#B3B3B3", "all_right": "#E4E4E4"},
+    "dark": {"all_wrong": "#D0D0D0", "mixed": "#767B82", "all_right": "#33373D"},
 }
 
 
@@ -130,6 +131,8 @@ def credit_picture(credit: pd.DataFrame) -> Picture:
                 bottom=base,
                 color=_part_color(name, place, theme),
                 label=drawable(name),
+                hatch="////" if name == "noise" else "",
+                edgecolor=axes.get_facecolor(),
                 linewidth=0,
             )
             above, below = above + values.clip(min=0), below + values.clip(max=0)
@@ -144,19 +147,15 @@ def credit_picture(credit: pd.DataFrame) -> Picture:
         f"Share of Σ|A| of the advantages in the log by the group's pass rate; "
         f"{shares.iloc[0]:.0%} lies in groups without a correct response. Parts below 0 pull "
         "against the advantages.",
-        "Stacked bars of Σ|A| by pass rate, one colour for the outcome, each component of the "
-        "reward, and noise.",
+        "Stacked bars of Σ|A| by pass rate, one grey for the outcome, each component of the "
+        "reward, and hatched noise.",
         data,
         draw,
     )
 
 
 def _part_color(name: str, place: int, theme: Theme) -> str:
-    if name in ("noise", "unsplit"):
-        return {"noise": _COLORS[theme]["mixed"], "unsplit": _BEHIND[theme]}[name]
-    if name == "outcome":
-        return _COLORS[theme]["all_right"]
-    return accent(place - 1, theme).color
+    return _BEHIND[theme] if name == "unsplit" else accent(place, theme).color
 
 
 def course_picture(steps: pd.DataFrame, column: str, words: str) -> Picture:
@@ -285,13 +284,13 @@ def _draw_mass(axes: Axes, mass: pd.DataFrame, theme: Theme) -> None:
             label=title(name),
             linewidth=0,
         )
-    _difficulty_axis(axes)
+    _difficulty_axis(axes, fontsize=6 if is_narrow() else 7)
     axes.set_title("share of the gradient mass Σ|A|")
     axes.set_ylim(bottom=0)
-    _legend(axes, 4)
+    _legend(axes, 3 if is_narrow() else 4)
 
 
-def _difficulty_axis(axes: Axes, fontsize: float = 7.0) -> None:
+def _difficulty_axis(axes: Axes, fontsize: float) -> None:
     axes.set_xticks(range(len(DIFFICULTIES)), DIFFICULTIES, fontsize=fontsize)
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")

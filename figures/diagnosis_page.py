@@ -58,6 +58,7 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis, *, command: Sequence[str])
     lead = _lead(diagnosis, raised[0].name if raised else None)
     write_report(
         path,
+        topic="What the rollouts of a training run teach",
         title=raised[0].sentence if raised else _calm(diagnosis),
         summary=_summary(diagnosis, raised),
         sections=[

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.picture import Picture
-from figures.style import WIDE, Theme, look, new_figure, optimum, title
+from figures.style import WIDE, Theme, is_narrow, look, new_figure, optimum, title
 from theory.logit_gradients import entropy_change, nsr_logit_update, psr_logit_update
 
 POLICY = (0.5, 0.25, 0.15, 0.07, 0.03)
@@ -103,7 +103,8 @@ def logit_updates_picture() -> Picture:
             axes.grid(visible=False, axis="x")
         left.set_ylabel("logit update Δz")
         left.legend(loc="lower right")
-        middle.set_yticklabels([])
+        if not is_narrow():  # beside the left one
+            middle.set_yticklabels([])
         for name, part in table[table["panel"] == "entropy"].groupby("scheme", sort=False):
             right.plot(
                 part["probability"],
@@ -114,7 +115,8 @@ def logit_updates_picture() -> Picture:
         right.axhline(0, color=optimum(theme).color, linewidth=0.8)
         right.set_xlim(0, 1)
         right.set_xlabel("probability of the sampled token")
-        right.set_title("change of entropy, nats")
+        right.set_title("change of entropy")
+        right.set_ylabel("nats")
         right.legend(loc="lower left")
         return figure
 

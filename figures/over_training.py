@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import COLUMN, WIDE, Theme, legend_below, looks, new_figure
+from figures.style import COLUMN, WIDE, Theme, count_axis, legend_below, looks, new_figure
 from theory.clocks import CLOCKS
 
 _CLOCKS = {
@@ -58,6 +58,7 @@ def draw_panels(
         axes.set_title(words)
         axes.set_xlabel(_CLOCKS.get(clock, clock))
         axes.set_xlim(left=0)
+        count_axis(axes)
     axes_of[0].set_ylabel(label)
     legend_below(figure, names, columns=columns, theme=theme)
     return figure, axes_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from figures.picture import Picture
 from figures.style import COLUMN, Theme, accent, base_model, new_figure
@@ -72,6 +73,7 @@ def pass_rates_picture(rates: pd.DataFrame) -> Picture:
         )
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.set_xticks(counts)
         axes.set_xlabel("correct responses")
         axes.set_ylabel("problems")

@@ -5,15 +5,20 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from figures.style import Theme, house_style
+from figures.style import COLUMN, WIDE, Theme, house_style
 from runs.files import Replacing, write_text
 from runs.ownership import picture_kind, refuse_foreign
+
+_PATHS = re.compile(rb' d="[^"]*"')
+
+_DIGITS = re.compile(rb"(\.\d\d)\d+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,32 +40,52 @@ class Picture:
     alternative: str
     data: pd.DataFrame
     draw: Callable[[Theme], Figure]
-    _rendered: dict[tuple[str, Theme, str], bytes] = dataclasses.field(
+    _rendered: dict[tuple[str, Theme, str, bool], bytes] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def render(self, kind: str, theme: Theme = "light", *, generator: str = "") -> bytes:
-        """The picture as ``png`` or ``svg``; the same bytes for the same data."""
-        key = (kind, theme, generator)
+    def render(
+        self, kind: str, theme: Theme = "light", *, generator: str = "", narrow: bool = False
+    ) -> bytes:
+        """The picture as ``png`` or ``svg``; the same bytes for the same data.
+
+        Args:
+            kind: ``png`` or ``svg``.
+            theme: Light or dark.
+            generator: As in :meth:`save`.
+            narrow: As in :func:`figures.style.house_style`.
+        """
+        key = (kind, theme, generator, narrow)
         if key not in self._rendered:
-            self._rendered[key] = self._render(kind, theme, generator or None)
+            self._rendered[key] = self._render(kind, theme, generator or None, narrow)
         return self._rendered[key]
 
-    def _render(self, kind: str, theme: Theme, generator: str | None) -> bytes:
+    @property
+    def width(self) -> float:
+        """Width in inches, where there is room for it."""
+        points = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', self.render("svg"))
+        return float(points[1]) / 72 if points else WIDE
+
+    @property
+    def has_narrow(self) -> bool:
+        """Whether it is another picture on a telephone: it is wider than a column."""
+        return self.width > 1.1 * COLUMN
+
+    def _render(self, kind: str, theme: Theme, generator: str | None, narrow: bool) -> bytes:
         buffer = io.BytesIO()
         metadata = (
             {"Date": None, "Creator": generator} if kind == "svg" else {"Software": generator}
         )
-        with house_style(theme):
+        with house_style(theme, narrow=narrow):
             self.draw(theme).savefig(buffer, format=kind, metadata=metadata)
-        return buffer.getvalue()
+        return _compact(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
 
     def save(
         self,
         folder: Path | str,
         *,
         kinds: tuple[str, ...] = ("png", "svg"),
-        dark: bool = False,
+        pages: bool = False,
         generator: str = "",
     ) -> list[Path]:
         """Write the picture, its data as CSV and its caption as text into a folder.
@@ -68,7 +93,8 @@ class Picture:
         Args:
             folder: Where to.
             kinds: Of what kinds.
-            dark: Write ``NAME.dark.svg`` too, for dark pages.
+            pages: Write what pages show besides: ``NAME.dark.svg`` and, of a picture that is
+                another one on a telephone, ``NAME.narrow.svg`` and ``NAME.narrow.dark.svg``.
             generator: The command that writes it, which then replaces only pictures of its own.
 
         Returns:
@@ -84,9 +110,11 @@ class Picture:
         for kind in kinds:
             written.append(folder / f"{self.name}.{kind}")
             write_bytes(written[-1], self.render(kind, generator=generator))
-        if dark:
-            written.append(folder / f"{self.name}.dark.svg")
-            write_bytes(written[-1], self.render("svg", "dark", generator=generator))
+        for narrow, theme in self.shown() if pages else ():
+            if (narrow, theme) == (False, "light"):
+                continue  # written above, or not wanted as SVG
+            written.append(folder / f"{self.name}{suffix(narrow, theme)}.svg")
+            write_bytes(written[-1], self.render("svg", theme, generator=generator, narrow=narrow))
         written += [folder / f"{self.name}.csv", folder / f"{self.name}.txt"]
         write_text(written[-2], self.data.to_csv(index=False, float_format="%.10g"))
         write_text(written[-1], f"{self.title}\n\n{self.caption}\n")
@@ -113,10 +141,30 @@ class Picture:
         write_bytes(path, self.render(kind, generator=generator))
         write_text(path.with_suffix(".csv"), self.data.to_csv(index=False, float_format="%.10g"))
 
-    def data_address(self, theme: Theme = "light") -> str:
+    def shown(self) -> list[tuple[bool, Theme]]:
+        """What a page shows, narrow or not and in which theme, in the order to be asked for."""
+        narrow: list[tuple[bool, Theme]] = [(True, "dark"), (True, "light")]
+        return [*(narrow if self.has_narrow else []), (False, "dark"), (False, "light")]
+
+    def data_address(self, theme: Theme = "light", *, narrow: bool = False) -> str:
         """The picture as a ``data:`` address, for pages that load nothing."""
-        encoded = base64.b64encode(self.render("svg", theme)).decode("ascii")
+        encoded = base64.b64encode(self.render("svg", theme, narrow=narrow)).decode("ascii")
         return f"data:image/svg+xml;base64,{encoded}"
+
+
+def _compact(svg: bytes) -> bytes:
+    """The same picture in fewer bytes: paths to hundredths of a point, and no indentation."""
+    svg = _PATHS.sub(lambda path: _DIGITS.sub(rb"\1", path[0]), svg)
+    return re.sub(rb"\n +", b"\n", svg)
+
+
+def suffix(narrow: bool, theme: Theme) -> str:
+    """What the name of a file has besides, by what it is for.
+
+    >>> suffix(True, "dark"), suffix(False, "light")
+    ('.narrow.dark', '')
+    """
+    return ".narrow" * narrow + ".dark" * (theme == "dark")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
 from figures.page import TEMPLATES, write_page
-from figures.picture import Picture
+from figures.picture import Picture, suffix
 from figures.style import WIDE
 from runs.text import number
 
@@ -21,6 +22,9 @@ _PAGE = 51.5
 
 _NUMBERS = re.compile(r"((above|below) )?[−-]?[\d.,]+(e[+-]?\d+)?%?( ?– ?−?([\d.,e]+|∞)%?)?|∞|inf")
 """A number, an interval of them, or a limit."""
+
+_PHONE = "(max-width: 40rem)"
+"""Screens too narrow for a figure as wide as the page, as in report.css."""
 
 _FULL = 0.9
 """Share of the page that a figure takes whole."""
@@ -38,7 +42,7 @@ class Section:
         pictures: Figures with their captions.
         table: Numbers, or none.
         table_caption: What the numbers are.
-        commands: How to get the section again.
+        commands: How to get the section again, or lines of code where it is about these.
         folder: Where its data are.
     """
 
@@ -53,6 +57,11 @@ class Section:
     folder: str = ""
 
     @property
+    def reproduces(self) -> bool:
+        """Whether the lines are commands that give the section again."""
+        return all(line.startswith("apw ") for line in self.commands)
+
+    @property
     def anchor(self) -> str:
         """Identifier of the section's heading."""
         return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")
@@ -65,6 +74,8 @@ def write_report(
     summary: Sequence[str],
     sections: Sequence[Section],
     environment: Mapping[str, Any],
+    topic: str = "",
+    changes: Sequence[str] = (),
     head: str = "",
     figures: str = "",
     beside: bool = False,
@@ -75,13 +86,15 @@ def write_report(
 
     Args:
         path: The HTML file.
-        title: Title of the page.
-        summary: Opening paragraphs.
+        title: Title of the page: what was found, in a sentence with its number and interval.
+        summary: Paragraphs below the title and its figure.
         sections: What follows.
         environment: What it was run with, as in ``environment.json``.
+        topic: What the page is about, in a line above its title.
+        changes: A heading and items of a list below the summary.
         head: Further style sheets, as HTML put in as it is.
         figures: Folder beside the page that the figures are saved in, for links to their data.
-        beside: Show the figures of that folder, saved with ``dark``, rather than hold them: a page
+        beside: Show the figures of that folder, saved with ``pages``, rather than hold them: a page
             of many stays small.
         lead: Figure that comes before everything else, and not again where a section has it.
         generator: As in :func:`figures.page.write_page`.
@@ -90,6 +103,8 @@ def write_report(
         path,
         "report.html",
         title=title,
+        topic=topic,
+        changes=changes,
         head=head,
         summary=summary,
         sections=[
@@ -106,8 +121,7 @@ def write_report(
 
 def _width(picture: Picture) -> str:
     """Width that keeps letters of one size: a figure as wide as a column takes part of the page."""
-    points = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', picture.render("svg"))
-    share = float(points[1]) / (72 * WIDE) if points else 1.0
+    share = picture.width / WIDE
     return "" if share > _FULL else f"{_PAGE * share:.1f}rem"
 
 
@@ -141,7 +155,21 @@ def _numeric(table: pd.DataFrame) -> list[bool]:
     return found
 
 
+def _sources(picture: Picture, folder: str | None) -> list[tuple[str, str]]:
+    """What a page shows: condition of the reader's screen → address; the last has none."""
+    found = []
+    for narrow, theme in picture.shown():
+        if folder is None:
+            address = picture.data_address(theme, narrow=narrow)
+        else:
+            address = quote(f"{folder}/{picture.name}{suffix(narrow, theme)}.svg")
+        conditions = [_PHONE] * narrow + ["(prefers-color-scheme: dark)"] * (theme == "dark")
+        found.append((" and ".join(conditions), address))
+    return found
+
+
 TEMPLATES.filters |= {
+    "sources": _sources,
     "numeric": _numeric,
     "anchor": figure_anchor,
     "width": _width,

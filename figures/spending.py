@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from claims.spending import BEST, SIZE, simulated_spending, spending_table
 from figures.picture import Picture
-from figures.style import WIDE, Theme, accent, new_figure
+from figures.style import WIDE, Theme, accent, is_narrow, new_figure
 
 _TICKS = (0.25, 0.5, 1, 2, 4)
 
@@ -38,7 +38,9 @@ def spending_picture() -> Picture:
             axes.set_xlim(None, top)
             target = theory.loc[theory["regime"] == regime, "target"].iloc[0]
             axes.set_title(f"{regime}\nto a mean of {target:g}")
-        panels[len(panels) // 2].set_xlabel("responses over those of all prompts alike")
+        panels[-1 if is_narrow() else len(panels) // 2].set_xlabel(
+            "responses over those of all prompts alike"
+        )
         panels[0].set_yticks(range(len(ways)), ways)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return figure

@@ -1,12 +1,14 @@
 """The look of every figure: one colour, dash and marker per scheme, legible at column width.
 
 Colours are those of Okabe and Ito, which readers with any common colour deficiency can tell apart;
-dashes and markers repeat what the colours say, so that a grey print loses nothing.
+dashes and markers repeat what the colours say, so that a grey print loses nothing. What is no
+scheme is grey.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,17 +18,17 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
 
+from figures.stacked import COLUMN as COLUMN
+from figures.stacked import StackedFigure, fitting_columns
 from theory.schemes import SchemeLike, printed
 from theory.schemes import in_order as in_order
 from theory.schemes import title as title
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
-
-COLUMN = 3.4
-"""Width in inches of a column of a two-column paper."""
 
 WIDE = 7.0
 """Width in inches of such a page."""
@@ -204,17 +206,37 @@ def settings(theme: Theme = "light") -> Any:
     }
 
 
+_NARROW = contextvars.ContextVar("narrow", default=False)
+
+
 @contextlib.contextmanager
-def house_style(theme: Theme = "light") -> Iterator[None]:
-    """Draw in the house style inside the block, whatever the user's own settings are."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(settings(theme))
-        yield
+def house_style(theme: Theme = "light", *, narrow: bool = False) -> Iterator[None]:
+    """Draw in the house style inside the block, whatever the user's own settings are.
+
+    Args:
+        theme: Light or dark.
+        narrow: Draw for a telephone: a figure wider than a column is as wide as one, and its
+            panels, whatever their grid, stand below each other.
+    """
+    token = _NARROW.set(narrow)
+    try:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(settings(theme))
+            yield
+    finally:
+        _NARROW.reset(token)
+
+
+def is_narrow() -> bool:
+    """Whether figures are drawn for a telephone."""
+    return _NARROW.get()
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, to be drawn on inside :func:`house_style`, without global state."""
+    if is_narrow() and width > COLUMN:
+        return StackedFigure(figsize=(COLUMN, height), layout="constrained")
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -233,10 +255,7 @@ def legend_below(
     lines = {base: base_model(theme)} if base else {}
     lines |= {title(scheme): look for scheme, look in looks(schemes, theme).items()}
     handles = [Line2D([], [], **look.line(), label=name) for name, look in lines.items()]
-    # A letter is about 0.055 inches wide, a handle with its gaps 0.45.
-    widest = 0.45 + 0.055 * max(map(len, lines))
-    fitting = max(1, int(figure.get_figwidth() / widest))
-    rows = -(-len(handles) // min(columns, fitting))
+    rows = -(-len(handles) // min(columns, fitting_columns(list(lines), figure.get_figwidth())))
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows))
 
 
@@ -246,15 +265,23 @@ def probability_axis(axes: Axes) -> None:
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 
 
+_GREYS: dict[Theme, tuple[str, ...]] = {
+    "light": ("#1A1A1A", "#8A8A8A", "#4D4D4D", "#ABABAB", "#6B6B6B", "#333333"),
+    "dark": ("#F2F2F2", "#84898F", "#BDBDBD", "#686D73", "#A3A3A3", "#D9D9D9"),
+}
+"""Of what is no scheme: colours mean schemes, so that these are told apart in grey."""
+
+
 def accent(number: int, theme: Theme = "light") -> Look:
-    """Looks for curves that are no schemes, in a fixed order.
+    """Looks for curves that are no schemes, in a fixed order: greys, dashes and markers.
 
     >>> accent(0).color
-    '#D55E00'
+    '#1A1A1A'
     """
-    colors, dashes = (_RED, _GREEN, _PURPLE, _BLUE, _ORANGE, _BLACK), (_SHORT, _DASH_DOT, _DOT, "-")
-    found = Look(colors[number % len(colors)], dashes[number % len(dashes)], "o")
-    return _lit(found, theme)
+    greys, dashes, markers = _GREYS[theme], ("-", _SHORT, _DASH_DOT, _DOT, _DASH), "osD^vP"
+    return Look(
+        greys[number % len(greys)], dashes[number % len(dashes)], markers[number % len(markers)]
+    )
 
 
 def base_model(theme: Theme = "light") -> Look:
@@ -277,6 +304,12 @@ def success_axis(axes: Axes, scale: str = "log") -> None:
     shown = [tick for tick in ticks if low <= tick <= high]
     axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
     axes.set_xticks([], minor=True)
+
+
+def count_axis(axes: Axes) -> None:
+    """A horizontal axis of counts, few enough to be read: 200,000 rather than 200000."""
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def draw_optimum(axes: Axes, x: ArrayLike, y: ArrayLike, theme: Theme, label: str) -> None:

@@ -17,7 +17,7 @@ from sim.rates import compared_at
 from sim.summary import LEAST_UPDATES
 
 _LEAST = math.log(1.5)
-"""The axis shows at least this much on either side of 1, in logarithm."""
+"""The axis spans at least this much, in logarithm."""
 
 _TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
 _FINE_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 2)
@@ -84,8 +84,8 @@ def _bars(axes: Any, part: pd.DataFrame, places: Mapping[str, int], theme: Theme
     ink = optimum(theme).color
     reach = part[["ratio", "ratio_low", "ratio_high", "predicted"]].to_numpy(float)
     logs = np.log(reach[np.isfinite(reach) & (reach > 0)])
-    left, right = min(logs.min(initial=0.0), -_LEAST), max(logs.max(initial=0.0), _LEAST)
-    margin = 0.08 * (right - left)
+    left, right = float(logs.min(initial=0.0)), float(logs.max(initial=0.0))
+    margin = max(0.08 * (right - left), (_LEAST - (right - left)) / 2)
     low, high = math.exp(left - margin), math.exp(right + margin)
     axes.set_xscale("log")
     axes.set_xlim(low, high)

@@ -1,4 +1,4 @@
-// What a reader cannot read on this page: text that is cut off, lies on other text, or is too faint.
+// What a reader cannot read on this page: text that is cut off, lies on other text, or is too faint, or a picture too small.
 () => {
   const problems = [];
   const wide = document.documentElement.scrollWidth;
@@ -78,6 +78,15 @@
   }
   for (const image of document.images) {
     if (!image.complete || image.naturalWidth === 0) problems.push(`no picture: ${image.alt.slice(0, 50)}`);
+    if (!shown(image)) continue;
+    const box = image.getBoundingClientRect();
+    if (box.right > innerWidth + 1) problems.push(`a picture is cut: ${image.alt.slice(0, 50)}`);
+    // Letters of 7 points in a figure are 6 on the page at this scale.
+    if (/^data:image\/svg|\.svg$/.test(image.currentSrc) && box.width < 0.8 * image.naturalWidth)
+      problems.push(`a picture is shrunk to ${Math.round((100 * box.width) / image.naturalWidth)} %: ${image.alt.slice(0, 50)}`);
+  }
+  for (const code of document.querySelectorAll("pre")) {
+    if (shown(code) && code.scrollWidth > code.clientWidth + 1) problems.push(`code is cut: ${words(code)}`);
   }
   return [...new Set(problems)];
 }

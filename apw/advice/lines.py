@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-TRL_IMPORTS = "from trl import GRPOConfig; from llm_validation.trainer import WeightedGRPOTrainer"
+TRL_IMPORTS = "from trl import GRPOConfig; from apw.trl import WeightedGRPOTrainer"
 """What :func:`trl_line` needs."""
 
 

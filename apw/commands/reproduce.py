@@ -249,7 +249,7 @@ def _report(
     pictures = [picture for part in parts for picture in part.pictures]
     with Progress("figures", len(pictures), unit="pictures") as progress:
         for picture in pictures:
-            picture.save(out / "figures", dark=True, generator=GENERATOR)
+            picture.save(out / "figures", pages=True, generator=GENERATOR)
             progress.advance()
     write_explorer(out / EXPLORER)
     report = out / "report.html"
@@ -257,10 +257,10 @@ def _report(
     write_report(
         report,
         generator=GENERATOR,
-        title="Prompt weighting: every claim, tried again",
+        topic="Prompt weighting: every claim, tried again",
+        title=agreement,
         lead=first,
         summary=[
-            agreement,
             "What three papers on prompt weighting in reinforcement learning with verifiable "
             "rewards claim, and what theory, simulation and a small language model say to it.",
             "Every number, sentence and verdict below was computed from the results beside this "

@@ -118,7 +118,7 @@ def test_the_report_is_one_valid_page_that_loads_nothing(folder: Path) -> None:
     # The finding comes first, with its number and its figure; then what it rests on.
     finding = text.index("95% interval")
     assert finding < text.index('<figure id="figure-time_to_target"') < text.index("<nav")
-    assert text.index("<nav") < text.index('<table class="ledger">')
+    assert text.index("<nav") < text.index('<table class="ledger overview">')
     for entry in published():
         assert page.identifiers[f"claim-{entry.claim.id}"] == 1
     assert counting_sentence(published()) in html.unescape(text)

@@ -15,7 +15,7 @@ from claims.records import PUBLISHED, read_records
 from figures.catalogue import THEORY
 from figures.claim_tables import claim_pictures
 from figures.picture import Picture
-from figures.style import house_style, new_figure
+from figures.style import COLUMN, house_style, new_figure
 
 RECORDS = {
     (source, *key): record
@@ -73,9 +73,16 @@ def faults(figure: Figure) -> list[str]:
     return cut + lies
 
 
-def drawn(picture: Picture) -> Figure:
-    with house_style():
-        return picture.draw("light")
+def unread(picture: Picture) -> list[str]:
+    """What cannot be read of a picture, on a page or on a telephone."""
+    found = []
+    for narrow in (False, True):
+        with house_style(narrow=narrow):
+            figure = picture.draw("light")
+            found += [f"{words}, narrow" if narrow else words for words in faults(figure)]
+            if narrow and figure.get_figwidth() > COLUMN:
+                found.append("it is too wide for a telephone")
+    return found
 
 
 def test_faults_are_found() -> None:
@@ -88,10 +95,10 @@ def test_faults_are_found() -> None:
 
 @pytest.mark.parametrize("name", THEORY)
 def test_every_label_of_a_theory_picture_can_be_read(name: str) -> None:
-    assert faults(drawn(THEORY[name]())) == []
+    assert unread(THEORY[name]()) == []
 
 
 @pytest.mark.parametrize("key", RECORDS, ids="-".join)
 def test_every_label_of_a_claims_pictures_can_be_read(key: tuple[str, ...]) -> None:
     for picture in claim_pictures(RECORDS[key]):
-        assert faults(drawn(picture)) == [], picture.name
+        assert unread(picture) == [], picture.name

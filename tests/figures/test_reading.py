@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+SVG = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='{}' height='20'/>"
 FAULTS = {
     "cut at the edge": "<p style='white-space:nowrap;width:20px;position:absolute;left:1390px'>"
     "far too long for the page that it stands on</p>",
@@ -14,6 +15,10 @@ FAULTS = {
     "contrast": "<p style='color:#999'>faint words on white</p>",
     "lies on": "<p style='position:absolute;top:0;left:0'>one</p>"
     "<b style='position:absolute;top:3px;left:2px'>two</b>",
+    "a picture is cut": "<div style='overflow-x:auto'><img alt='wide' style='width:1500px' src=\""
+    f'{SVG.format(1500)}"></div>',
+    "a picture is shrunk": f"<img alt='wide' style='width:300px' src=\"{SVG.format(600)}\">",
+    "code is cut": f"<pre style='overflow-x:auto'>{'word ' * 300}</pre>",
     "no picture": "<img alt='a curve' src='data:image/png;base64,AAAA'>",
 }
 SOUND = """<p style='color:#595959'>words that can be read, <b>some of them bold</b></p>

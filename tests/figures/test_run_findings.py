@@ -11,6 +11,7 @@ from claims.run_findings import simulation_findings, simulation_headline, traini
 
 Runs = Callable[..., pd.DataFrame]
 CONFIG = {
+    "prompts": 64,
     "schemes": ["grpo", "sqrt_r"],
     "start": 0.1,
     "target": 0.6,
@@ -39,15 +40,16 @@ def test_a_headline_has_the_number_and_its_interval(runs: Runs) -> None:
 
     same, twice, half = (0.04,) * 5, (0.08,) * 5, (0.02,) * 5
     assert headline(grpo=same, linear_r=half, sqrt_r=twice) == (
-        "Sqrt-R is soonest, with 0.50 times (95% interval 0.50 to 0.50, 5 seeds) GRPO's responses "
-        "drawn to a success of 0.6, at equal budgets."
+        "Sqrt-R brings 64 simulated prompts to 0.6 soonest, in 0.50 times GRPO's responses drawn "
+        "(95% interval 0.50 to 0.50)."
     )
     assert headline(grpo=same, linear_r=half).startswith(
-        "No scheme is sooner than GRPO: the next, Linear-R, takes 2.00 times (95% interval 2.00 to"
+        "No scheme brings 64 simulated prompts to 0.6 sooner than GRPO; the next, Linear-R, takes "
+        "2.00 times its responses drawn (95% interval 2.00 to 2.00)."
     )
     unclear = {"grpo": (0.04, 0.08, 0.04, 0.08, 0.04), "sqrt_r": (0.08, 0.04, 0.04, 0.04, 0.08)}
-    assert headline(**unclear).startswith("No scheme is surely sooner than GRPO: Sqrt-R takes")
-    assert headline(grpo=same, sqrt_r=(0.0,) * 5).startswith("No scheme can be compared with GRPO")
+    assert headline(**unclear).startswith("No scheme surely brings")
+    assert headline(grpo=same, sqrt_r=(0.0,) * 5).startswith("No simulated scheme can be")
 
 
 def test_schemes_that_do_not_arrive_are_counted(runs: Runs) -> None:

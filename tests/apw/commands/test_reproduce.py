@@ -77,7 +77,7 @@ def test_the_page_loads_only_figures_and_opens_with_its_finding(folder: Path) ->
     assert not re.search(r"""(?:src|srcset|href|action)\s*=\s*["']?(?:https?:)?//""", page)
     assert not re.search(r"@import|url\(", page)
     assert "<script" not in page
-    ledger = page.index('<table class="ledger">')
+    ledger = page.index('<table class="ledger overview">')
     finding, figure, *_ = (found.start() for found in re.finditer("<figure ", page))
     assert finding < page.index("The ledger of claims</h2>") < ledger < figure
     assert figure < page.index('<a href="explorer.html">')

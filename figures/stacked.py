@@ -18,8 +18,8 @@ COLUMN = 3.4
 _PAD = 0.08
 """Inches above and below a panel."""
 
-_LETTERS, _TITLE = 28, 42
-"""Letters of a line below a panel, and above it, that have room for no more."""
+_BETWEEN = 0.35
+"""Inches for the words between two panels, which they share where they stand side by side."""
 
 Grid = Sequence[Sequence[Axes]]
 
@@ -95,15 +95,23 @@ class StackedFigure(Figure):
         """Say what the neighbours say, and draw."""
         _complete(self._grid)
         for axes in self.axes:
-            axes.set_xlabel(_broken(axes.get_xlabel(), _LETTERS))
-            axes.set_title(_broken(axes.get_title("left"), _TITLE), loc="left")
+            room = _room(axes)
+            axes.set_xlabel(_broken(axes.get_xlabel(), int(room / 0.058)))
+            axes.set_title(_broken(axes.get_title("left"), int(room / 0.07)), loc="left")
         super().draw(renderer)
 
     def _column(self, heights: Sequence[float], rows: int) -> Any:
         """Cells below each other, of heights in rows of the grid that was asked for."""
         self.get_layout_engine().set(h_pad=_PAD)  # type: ignore[union-attr, call-arg]
-        self.set_figheight(_HEIGHT * self.get_figheight() * sum(heights) / rows)
+        height = _HEIGHT * self.get_figheight() * sum(heights) / rows
+        self.set_figheight(height + _BETWEEN * (len(heights) - rows))
         return self.add_gridspec(len(heights), 1, height_ratios=heights)
+
+
+def _room(axes: Axes) -> float:
+    """Width in inches beside the names at a panel's vertical axis; a letter takes about 0.05."""
+    names = [line for text in axes.get_yticklabels() for line in text.get_text().split("\n")]
+    return COLUMN - 0.4 - 0.05 * max([5, *map(len, names)])
 
 
 def _broken(text: str, letters: int) -> str:

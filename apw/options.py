@@ -242,7 +242,7 @@ def _words_of(field: StructFieldSpec, annotation: Any, kind: type) -> StructFiel
     if core is bool:
         pairs = issubclass(kind, Configuration)  # a recipe may have switched it on
         flag: Any = Annotated[bool, None if pairs else tyro.conf.FlagCreatePairsOff]
-        return dataclasses.replace(field, type=flag)
+        return dataclasses.replace(field, type=flag, helptext=_help(field.helptext, annotation))
     several = _is_list(annotation)
     spec: PrimitiveConstructorSpec[Any] = PrimitiveConstructorSpec(
         nargs="*" if several else 1,
@@ -292,12 +292,14 @@ def _metavar(annotation: Any) -> str:
 
 
 def _help(text: Any, annotation: Any) -> Callable[[], str | None]:
-    """A field's docstring, with the range of its values if it has one."""
+    """A field's docstring as one paragraph, with the range of its values if it has one."""
     words = allowed(annotation)
     ranged = any(character.isdigit() for character in words)
 
     def helped() -> str | None:
         found = text() if callable(text) else text
+        # Lines of the source would be broken again where the terminal ends.
+        found = " ".join(found.split()) if found else found
         return f"{found} Takes {words}." if found and ranged else found
 
     return helped

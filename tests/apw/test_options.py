@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apw.command_line import parse
+from apw.commands.reproduce import Options as ReproduceOptions
 from apw.commands.simulate import Options as SimulateOptions
 from apw.commands.train import Options
 from apw.help import shipped
@@ -126,6 +127,14 @@ def test_help_names_every_choice_range_and_default(capsys):
     assert "--policy {bandit,tree,log_linear,shared_tree}" in shown
     assert "Takes a number in (0, 1). (default: 0.8)" in shown
     assert "Responses per prompt and update, M" in shown
+
+
+def test_lines_of_help_end_where_the_terminal_does(capsys):
+    shown = helped(capsys, ReproduceOptions, "--help", command="reproduce").splitlines()
+    (out,) = (k for k, line in enumerate(shown) if "Folder for runs" in line)
+    assert "default, with --quick results/demo." in shown[out + 1]
+    (flag,) = (k for k, line in enumerate(shown) if "A first look in a few minutes" in line)
+    assert all(len(line.rstrip("│ ")) > 60 for line in shown[flag : flag + 2]), shown[flag:]
 
 
 def helped(capsys, kind, *words, command):

@@ -248,8 +248,12 @@ def update(
     # One sum over the answers serves success, sampling thresholds and scores alike.
     sum_of_masses = sum_over_answers(masses)
     success = policy.sum_correct(masses) / sum_of_masses
+    # Rounding may take ρ above 1, where less than none of the groups would be mixed.
+    at_most_one = jnp.minimum(success, 1)
+    rarer = jnp.minimum(at_most_one, policy.sum_wrong(masses) / sum_of_masses)
     costs = {
-        metric: clock.cost(success) for metric, clock in clock_metrics(rules.group_size).items()
+        metric: clock.cost(rarer if clock.symmetric else at_most_one)
+        for metric, clock in clock_metrics(rules.group_size).items()
     }
     costs["responses"] = jnp.zeros_like(success[0])
     if rules.learner == "mirror":

@@ -56,6 +56,11 @@ class Clock:
             return self.options["response"] != 0
         return self.name in ("responses", "any_success", "mixed_group")
 
+    @property
+    def symmetric(self) -> bool:
+        """Tell whether c(ρ) = c(1 − ρ), so that whichever of them has the digits will do."""
+        return self.name == "mixed_group"
+
     def require_realised(self, group_size: int | None) -> None:
         """Refuse a clock that waits beside the weight ω_M of groups that did not.
 

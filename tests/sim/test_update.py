@@ -1,5 +1,6 @@
 """Updates against exact enumeration, and the exact learner against theory's flow."""
 
+import dataclasses
 import itertools
 import math
 
@@ -18,6 +19,7 @@ from sim.run import rules_of, simulate
 from sim.tables import scheme_table
 from sim.update import State, update
 from theory.advantages import group_advantages
+from theory.clocks import resolve_clock
 from theory.dynamics import trajectory
 from theory.schemes import resolve
 
@@ -151,3 +153,19 @@ def test_dapo_counts_every_response_and_leaves_only_mixed_groups():
     attempts = float(costs["responses"]) / 2 / 512
     assert abs(attempts - 2) < 5 * math.sqrt(2 / 512)
     assert np.all(np.asarray(moved[0]) > np.asarray(problem.parameters[0]))
+
+
+def test_waiting_for_mixed_groups_keeps_its_cost_as_success_nears_one():
+    """ρ in single precision is 1, or rounds above it; 1 − ρ has all its digits."""
+    config = SimulationConfig(schemes=("grpo",), answers=16, correct_answers=8, prompts=256)
+    rules = rules_of(config, resolve("grpo"))
+    rest = np.logspace(-12, -3, 256)
+    right = np.random.default_rng(0).dirichlet(np.ones(8), size=256).T
+    probabilities = np.concatenate([right * (1 - rest), np.tile(rest / 8, (8, 1))])
+    logits = jnp.asarray(np.log(probabilities), jnp.float32)
+    problem = dataclasses.replace(build(config, 0), policy=Bandit(16, 8), parameters=logits)
+    table = scheme_table(resolve("grpo"), 16, "float32")
+    rate, seed, number = jnp.float32(1), jnp.uint32(0), jnp.uint32(0)
+    _, costs, _ = update(rules, problem, table, rate, seed, State(logits), number)
+    wanted = resolve_clock("mixed_group", group_size=16).cost(rest)
+    np.testing.assert_allclose(costs["clock/mixed_group"], wanted, rtol=1e-4)

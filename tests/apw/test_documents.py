@@ -25,6 +25,7 @@ import pytest
 
 from apw.command_line import parse
 from apw.commands.claims import Options as ClaimsOptions
+from apw.commands.models import Options as ModelsOptions
 from apw.commands.reproduce import Options as ReproduceOptions
 from apw.commands.simulate import Options as SimulateOptions
 from apw.main import COMMANDS, main
@@ -267,6 +268,8 @@ def test_every_command_line_runs(
         extras_exist(line)
     elif words[:2] == ["apw", "reproduce"]:  # tests/apw/commands run it
         assert parse(ReproduceOptions, words[2:], command="reproduce")
+    elif words[:3] == ["apw", "models", "fetch"]:  # a gigabyte; test_packaged_models.py has small ones
+        assert parse(ModelsOptions, words[2:], command="models").action == "fetch"
     elif "--ray" in words:  # tests/sim/test_sweep.py runs it, in an environment that has Ray
         known = {"simulate": SimulateOptions, "claims": ClaimsOptions}
         assert parse(known[words[1]], words[2:], command=words[1]).ray

@@ -268,7 +268,7 @@ def test_every_command_line_runs(
         extras_exist(line)
     elif words[:2] == ["apw", "reproduce"]:  # tests/apw/commands run it
         assert parse(ReproduceOptions, words[2:], command="reproduce")
-    elif words[:3] == ["apw", "models", "fetch"]:  # a gigabyte; test_packaged_models.py has small ones
+    elif words[:3] == ["apw", "models", "fetch"]:  # a gigabyte
         assert parse(ModelsOptions, words[2:], command="models").action == "fetch"
     elif "--ray" in words:  # tests/sim/test_sweep.py runs it, in an environment that has Ray
         known = {"simulate": SimulateOptions, "claims": ClaimsOptions}

@@ -26,8 +26,9 @@ demo: $(STAMP)   ## theory, simulation and a small language model in under ten m
 reproduce: $(STAMP)  ## every claim tested again within the hour; after a stop, the same command resumes
 	$(BIN)/apw reproduce
 
+# Two processes of one thread each: those of a linear algebra library would only wait for each other.
 test: $(STAMP) lint types  ## tests, doctests, lint and types
-	$(BIN)/python -m pytest -n 2 --doctest-modules theory runs sim rollouts llm_validation claims figures apw tests
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-modules theory runs sim rollouts llm_validation claims figures apw tests
 
 # vLLM warns by itself on import; what the tests judge are numbers.
 test-vllm: .venv-vllm/.installed  ## the language model's tests with vLLM on a CPU, in an environment of its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -79,7 +80,7 @@ def design_costs(scheme: str, size: int, start: float, design: str) -> tuple[flo
     Returns:
         ∫ (M/P_S)/ω_S dℓ, ∫ n_S/ω_S dℓ and ∫ ω_S dρ, ℓ = logit ρ, by Gauss-Legendre sums.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(400)
+    nodes, weights = _gauss_legendre()
     half = (logit(TARGET) - logit(start)) / 2
     success = expit(logit(start) + half * (nodes + 1))
     drift, second, responses = design_moments(scheme, size, success, design)
@@ -89,3 +90,9 @@ def design_costs(scheme: str, size: int, start: float, design: str) -> tuple[flo
         float(step @ (second / drift)),
         float(step @ (drift * success * (1 - success))),
     )
+
+
+@functools.cache
+def _gauss_legendre() -> tuple[Floats, Floats]:
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    return nodes, weights

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats, check_interval
 from theory._binomial import binomial_probabilities, check_group_size
+from theory._quadrature import gauss_legendre
 from theory._scheme import Scheme, finite_coefficients
 from theory._velocity import check_range
 
@@ -234,7 +235,7 @@ def _first_success(rho: Floats) -> Outcomes:
     sizes, step = [np.arange(1.0, _EXACT_SIZES + 2)], [np.ones(_EXACT_SIZES + 1)]
     step[0][-2:] = 1 - 1 / 24, 1 / 24
     edges = np.linspace(math.log(_EXACT_SIZES + 0.5), math.log(last), 1 + math.ceil(math.log(last)))
-    nodes, weights = np.polynomial.legendre.leggauss(_SIZE_NODES)
+    nodes, weights = gauss_legendre(_SIZE_NODES)
     half = np.diff(edges) / 2
     tail = np.exp(((edges[1:] + edges[:-1]) / 2)[:, None] + half[:, None] * nodes).ravel()
     sizes.append(tail)

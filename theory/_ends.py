@@ -16,6 +16,7 @@ from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
+from theory._quadrature import gauss_legendre
 
 TOP = 20.0
 """Log-odds of the highest end considered: 1 − ρ = 2e-9, known to 1e-7 in float64."""
@@ -41,7 +42,7 @@ class Path:
 
     def primitives(self, integrands: Callable[[Floats], Floats]) -> list[CubicHermiteSpline]:
         """Integrals over ρ from the lowest start, as functions of log-odds."""
-        nodes, weights = np.polynomial.legendre.leggauss(6)
+        nodes, weights = gauss_legendre(6)
         half = np.diff(self.odds) / 2
         points = self.odds[:-1, None] + half[:, None] * (1 + nodes)
 

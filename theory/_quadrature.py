@@ -147,7 +147,7 @@ def _singular_points(
     in_logit: Callable[[Floats], Floats], breaks: Sequence[float], total: Floats
 ) -> list[float] | None:
     """Points about which no panel converges, however short; None for whole stretches."""
-    x, w = _gauss_legendre()
+    x, w = gauss_legendre(_ORDER)
     low, high = np.array(breaks[:-1]), np.array(breaks[1:])
 
     def panels(low: Floats, high: Floats) -> Floats:
@@ -224,7 +224,7 @@ def _at_singular(
 
 def _panels(breaks: Sequence[float], extra: int) -> tuple[Floats, Floats]:
     """Nodes and weights of Gauss-Legendre panels between consecutive breaks."""
-    x, w = _gauss_legendre()
+    x, w = gauss_legendre(_ORDER)
     nodes, weights = [], []
     for left, right in itertools.pairwise(breaks):
         count = max(1, math.ceil((right - left) / _PANEL)) + extra
@@ -236,8 +236,16 @@ def _panels(breaks: Sequence[float], extra: int) -> tuple[Floats, Floats]:
 
 
 @functools.cache
-def _gauss_legendre() -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
+def gauss_legendre(count: int) -> tuple[Floats, Floats]:
+    """Nodes in (−1, 1) and weights, found once: an eigenproblem, which a busy machine makes long.
+
+    >>> [part.tolist() for part in gauss_legendre(1)]
+    [[0.0], [2.0]]
+    """
+    found = np.polynomial.legendre.leggauss(count)
+    for part in found:
+        part.setflags(write=False)
+    nodes, weights = found
     return nodes, weights
 
 

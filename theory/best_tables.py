@@ -30,6 +30,7 @@ from theory._designs import (
 )
 from theory._notebook import html_table
 from theory._problem import Problem
+from theory._quadrature import gauss_legendre
 from theory._scheme import Scheme
 from theory._velocity import Dynamics
 from theory.tables import table_scheme
@@ -199,7 +200,7 @@ def _nodes(starts: Starts, target: float) -> tuple[Floats, Floats]:
     """
     edges = logit(np.array([starts.knots[0], *starts.breaks(target), target]))
     order = _ORDER if starts.knots.size == 1 else _ORDER // 2  # panels are then many and narrow
-    nodes, weights = np.polynomial.legendre.leggauss(order)
+    nodes, weights = gauss_legendre(order)
     half = np.diff(edges)[:, None] / 2
     points = expit(((edges[1:] + edges[:-1])[:, None] / 2 + half * nodes).ravel())
     return points, (half * weights).ravel() * starts.share(points)

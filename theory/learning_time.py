@@ -35,6 +35,7 @@ from scipy.special import expit, logit
 
 from theory._arrays import Array, Floats
 from theory._notebook import html_fields
+from theory._quadrature import gauss_legendre
 from theory.clocks import Clock, resolve_clock
 from theory.dynamics import Dynamics, resolve_dynamics
 from theory.finite_group import moments
@@ -286,7 +287,7 @@ class _Flow:
 
     def _run_one(self, target: float, learning_rates: Floats) -> tuple[Floats, Floats, Floats]:
         """The same for prompts that are all alike, whose path is known: a plain quadrature."""
-        nodes, weights = np.polynomial.legendre.leggauss(8)
+        nodes, weights = gauss_legendre(8)
         edges = np.linspace(float(self.start[0]), float(logit(target)), _PANELS + 1)
         half = np.diff(edges) / 2
         odds = (edges[:-1, None] + half[:, None] * (1 + nodes)).ravel()

@@ -10,6 +10,7 @@ from scipy import linalg
 
 from theory._arrays import Array, Floats, check_interval
 from theory._binomial import whole_number
+from theory._quadrature import gauss_legendre
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +80,7 @@ class PassRates:
         """
         if not 0 <= low < high <= 1:
             raise ValueError(f"low and high must satisfy 0 <= low < high <= 1; got {low}, {high}")
-        points, weights = np.polynomial.legendre.leggauss(whole_number("nodes", nodes, least=1))
+        points, weights = gauss_legendre(whole_number("nodes", nodes, least=1))
         return cls(low + (high - low) * (1 + points) / 2, weights)
 
     def check_target(self, target: float) -> None:

@@ -26,8 +26,8 @@ from apw.options import bare, options_of
 from runs.folder import Run
 from sim.config import SimulationConfig
 
-SECONDS = 60
-"""A variant that takes longer hangs; on a busy machine the first, which imports, takes a third."""
+SECONDS = 240
+"""A variant that takes longer hangs; the first, which imports, may take a minute on a busy machine."""
 
 BASES: dict[str, list[str]] = {
     "weights": [],

@@ -1,7 +1,5 @@
 """Verdicts on the ledger's claims: they hold, and they would not if the claim were another."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -36,10 +34,7 @@ NOT_CONFIRMED = {"A4": "refuted", "A6": "no effect"}
 
 @pytest.mark.parametrize("claim", CHECKS)
 def test_every_claim_comes_out_as_the_mathematics_says(claim):
-    begin = time.process_time()
     assert verdict(claim) == NOT_CONFIRMED.get(claim, "confirmed")
-    # A few seconds, with room for a busy machine.
-    assert time.process_time() - begin < 15
 
 
 def test_numbers_are_those_of_the_ledger():

@@ -27,7 +27,7 @@ from runs.folder import Run
 from sim.config import SimulationConfig
 
 SECONDS = 240
-"""A variant that takes longer hangs; the first, which imports, may take a minute on a busy machine."""
+"""A variant that takes longer hangs; the first, which imports all, may take a minute."""
 
 BASES: dict[str, list[str]] = {
     "weights": [],

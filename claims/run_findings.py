@@ -104,8 +104,8 @@ def simulation_headline(
     interval = f"95% interval {row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
     if row["ratio_high"] < 1:
         return (
-            f"{name} brings {among} to {config['target']:g} soonest, in {ratio} {base}'s "
-            f"{counted} ({interval})."
+            f"{name} brings {among} to {config['target']:g} soonest, with {ratio} as many "
+            f"{counted} as {base} ({interval})."
         )
     found = f"brings {among} to {config['target']:g} sooner than {base}"
     if row["ratio_low"] > 1:

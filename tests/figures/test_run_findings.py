@@ -40,8 +40,8 @@ def test_a_headline_has_the_number_and_its_interval(runs: Runs) -> None:
 
     same, twice, half = (0.04,) * 5, (0.08,) * 5, (0.02,) * 5
     assert headline(grpo=same, linear_r=half, sqrt_r=twice) == (
-        "Sqrt-R brings 64 simulated prompts to 0.6 soonest, with 0.50 times as many responses drawn as GRPO "
-        "(95% interval 0.50 to 0.50)."
+        "Sqrt-R brings 64 simulated prompts to 0.6 soonest, with 0.50 times as many responses "
+        "drawn as GRPO (95% interval 0.50 to 0.50)."
     )
     assert headline(grpo=same, linear_r=half).startswith(
         "No scheme brings 64 simulated prompts to 0.6 sooner than GRPO; the next, Linear-R, takes "

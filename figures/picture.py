@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from figures.stacked import StackedFigure
 from figures.style import COLUMN, WIDE, Theme, house_style
 from runs.files import Replacing, write_text
 from runs.ownership import picture_kind, refuse_foreign
@@ -70,6 +71,13 @@ class Picture:
     def has_narrow(self) -> bool:
         """Whether it is another picture on a telephone: it is wider than a column."""
         return self.width > 1.1 * COLUMN
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether panels that stand side by side stand below each other on a telephone."""
+        with house_style(narrow=True):
+            figure = self.draw("light")
+        return isinstance(figure, StackedFigure) and figure.is_stacked
 
     def _render(self, kind: str, theme: Theme, generator: str | None, narrow: bool) -> bytes:
         buffer = io.BytesIO()

@@ -46,8 +46,12 @@ class StackedFigure(Figure):
 
     What a panel would leave to its neighbours, since it stands beside them, it says itself: the
     labels of shared axes, and a title that stands at the head of its row.
+
+    Attributes:
+        is_stacked: Whether there are panels that stand below each other here alone.
     """
 
+    is_stacked = False
     _grid: Grid = ()
 
     def subplots(self, nrows: int = 1, ncols: int = 1, **options: Any) -> Any:
@@ -102,6 +106,7 @@ class StackedFigure(Figure):
 
     def _column(self, heights: Sequence[float], rows: int) -> Any:
         """Cells below each other, of heights in rows of the grid that was asked for."""
+        self.is_stacked = True
         self.get_layout_engine().set(h_pad=_PAD)  # type: ignore[union-attr, call-arg]
         height = _HEIGHT * self.get_figheight() * sum(heights) / rows
         self.set_figheight(height + _BETWEEN * (len(heights) - rows))

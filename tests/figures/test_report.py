@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from figures.picture import Picture
 from figures.report import Section, write_report
-from figures.style import COLUMN, WIDE, Theme
+from figures.style import COLUMN, WIDE, Theme, new_figure
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -91,3 +91,19 @@ def test_figures_lead_to_their_data_and_fragments_stand_as_they_are(tmp_path: Pa
     addresses = [a for a in re.findall(r'href="([^"]+)"', text) if a.startswith("figures/")]
     assert len(addresses) == 3
     assert all((tmp_path / unquote(address)).is_file() for address in addresses)
+
+
+@pytest.mark.parametrize("panels", [1, 2])
+def test_a_caption_says_that_panels_are_stacked_where_there_are_several(
+    tmp_path: Path, panels: int
+) -> None:
+    def draw(theme: Theme) -> Figure:
+        figure = new_figure(WIDE, 2)
+        figure.subplots(1, panels)
+        return figure
+
+    picture = Picture("p", "Panels", "Left is less.", "Panels.", pd.DataFrame({"x": [1]}), draw)
+    section = Section(title="Results", what=[], pictures=[picture])
+    file = tmp_path / "report.html"
+    write_report(file, title="T", summary=[], sections=[section], environment={})
+    assert ("stands above" in file.read_text(encoding="utf-8")) == (panels > 1)

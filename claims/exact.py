@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from theory._arrays import Floats
+from theory._quadrature import gauss_legendre
 from theory.schemes import resolve
 
 TARGET = 0.9
@@ -80,7 +80,7 @@ def design_costs(scheme: str, size: int, start: float, design: str) -> tuple[flo
     Returns:
         ∫ (M/P_S)/ω_S dℓ, ∫ n_S/ω_S dℓ and ∫ ω_S dρ, ℓ = logit ρ, by Gauss-Legendre sums.
     """
-    nodes, weights = _gauss_legendre()
+    nodes, weights = gauss_legendre(400)
     half = (logit(TARGET) - logit(start)) / 2
     success = expit(logit(start) + half * (nodes + 1))
     drift, second, responses = design_moments(scheme, size, success, design)
@@ -90,9 +90,3 @@ def design_costs(scheme: str, size: int, start: float, design: str) -> tuple[flo
         float(step @ (second / drift)),
         float(step @ (drift * success * (1 - success))),
     )
-
-
-@functools.cache
-def _gauss_legendre() -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.legendre.leggauss(400)
-    return nodes, weights

@@ -29,7 +29,11 @@ THEORIES: dict[str, DesignName] = {
 SIMULATIONS = {
     f"{stage}{suffix}": f"simulation, {words}"
     for stage in SETTINGS
-    for suffix, words in ((", Adam", "Adam"), ("", "plain steps"))
+    for suffix, words in (
+        (", Adam", "Adam"),
+        ("", "plain steps"),
+        (", tokens, Adam", "answers of tokens, Adam"),
+    )
 }
 """Regime of the simulation → the series it belongs to."""
 

@@ -80,7 +80,7 @@ def _draw_series(
     axes: Axes, part: pd.DataFrame, schemes: Sequence[str], offset: float, series: str, theme: Theme
 ) -> None:
     number = SERIES.index(series)
-    color, marker = accent(number, theme).color, "Ddos^"[number]
+    color, marker = accent(number, theme).color, "Ddosv^"[number]
     places = [-schemes.index(str(scheme)) - offset for scheme in part["scheme"]]
     axes.hlines(places, part["low"], part["high"], color=color, linewidth=1.4)
     axes.plot(

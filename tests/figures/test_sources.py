@@ -12,6 +12,7 @@ import pytest
 from claims.across_sources import LANGUAGE_MODEL, read_outcomes, sources_table
 from claims.exact import design_costs
 from claims.metrics import CEILING
+from claims.records import PUBLISHED, read_records
 from claims.verdicts import Finding, below, compared, finding
 from figures.sources import sources_picture
 
@@ -57,6 +58,15 @@ def test_simulations_enter_by_the_fields_of_their_checks() -> None:
     assert table["ratio"].to_dict() == pytest.approx({"simulation, Adam": 0.3})
     assert set(table["scheme"]) == {"sqrt_r"}
     assert set(table["setting"]) == {"from scratch"}
+
+
+def test_every_published_regime_of_the_simulation_has_a_series() -> None:
+    records = read_records(PUBLISHED["sim"])
+    findings = {id: record.finding for (_, id), record in records.items()}
+    table = sources_table(findings).query("seeds > 0")
+    for claim, setting in (("A4", "from scratch"), ("A5", "after fine-tuning")):
+        regimes = {check.regime for check in findings[claim].checks if check.reference == "grpo"}
+        assert table[table["setting"] == setting]["series"].nunique() == len(regimes) >= 3
 
 
 def test_language_models_are_paired_by_seed_and_failures_count_up_to_a_ceiling() -> None:

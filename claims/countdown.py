@@ -1,4 +1,4 @@
-"""N2, N3, N4, N6, A4, O7 and S1 to S3 on the small Countdown, where they can come out either way.
+"""A4, L3, N2 to N4, N6, O7 and S1 to S3 on the small Countdown, where all can come out either way.
 
 Prompts have several right answers, and many held-out ones are never solved in 256 tries. Diversity
 is read where held-out pass@1 has risen by the same amount; a scheme that gets there under fewer
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from claims.language_model.settings import DROPPED, RESCALED
-from claims.metrics import ASYMMETRIC, KS, Metrics
+from claims.metrics import ASYMMETRIC, KS, Metrics, model_metrics
 from claims.reinforcement import known, n4_checks, n6_check, paired
 from claims.spec import bound
 from claims.verdicts import BASE, Check, compared
@@ -39,6 +39,18 @@ class _Reading(NamedTuple):
 _READINGS = {LARGER: _Reading(0.05, 64)}
 """Settings that are read elsewhere: this one solves 99 % within 256 tries before training."""
 _TIME = "responses to the target"
+
+
+def l3(metrics: Metrics) -> list[Check]:
+    """LENS is at or above GRPO at every pass@k along training."""
+    return [
+        bound("L3", "llm").check(
+            f"mean {metric} over training",
+            metrics.mean_lead("lens", "grpo", metric),
+            **compared("lens", "grpo", void=metrics.settled("grpo", metric)),
+        )
+        for metric in model_metrics()
+    ]
 
 
 def n2(common: Metrics, faster: Metrics | None = None) -> list[Check]:

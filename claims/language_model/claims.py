@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from claims import countdown, crossover, gradients, lens, reinforcement, shaping, time_to_target
+from claims.language_model.settings import SETTINGS
 from claims.looks import LOOKS, corrected_level
 from claims.metrics import KS, NEARLY_ONE, Metrics
 from claims.verdicts import Check, Finding, finding, judged, primary_regime
@@ -42,10 +43,14 @@ CLAIMS: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 """Claim → its checks, and the settings they read."""
 
 _COUNTDOWN = ("countdown-post-sft",)
+_LENS = ("countdown-post-sft-lens",)
 _CHOICE = ("countdown-choice", "countdown-choice-rates")
 _WITH_GRPO = (*_COUNTDOWN, "countdown-post-sft-weighted")
 COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "A4": (countdown.a4, ("countdown-from-scratch",)),
+    "L3": (countdown.l3, _LENS),
+    "L4": (lens.model_l4, _LENS),
+    "L5": (lens.model_l5, _LENS),
     "N2": (countdown.n2, (*_COUNTDOWN, "countdown-post-sft-nsr")),
     "N3": (countdown.n3, _COUNTDOWN),
     "N4": (countdown.n4, _WITH_GRPO),
@@ -58,6 +63,7 @@ COUNTDOWN: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
 """Claim → its checks on the small Countdown, which decide where it has been run: on sums there is
 one right answer a prompt, and nearly all prompts are solved before training."""
 
+_OWN_RATES = "each scheme at its own best learning rate"
 _LARGER = (countdown.LARGER,)
 LARGER: dict[str, tuple[Callable[..., list[Check]], tuple[str, ...]]] = {
     "N2": (countdown.n2, _LARGER),
@@ -166,9 +172,10 @@ def _describe(table: Metrics) -> str:
     base = float(table.first(table.schemes()[0], largest).mean())
     # Where nearly every prompt is solved within k tries there is no diversity left to lose.
     weak = ", where large k can hardly tell schemes apart" if base > NEARLY_ONE else ""
+    tried = next((s.learning_rates for s in SETTINGS if s.name == table.name), ())
+    rates = "all schemes at one learning rate" if len(tried) == 1 else _OWN_RATES
     answers = "several right answers" if table.name.startswith("countdown") else "one right answer"
     return (
         f"tiny Llama through TRL, {answers} per prompt, pass rate {start:.3f} and "
-        f"{largest} {base:.3f} at the start{weak}; {seeds} seeds, each scheme at its own best "
-        "learning rate"
+        f"{largest} {base:.3f} at the start{weak}; {seeds} seeds, {rates}"
     )

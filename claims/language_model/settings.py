@@ -162,6 +162,17 @@ SETTINGS = (
             ("countdown-post-sft-nsr", ("N2",), ("nsr",), (2e-4,)),
         )
     ),
+    # Most groups are all wrong, which is where LENS differs. No time is taken: rates are picked by
+    # the mean success over the run, which is what is judged.
+    Setting(
+        "countdown-post-sft-lens",
+        "countdown-post-sft",
+        None,
+        ("L3", "L4", "L5"),
+        ("grpo", "lens", *LENS_PARTS),
+        (5e-5, 1e-4, 2e-4),
+        steps=120,
+    ),
     # Choosing prompts: all alike, by true pass rates, and by counts. Of 512 prompts each comes four
     # times, as the simulator's 512 do in the batches it needs there. Five seeds said that times to
     # a held-out target differ e-fold between seeds, and those of the training prompts, which theory

@@ -122,10 +122,14 @@ RIGHT = {
     ("nsr", "entropy"): 0.9,
     ("grpo", "entropy"): 0.6,
     ("psr", "entropy"): 0.1,
+    ("lens", "success"): 0.7,
+    **{(scheme, "success"): 0.7 for scheme in LENS_PARTS},
+    ("lens", "groups_all_wrong"): 0.1,
+    ("grpo", "groups_all_wrong"): 0.4,
 }
 """Where each has risen by 0.02 it has gone a tenth of its way or less."""
 SOONER = {"sqrt_r": 300.0, RESCALED[0]: 300.0, DROPPED: 300.0}
-COUNTED = ("A4", "N2", "N3", "N4", "N6", "O7", "S1", "S2", "S3")
+COUNTED = ("A4", "L3", "L4", "L5", "N2", "N3", "N4", "N6", "O7", "S1", "S2", "S3")
 CHOSEN = {
     "countdown-choice-rates": {"grpo": 500.0, DROPPED: 490.0},
     "countdown-choice-counts": {"grpo": 550.0},
@@ -151,6 +155,13 @@ def test_countdown_on_which_the_papers_are_right(tmp_path):
     assert evidence["evidence"] == ["countdown-from-scratch/outcomes.csv"]
 
 
+def test_a_finding_says_how_learning_rates_were_chosen(tmp_path):
+    publish_countdown(tmp_path, SOONER, RIGHT)
+    regimes = {item.id: item.regimes for item in judge(tmp_path)}
+    assert regimes["L3"][0].endswith("each scheme at its own best learning rate")
+    assert regimes["N3"][0].endswith("all schemes at one learning rate")
+
+
 def test_countdown_on_which_they_are_wrong(tmp_path):
     slower = dict.fromkeys(SOONER, 3000.0) | {RESCALED[1]: 300.0}
     wrong = {
@@ -161,6 +172,9 @@ def test_countdown_on_which_they_are_wrong(tmp_path):
         ("grpo", "success"): 0.9,
         ("w_reinforce", "pass@64"): 0.1,
         ("w_reinforce", "pass@256"): 0.1,
+        ("lens", "pass@16"): 0.7,
+        **{(scheme, "success"): 0.4 for scheme in LENS_PARTS},
+        ("lens", "groups_all_wrong"): 0.6,
     }
     chosen = {
         "countdown-choice-rates": {"grpo": 900.0, DROPPED: 500.0},

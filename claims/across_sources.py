@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,50 @@ def sources_table(
                 rows.append((setting, series, scheme, *numbers, len(clipped)))
     columns = ["setting", "series", "scheme", "ratio", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
+
+
+class Foretold(NamedTuple):
+    """How well a simulation foretells the language model, over schemes and settings.
+
+    Attributes:
+        series: The simulation.
+        pairs: Schemes in settings that both have.
+        correlation: Spearman's, of the ratios; NaN below three pairs.
+        miss: The larger of the two ratios over the smaller, where they differ most.
+        scheme: Where that is.
+        setting: The same.
+    """
+
+    series: str
+    pairs: int
+    correlation: float
+    miss: float
+    scheme: str
+    setting: str
+
+
+def foretold(table: pd.DataFrame) -> list[Foretold]:
+    """How well each simulation in :func:`sources_table` foretells the language model.
+
+    >>> rows = [("from scratch", name, scheme, ratio) for name, ratios in
+    ...         (("simulation, Adam", (0.9, 1.0, 1.1)), (LANGUAGE_MODEL, (0.6, 1.0, 2.2)))
+    ...         for scheme, ratio in zip(("sqrt_r", "linear_r", "rloo"), ratios)]
+    >>> table = pd.DataFrame(rows, columns=["setting", "series", "scheme", "ratio"])
+    >>> [(round(f.correlation, 3), round(f.miss, 3), f.scheme) for f in foretold(table)]
+    [(1.0, 2.0, 'rloo')]
+    """
+    wide = table.pivot(index=["scheme", "setting"], columns="series", values="ratio")
+    found = []
+    for series in dict.fromkeys(SIMULATIONS.values()):
+        if {series, LANGUAGE_MODEL} <= set(wide):
+            pair = wide[[series, LANGUAGE_MODEL]].dropna()
+            if len(pair):
+                apart = np.abs(np.log(pair[series] / pair[LANGUAGE_MODEL]))
+                order = pair.corr("spearman").to_numpy()[0, 1] if len(pair) > 2 else np.nan
+                scheme, setting = pair.index[int(np.argmax(apart))]
+                miss = float(np.exp(apart.max()))
+                found.append(Foretold(series, len(pair), float(order), miss, scheme, setting))
+    return found
 
 
 def read_outcomes(folder: Path) -> dict[str, pd.DataFrame]:

@@ -16,11 +16,13 @@ from claims.across_sources import (
     SETTINGS,
     SIMULATIONS,
     THEORIES,
+    foretold,
     sources_table,
 )
 from claims.verdicts import Finding
 from figures.picture import Picture
 from figures.style import WIDE, Theme, accent, in_order, new_figure, optimum, title
+from runs.text import number
 
 
 def sources_picture(
@@ -44,8 +46,8 @@ def sources_picture(
         panels = figure.subplots(1, len(SETTINGS), sharey=True)
         for axes, (setting, (_, start, _)) in zip(panels, SETTINGS.items(), strict=True):
             part = table[table["setting"] == setting]
-            for number, series in enumerate(shown):
-                offset = 0.66 * (number / max(1, len(shown) - 1) - 0.5)
+            for place, series in enumerate(shown):
+                offset = 0.66 * (place / max(1, len(shown) - 1) - 0.5)
                 _draw_series(axes, part[part["series"] == series], schemes, offset, series, theme)
             axes.axvline(1, color=optimum(theme).color, linewidth=0.8)
             axes.set_xscale("log")
@@ -112,4 +114,19 @@ def _caption(table: pd.DataFrame) -> str:
         if len(seeds)
         else "No simulation or language model has been run."
     )
+    words += _foretold(table)
     return " ".join(words)
+
+
+def _foretold(table: pd.DataFrame) -> list[str]:
+    """A sentence on how well the cheap arm foretells the dear one."""
+    numbers = [
+        f"{number(found.correlation, 2)} for {found.series.removeprefix('simulation, ')} (missed "
+        f"most, by a factor of {found.miss:.2f}, in {title(found.scheme)} {found.setting})"
+        for found in foretold(table)
+        if found.pairs > 2
+    ]
+    return [
+        "Over schemes and settings the rank correlation of a simulation's ratios with the language "
+        f"model's is {', '.join(numbers)}."
+    ] * bool(numbers)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from claims.entries import Entry
 from claims.spec import SOURCES, Source
 from claims.verdicts import LEAST_SEEDS, Check, Finding, Verdict
+from runs.text import number
 
 _PACKAGES = ("apw", "numpy", "scipy", "jax", "torch", "transformers", "trl", "vllm")
 
@@ -55,15 +56,6 @@ def measured(check: Check, *, rounding: bool = True) -> str:
     if check.exact:
         return number(check.measurement)
     return f"{number(check.measurement)} [{number(check.low)}, {number(check.high)}]"
-
-
-def number(value: float, digits: int = 4) -> str:
-    """A number to some significant digits, with a true minus sign.
-
-    >>> number(-0.0123456), number(1e-12)
-    ('−0.01235', '1e−12')
-    """
-    return f"{value:.{digits}g}".replace("-", "−").replace("e−0", "e−")
 
 
 def reason(found: Finding) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claims.across_sources import LANGUAGE_MODEL, read_outcomes, sources_table
+from claims.across_sources import LANGUAGE_MODEL, foretold, read_outcomes, sources_table
 from claims.exact import design_costs
 from claims.metrics import CEILING
 from claims.records import PUBLISHED, read_records
@@ -84,6 +84,34 @@ def test_the_picture_says_what_is_missing_and_what_is_there() -> None:
     picture = sources_picture({"A4": simulated(0.6)}, {"rule-post-sft": outcomes})
     assert "over paired seeds (5 or more)" in picture.caption
     assert picture.render("svg").count(b"<path") > 10
+
+
+def test_the_caption_says_how_well_simulations_foretell_the_language_model() -> None:
+    rows = [
+        ("from scratch", series, scheme, ratio, ratio, ratio, 5)
+        for series, ratios in {
+            "simulation, Adam": (0.5, 1.0, 2.0),
+            LANGUAGE_MODEL: (3.0, 1.0, 0.5),
+        }.items()
+        for scheme, ratio in zip(("sqrt_r", "linear_r", "uniform_r"), ratios, strict=True)
+    ]
+    columns = ["setting", "series", "scheme", "ratio", "low", "high", "seeds"]
+    [row] = foretold(pd.DataFrame(rows, columns=columns))
+    assert tuple(row) == (
+        "simulation, Adam",
+        3,
+        pytest.approx(-1),
+        pytest.approx(6),
+        "sqrt_r",
+        "from scratch",
+    )
+    records = read_records(PUBLISHED["sim"])
+    found = {id: record.finding for (_, id), record in records.items()}
+    outcomes = read_outcomes(PUBLISHED["llm"].parent)
+    said = sources_picture(found, outcomes).caption
+    for row in foretold(sources_table(found, outcomes)):
+        assert f"{abs(row.correlation):.2g} for {row.series.split(', ', 1)[1]}" in said
+    assert "rank correlation" not in sources_picture(found).caption
 
 
 def test_outcomes_are_read_where_they_are(tmp_path: Path) -> None:

@@ -213,17 +213,17 @@ SETTINGS = (
             ("countdown-35-post-sft-weighted", ("N4", "N6"), ("grpo", "w_reinforce")),
         )
     ),
+    # At 1e-4 and seed 0 GRPO took 200 steps to 0.03 and 525 to 0.05, by which pass@256 had halved.
     Setting(
         "countdown-from-scratch",
         "countdown-from-scratch",
         None,
         ("A4", "O7"),
         ("grpo", "sqrt_r", *RESCALED, DROPPED),
-        (2.5e-5, 5e-5, 1e-4, 2e-4),
-        steps=1500,
-        measure_every=25,
-        stop_at=0.05,
-        target=0.05,
+        (5e-5, 1e-4, 2e-4, 4e-4),
+        steps=400,
+        stop_at=0.03,
+        target=0.03,
     ),
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +29,7 @@ from llm_validation.lora import attach, base_of, is_adapter
 from llm_validation.model_files import readable
 from llm_validation.sampling import SeededChoice, refuse_broken, uniform_rows
 from llm_validation.tasks.task import Prompt
-from llm_validation.vllm_cpu import ENVIRONMENT, SAMPLER
+from llm_validation.vllm_cpu import SEEDED, make_engine
 from llm_validation.warpers import sampling_warpers
 from runs.seeds import sequence
 
@@ -307,21 +306,20 @@ class VllmSampler:
     """vLLM's offline engine, on GPU or CPU; it does not tell entropies."""
 
     def __init__(self, config: EvaluateConfig) -> None:
-        on_cpu = config.cpu or not torch.cuda.is_available()
-        if on_cpu:
-            for name, value in ENVIRONMENT.items():
-                os.environ.setdefault(name, value)
-        from vllm import LLM
-
         self.config = config
         self.tokenizer = load_tokenizer(config.model)
-        self.llm: Any = LLM(
-            model=config.model,
-            dtype=config.dtype,
-            seed=config.seed,
-            trust_remote_code=False,
-            **(SAMPLER if on_cpu else {}),
-        )
+        options: dict[str, Any] = {
+            "model": config.model,
+            "dtype": config.dtype,
+            "seed": config.seed,
+            "trust_remote_code": False,
+        }
+        if config.cpu or not torch.cuda.is_available():
+            self.llm: Any = make_engine(**SEEDED, **options)
+        else:
+            from vllm import LLM
+
+            self.llm = LLM(**options)
 
     def sample(self, prompts: Sequence[Prompt], first: int) -> list[list[Response]]:
         """Responses to each prompt; vLLM makes its own batches."""

@@ -128,13 +128,18 @@ def test_vllm_where_it_is_not_installed_is_refused(tiny, monkeypatch):
     assert isinstance(make_sampler(config(tiny, engine="auto")), TransformersSampler)
 
 
-def test_vllm_outputs_are_read(tiny, monkeypatch):
+@pytest.mark.parametrize("cuda", [False, True])
+def test_vllm_outputs_are_read(tiny, monkeypatch, cuda):
     """The contract with vLLM's offline engine: what is asked for, and what is made of it."""
-    asked = {}
+    asked = {"workers": []}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
 
     class FakeLLM:
         def __init__(self, **options):
             asked["options"] = options
+
+        def collective_rpc(self, method):
+            asked["workers"].append(method)
 
         def generate(self, inputs, parameters, use_tqdm):
             asked["inputs"], asked["parameters"] = inputs, parameters
@@ -157,7 +162,10 @@ def test_vllm_outputs_are_read(tiny, monkeypatch):
     module = types.ModuleType("vllm")
     module.LLM, module.SamplingParams = FakeLLM, lambda **options: options
     monkeypatch.setitem(sys.modules, "vllm", module)
-    sampler = VllmSampler(config(tiny))
+    sampler = VllmSampler(config(tiny, cpu=False))
+    # On CUDA vLLM is left as it comes.
+    assert asked["workers"] == ([] if cuda else ["sample_by_inversion"])
+    assert ("worker_extension_cls" in asked["options"]) is not cuda
     responses = sampler.sample(PROMPTS, 5)
     assert [len(one) for one in responses] == [1, 1, 1]
     response = responses[0][0]

@@ -90,6 +90,26 @@ def test_a_stale_head_is_refused(tmp_path, monkeypatch):
         train(config, tmp_path / "run", progress=False)
 
 
+SEEDS = range(50)
+
+
+def first_tokens(llm, prompt):
+    from vllm import SamplingParams
+
+    asked = [SamplingParams(seed=seed, max_tokens=1, ignore_eos=True) for seed in SEEDS]
+    outputs = llm.generate([{"prompt_token_ids": prompt}] * len(asked), asked, use_tqdm=False)
+    return [one.outputs[0].token_ids[0] for one in outputs]
+
+
+@torch.no_grad()
+def inverted(model, prompt):
+    """The tokens at the first numbers of the seeds' generators."""
+    cumulative = model(torch.tensor([prompt])).logits[0, -1].double().softmax(-1).cumsum(-1)
+    generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
+    numbers = [torch.rand((), dtype=torch.float64, generator=one) for one in generators]
+    return torch.searchsorted(cumulative, torch.stack(numbers), right=True).tolist()
+
+
 @pytest.mark.slow
 def test_a_tied_head_is_packed_again_and_would_be_stale_otherwise(tmp_path, monkeypatch):
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -119,6 +139,7 @@ def test_a_tied_head_is_packed_again_and_would_be_stale_otherwise(tmp_path, monk
         sync_weights=lambda: vllm_cpu.reload_weights(llm, model.named_parameters()),
     )
     prompts = [[1, 2, 3], [4, 5, 6, 7]]
+    assert first_tokens(llm, prompts[0]) == inverted(model, prompts[0])
     assert vllm_cpu.check_weights(generation, prompts) <= vllm_cpu.TOLERANCE
     monkeypatch.setattr(vllm_cpu, "_pack_head", lambda model: None)
     with pytest.raises(vllm_cpu.StaleWeightsError):

@@ -1,5 +1,7 @@
 """Evaluation with the real vLLM: samples of the model, and the log-probabilities it gives them."""
 
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from llm_validation.exact_success import success_probability
 from llm_validation.generation import VllmSampler, make_sampler, prompt_tokens
 from llm_validation.initial_model import load
 from llm_validation.tasks import load_task
-from llm_validation.vllm_cpu import TOLERANCE
+from llm_validation.vllm_cpu import TOLERANCE, OtherSamplerError, SamplesByInversion
 
 PROMPTS = ["12+34=", "90+01=", "1+2="]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -90,6 +92,101 @@ def test_first_tokens_follow_the_models_distribution(sampler, model, monkeypatch
     common = expected * draws >= 5
     pooled = [np.append(v[common], v[~common].sum()) for v in (observed, expected * draws)]
     assert stats.chisquare(*pooled).pvalue > 1e-3
+
+
+def generated(sampler, requests):
+    """First tokens of requests (prompt, options of sampling), all of them in one batch."""
+    from vllm import SamplingParams
+
+    inputs = [{"prompt_token_ids": prompt_tokens(sampler.tokenizer, p)} for p, _ in requests]
+    asked = [
+        SamplingParams(**{"max_tokens": 1, "ignore_eos": True, **options})
+        for _, options in requests
+    ]
+    outputs = sampler.llm.generate(inputs, asked, use_tqdm=False)
+    return [one.outputs[0].token_ids[0] for one in outputs]
+
+
+def probabilities(sampler, model, prompt):
+    """Of the first token, exactly."""
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt_tokens(sampler.tokenizer, prompt)])).logits[0, -1]
+    return logits.double().softmax(-1)
+
+
+def uniform(seed):
+    """The first number of a seeded request."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand((), dtype=torch.float64, generator=generator).item()
+
+
+def test_each_token_is_the_one_at_the_requests_number(sampler, model):
+    """Of vLLM's own noise, drawn for every token of the vocabulary, none of this would hold."""
+    cumulative = probabilities(sampler, model, PROMPTS[0]).cumsum(-1)
+    seeds = range(300)
+    tokens = generated(sampler, [(PROMPTS[0], {"seed": seed}) for seed in seeds])
+    numbers = torch.tensor([uniform(seed) for seed in seeds], dtype=torch.float64)
+    # No number lies so near a border that float32 would decide.
+    assert tokens == torch.searchsorted(cumulative, numbers, right=True).tolist()
+    assert len(set(tokens)) > 3
+
+
+def test_seeded_tokens_do_not_depend_on_the_others_of_the_batch(sampler):
+    seeded = [(PROMPTS[0], {"seed": seed, "max_tokens": 4}) for seed in range(5)]
+    others = [
+        (PROMPTS[1], {}),
+        (PROMPTS[1], {"temperature": 0}),
+        (PROMPTS[2], {"temperature": 0.5, "top_k": 2}),
+        (PROMPTS[2], {"top_p": 0.6}),
+    ]
+    alone = [generated(sampler, [one])[0] for one in seeded]
+    assert generated(sampler, seeded + others)[:5] == alone
+    assert generated(sampler, others + seeded)[4:] == alone
+
+
+def test_greedy_top_k_and_top_p_keep_what_they_keep(sampler, model):
+    exact = probabilities(sampler, model, PROMPTS[0])
+    order = exact.argsort(descending=True)
+    kept = order[: int((exact[order].cumsum(-1) < 0.6).sum()) + 1].tolist()
+    draws = 1500
+    asked = {
+        "greedy": ({"temperature": 0}, order[:1].tolist()),
+        "top_k": ({"top_k": 3}, order[:3].tolist()),
+        "top_p": ({"top_p": 0.6}, kept),
+        "both": ({"top_k": 2, "top_p": 0.99}, order[:2].tolist()),
+    }
+    # All kinds side by side in one batch, unseeded.
+    tokens = np.array(
+        generated(sampler, [(PROMPTS[0], options) for options, _ in asked.values()] * draws)
+    ).reshape(draws, len(asked))
+    for column, (name, (_, allowed)) in zip(tokens.T, asked.items(), strict=True):
+        assert set(column) == set(allowed), name
+        if len(allowed) > 1:
+            wanted = exact[allowed].numpy()
+            counts = [(column == token).sum() for token in allowed]
+            assert stats.chisquare(counts, wanted / wanted.sum() * draws).pvalue > 1e-3, name
+
+
+def test_a_sampler_that_is_elsewhere_is_named():
+    for sampler in (
+        types.SimpleNamespace(),
+        types.SimpleNamespace(topk_topp_sampler=types.SimpleNamespace()),
+        types.SimpleNamespace(
+            topk_topp_sampler=types.SimpleNamespace(forward_native=lambda logits, seeds: None)
+        ),
+    ):
+        worker = SamplesByInversion()
+        worker.model_runner = types.SimpleNamespace(sampler=sampler)
+        with pytest.raises(OtherSamplerError, match=r"another place than 0\.32"):
+            worker.sample_by_inversion()
+
+
+def test_the_prompt_of_a_group_is_run_once(sampler):
+    from vllm import SamplingParams
+
+    prompt = {"prompt_token_ids": prompt_tokens(sampler.tokenizer, "7+" * 25)}
+    outputs = sampler.llm.generate([prompt] * 3, SamplingParams(max_tokens=1), use_tqdm=False)
+    assert [one.num_cached_tokens for one in outputs] == [0, 32, 32]  # whole blocks of it
 
 
 def test_more_prompts_than_a_scheduler_step_holds(sampler):

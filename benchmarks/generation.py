@@ -21,7 +21,7 @@ from llm_validation.decoding import decode
 from runs.environment import describe_environment
 
 PROMPTS, GROUP, PROMPT_TOKENS, TOKENS = 16, 8, 96, 32
-_QWEN = Qwen2Config(
+QWEN = Qwen2Config(
     vocab_size=151_936,
     hidden_size=896,
     intermediate_size=4864,
@@ -40,7 +40,7 @@ def run() -> list[dict[str, Any]]:
         torch.manual_seed(0)
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.bfloat16)
-        model: Any = Qwen2ForCausalLM(_QWEN).eval()
+        model: Any = Qwen2ForCausalLM(QWEN).eval()
         torch.set_default_dtype(before)
         ours, forward = _ours(model)
         peer = _peer(model)
